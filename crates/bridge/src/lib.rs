@@ -1,0 +1,1 @@
+//! The border between Python and the data plane.

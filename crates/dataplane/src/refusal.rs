@@ -1,0 +1,278 @@
+//! Every way in which the gateway itself says no. Status, code and message are decided here and nowhere else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a head or body was not a request. The texts are part of the contract: docs and tests name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    RequestLine,
+    Method,
+    Target,
+    Fragment,
+    PathEscape,
+    PathSeparator,
+    PathParameters,
+    PathControl,
+    Query,
+    Version,
+    BareLineFeed,
+    ObsoleteFolding,
+    HeaderName,
+    HeaderValue,
+    TooManyHeaders,
+    MissingHost,
+    RepeatedHost,
+    Host,
+    HostDisagrees,
+    LengthWithEncoding,
+    RepeatedLength,
+    Length,
+    TransferEncoding,
+    EncodingInHttp10,
+    Expectation,
+    Chunk,
+    ChunkTooLong,
+    Trailer,
+    ForwardedFor,
+    Upgrade,
+}
+
+impl Malformed {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::RequestLine => "the request line is not `METHOD target HTTP/1.1`",
+            Self::Method => "the method is not a token, or not one that is proxied",
+            Self::Target => "the target is neither a path nor an absolute `http(s)` URI",
+            Self::Fragment => "the target has a fragment",
+            Self::PathEscape => "the path has a `%` without two hexadecimal digits, or a doubly escaped separator",
+            Self::PathSeparator => "the path has an encoded slash or a backslash",
+            Self::PathParameters => "the path has parameters (`;`)",
+            Self::PathControl => "the path has a control character or a byte outside ASCII",
+            Self::Query => "the query has a control character or a byte outside ASCII",
+            Self::Version => "the version is neither HTTP/1.0 nor HTTP/1.1",
+            Self::BareLineFeed => "a line does not end with CR LF",
+            Self::ObsoleteFolding => "a header line begins with white space",
+            Self::HeaderName => "a header name is not a token, or a space stands before its colon",
+            Self::HeaderValue => "a header value has a control character",
+            Self::TooManyHeaders => "there are more than 100 headers",
+            Self::MissingHost => "the Host header is missing",
+            Self::RepeatedHost => "the Host header is repeated",
+            Self::Host => "the Host header is not `host` or `host:port`",
+            Self::HostDisagrees => "the target and the Host header name different hosts",
+            Self::LengthWithEncoding => "both Content-Length and Transfer-Encoding are present",
+            Self::RepeatedLength => "the Content-Length header is repeated",
+            Self::Length => "the Content-Length is not a number",
+            Self::TransferEncoding => "the Transfer-Encoding is not exactly `chunked`",
+            Self::EncodingInHttp10 => "a Transfer-Encoding in HTTP/1.0",
+            Self::Expectation => "the Expect header is not `100-continue`",
+            Self::Chunk => "a chunk is malformed",
+            Self::ChunkTooLong => "a chunk line or the trailers are too long",
+            Self::Trailer => "a trailer is malformed",
+            Self::ForwardedFor => "X-Forwarded-For from a trusted proxy is not a list of addresses",
+            Self::Upgrade => "protocol upgrades are not served on this route",
+        }
+    }
+}
+
+/// What was wrong with a credential. For the record only: the client learns none of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialFault {
+    Missing,
+    Malformed,
+    Repeated,
+    TooLong,
+    UnknownKey,
+    WrongAlgorithm,
+    BadSignature,
+    CriticalHeader,
+    MissingExpiry,
+    Expired,
+    NotYetValid,
+    IssuedInFuture,
+    WrongIssuer,
+    WrongAudience,
+    Revoked,
+}
+
+impl CredentialFault {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Missing => "no credential was sent",
+            Self::Malformed => "the credential is malformed",
+            Self::Repeated => "the credential was sent more than once",
+            Self::TooLong => "the credential is too long",
+            Self::UnknownKey => "the key is not known",
+            Self::WrongAlgorithm => "the algorithm is not the key's",
+            Self::BadSignature => "the signature does not verify",
+            Self::CriticalHeader => "the token demands an extension (`crit`)",
+            Self::MissingExpiry => "the token has no `exp`",
+            Self::Expired => "the credential has expired",
+            Self::NotYetValid => "the token is not valid yet",
+            Self::IssuedInFuture => "the token was issued in the future",
+            Self::WrongIssuer => "the issuer is not the expected one",
+            Self::WrongAudience => "the audience does not include this service",
+            Self::Revoked => "the credential was revoked",
+        }
+    }
+}
+
+/// Which kind of credential a 401 speaks of; decides its code (requirements AU-7, AU-22).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKind {
+    Token,
+    ApiKey,
+}
+
+/// Why a service has no instance to offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    BreakerOpen,
+    NoHealthyInstance,
+    NoInstance,
+    PoolExhausted,
+}
+
+impl Unavailable {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::BreakerOpen => "breaker_open",
+            Self::NoHealthyInstance => "no_healthy_instance",
+            Self::NoInstance => "no_instance",
+            Self::PoolExhausted => "pool_exhausted",
+        }
+    }
+}
+
+/// How an attempt at a service failed before a response could be passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamFault {
+    ConnectionRefused,
+    ConnectionTimeout,
+    ConnectionFailed,
+    ConnectionReset,
+    InvalidResponse,
+    HeadersTooLarge,
+}
+
+impl UpstreamFault {
+    /// The `error_type` of the record (requirements LG-1, UP-8, UP-9).
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::ConnectionRefused => "connection_refused",
+            Self::ConnectionTimeout => "connection_timeout",
+            Self::ConnectionFailed => "connection_failed",
+            Self::ConnectionReset => "connection_reset",
+            Self::InvalidResponse => "invalid_response",
+            Self::HeadersTooLarge => "upstream_headers_too_large",
+        }
+    }
+}
+
+/// What a limited caller is told: `X-RateLimit-*`, `Retry-After`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitState {
+    /// Index of the tier in the snapshot.
+    pub tier: u32,
+    pub limit: u64,
+    pub remaining: u64,
+    /// Epoch second at which the window resets (requirement RL-15).
+    pub reset: u64,
+    /// Whole seconds until the formula admits a request; 0 while admitted.
+    pub retry_after: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    Malformed(Malformed),
+    /// The head or the body did not arrive in time.
+    Slow(&'static str),
+    BodyTooLarge { limit: u64 },
+    UriTooLong { limit: u64 },
+    HeadersTooLarge { limit: u64 },
+    NoRoute,
+    MethodNotAllowed { allow: Arc<str> },
+    Overloaded { retry_after: Duration },
+    /// `identity` is the index in the snapshot of the identity that was tried, if one was.
+    Unauthenticated { kind: CredentialKind, identity: Option<u32>, fault: CredentialFault },
+    AuthenticationUnavailable { identity: u32 },
+    MissingScope { scope: Arc<str> },
+    OverLimit(LimitState),
+    /// The counters are full and the route's `on_failure` is `closed` (O17).
+    LimiterUnavailable,
+    ServiceUnavailable { cause: Unavailable, retry_after: Duration },
+    BadGateway(UpstreamFault),
+    UpstreamTimeout,
+    Internal,
+}
+
+impl Refusal {
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Malformed(_) => 400,
+            Self::Unauthenticated { .. } => 401,
+            Self::MissingScope { .. } => 403,
+            Self::NoRoute => 404,
+            Self::MethodNotAllowed { .. } => 405,
+            Self::Slow(_) => 408,
+            Self::BodyTooLarge { .. } => 413,
+            Self::UriTooLong { .. } => 414,
+            Self::OverLimit(_) => 429,
+            Self::HeadersTooLarge { .. } => 431,
+            Self::Internal => 500,
+            Self::BadGateway(_) => 502,
+            Self::Overloaded { .. }
+            | Self::AuthenticationUnavailable { .. }
+            | Self::LimiterUnavailable
+            | Self::ServiceUnavailable { .. } => 503,
+            Self::UpstreamTimeout => 504,
+        }
+    }
+
+    /// The `error` of the body: stable, documented, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "bad_request",
+            Self::Slow(_) => "request_timeout",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::UriTooLong { .. } => "uri_too_long",
+            Self::HeadersTooLarge { .. } => "headers_too_large",
+            Self::NoRoute => "no_route",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::Overloaded { .. } => "overloaded",
+            Self::Unauthenticated { kind: CredentialKind::Token, .. } => "invalid_token",
+            Self::Unauthenticated { kind: CredentialKind::ApiKey, .. } => "invalid_api_key",
+            Self::AuthenticationUnavailable { .. } => "authentication_unavailable",
+            Self::MissingScope { .. } => "insufficient_scope",
+            Self::OverLimit(_) => "rate_limit_exceeded",
+            Self::LimiterUnavailable => "limiter_unavailable",
+            Self::ServiceUnavailable { .. } => "service_unavailable",
+            Self::BadGateway(_) => "bad_gateway",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::Internal => "internal_error",
+        }
+    }
+
+    /// Whole seconds after which trying again may help; goes into `Retry-After`.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::OverLimit(state) => Some(state.retry_after.max(1)),
+            Self::Overloaded { retry_after } | Self::ServiceUnavailable { retry_after, .. } => {
+                Some(retry_after.as_secs_f64().ceil().max(1.0) as u64)
+            }
+            Self::AuthenticationUnavailable { .. } | Self::LimiterUnavailable => Some(5),
+            Self::Malformed(_)
+            | Self::Slow(_)
+            | Self::BodyTooLarge { .. }
+            | Self::UriTooLong { .. }
+            | Self::HeadersTooLarge { .. }
+            | Self::NoRoute
+            | Self::MethodNotAllowed { .. }
+            | Self::Unauthenticated { .. }
+            | Self::MissingScope { .. }
+            | Self::BadGateway(_)
+            | Self::UpstreamTimeout
+            | Self::Internal => None,
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The one canonical request. `intake` builds it; every later stage reads only this, and the head that goes to the
+//! service is written from it. There is no second, raw form.
+
+use std::net::IpAddr;
+
+/// A range of bytes inside the request's own text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    pub start: u32,
+    pub end: u32,
+}
+
+impl Span {
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// A method by RFC 9110. `Other` keeps its text in the request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Method {
+    #[default]
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Options,
+    Trace,
+    Connect,
+    Other,
+}
+
+impl Method {
+    /// Methods are case-sensitive (RFC 9110 section 9.1): `get` is `Other`.
+    pub fn from_bytes(text: &[u8]) -> Self {
+        match text {
+            b"GET" => Self::Get,
+            b"HEAD" => Self::Head,
+            b"POST" => Self::Post,
+            b"PUT" => Self::Put,
+            b"PATCH" => Self::Patch,
+            b"DELETE" => Self::Delete,
+            b"OPTIONS" => Self::Options,
+            b"TRACE" => Self::Trace,
+            b"CONNECT" => Self::Connect,
+            _ => Self::Other,
+        }
+    }
+
+    /// May be sent twice with the effect of once (RFC 9110 section 9.2.2).
+    pub fn is_idempotent(self) -> bool {
+        match self {
+            Self::Get | Self::Head | Self::Put | Self::Delete | Self::Options | Self::Trace => true,
+            Self::Post | Self::Patch | Self::Connect | Self::Other => false,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    Http10,
+    #[default]
+    Http11,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheme {
+    #[default]
+    Http,
+    Https,
+}
+
+/// How the body of a message is delimited (RFC 9112 section 6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    #[default]
+    None,
+    Length(u64),
+    Chunked,
+}
+
+/// Headers that a stage of ours treats in its own way; found once, at intake, so that nobody compares names again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Known {
+    #[default]
+    Other,
+    Authorization,
+    Connection,
+    ContentLength,
+    Cookie,
+    Expect,
+    Forwarded,
+    Host,
+    KeepAlive,
+    Origin,
+    ProxyAuthorization,
+    ProxyConnection,
+    Te,
+    Traceparent,
+    Tracestate,
+    Trailer,
+    TransferEncoding,
+    Upgrade,
+    UserAgent,
+    XForwardedFor,
+    XForwardedHost,
+    XForwardedPort,
+    XForwardedProto,
+    XRealIp,
+    XRequestId,
+    /// `X-User-ID`, `X-User-Scopes`, `X-Partner-ID` in every spelling: case, and `_` or `.` for `-`. Never forwarded.
+    ClientSentIdentity,
+    /// Named in the client's `Connection` header: meant for us alone (RFC 9110 section 7.6.1). Never forwarded.
+    NamedInConnection,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Header {
+    /// Lower case.
+    pub name: Span,
+    /// Without surrounding white space; no CR, LF or NUL.
+    pub value: Span,
+    pub known: Known,
+}
+
+/// A validated, canonical request. Made by `intake` (from a wire or from a document), read by all.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What every `Span` of this request points into.
+    pub text: Vec<u8>,
+    pub headers: Vec<Header>,
+    pub method: Method,
+    pub method_text: Span,
+    /// Canonical path: starts with `/`, ASCII, dot segments resolved, `//` merged, unreserved characters decoded,
+    /// all other escapes in upper case. What is matched is what is authorised is what is forwarded.
+    pub path: Span,
+    /// Without the `?`. Kept as sent, after validation: visible ASCII only.
+    pub query: Option<Span>,
+    /// Lower case, without port and without a final dot; IPv6 in brackets. Empty only in HTTP/1.0.
+    pub host: Span,
+    /// `host` with the port as sent, where one was sent.
+    pub authority: Span,
+    pub id: Span,
+    pub version: Version,
+    pub scheme: Scheme,
+    pub framing: Framing,
+    /// May the client's connection be used again after this request?
+    pub keep_alive: bool,
+    pub expects_continue: bool,
+    /// The address that limits, records and `X-Forwarded-For` speak of (requirement IN-13).
+    pub client: IpAddr,
+    /// The other end of the connection.
+    pub peer: IpAddr,
+    /// The peer is one of the listener's `trusted_proxies`, so its forwarding headers count.
+    pub peer_is_trusted: bool,
+    /// Bytes of the head as received, for the record.
+    pub head_bytes: u32,
+}
+
+impl Request {
+    /// An empty request to be filled; its buffers are meant to be used again by the next request of a connection.
+    pub fn new(peer: IpAddr) -> Self {
+        let (text, headers) = (Vec::with_capacity(1024), Vec::with_capacity(24));
+        Self { text, headers, ..Self::blank(peer) }
+    }
+
+    fn blank(peer: IpAddr) -> Self {
+        Self {
+            text: Vec::new(),
+            headers: Vec::new(),
+            method: Method::Get,
+            method_text: Span::default(),
+            path: Span::default(),
+            query: None,
+            host: Span::default(),
+            authority: Span::default(),
+            id: Span::default(),
+            version: Version::Http11,
+            scheme: Scheme::Http,
+            framing: Framing::None,
+            keep_alive: true,
+            expects_continue: false,
+            client: peer,
+            peer,
+            peer_is_trusted: false,
+            head_bytes: 0,
+        }
+    }
+
+    /// Forgets the last request, keeps the buffers.
+    pub fn clear(&mut self) {
+        let (mut text, mut headers) = (std::mem::take(&mut self.text), std::mem::take(&mut self.headers));
+        text.clear();
+        headers.clear();
+        *self = Self { text, headers, ..Self::blank(self.peer) };
+    }
+
+    /// Appends bytes to the text and says where they are.
+    pub fn append(&mut self, bytes: &[u8]) -> Span {
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(bytes);
+        Span { start, end: self.text.len() as u32 }
+    }
+
+    pub fn slice(&self, span: Span) -> &[u8] {
+        self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    /// For parts that intake has proved to be ASCII: path, host, id, method, header names.
+    pub fn str(&self, span: Span) -> &str {
+        std::str::from_utf8(self.slice(span)).unwrap_or_default()
+    }
+
+    pub fn path(&self) -> &str {
+        self.str(self.path)
+    }
+
+    pub fn query(&self) -> &str {
+        self.query.map_or("", |span| self.str(span))
+    }
+
+    pub fn host(&self) -> &str {
+        self.str(self.host)
+    }
+
+    pub fn method(&self) -> &str {
+        self.str(self.method_text)
+    }
+
+    pub fn id(&self) -> &str {
+        self.str(self.id)
+    }
+
+    /// The value of the first header of this kind.
+    pub fn known(&self, known: Known) -> Option<&[u8]> {
+        self.headers.iter().find(|header| header.known == known).map(|header| self.slice(header.value))
+    }
+
+    /// Every value of the header with this lower-case name, in the order sent.
+    pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.headers
+            .iter()
+            .filter(move |header| self.slice(header.name) == name)
+            .map(|header| self.slice(header.value))
+    }
+}

@@ -1,0 +1,3 @@
+//! The compiled configuration that a request is decided by.
+
+pub mod document;

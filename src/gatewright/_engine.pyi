@@ -1,0 +1,79 @@
+"""The data plane in Rust, as Python sees it: documents go down, batches come up.
+
+Every document is UTF-8 JSON in `bytes`. Calls that wait release the interpreter; none takes it while a request is
+served. The shape of what goes down is `crates/dataplane/src/snapshot/document.rs`.
+"""
+
+from typing import final
+
+@final
+class Engine:
+    """One data plane: workers, their listeners, counters and the record queue.
+
+    `options` is `{"workers": int, "identity_timeout_ms": int}`. Nothing listens before the first `apply` after `start`.
+    """
+
+    def __new__(cls, options: bytes) -> Engine: ...
+    def start(self) -> None:
+        """Start the worker, control and telemetry threads. Raises `EngineError` when called twice."""
+
+    def apply(self, snapshot: bytes) -> int:
+        """Compile a snapshot, open and close listeners, swap it in; give its version.
+
+        Raises `SnapshotError` (says which rule) or `ListenError` (address in use); the old one then stays live.
+        """
+
+    def set_instances(self, service: str, instances: bytes) -> None:
+        """Replace the instances of a service: a list of `{"name", "address", "weight"}`. Raises `SnapshotError`."""
+
+    def set_keys(self, identity: str, keys: bytes) -> None:
+        """Replace the keys of an identity whose snapshot has `keys: null`. May come before the snapshot does.
+
+        A JWT identity takes a JWKS, an API-key identity `{"keys": [...]}`. Raises `SnapshotError`.
+        """
+
+    def reset_breaker(self, service: str | None) -> int:
+        """Close the breaker of one service or of all; give how many were not closed."""
+
+    def reset_limits(self, tier: str | None, caller: str | None) -> int:
+        """Forget counters: of one tier, one caller (`user:ID`, `api_key:ID`, `ip:ADDRESS`), or all; give how many."""
+
+    def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None:
+        """One batch of records as JSON lines, at most about `maximum_bytes`; `None` when none came in time."""
+
+    def next_questions(self, wait_seconds: float) -> bytes | None:
+        """A list of `{"id": int, "kind": "refresh_keys", "identity": str}`; `None` when none came in time."""
+
+    def answer(self, question: int, result: bytes) -> None:
+        """Let the requests that wait for this question go on. `result` is `{"ok": bool}`. Unknown ids are ignored."""
+
+    def metrics(self) -> str:
+        """Everything counted, as Prometheus text (exposition format 0.0.4)."""
+
+    def state(self) -> bytes:
+        """What is live: version, listeners, services with instances and breakers, tiers, queue depths."""
+
+    def drain(self, deadline_seconds: float) -> bool:
+        """Stop accepting, let requests finish, close idle connections; give whether all ended in time."""
+
+    def stop(self) -> None:
+        """End every thread. Records not yet taken can still be taken."""
+
+def decide(snapshot: bytes, keys: bytes, requests: bytes) -> bytes:
+    """What this snapshot would do with these requests: from `intake` to `balance`, with fresh counters, sending nothing.
+
+    `keys` is `{identity: key document}` for identities whose snapshot has `keys: null`; `requests` a list of
+    `{"method", "target", "host", "headers": [[name, value]], "peer", "listener", "now_ms", "content_length"}`.
+    Gives a list of `{"action", "status", "error", "route", "service", "instance", "forward_path", "user_id",
+    "partner_id", "scopes", "decisions": [{"stage", "verdict", "rule", "at", "inputs"}]}`.
+    Raises `SnapshotError`.
+    """
+
+def parse(text: bytes, format: str) -> bytes:
+    """Configuration text (`"yaml"` or `"kdl"`) to data with positions; see `crates/document`.
+
+    Gives `{"document": NODE, "errors": [{"line", "column", "message"}]}` where NODE is
+    `{"line": int, "column": int, "value": SCALAR}`, `{..., "list": [NODE]}` or
+    `{..., "map": [{"key": str, "line": int, "column": int, "value": NODE}]}`. Lines and columns count from 1,
+    columns in characters. With errors, `document` is `null`.
+    """
