@@ -41,6 +41,7 @@ pub struct Http1 {
     version: Version,
     keep_alive: bool,
     continue_owed: bool,
+    is_broken: bool,
     sent: u64,
 }
 
@@ -57,6 +58,7 @@ impl Http1 {
             version: Version::Http11,
             keep_alive: true,
             continue_owed: false,
+            is_broken: false,
             sent: 0,
         }
     }
@@ -69,6 +71,25 @@ impl Http1 {
         self.keep_alive = request.keep_alive;
         self.continue_owed = request.expects_continue && request.framing != Framing::None;
         self.sent = 0;
+    }
+
+    /// Makes ready for the answer to something that is no request: nothing more is read, and the connection ends.
+    pub fn expect_nothing(&mut self) {
+        self.incoming = Reader::none();
+        self.keep_alive = false;
+        self.continue_owed = false;
+        self.sent = 0;
+    }
+
+    /// The response cannot be completed: the connection is cut, so that the client does not take it for complete.
+    pub fn give_up(&mut self) {
+        self.keep_alive = false;
+        self.is_broken = true;
+    }
+
+    /// The last answer is complete and worth waiting for.
+    pub fn may_linger(&self) -> bool {
+        !self.is_broken
     }
 
     pub fn keeps_alive(&self) -> bool {

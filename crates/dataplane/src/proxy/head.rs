@@ -118,11 +118,11 @@ impl OutgoingHead<'_> {
     }
 
     fn write_identity(&self, out: &mut Vec<u8>) {
-        if let Some(user) = self.caller.user() {
+        if let Some(user) = &self.caller.user {
             line(out, b"x-user-id", user.as_bytes());
-            line(out, b"x-user-scopes", self.caller.scopes_text().as_bytes());
+            line(out, b"x-user-scopes", self.caller.scopes_text.as_bytes());
         }
-        if let Some(partner) = self.caller.partner() {
+        if let Some(partner) = &self.caller.partner {
             line(out, b"x-partner-id", partner.as_bytes());
         }
     }

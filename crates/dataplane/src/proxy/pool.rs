@@ -11,7 +11,7 @@ use crate::proxy::upstream::Upstream;
 use crate::refusal::Unavailable;
 
 /// Limits of the connections to one instance, of one worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolSettings {
     /// In use at once; the node's limit divided by its workers, rounded up.
     pub connections: usize,
