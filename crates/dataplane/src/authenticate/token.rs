@@ -29,8 +29,10 @@ impl<'a> Token<'a> {
             return Err(CredentialFault::TooLong);
         }
         let (signed, signature) = split_last(bytes).ok_or(CredentialFault::Malformed)?;
-        // A fourth part leaves a dot inside the claims, which base64url refuses.
         let (header, claims) = split_first(signed).ok_or(CredentialFault::Malformed)?;
+        if memchr::memchr(b'.', claims).is_some() {
+            return Err(CredentialFault::Malformed);
+        }
         let header = decode(header)?;
         if header.len() > MAX_HEADER {
             return Err(CredentialFault::TooLong);
