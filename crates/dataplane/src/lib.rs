@@ -4,6 +4,7 @@
 pub mod authenticate;
 pub mod authorize;
 pub mod balance;
+pub mod caller;
 pub mod exchange;
 pub mod http1;
 pub mod intake;
