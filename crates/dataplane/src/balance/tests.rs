@@ -89,8 +89,6 @@ fn state(registry: &Registry, now: Instant) -> BreakerState {
 }
 
 fn cause(refusal: Refusal) -> (Unavailable, Duration) {
-    match refusal {
-        Refusal::ServiceUnavailable { cause, retry_after } => (cause, retry_after),
-        other => panic!("{other:?}"),
-    }
+    let Refusal::ServiceUnavailable { cause, retry_after } = refusal else { panic!("{refusal:?}") };
+    (cause, retry_after)
 }

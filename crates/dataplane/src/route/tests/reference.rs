@@ -126,8 +126,17 @@ fn any_path() -> impl Strategy<Value = PathMatchDocument> {
         literals.prop_map(join).prop_map(PathMatchDocument::Prefix),
         mixed.clone().prop_map(with_names).prop_map(PathMatchDocument::Pattern),
         mixed.prop_map(with_names).prop_map(PathMatchDocument::Prefix),
-        prop::sample::select(vec!["/a.*", "/.*b", "/[ab]+/[ab]+", "/a|/b", ".*"])
-            .prop_map(|text| PathMatchDocument::Regex(text.to_owned())),
+        prop::sample::select(vec![
+            "/a.*",
+            "/.*b",
+            "/[ab]+/[ab]+",
+            "/a|/b",
+            ".*",
+            "/a/.*",
+            "/a/b/?.*",
+            "/a/(a|b)/.+"
+        ])
+        .prop_map(|text| PathMatchDocument::Regex(text.to_owned())),
     ]
 }
 

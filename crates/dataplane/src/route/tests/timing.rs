@@ -46,5 +46,8 @@ fn look_ups_stay_flat_as_routes_grow() {
         }
         measure("regexes ", &mixed(count, true), &format!("/r/service-{service}/17/x"));
         measure("nothing ", &mixed(count, true), "/api/v9/nobody/home");
+        let bare: Vec<RouteDocument> =
+            (0..count / 5).map(|service| route(regex(&format!("/[a-z]+/service-{service}/.*")))).collect();
+        measure("one set ", &bare, &format!("/r/service-{service}/17/x"));
     }
 }
