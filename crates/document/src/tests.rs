@@ -139,6 +139,20 @@ fn skipped_rubbish_does_not_use_up_the_stack() {
     }
 }
 
+#[test]
+fn a_long_comment_does_not_use_up_the_stack() {
+    let stars = "* / ".repeat(200_000);
+    assert_eq!(outcome(&format!("a 1 /*{stars}*/"), Format::Kdl), "{a: 1}");
+}
+
+#[test]
+fn problems_are_counted_up_to_a_bound() {
+    for (format, repeated) in [(Format::Yaml, "a: 1\n"), (Format::Kdl, "a 1\n")] {
+        let found = parse(&repeated.repeat(5_000), format).unwrap_err();
+        assert_eq!(found.len(), MAX_PROBLEMS, "{format:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_read_or_refused_with_places_inside_it(text in any::<String>()) {

@@ -26,6 +26,8 @@ enum Last {
     Argument,
     Equals,
     Property,
+    /// A block that `/-` removes; the node's own may follow.
+    RemovedBlock,
     Block,
 }
 
@@ -34,6 +36,8 @@ struct Block {
     removed: bool,
     /// The block follows `/-` directly, so the node that holds it goes on after it.
     skipped: bool,
+    /// The `slashdash` of the node that holds it.
+    slashdash: Option<Last>,
 }
 
 struct Scan<'text> {
@@ -129,6 +133,10 @@ impl<'text> Scan<'text> {
             ';' if self.last == Last::Nothing => {
                 return fault(self.offset, "`;` ends a node; there is none here");
             }
+            // The library takes this `;` for the beginning of a node.
+            ';' if self.slashdash == Some(Last::Nothing) => {
+                return fault(self.offset, "a node that `/-` removes must end with its line, not with `;`");
+            }
             ';' => self.end_of_node(self.offset)?,
             '=' => self.equals()?,
             '/' if rest.starts_with("/-") => return self.remove(),
@@ -153,7 +161,9 @@ impl<'text> Scan<'text> {
             Last::Nothing if is_string => Last::Name,
             Last::Nothing => return fault(self.offset, "a node must begin with its name"),
             Last::Equals => Last::Property,
-            Last::Block => return fault(self.offset, "a block ends its node; begin a new line or add `;`"),
+            Last::RemovedBlock | Last::Block => {
+                return fault(self.offset, "a block ends its node; begin a new line or add `;`");
+            }
             Last::Name | Last::Argument | Last::Property if is_string => Last::Argument,
             Last::Name | Last::Argument | Last::Property => Last::Property,
         };
@@ -164,7 +174,7 @@ impl<'text> Scan<'text> {
     }
 
     fn equals(&mut self) -> Checked<()> {
-        if self.last != Last::Argument {
+        if self.last != Last::Argument || self.slashdash_waits {
             return fault(self.offset, "`=` needs a key before it; write `name key=value`");
         }
         self.last = Last::Equals;
@@ -183,7 +193,7 @@ impl<'text> Scan<'text> {
         if self.blocks.last().is_some_and(|block| block.removed) {
             return fault(self.offset, "`/-` inside what another `/-` removes; use `//` or `/* */`");
         }
-        self.slashdash = Some(self.last);
+        self.slashdash = self.slashdash.or(Some(self.last));
         self.slashdash_waits = true;
         self.keep(2);
         Ok(())
@@ -201,7 +211,7 @@ impl<'text> Scan<'text> {
         }
         let removed = self.slashdash.is_some() || self.blocks.last().is_some_and(|block| block.removed);
         let skipped = self.slashdash_waits && self.last != Last::Block;
-        self.blocks.push(Block { offset: self.offset, removed, skipped });
+        self.blocks.push(Block { offset: self.offset, removed, skipped, slashdash: self.slashdash });
         self.begin_node();
         self.adjacent = false;
         self.keep(1);
@@ -213,8 +223,9 @@ impl<'text> Scan<'text> {
         let Some(block) = self.blocks.pop() else {
             return fault(self.offset, "`}` without a block to close");
         };
-        self.last = if block.skipped { Last::Name } else { Last::Block };
-        self.adjacent = !block.skipped;
+        self.last = if block.skipped { Last::RemovedBlock } else { Last::Block };
+        self.slashdash = block.slashdash;
+        self.adjacent = true;
         self.keep(1);
         Ok(())
     }

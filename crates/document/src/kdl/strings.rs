@@ -90,11 +90,10 @@ impl Literal<'_> {
     /// `body` follows the opening quotes. Each line must begin with the white space before the closing quotes.
     fn several_lines(&self, body: &str) -> Checked<usize> {
         let end = format!("\"\"\"{}", self.marks);
-        let mut index = self.text.len() - body.len();
         let mut lines: Vec<(usize, &str)> = Vec::new();
         let mut remaining = after_newline(body);
         while let Some(rest) = remaining {
-            index = self.text.len() - rest.len();
+            let index = self.text.len() - rest.len();
             let content = rest.trim_start_matches(is_space);
             let spaces = rest.len() - content.len();
             if content.starts_with(&end) {
@@ -106,10 +105,7 @@ impl Literal<'_> {
             lines.push((index, line));
             remaining = rest.get(line.len()..).and_then(after_newline);
         }
-        fault(
-            self.offset,
-            format!("this string is not closed; put `{end}` on a line of its own (line starts at {index})"),
-        )
+        fault(self.offset, format!("this string is not closed; put `{end}` on a line of its own"))
     }
 
     fn line(&self, start: usize, line: &str, end: &str) -> Checked<()> {

@@ -161,6 +161,8 @@ fn nesting_is_allowed_up_to_the_bound() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
     /// The proof of `scan`: the library finds no fault with what it lets through, so it never begins to recover.
     #[test]
     fn the_library_accepts_what_the_scan_accepts(
