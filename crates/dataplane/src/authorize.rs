@@ -17,6 +17,10 @@ impl ScopePolicy {
     pub fn compile(document: &AuthDocument) -> Self {
         Self { required: document.scopes.iter().map(|scope| scope.as_str().into()).collect() }
     }
+
+    pub fn is_demanding(&self) -> bool {
+        !self.required.is_empty()
+    }
 }
 
 /// Proof that the caller may use the route. Only `grant` makes one.

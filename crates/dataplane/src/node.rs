@@ -29,7 +29,6 @@ impl Options {
     }
 }
 
-#[derive(Debug)]
 pub struct Node {
     pub options: Options,
     pub keys: KeyStore,
@@ -52,7 +51,7 @@ impl Node {
             options,
             keys: KeyStore::new(),
             services: Arc::new(balance::Registry::new()),
-            counters: Counters::new(),
+            counters: Counters::new(1_000_000),
             metrics: record::Registry::new(options.workers),
             records: Arc::new(record::Queue::new(10_000)),
             questions: Questions::default(),
@@ -83,7 +82,7 @@ impl Node {
 
     /// Makes a compiled snapshot the one that requests see from now on.
     pub fn go_live(&self, snapshot: Arc<Snapshot>, unix_ms: u64) {
-        self.counters.resize(snapshot.max_limit_keys as usize);
+        self.counters.set_maximum(snapshot.max_limit_keys as usize);
         self.records.resize(u64::from(snapshot.record_queue));
         self.services.adopt(&snapshot.services);
         self.live.store(Some(snapshot));

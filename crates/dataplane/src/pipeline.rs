@@ -17,7 +17,7 @@ use crate::balance::{self, Target};
 use crate::exchange::Exchange;
 use crate::io::timer::Timer;
 use crate::http1::response_head::ResponseHead;
-use crate::limit::{self, Counters, Permit};
+use crate::limit::{self, Counters, Limits, Permit};
 use crate::questions::Question;
 use crate::refusal::{CredentialFault, Refusal};
 use crate::request::{Framing, Request};
@@ -81,19 +81,19 @@ fn stages<'s>(
     let found = route::find(&snapshot.table, request, request.slice(request.method_text))?;
     let route = account.routed(snapshot, found.route)?;
     let admission = shed::admit(state.load, snapshot.max_in_flight)?;
-    let caller =
-        authenticate::identify(&snapshot.identities, route.auth.as_ref(), request, state.tokens, facts.unix_ms)?;
+    let caller = authenticate::identify(route.auth.as_ref(), request, state.tokens, facts.unix_ms)?;
     let grant = authorize::grant(&route.scopes, account.identified(route, caller))?;
     account.granted(route);
-    let tiers = &snapshot.tiers;
-    let permit = limit::acquire(state.counters, tiers, route.limit.as_ref(), grant, request.client, facts.unix_ms)?;
+    let limits = Limits { counters: state.counters, tiers: &snapshot.tiers };
+    let permit = limit::acquire(limits, route.limit.as_ref(), grant, request.client, facts.unix_ms)?;
     account.permitted(&permit);
     refuse_long_body(route, request)?;
     match &route.action {
         Action::Answer(fixed) => Ok(Next::Answer { fixed, permit, admission }),
         Action::Proxy(proxy) => {
             account.serviced(proxy);
-            let target = balance::pick(snapshot.services.get(proxy.service), proxy.circuit_breaker, facts.now)?;
+            let service = snapshot.services.get(proxy.service).ok_or(Refusal::Internal)?;
+            let target = balance::pick(service, proxy.circuit_breaker, facts.now)?;
             account.targeted(&target);
             Ok(Next::Forward { proxy, permit, target, admission })
         }
@@ -120,7 +120,8 @@ fn charge_unaccounted(
     else {
         return refusal;
     };
-    let charged = limit::charge_client(state.counters, &snapshot.tiers, tier, request.client, facts.unix_ms);
+    let limits = Limits { counters: state.counters, tiers: &snapshot.tiers };
+    let charged = limit::charge_client(limits, tier, request.client, facts.unix_ms);
     charged.err().unwrap_or(refusal)
 }
 
@@ -210,8 +211,9 @@ fn preflight(snapshot: &Snapshot, request: &Request) -> Option<u32> {
 
 /// A token may name a key that is newer than the keys at hand: Python fetches them, once for all who wait (AU-9).
 async fn ask_for_keys(worker: &Worker, visit: &Visit, identity: u32, refusal: Refusal) -> Result<(), Refusal> {
-    let Some(name) = visit.snapshot.identities.pushed(identity) else { return Err(refusal) };
-    let question = Question::RefreshKeys { identity: name.to_owned() };
+    let entry = visit.snapshot.identity_entries.get(identity as usize);
+    let Some(entry) = entry.filter(|entry| entry.keys_are_pushed) else { return Err(refusal) };
+    let question = Question::RefreshKeys { identity: entry.counted.named.name.to_string() };
     if worker.node.questions.ask(question, worker.node.options.identity_timeout()).await {
         Ok(())
     } else {

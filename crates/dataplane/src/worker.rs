@@ -34,7 +34,6 @@ pub struct Open {
     pub task: AbortHandle,
 }
 
-#[derive(Debug)]
 pub struct Worker {
     pub index: usize,
     pub node: Arc<Node>,

@@ -55,6 +55,11 @@ impl ResponseHead {
         self.headers.iter().find(|header| header.known == known).map(|header| self.slice(header.value))
     }
 
+    /// The headers that are for the client, not for us alone (RFC 9110 section 7.6.1).
+    pub fn end_to_end(&self) -> impl Iterator<Item = &ResponseHeader> {
+        self.headers.iter().filter(|header| !header.known.is_hop_by_hop())
+    }
+
     /// Interim responses (1xx but 101) come before the one that counts.
     pub fn is_interim(&self) -> bool {
         matches!(self.status, 100 | 102..=199)

@@ -45,6 +45,35 @@ pub enum KnownResponse {
 }
 
 impl KnownResponse {
+    /// Meant for this connection alone, framing included.
+    pub fn is_hop_by_hop(self) -> bool {
+        matches!(
+            self,
+            Self::Connection
+                | Self::ContentLength
+                | Self::KeepAlive
+                | Self::NamedInConnection
+                | Self::ProxyConnection
+                | Self::Te
+                | Self::Trailer
+                | Self::TransferEncoding
+                | Self::Upgrade
+        )
+    }
+
+    /// Belongs to the CORS protocol.
+    pub fn is_cors(self) -> bool {
+        matches!(
+            self,
+            Self::AccessControlAllowCredentials
+                | Self::AccessControlAllowHeaders
+                | Self::AccessControlAllowMethods
+                | Self::AccessControlAllowOrigin
+                | Self::AccessControlExposeHeaders
+                | Self::AccessControlMaxAge
+        )
+    }
+
     /// Finds what a lower-case header name means to us.
     pub fn from_name(name: &[u8]) -> Self {
         match name {

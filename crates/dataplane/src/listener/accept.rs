@@ -37,7 +37,7 @@ pub struct Door {
 }
 
 /// Accepts until the task is aborted.
-pub async fn run(worker: Rc<Worker>, door: Door, listener: TcpListener) {
+pub async fn run(worker: Rc<Worker>, door: Door, listener: Rc<TcpListener>) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => admit(&worker, &door, stream, peer),
@@ -73,6 +73,7 @@ fn admit(worker: &Rc<Worker>, door: &Door, stream: TcpStream, peer: SocketAddr) 
         return;
     }
     counts.open.add(1);
+    worker.node.connections.fetch_add(1, Ordering::Relaxed);
     let guard = Guard { worker: Rc::clone(worker), door: door.clone(), metrics: Arc::clone(&listener.metrics), id: 0 };
     spawn(worker, guard, stream, peer);
 }
@@ -96,6 +97,7 @@ pub struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        self.worker.node.connections.fetch_sub(1, Ordering::Relaxed);
         self.door.open.fetch_sub(1, Ordering::Relaxed);
         self.metrics.worker(self.worker.index).open.subtract(1);
         if std::thread::panicking() {

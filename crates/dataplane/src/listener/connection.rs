@@ -15,7 +15,7 @@ use crate::intake;
 use crate::io::timer::Timer;
 use crate::listener::accept::Guard;
 use crate::listener::http1::Http1;
-use crate::pipeline::account::{Account, End, Visit};
+use crate::pipeline::account::{Account, Visit};
 use crate::pipeline::{self, Facts, Local};
 use crate::record::TimeoutKind;
 use crate::refusal::Refusal;
@@ -159,13 +159,7 @@ impl Client {
     /// False when the client left before a head was complete.
     async fn read_head(&mut self, listener: &Listener) -> Result<bool, Refusal> {
         self.request.clear();
-        let limits = intake::Limits {
-            max_header_bytes: listener.max_header_bytes,
-            max_uri_bytes: listener.max_uri_bytes,
-            trusted_proxies: &listener.trusted_proxies,
-            path_parameters: listener.path_parameters,
-            scheme: Scheme::Http,
-        };
+        let limits = listener.limits(Scheme::Http);
         let mut scanned = 0;
         let Self { exchange, request, local, .. } = self;
         let peer = request.peer;

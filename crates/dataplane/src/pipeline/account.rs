@@ -230,7 +230,7 @@ impl Account {
         }
         if let Refusal::Unauthenticated { identity, .. } = refusal {
             let entry = identity.and_then(|identity| snapshot.identity_entries.get(identity as usize));
-            entry.map_or(&snapshot.unidentified, |entry| &entry.refused).count(worker.index);
+            entry.map_or(&snapshot.unidentified, |entry| &entry.counted.refused).count(worker.index);
         }
         let Some(service) = self.service.and_then(|service| snapshot.service_entries.get(service as usize)) else {
             return;

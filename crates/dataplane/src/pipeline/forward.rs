@@ -44,7 +44,7 @@ pub async fn forward<E: Exchange>(
 }
 
 /// The path that the service sees; what `strip_prefix` and `rewrite` made is checked like any other (threats: Path).
-fn forwarded_path(proxy: &Proxy, request: &Request, path: &mut Vec<u8>) -> Result<(), Refusal> {
+pub fn forwarded_path(proxy: &Proxy, request: &Request, path: &mut Vec<u8>) -> Result<(), Refusal> {
     path.clear();
     if proxy.forwarding.is_identity() {
         path.extend_from_slice(request.slice(request.path));

@@ -323,7 +323,8 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
         let input = &mut self.upstream.input;
         let is_long = self.reader.left().is_none_or(|left| left > crate::io::buffer::SMALL as u64);
         if is_long && input.is_empty() && !input.is_large() {
-            buffers.give_back(std::mem::replace(input, buffers.large()));
+            let large = buffers.large();
+            buffers.give_back(std::mem::replace(input, large));
         }
     }
 

@@ -61,42 +61,14 @@ fn body_of(response: &ResponseHead) -> ResponseBody {
 
 /// Hop-by-hop headers end here; those that we set ourselves are ours alone.
 fn passes(header: &ResponseHeader, facts: &Facts<'_>) -> bool {
-    match header.known {
-        KnownResponse::Connection
-        | KnownResponse::ContentLength
-        | KnownResponse::KeepAlive
-        | KnownResponse::NamedInConnection
-        | KnownResponse::ProxyConnection
-        | KnownResponse::Te
-        | KnownResponse::Trailer
-        | KnownResponse::TransferEncoding
-        | KnownResponse::Upgrade
-        | KnownResponse::XRequestId
-        | KnownResponse::XResponseTimeMs => false,
+    let known = header.known;
+    match known {
+        KnownResponse::Other | KnownResponse::ContentType | KnownResponse::Date | KnownResponse::Server => true,
+        KnownResponse::XRequestId | KnownResponse::XResponseTimeMs => false,
         KnownResponse::XRateLimit => facts.limit.is_none(),
-        KnownResponse::AccessControlAllowCredentials
-        | KnownResponse::AccessControlAllowHeaders
-        | KnownResponse::AccessControlAllowMethods
-        | KnownResponse::AccessControlAllowOrigin
-        | KnownResponse::AccessControlExposeHeaders
-        | KnownResponse::AccessControlMaxAge => facts.policy.is_none_or(|policy| policy.cors.is_none()),
-        KnownResponse::Deprecation | KnownResponse::Sunset => facts.policy.is_none_or(|policy| !policy.is_deprecated()),
-        KnownResponse::Other
-        | KnownResponse::CacheControl
-        | KnownResponse::ContentEncoding
-        | KnownResponse::ContentSecurityPolicy
-        | KnownResponse::ContentType
-        | KnownResponse::Date
-        | KnownResponse::PermissionsPolicy
-        | KnownResponse::ProxyAuthenticate
-        | KnownResponse::ReferrerPolicy
-        | KnownResponse::RetryAfter
-        | KnownResponse::Server
-        | KnownResponse::StrictTransportSecurity
-        | KnownResponse::Vary
-        | KnownResponse::XContentTypeOptions
-        | KnownResponse::XFrameOptions
-        | KnownResponse::XXssProtection => true,
+        KnownResponse::Deprecation | KnownResponse::Sunset => !facts.policy.is_some_and(Policy::is_deprecated),
+        _ if known.is_hop_by_hop() => false,
+        _ => !(known.is_cors() && facts.policy.is_some_and(|policy| policy.cors.is_some())),
     }
 }
 

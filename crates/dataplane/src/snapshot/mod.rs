@@ -11,12 +11,14 @@ use ipnet::IpNet;
 
 use crate::authenticate::{Identities, KeyStore};
 use crate::balance::{self, Services};
+use crate::intake;
 use crate::limit::{Counters, Tiers};
 use crate::proxy::pool::PoolSettings;
 use crate::record::{self, ListenerMetrics, Names, RouteMetrics, ServiceMetrics, Tally};
+use crate::request::Scheme;
 use crate::route::Table;
 use crate::trail::Rule;
-use document::{FORMAT, ListenerDocument, PathParameters, PoolDocument, SnapshotDocument};
+use document::{FORMAT, IdentityDocument, IdentityKindDocument, ListenerDocument, PathParameters, PoolDocument, SnapshotDocument};
 pub use routes::{Action, Proxy, Route};
 
 /// State that outlives snapshots and that compiled rules point into.
@@ -44,8 +46,8 @@ pub struct Listener {
     pub idle_timeout: Duration,
     pub body_timeout: Duration,
     pub write_timeout: Duration,
-    pub max_header_bytes: usize,
-    pub max_uri_bytes: usize,
+    pub max_header_bytes: u32,
+    pub max_uri_bytes: u32,
     pub trusted_proxies: Vec<IpNet>,
     pub path_parameters: PathParameters,
     pub metrics: Arc<ListenerMetrics>,
@@ -66,6 +68,12 @@ pub struct Counted {
 }
 
 #[derive(Debug)]
+pub struct IdentityEntry {
+    pub counted: Counted,
+    /// Python fetches the keys, so it can be asked for newer ones.
+    pub keys_are_pushed: bool,
+}
+
 pub struct Snapshot {
     pub version: u64,
     pub node: Box<str>,
@@ -80,7 +88,7 @@ pub struct Snapshot {
     pub services: Services,
     pub service_entries: Vec<ServiceEntry>,
     pub identities: Identities,
-    pub identity_entries: Vec<Counted>,
+    pub identity_entries: Vec<IdentityEntry>,
     pub tiers: Tiers,
     pub tier_entries: Vec<Counted>,
     /// Charged for requests that no route or no credential accounts for (D1, D2).
@@ -125,11 +133,7 @@ impl Snapshot {
             services,
             service_entries: service_entries(&document, lasting),
             identities,
-            identity_entries: document
-                .identities
-                .iter()
-                .map(|one| Counted { named: Named::new(&one.name, &one.at), refused: metrics.identity(&one.name) })
-                .collect(),
+            identity_entries: document.identities.iter().map(|one| IdentityEntry::compile(one, metrics)).collect(),
             tiers,
             tier_entries: document
                 .tiers
@@ -183,7 +187,29 @@ impl Named {
     }
 }
 
+impl IdentityEntry {
+    fn compile(document: &IdentityDocument, metrics: &record::Registry) -> Self {
+        let keys_are_pushed = match &document.kind {
+            IdentityKindDocument::Jwt(jwt) => jwt.keys.is_none(),
+            IdentityKindDocument::ApiKey(api_key) => api_key.keys.is_none(),
+        };
+        let named = Named::new(&document.name, &document.at);
+        Self { counted: Counted { named, refused: metrics.identity(&document.name) }, keys_are_pushed }
+    }
+}
+
 impl Listener {
+    /// What intake allows on this listener.
+    pub fn limits(&self, scheme: Scheme) -> intake::Limits<'_> {
+        intake::Limits {
+            max_header_bytes: self.max_header_bytes,
+            max_uri_bytes: self.max_uri_bytes,
+            trusted_proxies: &self.trusted_proxies,
+            path_parameters: self.path_parameters,
+            scheme,
+        }
+    }
+
     fn compile(document: &ListenerDocument, metrics: &record::Registry) -> Self {
         Self {
             named: Named::new(&document.name, &document.at),
@@ -193,8 +219,8 @@ impl Listener {
             idle_timeout: Duration::from_millis(document.idle_timeout_ms),
             body_timeout: Duration::from_millis(document.body_timeout_ms),
             write_timeout: Duration::from_millis(document.write_timeout_ms),
-            max_header_bytes: document.max_header_bytes as usize,
-            max_uri_bytes: document.max_uri_bytes as usize,
+            max_header_bytes: document.max_header_bytes,
+            max_uri_bytes: document.max_uri_bytes,
             trusted_proxies: document.trusted_proxies.clone(),
             path_parameters: document.path_parameters,
             metrics: metrics.listener(&document.name),
@@ -208,7 +234,7 @@ impl Names for Snapshot {
             Rule::None => None,
             Rule::Listener(index) => self.listeners.get(index as usize).map(|listener| listener.named.pair()),
             Rule::Route(index) => self.routes.get(index as usize).map(|route| route.named.pair()),
-            Rule::Identity(index) => self.identity_entries.get(index as usize).map(|entry| entry.named.pair()),
+            Rule::Identity(index) => self.identity_entries.get(index as usize).map(|entry| entry.counted.named.pair()),
             Rule::Tier(index) => self.tier_entries.get(index as usize).map(|entry| entry.named.pair()),
             Rule::Service(index) => self.service_entries.get(index as usize).map(|entry| entry.named.pair()),
         }

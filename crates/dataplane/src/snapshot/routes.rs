@@ -18,7 +18,6 @@ use crate::snapshot::document::{
 };
 use crate::snapshot::{Lasting, Named};
 
-#[derive(Debug)]
 pub struct Route {
     pub named: Named,
     pub priority: Priority,
