@@ -13,9 +13,7 @@ SERVER_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", 
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "needs(*programs): skipped where one is missing; fails with CI=true"
-    )
+    config.addinivalue_line("markers", "needs(*programs): skipped where one is missing; fails with CI=true")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
