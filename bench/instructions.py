@@ -1,8 +1,8 @@
 """User instructions per request: the figure that does not depend on what the machine does besides.
 
-A fixed client sends N requests, then, to a new process, 2N; the difference over N is the price of one request,
-without what starting and stopping cost. Counted by `perf stat` where the machine has the counter, else by callgrind,
-which runs everything some fifty times slower. Started by `make bench-instructions`.
+A fixed client sends N requests, then, to a new process, 2N; the difference over N is the price of one
+request, without what starting and stopping cost. Counted by `perf stat` where the machine has the counter, else by
+callgrind, which runs everything some fifty times slower. Started by `make bench-instructions`.
 
 The gateway is the data plane alone (`crates/dataplane/examples/node.rs`, given a snapshot) where that example
 exists, else the whole of Gatewright with its Python.
