@@ -13,7 +13,7 @@ GOOD_CARGO = "echo 'cargo 1.999.0 (0000000 2030-01-01)'"
 
 @pytest.fixture
 def preflight(tmp_path: Path, repository: Path) -> Machine:
-    """Runs scripts/preflight.sh on a machine that has these programs, as name and shell text, and no others."""
+    """Runs scripts/preflight.sh on a machine with these programs, as name and shell text, and no others."""
     for name in ("bash", "env", "sed", "sort", "head", "cut", "dirname"):
         found = next(
             path for place in os.defpath.split(":") if (path := Path(place or "/bin") / name).exists()
