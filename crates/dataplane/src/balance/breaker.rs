@@ -151,7 +151,7 @@ impl Breaker {
                 self.open(&mut inner, settings, BreakerReason::ProbeFailed, now);
             }
             Phase::HalfOpen { successes, .. } if successes + 1 >= settings.probes => {
-                inner.window.clear();
+                // The window is empty since it opened.
                 self.change(&mut inner, Phase::Closed, BreakerReason::ProbesSucceeded);
             }
             Phase::HalfOpen { successes, .. } => {

@@ -13,6 +13,7 @@ mod breaking;
 mod choosing;
 mod probing;
 mod reloading;
+mod timing;
 
 const SECOND: Duration = Duration::from_secs(1);
 

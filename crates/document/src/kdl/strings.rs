@@ -115,7 +115,7 @@ impl Literal<'_> {
                 return fault(self.place(start + index), format!("`{end}` must stand on a line of its own"));
             }
             let next = rest.chars().next().unwrap_or(' ');
-            if next == '\\' && !self.raw && rest.len() == 1 {
+            if next == '\\' && !self.raw && rest.chars().skip(1).all(is_space) {
                 let message =
                     "escaped line ends are not supported in strings of several lines; join the lines";
                 return fault(self.place(start + index), message);

@@ -76,6 +76,7 @@ fn strings_are_read_in_all_their_spellings() {
         ("a \"\"\"\n  x\n    y \"z\"\n\n  \"\"\"", r#"{a: "x\n  y \"z\"\n"}"#),
         ("a #\"\"\"\n  \\x {\n  \"\"\"#", r#"{a: "\\x {"}"#),
         ("a \"\"\"\n\"\"\"", r#"{a: ""}"#),
+        ("a \"\"\"\n x\\   y\n \"\"\"", r#"{a: "xy"}"#),
         ("a \"{[(\" \"}\"", r#"{a: ["{[(", "}"]}"#),
     ];
     for (text, expected) in cases {
@@ -112,12 +113,19 @@ const REFUSED: &[(&str, &str)] = &[
     ("a \"\\q\"", "1:4: unknown escape; write `\\\\` for a backslash, or a raw string #\"...\"#"),
     ("a /* x", "1:3: this comment is not closed; add `*/`"),
     ("a \"b\"c", "1:6: a space is missing before this"),
+    (
+        "a \"\"\"\n x\\ \n \"\"\"",
+        "2:3: escaped line ends are not supported in strings of several lines; join the lines",
+    ),
     ("a {} b", "1:6: a block ends its node; begin a new line or add `;`"),
     ("1 2", "1:1: a node must begin with its name"),
     ("{ a 1 }", "1:1: a block needs the name of its node before it"),
     ("a b=\nc 1", "1:5: a value is missing after `=`"),
     ("a 😀 [1]", "1:5: `[` must be quoted: \"...\""),
     ("/- a {\n /- b 1\n}", "2:2: `/-` inside what another `/-` removes; use `//` or `/* */`"),
+    ("/- a;", "1:5: a node that `/-` removes must end with its line, not with `;`"),
+    ("/- a { b 1 };", "1:13: a node that `/-` removes must end with its line, not with `;`"),
+    ("a;;", "1:3: `;` ends a node; there is none here"),
     ("a /-", "1:5: `/-` has nothing to remove"),
     (
         "a \"\"\"\n  x\n y\n  \"\"\"",
@@ -179,6 +187,12 @@ proptest! {
 }
 
 const PARTS: &[&str] = &[
+    " \"\"\"\n",
+    "\n \"\"\"",
+    "\\ ",
+    "\\\\",
+    "\"",
+    "#",
     "a",
     "b ",
     "- ",

@@ -96,6 +96,8 @@ fn what_is_refused_says_where_and_what_would_work() {
         ("a: 1e999", "1:4: `1e999` is not a finite number; quote it if it is a text"),
         ("a: 1\n---\nb: 2", "2:1: a second document; put each into a file of its own"),
         ("a: &x [*x]", "1:8: an alias inside its own anchor never ends; write the value"),
+        // The parser counts three lines in this text.
+        (": a|\n? ", "1:1: a key is missing before `:`\n2:3: a key is missing before `:`"),
         ("a: *x", "1:4: while parsing node, found unknown anchor"),
     ];
     for (text, expected) in cases {
@@ -167,4 +169,10 @@ fn nesting_is_allowed_up_to_the_bound() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert!(parse(&nested(MAX_DEPTH), Format::Yaml).is_ok());
     assert_eq!(yaml(&nested(MAX_DEPTH + 1)), "1:65: nested more than 64 levels deep; flatten it");
+}
+
+#[test]
+fn json_is_read_as_the_yaml_that_it_is() {
+    let json = "{\r\n\t\"a\": [1, 2.5, -3e2, true, null],\n\t\"b\": {\"c\": \"x\\ty\\/\\u00e9\"}\n}\n";
+    assert_eq!(yaml(json), "{a: [1, 2.5f, -300.0f, true, null], b: {c: \"x\\ty/é\"}}");
 }

@@ -146,6 +146,19 @@ fn outcomes_of_requests_sent_before_it_opened_neither_close_nor_reopen_it() {
 }
 
 #[test]
+fn a_probe_of_an_earlier_stretch_does_not_free_the_place_of_a_later_one() {
+    let now = Instant::now();
+    let (registry, service) = opened(now);
+    let stale = pick(&service, true, now + 30 * SECOND).unwrap();
+    assert_eq!(registry.reset(None), 1);
+    send_many(&service, 20, Outcome::Failure, now + 31 * SECOND);
+    let later = now + 61 * SECOND;
+    let _probe = pick(&service, true, later).unwrap();
+    drop(stale);
+    assert!(pick(&service, true, later).is_err());
+}
+
+#[test]
 fn a_route_without_breaker_passes_an_open_one_and_is_not_counted() {
     let now = Instant::now();
     let (registry, service) = opened(now);

@@ -115,11 +115,14 @@ fn a_new_instance_is_probed_at_once_and_a_removed_one_no_more() {
     with_checks(&registry, async {
         let ((old, first), (new, second)) = (listen().await, listen().await);
         // An interval that the test would not survive: only the change can cause the second probe.
-        live(with_instance(first, HealthCheckDocument { interval_ms: 3_600_000, ..fast() }), &registry);
-        answer(&old, OK).await;
+        let patient = HealthCheckDocument { interval_ms: 3_600_000, timeout_ms: 3_600_000, ..fast() };
+        live(with_instance(first, patient), &registry);
+        let (mut unanswered, _) = old.accept().await.unwrap();
         let replaced = InstanceDocument { name: "b:2".to_owned(), address: second, weight: 1 };
         registry.set_instances("users", vec![replaced]).unwrap();
         assert!(answer(&new, OK).await.contains("Host: b:2\r\n"));
+        let mut asked = String::new();
+        unanswered.read_to_string(&mut asked).await.expect("the probe is given up, not left waiting");
     });
 }
 

@@ -207,6 +207,7 @@ fn what_can_never_match_is_refused_with_its_route_and_place() {
         route(exact("/")).hosts(&["example.com:80"]),
         route(exact("/")).methods(&["GE T"]),
         route(exact("/")).header("x", ValueTestDocument::Regex("(".to_owned())),
+        route(exact("/")).query("x", ValueTestDocument::Regex("a)|(?:b".to_owned())),
     ] {
         let error = Table::compile(std::slice::from_ref(&document), identity).unwrap_err();
         assert!(error.starts_with("gateway.yaml:1:1: route `one`: "), "{error}");
