@@ -11,6 +11,7 @@ pub(super) fn quoted(out: &mut Vec<u8>, bytes: &[u8], limit: usize) {
 }
 
 /// The same without quotes and without a cut.
+#[inline]
 pub(super) fn unquoted(out: &mut Vec<u8>, bytes: &[u8]) {
     if all_safe(bytes) {
         out.extend_from_slice(bytes);
@@ -20,10 +21,15 @@ pub(super) fn unquoted(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// At most `limit` bytes, and no half character at the end.
+#[inline]
 pub(super) fn cut(bytes: &[u8], limit: usize) -> &[u8] {
-    let Some(next) = bytes.get(limit) else { return bytes };
+    if bytes.len() <= limit { bytes } else { cut_long(bytes, limit) }
+}
+
+#[cold]
+fn cut_long(bytes: &[u8], limit: usize) -> &[u8] {
     let mut end = limit;
-    let mut byte = *next;
+    let mut byte = bytes.get(limit).copied().unwrap_or_default();
     // A character has at most three continuation bytes; more of them are invalid text, which may be cut anywhere.
     while byte & 0xC0 == 0x80 && end > 0 && limit - end < 3 {
         end -= 1;
@@ -32,15 +38,37 @@ pub(super) fn cut(bytes: &[u8], limit: usize) -> &[u8] {
     bytes.get(..end).unwrap_or_default()
 }
 
-/// Looks at sixteen bytes at a time without a branch between them, which the compiler turns into vector compares.
-fn all_safe(bytes: &[u8]) -> bool {
-    let (blocks, rest) = bytes.as_chunks::<16>();
-    blocks.iter().all(|block| block.iter().fold(true, |safe, &byte| safe & is_safe(byte)))
-        && rest.iter().fold(true, |safe, &byte| safe & is_safe(byte))
+/// True where no byte needs an escape. Looks at eight bytes at a time; the last eight may overlap those before,
+/// which is cheaper than looking at each byte that is left over.
+pub(super) fn all_safe(bytes: &[u8]) -> bool {
+    let Some(last) = bytes.last_chunk::<8>() else { return short_safe(bytes) };
+    let (blocks, _) = bytes.as_chunks::<8>();
+    let unsafe_bits = blocks.iter().fold(unsafe_bits(*last), |bits, block| bits | unsafe_bits(*block));
+    unsafe_bits == 0
 }
 
-const fn is_safe(byte: u8) -> bool {
-    (byte >= 0x20) & (byte < 0x7F) & (byte != b'"') & (byte != b'\\')
+/// The same for fewer than eight bytes.
+fn short_safe(bytes: &[u8]) -> bool {
+    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some([a, b, c, d]), Some([e, f, g, h])) => unsafe_bits([*a, *b, *c, *d, *e, *f, *g, *h]) == 0,
+        (_, _) => bytes.iter().all(|&byte| unsafe_bits([byte; 8]) == 0),
+    }
+}
+
+/// Zero where all eight bytes are printable ASCII other than `"` and `\`.
+///
+/// A byte is zero exactly if taking 1 from it borrows while its high bit was clear; a borrow can also reach the byte
+/// above, but only from a byte that is itself reported, so the answer for all eight together is exact.
+fn unsafe_bits(bytes: [u8; 8]) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let word = u64::from_le_bytes(bytes);
+    let below = |limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    let equal = |byte: u8| {
+        let difference = word ^ (ONES * u64::from(byte));
+        difference.wrapping_sub(ONES) & !difference
+    };
+    (word | below(b' ') | equal(b'"') | equal(b'\\') | equal(0x7F)) & HIGH
 }
 
 #[cold]
@@ -100,12 +128,13 @@ mod tests {
     }
 
     #[test]
-    fn an_unsafe_byte_is_found_at_every_offset() {
-        for offset in 0..40 {
-            for byte in [b'"', b'\\', b'\n', 0x1F, 0x7F, 0x80, 0xFF] {
-                let mut bytes = vec![b'a'; 40];
+    fn exactly_the_unsafe_bytes_are_found_at_every_offset() {
+        for (length, byte) in (1..40).flat_map(|length| (0..=u8::MAX).map(move |byte| (length, byte))) {
+            let is_safe = matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+            for offset in 0..length {
+                let mut bytes = vec![b'a'; length];
                 bytes[offset] = byte;
-                assert!(!all_safe(&bytes), "{byte:#x} at {offset}");
+                assert_eq!(all_safe(&bytes), is_safe, "{byte:#x} at {offset} of {length}");
             }
         }
     }

@@ -19,6 +19,44 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     records_queued:gauge config_version:gauge config_applied_timestamp_seconds:gauge uptime_seconds:gauge \
     build_info:gauge worker_panics_total:counter";
 
+/// Some series of `busy`.
+const PRINTED: [&str; 34] = [
+    r#"gateway_requests_total{route="users",service="users-service",status="200"} 2"#,
+    r#"gateway_requests_total{route="none",service="",status="404"} 1"#,
+    r#"gateway_request_duration_seconds_bucket{route="users",le="0.00025"} 0"#,
+    r#"gateway_request_duration_seconds_bucket{route="users",le="0.0005"} 2"#,
+    r#"gateway_request_duration_seconds_bucket{route="users",le="+Inf"} 2"#,
+    r#"gateway_request_duration_seconds_sum{route="users"} 0.000800"#,
+    r#"gateway_total_duration_seconds_count{route="users"} 2"#,
+    r#"gateway_upstream_duration_seconds_bucket{route="users",service="users-service",le="0.05"} 2"#,
+    r#"gateway_response_bytes_total{route="users"} 2048"#,
+    r#"gateway_refusals_total{code="bad_request"} 1"#,
+    r#"gateway_malformed_total{reason="bare_line_feed"} 1"#,
+    r#"gateway_rate_limited_total{tier="standard"} 1"#,
+    r#"gateway_authentication_failures_total{identity="mobile"} 1"#,
+    r#"gateway_authentication_failures_total{identity="none"} 1"#,
+    r#"gateway_connections_total{listener="public"} 3"#,
+    r#"gateway_connections{listener="public"} 2"#,
+    r#"gateway_connections_refused_total{listener="public"} 1"#,
+    "gateway_in_flight_requests 3",
+    r#"gateway_timeouts_total{kind="body"} 1"#,
+    r#"gateway_upstream_connections_total{service="users-service"} 2"#,
+    r#"gateway_backend_connections{service="users-service",state="active"} 1"#,
+    r#"gateway_upstream_failures_total{service="users-service",fault="connection_reset"} 1"#,
+    r#"gateway_breaker_state{service="users"} 2"#,
+    r#"gateway_breaker_transitions_total{service="users"} 9"#,
+    r#"gateway_instance_healthy{service="users",instance="a:1"} 0"#,
+    "gateway_limit_keys 5",
+    "gateway_limit_full_total 6",
+    "gateway_records_total 10",
+    "gateway_records_dropped_total 2",
+    "gateway_records_queued 3",
+    "gateway_config_version 7",
+    "gateway_config_applied_timestamp_seconds 1738852200.042",
+    "gateway_uptime_seconds 61.500",
+    r#"gateway_build_info{version="0.1.0",instance="gateway-3"} 1"#,
+];
+
 const SAMPLE: Sample = Sample {
     status: 200,
     total: 42_007,
@@ -111,43 +149,7 @@ fn what_was_counted_is_what_is_printed() {
     let (registry, external) = busy();
     let text = print(&registry, &external);
     let lines: BTreeSet<&str> = text.lines().collect();
-    let expected = [
-        r#"gateway_requests_total{route="users",service="users-service",status="200"} 2"#,
-        r#"gateway_requests_total{route="none",service="",status="404"} 1"#,
-        r#"gateway_request_duration_seconds_bucket{route="users",le="0.00025"} 0"#,
-        r#"gateway_request_duration_seconds_bucket{route="users",le="0.0005"} 2"#,
-        r#"gateway_request_duration_seconds_bucket{route="users",le="+Inf"} 2"#,
-        r#"gateway_request_duration_seconds_sum{route="users"} 0.000800"#,
-        r#"gateway_total_duration_seconds_count{route="users"} 2"#,
-        r#"gateway_upstream_duration_seconds_bucket{route="users",service="users-service",le="0.05"} 2"#,
-        r#"gateway_response_bytes_total{route="users"} 2048"#,
-        r#"gateway_refusals_total{code="bad_request"} 1"#,
-        r#"gateway_malformed_total{reason="bare_line_feed"} 1"#,
-        r#"gateway_rate_limited_total{tier="standard"} 1"#,
-        r#"gateway_authentication_failures_total{identity="mobile"} 1"#,
-        r#"gateway_authentication_failures_total{identity="none"} 1"#,
-        r#"gateway_connections_total{listener="public"} 3"#,
-        r#"gateway_connections{listener="public"} 2"#,
-        r#"gateway_connections_refused_total{listener="public"} 1"#,
-        "gateway_in_flight_requests 3",
-        r#"gateway_timeouts_total{kind="body"} 1"#,
-        r#"gateway_upstream_connections_total{service="users-service"} 2"#,
-        r#"gateway_backend_connections{service="users-service",state="active"} 1"#,
-        r#"gateway_upstream_failures_total{service="users-service",fault="connection_reset"} 1"#,
-        r#"gateway_breaker_state{service="users"} 2"#,
-        r#"gateway_breaker_transitions_total{service="users"} 9"#,
-        r#"gateway_instance_healthy{service="users",instance="a:1"} 0"#,
-        "gateway_limit_keys 5",
-        "gateway_limit_full_total 6",
-        "gateway_records_total 10",
-        "gateway_records_dropped_total 2",
-        "gateway_records_queued 3",
-        "gateway_config_version 7",
-        "gateway_config_applied_timestamp_seconds 1738852200.042",
-        "gateway_uptime_seconds 61.500",
-        r#"gateway_build_info{version="0.1.0",instance="gateway-3"} 1"#,
-    ];
-    for line in expected {
+    for line in PRINTED {
         assert!(lines.contains(line), "{line} is not in\n{text}");
     }
 }
