@@ -11,6 +11,7 @@ fn the_client_is_the_last_address_that_is_not_trusted() {
     assert_eq!(client(""), "192.0.2.9");
     assert_eq!(client("X-Forwarded-For: 1.1.1.1, 8.8.8.8, 10.0.0.1\r\n"), "8.8.8.8");
     assert_eq!(client("X-Forwarded-For: junk, 8.8.8.8:99\r\nX-Forwarded-For: 10.0.0.1\r\n"), "8.8.8.8");
+    assert_eq!(client("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 8.8.8.8\r\n"), "8.8.8.8");
     assert_eq!(client("X-Forwarded-For: ::FFFF:8.8.8.8\r\n"), "8.8.8.8");
     assert_eq!(client("X-Forwarded-For: [2001:db8::1]:443\r\n"), "2001:db8::1");
     assert_eq!(client("X-Forwarded-For: ::ffff:10.0.0.1, ::ffff:10.0.0.2\r\n"), "10.0.0.1");
