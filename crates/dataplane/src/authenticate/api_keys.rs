@@ -16,13 +16,13 @@ const HASH: usize = 32;
 /// How keys become the hashes that are stored.
 pub(super) enum Hashing {
     Plain,
-    Peppered(hmac::Key),
+    Peppered(Box<hmac::Key>),
 }
 
 impl Hashing {
     pub(super) fn compile(pepper: Option<&str>) -> Self {
         pepper.map_or(Self::Plain, |pepper| {
-            Self::Peppered(hmac::Key::new(hmac::HMAC_SHA256, pepper.as_bytes()))
+            Self::Peppered(Box::new(hmac::Key::new(hmac::HMAC_SHA256, pepper.as_bytes())))
         })
     }
 

@@ -45,7 +45,7 @@ impl Algorithm {
 
 enum Verifier {
     Public(ParsedPublicKey),
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
 }
 
 struct TokenKey {
@@ -204,7 +204,7 @@ fn secret(document: &Value) -> Result<Verifier, String> {
     if secret.len() < MIN_SECRET {
         return Err(format!("an HS256 secret of {} bytes; it takes at least {MIN_SECRET}", secret.len()));
     }
-    Ok(Verifier::Secret(hmac::Key::new(hmac::HMAC_SHA256, &secret)))
+    Ok(Verifier::Secret(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &secret))))
 }
 
 fn text<'a>(document: &'a Value, member: &str) -> Result<Option<&'a str>, String> {

@@ -1,7 +1,5 @@
 //! Which request headers a stage of ours treats in its own way.
 
-use memchr::memchr2;
-
 use crate::request::Known;
 
 /// Longer than any name below; a longer name cannot be a spelling of one.
@@ -13,7 +11,7 @@ const LONGEST: usize = 32;
 /// of ours when `_` and `.` are read as `-` is `ClientSentIdentity`, which is never forwarded.
 pub fn known(name: &[u8]) -> Known {
     let known = exact(name);
-    if known != Known::Other || memchr2(b'_', b'.', name).is_none() {
+    if known != Known::Other || !name.iter().any(|byte| matches!(byte, b'_' | b'.')) {
         return known;
     }
     let mut folded = [0; LONGEST];

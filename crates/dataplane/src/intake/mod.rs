@@ -21,7 +21,7 @@ pub use self::path::canonical_path;
 
 use crate::http1::fields::{is_token_byte, slots};
 use crate::http1::head_end;
-use crate::http1::request_head::{Tokens, tokenise};
+use crate::http1::request_head::tokenise;
 use crate::refusal::{Malformed, Refusal};
 use crate::request::{Method, Request, Scheme, Version};
 use crate::snapshot::document::PathParameters;
@@ -64,13 +64,13 @@ pub fn read(
         return Ok(None);
     }
     *scanned = 0;
-    let answer = match answer {
-        Ok(head) => fill(head.unwrap_or_default(), limits, request).map(|()| head),
-        Err(refusal) => Err(refusal),
-    };
+    let answer = answer.and_then(|head| {
+        let head = head.unwrap_or_default();
+        fill(head, limits, request).map_err(Refusal::Malformed)?;
+        Ok(leading_line(bytes) + head.len())
+    });
     match answer {
-        Ok(head) => {
-            let length = leading_line(bytes) + head.map_or(0, <[u8]>::len);
+        Ok(length) => {
             request.head_bytes = length as u32;
             Ok(Some(length))
         }
@@ -103,17 +103,14 @@ fn find_head<'b>(
     // Only one byte beyond the limit is looked at, so that the answer is that of bytes which come one by one.
     let visible = bytes.get(..bytes.len().min(limit.saturating_add(1))).unwrap_or_default();
     let found = head_end::find(visible, scanned);
-    if let Ok(Some(end)) = found
-        && end <= limit
-    {
-        return Ok(visible.get(start..end));
-    }
     let line = visible.get(start..).unwrap_or_default();
-    if target_length(line) > limits.max_uri_bytes as usize {
+    // Asked first: bytes that come one by one show a long target before anything that is wrong behind it.
+    if line.len() > limits.max_uri_bytes as usize && target_length(line) > limits.max_uri_bytes as usize {
         return Err(Refusal::UriTooLong { limit: u64::from(limits.max_uri_bytes) });
     }
     match found {
         Err(fault) => Err(Refusal::Malformed(fault)),
+        Ok(Some(end)) if end <= limit => Ok(visible.get(start..end)),
         Ok(None) if visible.len() <= limit => Ok(None),
         Ok(Some(_) | None) => Err(too_large(line, limits)),
     }
@@ -137,21 +134,9 @@ fn too_large(line: &[u8], limits: &Limits<'_>) -> Refusal {
     Refusal::UriTooLong { limit: u64::from(limits.max_uri_bytes.min(limits.max_header_bytes)) }
 }
 
-fn fill(head: &[u8], limits: &Limits<'_>, request: &mut Request) -> Result<(), Refusal> {
+fn fill(head: &[u8], limits: &Limits<'_>, request: &mut Request) -> Result<(), Malformed> {
     let mut slots = slots();
     let tokens = tokenise(head, &mut slots);
-    if tokens.target.is_some_and(|target| target.len() > limits.max_uri_bytes as usize) {
-        return Err(Refusal::UriTooLong { limit: u64::from(limits.max_uri_bytes) });
-    }
-    fill_from(head, &tokens, limits, request).map_err(Refusal::Malformed)
-}
-
-fn fill_from(
-    head: &[u8],
-    tokens: &Tokens<'_, '_>,
-    limits: &Limits<'_>,
-    request: &mut Request,
-) -> Result<(), Malformed> {
     if let Some(fault) = tokens.fault {
         return Err(fault);
     }
@@ -206,6 +191,10 @@ fn fill_what_is_known(bytes: &[u8], limits: &Limits<'_>, request: &mut Request) 
 }
 
 #[cfg(test)]
+mod client_tests;
+#[cfg(test)]
 mod generated_tests;
+#[cfg(test)]
+mod target_tests;
 #[cfg(test)]
 mod tests;

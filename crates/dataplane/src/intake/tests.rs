@@ -34,15 +34,10 @@ pub(super) fn shape(request: &Request) -> String {
     )
 }
 
-pub(super) fn read_with(
-    bytes: &[u8],
-    limits: &Limits<'_>,
-) -> Result<(Option<usize>, Request), (Refusal, Request)> {
+pub(super) fn read_with(bytes: &[u8], limits: &Limits<'_>) -> (Result<Option<usize>, Refusal>, Request) {
     let mut request = Request::new(PEER);
-    match read(bytes, &mut 0, limits, PEER, &mut request) {
-        Ok(length) => Ok((length, request)),
-        Err(refusal) => Err((refusal, request)),
-    }
+    let answer = read(bytes, &mut 0, limits, PEER, &mut request);
+    (answer, request)
 }
 
 /// Reads the bytes as they come, one more each time; gives the first answer that is not `None`.
@@ -58,36 +53,34 @@ pub(super) fn dribble(bytes: &[u8], limits: &Limits<'_>) -> Result<Option<usize>
     Ok(None)
 }
 
-fn accept_with(head: &str, limits: &Limits<'_>) -> Request {
-    let (length, request) =
-        read_with(head.as_bytes(), limits).unwrap_or_else(|(refusal, _)| panic!("{refusal:?}: {head:?}"));
-    assert_eq!(length, Some(head.len()), "{head:?}");
-    assert_eq!(dribble(head.as_bytes(), limits), Ok(length), "{head:?}");
+pub(super) fn accept_with(head: &str, limits: &Limits<'_>) -> Request {
+    let (answer, request) = read_with(head.as_bytes(), limits);
+    assert_eq!(answer, Ok(Some(head.len())), "{head:?}");
+    assert_eq!(dribble(head.as_bytes(), limits), answer, "{head:?}");
     assert_eq!(request.head_bytes as usize, head.len());
     request
 }
 
-fn accept(head: &str) -> Request {
+pub(super) fn accept(head: &str) -> Request {
     accept_with(head, &LIMITS)
 }
 
-fn refuse_with(head: &[u8], limits: &Limits<'_>) -> Refusal {
+pub(super) fn refuse_with(head: &[u8], limits: &Limits<'_>) -> Refusal {
     let text = String::from_utf8_lossy(head).into_owned();
-    let (refusal, request) = read_with(head, limits).err().unwrap_or_else(|| panic!("accepted: {text:?}"));
-    assert_eq!(dribble(head, limits), Err(refusal.clone()), "{text:?}");
+    let (answer, request) = read_with(head, limits);
+    assert_eq!(dribble(head, limits), answer, "{text:?}");
     assert!(!request.id.is_empty() && !request.keep_alive, "{text:?}");
-    refusal
+    answer.expect_err(&text)
 }
 
-fn fault(head: &str) -> Malformed {
-    match refuse_with(head.as_bytes(), &LIMITS) {
-        Refusal::Malformed(fault) => fault,
-        other => panic!("{other:?}"),
-    }
+pub(super) fn fault(head: &str) -> Malformed {
+    let refusal = refuse_with(head.as_bytes(), &LIMITS);
+    let Refusal::Malformed(fault) = refusal else { panic!("{refusal:?}") };
+    fault
 }
 
 /// A GET with these further header lines.
-fn with(lines: &str) -> String {
+pub(super) fn with(lines: &str) -> String {
     format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n")
 }
 
@@ -111,7 +104,7 @@ fn a_plain_request_is_read_whole() {
 fn a_request_may_come_after_one_empty_line_and_before_another_request() {
     let head = format!("\r\n{}", with(""));
     let bytes = format!("{head}GET /next HTTP/1.1\r\n");
-    assert_eq!(read_with(bytes.as_bytes(), &LIMITS).unwrap().0, Some(head.len()));
+    assert_eq!(read_with(bytes.as_bytes(), &LIMITS).0, Ok(Some(head.len())));
     assert_eq!(dribble(bytes.as_bytes(), &LIMITS), Ok(Some(head.len())));
     assert_eq!(fault(&format!("\r\n\r\n{}", with(""))), Malformed::RequestLine);
     assert_eq!(fault("\n"), Malformed::RequestLine);
@@ -131,12 +124,11 @@ fn a_buffer_used_again_keeps_nothing_of_the_last_request() {
 #[test]
 fn a_refusal_names_what_was_understood() {
     let (_, request) =
-        read_with(b"PUT /a/%62 HTTP/1.1\r\nHost: a\r\nHost: b\r\nX-Request-ID: mine\r\n\r\n", &LIMITS)
-            .unwrap_err();
+        read_with(b"PUT /a/%62 HTTP/1.1\r\nHost: a\r\nHost: b\r\nX-Request-ID: mine\r\n\r\n", &LIMITS);
     assert_eq!((request.method(), request.path(), request.id()), ("PUT", "/a/b", "mine"));
-    let (_, request) = read_with(b"PUT /a/b HTTP/1.1\r\nBad : a\r\n\r\n", &LIMITS).unwrap_err();
+    let (_, request) = read_with(b"PUT /a/b HTTP/1.1\r\nBad : a\r\n\r\n", &LIMITS);
     assert_eq!((request.method(), request.path()), ("PUT", "/a/b"));
-    let (_, request) = read_with(b"TRACE /a/b HTTP/1.1\r\nHost: a\r\n\r\n", &LIMITS).unwrap_err();
+    let (_, request) = read_with(b"TRACE /a/b HTTP/1.1\r\nHost: a\r\n\r\n", &LIMITS);
     assert_eq!((request.method(), request.path()), ("TRACE", "/a/b"));
 }
 
@@ -183,80 +175,6 @@ fn only_a_body_in_http11_is_waited_for() {
     assert!(accept(&with(&format!("{lines}Content-Length: 1\r\n"))).expects_continue);
     assert!(!accept(&with(lines)).expects_continue);
     assert!(!accept("PUT / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n").expects_continue);
-}
-
-#[test]
-fn targets_of_every_form_are_told_apart() {
-    let line = |line: &str, host: &str| format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n");
-    assert_eq!(accept(&line("GET http://A:80/b?c", "a")).path(), "/b");
-    assert_eq!(accept(&line("GET HTTPS://a.", "a:443")).path(), "/");
-    assert_eq!(accept(&line("GET http://[::0001]:8?c", "[::1]:8")).query(), "c");
-    for (target, host, expected) in [
-        ("GET http://b/", "a", Malformed::HostDisagrees),
-        ("GET http://a:81/", "a", Malformed::HostDisagrees),
-        ("GET http://a@b/", "b", Malformed::Host),
-        ("GET http:///", "a", Malformed::Host),
-        ("GET ftp://a/", "a", Malformed::Target),
-        ("GET a/b", "a", Malformed::Target),
-        ("OPTIONS *", "a", Malformed::Target),
-        ("GET *", "a", Malformed::Target),
-        ("CONNECT a:80", "a", Malformed::Method),
-        ("TRACE /", "a", Malformed::Method),
-        ("GET /a#b", "a", Malformed::Fragment),
-        ("GET /a?b#c", "a", Malformed::Fragment),
-        ("GET http://a#c", "a", Malformed::Fragment),
-        ("GET /a?\u{e9}", "a", Malformed::Query),
-        ("GET /admin? HTTP/1.1 x", "a", Malformed::RequestLine),
-    ] {
-        assert_eq!(fault(&line(target, host)), expected, "{target}");
-    }
-    assert_eq!(fault(&format!("{} / HTTP/1.1\r\nHost: a\r\n\r\n", "M".repeat(33))), Malformed::Method);
-}
-
-#[test]
-fn a_host_has_one_spelling() {
-    let host = |host: &str| {
-        let request = accept(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
-        format!("{} {}", request.host(), request.str(request.authority))
-    };
-    assert_eq!(host("EXAMPLE.com."), "example.com example.com");
-    assert_eq!(host("example.com.:65535"), "example.com example.com:65535");
-    assert_eq!(host("[2001:DB8::0:1]:80"), "[2001:db8::1] [2001:db8::1]:80");
-    assert_eq!(host("xn--bcher-kva.example"), "xn--bcher-kva.example xn--bcher-kva.example");
-    let long = "a".repeat(64);
-    for wrong in [
-        "",
-        ".",
-        "a..b",
-        "a..",
-        ".a",
-        "a:",
-        "a:0",
-        "a:080",
-        "a:65536",
-        "a:8x",
-        "a:+1",
-        "a@b",
-        "a/b",
-        "a b",
-        "a,b",
-        "[::1",
-        "[1]",
-        "[::1]x",
-        "[fe80::1%25eth0]",
-        "::1",
-        "é",
-        "a%2eb",
-        "*.a",
-        &long,
-        &"a.".repeat(128),
-    ] {
-        assert_eq!(fault(&format!("GET / HTTP/1.1\r\nHost: {wrong}\r\n\r\n")), Malformed::Host, "{wrong:?}");
-    }
-    assert_eq!(fault("GET / HTTP/1.1\r\n\r\n"), Malformed::MissingHost);
-    assert_eq!(fault("GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n"), Malformed::RepeatedHost);
-    assert_eq!(accept("GET / HTTP/1.0\r\n\r\n").host(), "");
-    assert_eq!(accept("GET http://A:1/ HTTP/1.0\r\n\r\n").host(), "a");
 }
 
 #[test]
@@ -323,47 +241,6 @@ fn a_sane_request_id_is_kept_and_any_other_replaced() {
 }
 
 #[test]
-fn the_client_is_the_last_address_that_is_not_trusted() {
-    let trusted = ["192.0.2.0/24".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
-    let limits = Limits { trusted_proxies: &trusted, ..LIMITS };
-    let client = |lines: &str| accept_with(&with(lines), &limits).client.to_string();
-    assert_eq!(client(""), "192.0.2.9");
-    assert_eq!(client("X-Forwarded-For: 1.1.1.1, 8.8.8.8, 10.0.0.1\r\n"), "8.8.8.8");
-    assert_eq!(client("X-Forwarded-For: junk, 8.8.8.8:99\r\nX-Forwarded-For: 10.0.0.1\r\n"), "8.8.8.8");
-    assert_eq!(client("X-Forwarded-For: ::FFFF:8.8.8.8\r\n"), "8.8.8.8");
-    assert_eq!(client("X-Forwarded-For: [2001:db8::1]:443\r\n"), "2001:db8::1");
-    assert_eq!(client("X-Forwarded-For: ::ffff:10.0.0.1, ::ffff:10.0.0.2\r\n"), "10.0.0.1");
-    assert_eq!(client("X-Forwarded-For: 8.8.8.8\r\nConnection: x-forwarded-for\r\n"), "8.8.8.8");
-    for wrong in
-        ["", "8.8.8.8,", "unknown", "8.8.8.8, _x", "08.8.8.8", "[::1", "8.8.8.8:99999", "fe80::1%eth0"]
-    {
-        let head = with(&format!("X-Forwarded-For: {wrong}\r\n"));
-        assert_eq!(
-            refuse_with(head.as_bytes(), &limits),
-            Refusal::Malformed(Malformed::ForwardedFor),
-            "{wrong}"
-        );
-    }
-    assert_eq!(accept(&with("X-Forwarded-For: junk\r\nX-Forwarded-Proto: https\r\n")).client, PEER);
-    let scheme = |value: &str| accept_with(&with(&format!("X-Forwarded-Proto: {value}\r\n")), &limits).scheme;
-    assert_eq!(
-        (scheme("HTTPS"), scheme("https, http"), scheme("ftp")),
-        (Scheme::Https, Scheme::Http, Scheme::Http)
-    );
-}
-
-#[test]
-fn a_mapped_peer_is_one_client() {
-    let mut request = Request::new(PEER);
-    let peer = "::ffff:198.51.100.7".parse().unwrap();
-    read(with("").as_bytes(), &mut 0, &LIMITS, peer, &mut request).unwrap();
-    assert_eq!(
-        (request.peer.to_string(), request.client.to_string()),
-        ("198.51.100.7".into(), "198.51.100.7".into())
-    );
-}
-
-#[test]
 fn each_limit_has_its_own_refusal_even_before_the_head_is_complete() {
     let limits = Limits { max_header_bytes: 200, max_uri_bytes: 50, ..LIMITS };
     let uri = Refusal::UriTooLong { limit: 50 };
@@ -373,6 +250,7 @@ fn each_limit_has_its_own_refusal_even_before_the_head_is_complete() {
         format!("GET {target}a HTTP/1.1\r\nHost: a\r\n\r\n"),
         format!("GET {target}a"),
         format!("GET {target}a HTTP/1.1\nHost: a\r\n\r\n"),
+        format!("GET {target}a#é\u{1} HTTP/1.1\r\nHost: a\r\n\r\n"),
         format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(9000)),
     ] {
         assert_eq!(refuse_with(head.as_bytes(), &limits), uri, "{head}");

@@ -117,6 +117,9 @@ fn a_changed_window_begins_afresh() {
     let document = TierDocument { window_ms: 2 * MINUTE, ..tier("standard", 5, PerDocument::User) };
     bench.tiers = Tiers::compile(&[document], &bench.counters).unwrap();
     assert_eq!(bench.admitted("standard", &user("ann"), NOON, 9), 5);
+    // Taking the change back is no way to twice the limit.
+    bench.tiers = Tiers::compile(&[tier("standard", 5, PerDocument::User)], &bench.counters).unwrap();
+    assert_eq!(bench.admitted("standard", &user("ann"), NOON, 9), 0);
 }
 
 #[test]

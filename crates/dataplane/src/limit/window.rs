@@ -81,7 +81,7 @@ impl Window {
     }
 
     /// Milliseconds until the formula admits a request, if none comes before (O15).
-    fn wait_ms(&self, Allowance { limit, window_ms }: Allowance, elapsed: u64) -> u64 {
+    pub(super) fn wait_ms(&self, Allowance { limit, window_ms }: Allowance, elapsed: u64) -> u64 {
         let rest = window_ms - elapsed;
         let Some(room) = limit.checked_sub(self.current).filter(|room| *room > 0) else {
             // Full without the previous window: wait until this one has become it and has faded enough.

@@ -60,9 +60,8 @@ proptest! {
         }
     }
 
-    /// Waits are tested to the millisecond by windows so long that rounding to seconds hides nothing.
     #[test]
-    fn the_time_to_wait_is_enough_and_a_second_less_is_not(
+    fn the_time_to_wait_is_enough_and_a_millisecond_less_is_not(
         limit in 1u64..1_000,
         previous in 0u64..2_000,
         current in 0u64..2_000,
@@ -73,11 +72,10 @@ proptest! {
         let window = Window { index: now / 600_000, previous, current };
         let answer = window.clone_take(allowance, now);
         prop_assume!(!answer.is_admitted);
-        let later = now + answer.retry_after * 1000;
-        prop_assert!(window.clone_take(allowance, later).is_admitted);
-        if answer.retry_after > 1 {
-            prop_assert!(!window.clone_take(allowance, later - 1001).is_admitted);
-        }
+        let wait = window.wait_ms(allowance, elapsed);
+        prop_assert!(window.clone_take(allowance, now + wait).is_admitted);
+        prop_assert!(!window.clone_take(allowance, now + wait - 1).is_admitted);
+        prop_assert_eq!(answer.retry_after, wait.div_ceil(1000));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a worker remembers, and how short that is believed.
 
 use super::*;
+use crate::authenticate::cache::{NewEntry, Proof};
 use CredentialFault as Fault;
 
 fn is_remembered(route: &mut Route, token: &str, now: u64) -> bool {
@@ -89,9 +90,31 @@ fn a_reload_keeps_what_it_did_not_change_and_forgets_what_it_did() {
             None => assert_eq!(&*answer.unwrap().scopes_text, ""),
         }
     }
-    // The same identity at another place of the list has another index in the record.
-    route.reload(&[jwt("first", keys.clone()), jwt("mobile", keys)]);
+}
+
+#[test]
+fn an_identity_that_moves_in_the_list_is_recorded_at_its_new_place() {
+    let mobile = jwt("mobile", json!({"keys": {"keys": [jwk("ES256")]}}));
+    let other = jwt("other", json!({"issuer": "https://other.example"}));
+    let mut route = Route::new(&[mobile.clone(), other.clone()], false);
+    let good = token("ES256", json!({}));
     assert_eq!(route.bearer(&good).unwrap().identity, Some(0));
+    route.reload(&[other, mobile]);
+    for _ in 0..2 {
+        assert_eq!(route.bearer(&good).unwrap().identity, Some(1));
+    }
+}
+
+#[test]
+fn two_tokens_of_one_hash_are_told_apart() {
+    let mut cache = TokenCache::new(10);
+    let (proof, caller) = (Proof { identity: 1, keys: 1 }, Caller::anonymous());
+    let entry =
+        NewEntry { hash: 7, token: b"one", proof, valid_from_ms: 0, valid_until_ms: 100, caller: &caller };
+    cache.insert(entry, 50);
+    assert!(cache.get(7, b"one", proof, 50).is_some());
+    assert!(cache.get(7, b"two", proof, 50).is_none());
+    assert!(cache.get(7, b"one", Proof { identity: 2, keys: 1 }, 50).is_none());
 }
 
 #[test]

@@ -101,10 +101,11 @@ pub(super) fn good_claims() -> Value {
 pub(super) fn changed(mut document: Value, changes: Value) -> Value {
     for (name, value) in changes.as_object().unwrap() {
         let members = document.as_object_mut().unwrap();
-        match value {
-            Value::Null => members.remove(name),
-            _ => members.insert(name.clone(), value.clone()),
-        };
+        if value.is_null() {
+            members.remove(name);
+        } else {
+            members.insert(name.clone(), value.clone());
+        }
     }
     document
 }

@@ -153,7 +153,9 @@ fn claims_may_have_these_other_forms() {
         (json!({"scope": ["a", "b", "a"], "scp": "c  a"}), Some("ann"), "a b c"),
         (json!({"scope": null}), Some("ann"), ""),
     ] {
-        let caller = route.bearer(&token("ES256", change.clone())).expect(&change.to_string());
+        let caller = route
+            .bearer(&token("ES256", change.clone()))
+            .unwrap_or_else(|refusal| panic!("{change}: {refusal:?}"));
         assert_eq!((caller.user.as_deref(), &*caller.scopes_text), (user, scopes), "{change}");
     }
 }
