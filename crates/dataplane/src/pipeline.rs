@@ -15,8 +15,8 @@ use crate::authenticate::{self, TokenCache};
 use crate::authorize;
 use crate::balance::{self, Target};
 use crate::exchange::Exchange;
-use crate::io::timer::Timer;
 use crate::http1::response_head::ResponseHead;
+use crate::io::timer::Timer;
 use crate::limit::{self, Counters, Limits, Permit};
 use crate::questions::Question;
 use crate::refusal::{CredentialFault, Refusal};
@@ -103,7 +103,9 @@ fn stages<'s>(
 /// A body whose length is told is refused before any of it is read (requirement IN-7).
 fn refuse_long_body(route: &Route, request: &Request) -> Result<(), Refusal> {
     match request.framing {
-        Framing::Length(length) if length > route.max_body => Err(Refusal::BodyTooLarge { limit: route.max_body }),
+        Framing::Length(length) if length > route.max_body => {
+            Err(Refusal::BodyTooLarge { limit: route.max_body })
+        }
         Framing::Length(_) | Framing::Chunked | Framing::None => Ok(()),
     }
 }
@@ -116,7 +118,8 @@ fn charge_unaccounted(
     state: &State<'_>,
     refusal: Refusal,
 ) -> Refusal {
-    let (Refusal::NoRoute | Refusal::Unauthenticated { .. }, Some(tier)) = (&refusal, snapshot.unauthenticated_tier)
+    let (Refusal::NoRoute | Refusal::Unauthenticated { .. }, Some(tier)) =
+        (&refusal, snapshot.unauthenticated_tier)
     else {
         return refusal;
     };
@@ -169,8 +172,16 @@ async fn run<E: Exchange>(
         return delivery::preflight(worker, visit, request, route, (exchange, local)).await;
     }
     let next = match decide_now(worker, visit, request, local) {
-        Err(Refusal::Unauthenticated { identity: Some(identity), fault: CredentialFault::UnknownKey, kind }) => {
-            let refusal = Refusal::Unauthenticated { identity: Some(identity), fault: CredentialFault::UnknownKey, kind };
+        Err(Refusal::Unauthenticated {
+            identity: Some(identity),
+            fault: CredentialFault::UnknownKey,
+            kind,
+        }) => {
+            let refusal = Refusal::Unauthenticated {
+                identity: Some(identity),
+                fault: CredentialFault::UnknownKey,
+                kind,
+            };
             ask_for_keys(worker, visit, identity, refusal).await?;
             local.account.begin();
             decide_now(worker, visit, request, local)?
@@ -210,7 +221,12 @@ fn preflight(snapshot: &Snapshot, request: &Request) -> Option<u32> {
 }
 
 /// A token may name a key that is newer than the keys at hand: Python fetches them, once for all who wait (AU-9).
-async fn ask_for_keys(worker: &Worker, visit: &Visit, identity: u32, refusal: Refusal) -> Result<(), Refusal> {
+async fn ask_for_keys(
+    worker: &Worker,
+    visit: &Visit,
+    identity: u32,
+    refusal: Refusal,
+) -> Result<(), Refusal> {
     let entry = visit.snapshot.identity_entries.get(identity as usize);
     let Some(entry) = entry.filter(|entry| entry.keys_are_pushed) else { return Err(refusal) };
     let question = Question::RefreshKeys { identity: entry.counted.named.name.to_string() };

@@ -97,7 +97,8 @@ impl Questions {
     /// Lets everybody who waits for this question go on. An unknown id is ignored.
     pub fn answer(&self, id: u64, yes: bool) {
         let mut state = self.lock();
-        let question = state.open.iter().find(|(_, (open, _))| *open == id).map(|(question, _)| question.clone());
+        let question =
+            state.open.iter().find(|(_, (open, _))| *open == id).map(|(question, _)| question.clone());
         let waiting = question.and_then(|question| state.open.remove(&question));
         drop(state);
         for sender in waiting.into_iter().flat_map(|(_, waiting)| waiting) {
@@ -127,7 +128,8 @@ mod tests {
     #[test]
     fn two_askers_share_one_question_and_its_answer() {
         let questions = Questions::default();
-        let (mut first, mut second) = (questions.enqueue(question()).unwrap(), questions.enqueue(question()).unwrap());
+        let (mut first, mut second) =
+            (questions.enqueue(question()).unwrap(), questions.enqueue(question()).unwrap());
         let taken = questions.take(Duration::ZERO).unwrap();
         assert_eq!(taken, br#"[{"id":1,"kind":"refresh_keys","identity":"mobile"}]"#);
         assert_eq!(questions.take(Duration::ZERO), None);

@@ -241,7 +241,9 @@ impl Request {
     /// The client takes trailers behind a chunked response (RFC 9110 section 10.1.4).
     pub fn accepts_trailers(&self) -> bool {
         self.known(Known::Te).is_some_and(|value| {
-            value.split(|byte| *byte == b',').any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+            value
+                .split(|byte| *byte == b',')
+                .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
         })
     }
 

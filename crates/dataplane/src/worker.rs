@@ -22,7 +22,8 @@ struct Calibration {
 
 impl Calibration {
     fn now() -> Self {
-        let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let unix_ms =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         Self { instant: Instant::now(), unix_ms }
     }
 }

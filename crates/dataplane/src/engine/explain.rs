@@ -31,8 +31,8 @@ pub fn decide(snapshot: &[u8], keys: &[u8], requests: &[u8]) -> Result<Vec<u8>, 
         node.keys.set(&identity, document.to_string().as_bytes()).map_err(EngineError::Snapshot)?;
     }
     let snapshot = node.compile(snapshot).map_err(EngineError::Snapshot)?;
-    let requests: Vec<RequestDocument> =
-        serde_json::from_slice(requests).map_err(|error| EngineError::Snapshot(format!("requests: {error}")))?;
+    let requests: Vec<RequestDocument> = serde_json::from_slice(requests)
+        .map_err(|error| EngineError::Snapshot(format!("requests: {error}")))?;
     let mut desk = Desk::new(&snapshot);
     let verdicts: Vec<Value> = requests.iter().map(|request| desk.verdict(request)).collect();
     Ok(Value::from(verdicts).to_string().into_bytes())
@@ -120,7 +120,8 @@ impl<'s> Desk<'s> {
 
     fn decision(&self, step: &Step) -> Value {
         let rule = self.snapshot.rule(step.rule);
-        let inputs: Map<String, Value> = step.inputs.iter().map(|(name, input)| ((*name).to_owned(), value(input))).collect();
+        let inputs: Map<String, Value> =
+            step.inputs.iter().map(|(name, input)| ((*name).to_owned(), value(input))).collect();
         json!({
             "stage": step.stage.text(),
             "verdict": step.verdict,

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde::Deserialize;
+
 use crate::listener::accept::{self, Door};
 use crate::node::{Node, Options};
 use crate::snapshot::Snapshot;
@@ -47,6 +49,12 @@ struct Running {
     stopped: bool,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    ok: bool,
+}
+
 /// One data plane. All methods may be called from any thread.
 pub struct Engine {
     node: Arc<Node>,
@@ -56,10 +64,13 @@ pub struct Engine {
 impl Engine {
     /// `options` as in `node::Options`, JSON.
     pub fn new(options: &[u8]) -> Result<Self, EngineError> {
-        let options: Options =
-            serde_json::from_slice(options).map_err(|error| EngineError::Engine(format!("options: {error}")))?;
+        let options: Options = serde_json::from_slice(options)
+            .map_err(|error| EngineError::Engine(format!("options: {error}")))?;
         if !(1..=256).contains(&options.workers) {
-            return Err(EngineError::Engine(format!("options: {} workers; 1 to 256 would work", options.workers)));
+            return Err(EngineError::Engine(format!(
+                "options: {} workers; 1 to 256 would work",
+                options.workers
+            )));
         }
         Ok(Self { node: Arc::new(Node::new(options)), running: Mutex::default() })
     }
@@ -124,8 +135,12 @@ impl Engine {
         self.node.questions.take(wait)
     }
 
-    pub fn answer(&self, question: u64, yes: bool) {
-        self.node.questions.answer(question, yes);
+    /// `result` is `{"ok": bool}`.
+    pub fn answer(&self, question: u64, result: &[u8]) -> Result<(), EngineError> {
+        let answer: Answer = serde_json::from_slice(result)
+            .map_err(|error| EngineError::Engine(format!("answer: {error}")))?;
+        self.node.questions.answer(question, answer.ok);
+        Ok(())
     }
 
     pub fn metrics(&self) -> String {
@@ -155,6 +170,11 @@ impl Engine {
         true
     }
 
+    /// `stop` was called.
+    pub fn is_stopped(&self) -> bool {
+        self.lock().stopped
+    }
+
     /// Ends every thread. Connections that are left are cut.
     pub fn stop(&self) {
         let mut running = self.lock();
@@ -181,7 +201,10 @@ impl Running {
                 continue;
             }
             let refused = |error| {
-                EngineError::Listen(format!("{}: listener `{name}` on {}: {error}", listener.named.at, listener.address))
+                EngineError::Listen(format!(
+                    "{}: listener `{name}` on {}: {error}",
+                    listener.named.at, listener.address
+                ))
             };
             let first = accept::bind(listener.address).map_err(refused)?;
             let bound = first.local_addr().map_err(refused)?;
@@ -207,7 +230,8 @@ impl Running {
     fn close_gone(&mut self, snapshot: &Snapshot) {
         let workers = &self.workers;
         self.listeners.retain(|open| {
-            let stays = snapshot.listener(&open.name).is_some_and(|listener| listener.address == open.configured);
+            let stays =
+                snapshot.listener(&open.name).is_some_and(|listener| listener.address == open.configured);
             if !stays {
                 workers.iter().for_each(|worker| worker.send(Command::Close(open.door.clone())));
             }

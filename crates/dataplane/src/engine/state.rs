@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::OpenListener;
 use crate::balance::{BreakerState as Breaker, BreakerSummary, InstanceSummary, ServiceSummary};
 use crate::node::Node;
-use crate::snapshot::Counted;
 use crate::record::{self, BreakerLine, BreakerState, External, InstanceLine};
+use crate::snapshot::Counted;
 use std::sync::atomic::Ordering;
 
 /// Everything counted, as Prometheus text.
@@ -55,7 +55,10 @@ fn instance_lines(service: &ServiceSummary) -> impl Iterator<Item = InstanceLine
 pub fn state(node: &Node, listeners: &[OpenListener]) -> Vec<u8> {
     let snapshot = node.snapshot();
     let counts = node.records.counts();
-    let tiers: Vec<Value> = snapshot.iter().flat_map(|snapshot| snapshot.tier_entries.iter().map(|entry| tier(node, entry))).collect();
+    let tiers: Vec<Value> = snapshot
+        .iter()
+        .flat_map(|snapshot| snapshot.tier_entries.iter().map(|entry| tier(node, entry)))
+        .collect();
     let document = json!({
         "version": snapshot.as_ref().map(|snapshot| snapshot.version),
         "node": snapshot.as_ref().map(|snapshot| &*snapshot.node),

@@ -45,7 +45,8 @@ impl WorkerThread {
             let worker = Rc::new(Worker::new(index, node));
             local.block_on(&runtime, Life { worker, doors: Vec::new() }.run(receiver));
         };
-        let handle = std::thread::Builder::new().name(format!("worker-{index}")).spawn(work).map_err(refused)?;
+        let handle =
+            std::thread::Builder::new().name(format!("worker-{index}")).spawn(work).map_err(refused)?;
         Ok(Self { commands, handle })
     }
 

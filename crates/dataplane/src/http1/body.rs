@@ -10,9 +10,13 @@ use crate::request::Framing;
 #[derive(Debug)]
 enum State {
     Complete,
-    Length { left: u64 },
+    Length {
+        left: u64,
+    },
     /// `ready` bytes of data lie at the front of the buffer.
-    Chunked { ready: usize },
+    Chunked {
+        ready: usize,
+    },
     UntilClose,
 }
 
@@ -80,14 +84,18 @@ impl Reader {
     pub fn decode(&mut self, buffer: &mut Buffer) -> Result<usize, Malformed> {
         match &mut self.state {
             State::Complete => Ok(0),
-            State::Length { left } => Ok(usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.data().len())),
+            State::Length { left } => {
+                Ok(usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.data().len()))
+            }
             State::UntilClose => Ok(buffer.data().len()),
             State::Chunked { .. } => self.decode_chunk(buffer),
         }
     }
 
     fn decode_chunk(&mut self, buffer: &mut Buffer) -> Result<usize, Malformed> {
-        let (State::Chunked { ready }, Some(decoder)) = (&mut self.state, &mut self.decoder) else { return Ok(0) };
+        let (State::Chunked { ready }, Some(decoder)) = (&mut self.state, &mut self.decoder) else {
+            return Ok(0);
+        };
         if *ready == 0 {
             let step = decoder.decode(buffer.data())?;
             match step.event {

@@ -74,7 +74,12 @@ fn admit(worker: &Rc<Worker>, door: &Door, stream: TcpStream, peer: SocketAddr) 
     }
     counts.open.add(1);
     worker.node.connections.fetch_add(1, Ordering::Relaxed);
-    let guard = Guard { worker: Rc::clone(worker), door: door.clone(), metrics: Arc::clone(&listener.metrics), id: 0 };
+    let guard = Guard {
+        worker: Rc::clone(worker),
+        door: door.clone(),
+        metrics: Arc::clone(&listener.metrics),
+        id: 0,
+    };
     spawn(worker, guard, stream, peer);
 }
 

@@ -24,7 +24,8 @@ use crate::snapshot::{Listener, Snapshot};
 use crate::worker::Worker;
 
 /// The answer to a connection over the maximum; there is no request yet that it could answer better.
-pub const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
+pub const TOO_MANY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
 content-length: 80\r\nconnection: close\r\n\r\n\
 {\"error\": \"overloaded\", \"message\": \"the listener has its maximum of connections\"}\n";
 
@@ -49,7 +50,13 @@ enum Head {
 }
 
 /// Serves a connection until it ends.
-pub async fn serve(worker: Rc<Worker>, guard: Guard, is_idle: Rc<Cell<bool>>, stream: TcpStream, peer: SocketAddr) {
+pub async fn serve(
+    worker: Rc<Worker>,
+    guard: Guard,
+    is_idle: Rc<Cell<bool>>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
     if stream.set_nodelay(true).is_err() {
         return;
     }
@@ -166,7 +173,8 @@ impl Client {
         poll_fn(|context| {
             loop {
                 if !exchange.input.is_empty()
-                    && let Some(length) = intake::read(exchange.input.data(), &mut scanned, &limits, peer, request)?
+                    && let Some(length) =
+                        intake::read(exchange.input.data(), &mut scanned, &limits, peer, request)?
                 {
                     exchange.input.consume(length);
                     return Poll::Ready(Ok(true));

@@ -189,10 +189,18 @@ impl Account {
     fn ended(&mut self, worker: &Worker, end: Option<&End>) {
         let (error, message) = match end {
             None | Some(End::Refused(_)) => return,
-            Some(End::ClientGone) => ("client_closed", "the client closed its connection before the response was complete"),
-            Some(End::ClientStalled) => ("client_stalled", "the client took nothing of the response for too long"),
-            Some(End::Cut(Fault::UpstreamTimeout)) => ("upstream_timeout", "the service stopped in the middle of its response"),
-            Some(End::Cut(Fault::Upstream(fault))) => (fault.text(), "the service failed in the middle of its response"),
+            Some(End::ClientGone) => {
+                ("client_closed", "the client closed its connection before the response was complete")
+            }
+            Some(End::ClientStalled) => {
+                ("client_stalled", "the client took nothing of the response for too long")
+            }
+            Some(End::Cut(Fault::UpstreamTimeout)) => {
+                ("upstream_timeout", "the service stopped in the middle of its response")
+            }
+            Some(End::Cut(Fault::Upstream(fault))) => {
+                (fault.text(), "the service failed in the middle of its response")
+            }
             Some(End::Cut(_)) => ("request_body", "the request failed in the middle of its response"),
         };
         match end {
@@ -232,7 +240,8 @@ impl Account {
             let entry = identity.and_then(|identity| snapshot.identity_entries.get(identity as usize));
             entry.map_or(&snapshot.unidentified, |entry| &entry.counted.refused).count(worker.index);
         }
-        let Some(service) = self.service.and_then(|service| snapshot.service_entries.get(service as usize)) else {
+        let Some(service) = self.service.and_then(|service| snapshot.service_entries.get(service as usize))
+        else {
             return;
         };
         match refusal {

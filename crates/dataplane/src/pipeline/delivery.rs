@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use crate::exchange::Exchange;
 use crate::io::timer::Timer;
-use crate::pipeline::account::{End, Visit};
 use crate::pipeline::Local;
+use crate::pipeline::account::{End, Visit};
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::respond::answer::{self, Fixed};
@@ -78,7 +78,12 @@ pub async fn refuse<E: Exchange>(
 }
 
 /// Hands the body and everything before it to the client, who has the listener's patience to take it.
-async fn send<E: Exchange>(visit: &Visit, body: &[u8], exchange: &mut E, local: &mut Local) -> Result<(), End> {
+async fn send<E: Exchange>(
+    visit: &Visit,
+    body: &[u8],
+    exchange: &mut E,
+    local: &mut Local,
+) -> Result<(), End> {
     let mut rest = body;
     local.timer.set(visit.facts.now + visit.listener.write_timeout);
     let timer = &mut local.timer;

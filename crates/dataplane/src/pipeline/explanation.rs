@@ -20,7 +20,9 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
     let service = service.map_or(Rule::None, Rule::Service);
     let none = Inputs::none;
     let (stage, rule, inputs) = match refusal {
-        Refusal::Malformed(malformed) => (Stage::Intake, Rule::None, none().fixed("reason", malformed.text())),
+        Refusal::Malformed(malformed) => {
+            (Stage::Intake, Rule::None, none().fixed("reason", malformed.text()))
+        }
         Refusal::Slow(part) => (Stage::Intake, Rule::None, none().fixed("part", part)),
         Refusal::BodyTooLarge { limit } => (Stage::Intake, route, none().number("limit", *limit)),
         Refusal::UriTooLong { limit } | Refusal::HeadersTooLarge { limit } => {
@@ -33,16 +35,20 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
             let rule = identity.map_or(route, Rule::Identity);
             (Stage::Authenticate, rule, none().fixed("reason", fault.text()))
         }
-        Refusal::AuthenticationUnavailable { identity } => {
-            (Stage::Authenticate, Rule::Identity(*identity), none().fixed("reason", "the identity has no keys"))
-        }
+        Refusal::AuthenticationUnavailable { identity } => (
+            Stage::Authenticate,
+            Rule::Identity(*identity),
+            none().fixed("reason", "the identity has no keys"),
+        ),
         Refusal::MissingScope { scope } => (Stage::Authorize, route, none().text("missing_scope", scope)),
         Refusal::OverLimit(state) => {
             let inputs = none().number("limit", state.limit).number("retry_after", state.retry_after);
             (Stage::Limit, Rule::Tier(state.tier), inputs)
         }
         Refusal::LimiterUnavailable => (Stage::Limit, route, none().fixed("reason", "the counters are full")),
-        Refusal::ServiceUnavailable { cause, .. } => (Stage::Balance, service, none().fixed("cause", cause.text())),
+        Refusal::ServiceUnavailable { cause, .. } => {
+            (Stage::Balance, service, none().fixed("cause", cause.text()))
+        }
         Refusal::BadGateway(fault) => (Stage::Proxy, service, none().fixed("fault", fault.text())),
         Refusal::UpstreamTimeout => (Stage::Proxy, route, none().fixed("fault", "upstream_timeout")),
         Refusal::Internal => (Stage::Respond, Rule::None, none()),

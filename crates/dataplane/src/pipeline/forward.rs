@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::balance::{Outcome, Target};
 use crate::exchange::Exchange;
+use crate::intake;
 use crate::limit::Permit;
 use crate::pipeline::account::{Account, End, Visit, end_of};
 use crate::pipeline::{Local, delivery};
@@ -17,7 +18,6 @@ use crate::respond;
 use crate::snapshot::document::{HostHeader, PathParameters};
 use crate::snapshot::{Proxy, Route, ServiceEntry};
 use crate::worker::Worker;
-use crate::intake;
 
 /// Where a request goes, proved by every stage before.
 pub struct Plan<'s> {
@@ -61,7 +61,9 @@ fn outcome(result: &Result<(), End>, status: u16) -> Outcome {
         Ok(()) if status >= 500 => Outcome::Failure,
         Ok(()) => Outcome::Success,
         Err(End::Refused(Refusal::BadGateway(
-            UpstreamFault::ConnectionRefused | UpstreamFault::ConnectionTimeout | UpstreamFault::ConnectionFailed,
+            UpstreamFault::ConnectionRefused
+            | UpstreamFault::ConnectionTimeout
+            | UpstreamFault::ConnectionFailed,
         ))) => Outcome::Unreachable,
         Err(End::Refused(Refusal::BadGateway(_) | Refusal::UpstreamTimeout)) => Outcome::Failure,
         Err(End::Cut(Fault::Upstream(_) | Fault::UpstreamTimeout)) => Outcome::Failure,

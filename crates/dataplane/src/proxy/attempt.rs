@@ -80,7 +80,12 @@ pub struct Attempt<'a, 'm, E> {
 
 impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
     /// `means.outgoing` holds the head, and the whole body where that is small.
-    pub fn new(means: &'a mut Means<'m, E>, request: &'a Request, upstream: Upstream, patience: Patience) -> Self {
+    pub fn new(
+        means: &'a mut Means<'m, E>,
+        request: &'a Request,
+        upstream: Upstream,
+        patience: Patience,
+    ) -> Self {
         let upload = if means.exchange.body_is_complete() { Upload::Complete } else { Upload::Running };
         let (waiting, reader) = (Waiting::Service, Reader::none());
         Self { means, request, upstream, patience, written: 0, upload, waiting, reader }
@@ -231,7 +236,9 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
         let piece = match exchange.poll_body(context) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Err(BodyFault::Gone)) => return Poll::Ready(Err(Fault::ClientGone)),
-            Poll::Ready(Err(BodyFault::Refused(refusal))) => return Poll::Ready(Err(Fault::Refused(refusal))),
+            Poll::Ready(Err(BodyFault::Refused(refusal))) => {
+                return Poll::Ready(Err(Fault::Refused(refusal)));
+            }
             Poll::Ready(Ok(piece)) => piece,
         };
         // What was written is kept until here, so that a stale connection can be made good; no longer.
@@ -259,7 +266,11 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
     }
 
     /// Passes the body on until its end has been handed to the client.
-    pub fn poll_relay(&mut self, context: &mut Context<'_>, buffers: &mut Buffers) -> Poll<Result<(), Fault>> {
+    pub fn poll_relay(
+        &mut self,
+        context: &mut Context<'_>,
+        buffers: &mut Buffers,
+    ) -> Poll<Result<(), Fault>> {
         self.poll_upload(context)?;
         loop {
             let decoded = self.reader.decode(&mut self.upstream.input);
@@ -307,7 +318,11 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
             }
             Poll::Ready(result) => {
                 let ended_well = result.is_ok() && self.reader.end_of_stream();
-                Poll::Ready(if ended_well { Ok(()) } else { Err(Fault::Upstream(UpstreamFault::ConnectionReset)) })
+                Poll::Ready(if ended_well {
+                    Ok(())
+                } else {
+                    Err(Fault::Upstream(UpstreamFault::ConnectionReset))
+                })
             }
             Poll::Pending => {
                 if self.upload != Upload::Running {

@@ -107,10 +107,14 @@ impl OutgoingHead<'_> {
             write_address(out, request.client);
         }
         out.extend_from_slice(b"\r\n");
-        line(out, b"x-forwarded-proto", match request.scheme {
-            Scheme::Http => b"http",
-            Scheme::Https => b"https",
-        });
+        line(
+            out,
+            b"x-forwarded-proto",
+            match request.scheme {
+                Scheme::Http => b"http",
+                Scheme::Https => b"https",
+            },
+        );
         let host = request.known(Known::XForwardedHost).filter(|_| request.peer_is_trusted);
         line(out, b"x-forwarded-host", host.unwrap_or(request.slice(request.authority)));
         line(out, b"x-request-id", request.slice(request.id));

@@ -120,10 +120,7 @@ async fn take_body_in_hand<E: Exchange>(request: &Request, means: &mut Means<'_,
     Ok(())
 }
 
-fn copy(
-    piece: Result<Piece<'_>, BodyFault>,
-    outgoing: &mut Vec<u8>,
-) -> Result<usize, Fault> {
+fn copy(piece: Result<Piece<'_>, BodyFault>, outgoing: &mut Vec<u8>) -> Result<usize, Fault> {
     match piece {
         Ok(Piece::Data(data)) => {
             outgoing.extend_from_slice(data);

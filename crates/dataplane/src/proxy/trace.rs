@@ -55,11 +55,14 @@ fn hexadecimal(value: u64) -> [u8; 16] {
 fn is_valid(value: &[u8]) -> bool {
     let Some((known, rest)) = value.split_at_checked(LENGTH) else { return false };
     let dashes = [2, 35, 52].iter().all(|&at| known.get(at) == Some(&b'-'));
-    let digits = known.iter().enumerate().all(|(at, byte)| {
-        matches!(at, 2 | 35 | 52) || byte.is_ascii_digit() || (b'a'..=b'f').contains(byte)
-    });
+    let digits = known
+        .iter()
+        .enumerate()
+        .all(|(at, byte)| matches!(at, 2 | 35 | 52) || byte.is_ascii_digit() || (b'a'..=b'f').contains(byte));
     let version = known.get(..2).unwrap_or_default();
-    let nonzero = |range: std::ops::Range<usize>| known.get(range).is_some_and(|id| id.iter().any(|byte| *byte != b'0'));
+    let nonzero = |range: std::ops::Range<usize>| {
+        known.get(range).is_some_and(|id| id.iter().any(|byte| *byte != b'0'))
+    };
     // Later versions may be longer, after a dash; version 00 may not.
     let length = rest.is_empty() || (version != b"00" && rest.first() == Some(&b'-'));
     dashes && digits && version != b"ff" && nonzero(3..35) && nonzero(36..52) && length

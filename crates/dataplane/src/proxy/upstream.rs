@@ -30,7 +30,11 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    pub async fn connect(address: SocketAddr, timeout: Duration, now: Instant) -> Result<Self, UpstreamFault> {
+    pub async fn connect(
+        address: SocketAddr,
+        timeout: Duration,
+        now: Instant,
+    ) -> Result<Self, UpstreamFault> {
         let stream = match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
             Err(_) => return Err(UpstreamFault::ConnectionTimeout),
             Ok(Err(error)) => return Err(connect_fault(&error)),

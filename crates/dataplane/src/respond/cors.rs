@@ -23,11 +23,18 @@ impl Cors {
         }
         preflight.push_str(&actual);
         if !document.expose_headers.is_empty() {
-            actual.push_str(&format!("access-control-expose-headers: {}\r\n", document.expose_headers.join(", ")));
+            actual.push_str(&format!(
+                "access-control-expose-headers: {}\r\n",
+                document.expose_headers.join(", ")
+            ));
         }
-        preflight.push_str(&format!("access-control-allow-methods: {}\r\n", document.allow_methods.join(", ")));
+        preflight
+            .push_str(&format!("access-control-allow-methods: {}\r\n", document.allow_methods.join(", ")));
         if !document.allow_headers.is_empty() {
-            preflight.push_str(&format!("access-control-allow-headers: {}\r\n", document.allow_headers.join(", ")));
+            preflight.push_str(&format!(
+                "access-control-allow-headers: {}\r\n",
+                document.allow_headers.join(", ")
+            ));
         }
         preflight.push_str(&format!("access-control-max-age: {}\r\n", document.max_age_s));
         Self {

@@ -63,10 +63,14 @@ fn body_of(response: &ResponseHead) -> ResponseBody {
 fn passes(header: &ResponseHeader, facts: &Facts<'_>) -> bool {
     let known = header.known;
     match known {
-        KnownResponse::Other | KnownResponse::ContentType | KnownResponse::Date | KnownResponse::Server => true,
+        KnownResponse::Other | KnownResponse::ContentType | KnownResponse::Date | KnownResponse::Server => {
+            true
+        }
         KnownResponse::XRequestId | KnownResponse::XResponseTimeMs => false,
         KnownResponse::XRateLimit => facts.limit.is_none(),
-        KnownResponse::Deprecation | KnownResponse::Sunset => !facts.policy.is_some_and(Policy::is_deprecated),
+        KnownResponse::Deprecation | KnownResponse::Sunset => {
+            !facts.policy.is_some_and(Policy::is_deprecated)
+        }
         _ if known.is_hop_by_hop() => false,
         _ => !(known.is_cors() && facts.policy.is_some_and(|policy| policy.cors.is_some())),
     }

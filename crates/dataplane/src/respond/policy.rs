@@ -117,7 +117,8 @@ impl Policy {
 
 /// Names whose own value goes no further, and the lines that are set and added.
 pub fn compile_changes(changes: &HeaderChangesDocument) -> (Vec<Box<[u8]>>, Vec<u8>) {
-    let dropped = changes.remove.iter().chain(changes.set.keys()).map(|name| name.as_bytes().into()).collect();
+    let dropped =
+        changes.remove.iter().chain(changes.set.keys()).map(|name| name.as_bytes().into()).collect();
     let mut lines = Vec::new();
     for (name, value) in changes.set.iter().chain(&changes.add) {
         lines.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());

@@ -16,7 +16,12 @@ pub struct Told<'a> {
 }
 
 /// Writes the head and gives the body that is to be sent.
-pub fn refuse<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, refusal: &Refusal, told: Told<'_>) -> Vec<u8> {
+pub fn refuse<E: Exchange>(
+    exchange: &mut E,
+    facts: &Facts<'_>,
+    refusal: &Refusal,
+    told: Told<'_>,
+) -> Vec<u8> {
     let status = refusal.status();
     let body = body(refusal, facts.request.id(), told);
     exchange.begin(status);
@@ -84,8 +89,12 @@ pub fn message(refusal: &Refusal) -> String {
         Refusal::NoRoute => "no route matches this host, path and headers".to_owned(),
         Refusal::MethodNotAllowed { allow } => format!("this path allows {allow}"),
         Refusal::Overloaded { .. } => "the gateway is at its limit; try again later".to_owned(),
-        Refusal::Unauthenticated { kind: CredentialKind::Token, .. } => "a valid token is required".to_owned(),
-        Refusal::Unauthenticated { kind: CredentialKind::ApiKey, .. } => "a valid API key is required".to_owned(),
+        Refusal::Unauthenticated { kind: CredentialKind::Token, .. } => {
+            "a valid token is required".to_owned()
+        }
+        Refusal::Unauthenticated { kind: CredentialKind::ApiKey, .. } => {
+            "a valid API key is required".to_owned()
+        }
         Refusal::AuthenticationUnavailable { .. } => {
             "credentials cannot be checked at the moment; try again later".to_owned()
         }

@@ -18,7 +18,10 @@ use crate::record::{self, ListenerMetrics, Names, RouteMetrics, ServiceMetrics, 
 use crate::request::Scheme;
 use crate::route::Table;
 use crate::trail::Rule;
-use document::{FORMAT, IdentityDocument, IdentityKindDocument, ListenerDocument, PathParameters, PoolDocument, SnapshotDocument};
+use document::{
+    FORMAT, IdentityDocument, IdentityKindDocument, ListenerDocument, PathParameters, PoolDocument,
+    SnapshotDocument,
+};
 pub use routes::{Action, Proxy, Route};
 
 /// State that outlives snapshots and that compiled rules point into.
@@ -102,9 +105,13 @@ pub struct Snapshot {
 impl Snapshot {
     /// Reads and compiles what Python sent. The error names the rule and its position.
     pub fn compile(json: &[u8], lasting: &Lasting<'_>) -> Result<Self, String> {
-        let document: SnapshotDocument = serde_json::from_slice(json).map_err(|error| format!("snapshot: {error}"))?;
+        let document: SnapshotDocument =
+            serde_json::from_slice(json).map_err(|error| format!("snapshot: {error}"))?;
         if document.format != FORMAT {
-            return Err(format!("snapshot: format {} is not {FORMAT}: engine and package differ", document.format));
+            return Err(format!(
+                "snapshot: format {} is not {FORMAT}: engine and package differ",
+                document.format
+            ));
         }
         if document.version == 0 {
             return Err("snapshot: version 0 is not a version; versions count from 1".to_owned());
@@ -116,8 +123,10 @@ impl Snapshot {
         let identities = Identities::compile(&document.identities, lasting.keys)?;
         let tiers = Tiers::compile(&document.tiers, lasting.counters)?;
         let services = Services::compile(&document.services, lasting.services)?;
-        let context = routes::Context { document: &document, identities: &identities, tiers: &tiers, lasting };
-        let routes = document.routes.iter().map(|route| context.compile(route)).collect::<Result<Vec<_>, _>>()?;
+        let context =
+            routes::Context { document: &document, identities: &identities, tiers: &tiers, lasting };
+        let routes =
+            document.routes.iter().map(|route| context.compile(route)).collect::<Result<Vec<_>, _>>()?;
         let table = Table::compile(&document.routes, routes::canonical)?;
         let unauthenticated_tier = context.unauthenticated_tier()?;
         let metrics = lasting.metrics;
@@ -127,18 +136,29 @@ impl Snapshot {
             max_limit_keys: document.node.max_limit_keys,
             record_queue: document.node.record_queue,
             token_cache: document.node.token_cache,
-            listeners: document.listeners.iter().map(|one| Arc::new(Listener::compile(one, metrics))).collect(),
+            listeners: document
+                .listeners
+                .iter()
+                .map(|one| Arc::new(Listener::compile(one, metrics)))
+                .collect(),
             table,
             routes,
             services,
             service_entries: service_entries(&document, lasting),
             identities,
-            identity_entries: document.identities.iter().map(|one| IdentityEntry::compile(one, metrics)).collect(),
+            identity_entries: document
+                .identities
+                .iter()
+                .map(|one| IdentityEntry::compile(one, metrics))
+                .collect(),
             tiers,
             tier_entries: document
                 .tiers
                 .iter()
-                .map(|one| Counted { named: Named::new(&one.name, &one.at), refused: metrics.tier(&one.name) })
+                .map(|one| Counted {
+                    named: Named::new(&one.name, &one.at),
+                    refused: metrics.tier(&one.name),
+                })
                 .collect(),
             unauthenticated_tier,
             credential_headers: routes::credential_headers(&document),
@@ -234,7 +254,9 @@ impl Names for Snapshot {
             Rule::None => None,
             Rule::Listener(index) => self.listeners.get(index as usize).map(|listener| listener.named.pair()),
             Rule::Route(index) => self.routes.get(index as usize).map(|route| route.named.pair()),
-            Rule::Identity(index) => self.identity_entries.get(index as usize).map(|entry| entry.counted.named.pair()),
+            Rule::Identity(index) => {
+                self.identity_entries.get(index as usize).map(|entry| entry.counted.named.pair())
+            }
             Rule::Tier(index) => self.tier_entries.get(index as usize).map(|entry| entry.named.pair()),
             Rule::Service(index) => self.service_entries.get(index as usize).map(|entry| entry.named.pair()),
         }

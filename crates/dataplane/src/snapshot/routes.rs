@@ -65,14 +65,20 @@ impl Context<'_> {
         let (dropped, lines) = compile_changes(&route.request_headers);
         let service = match &route.action {
             ActionDocument::Proxy(proxy) => proxy.service.as_str(),
-            ActionDocument::Redirect { .. } | ActionDocument::Respond { .. } | ActionDocument::Health {} => "",
+            ActionDocument::Redirect { .. } | ActionDocument::Respond { .. } | ActionDocument::Health {} => {
+                ""
+            }
         };
         Ok(Route {
             named: Named::new(&route.name, &route.at),
             priority: route.priority,
             auth,
             scopes,
-            limit: route.rate_limit.as_ref().map(|limit| LimitRule::compile(limit, self.tiers)).transpose()?,
+            limit: route
+                .rate_limit
+                .as_ref()
+                .map(|limit| LimitRule::compile(limit, self.tiers))
+                .transpose()?,
             action: self.action(route)?,
             timeout: Duration::from_millis(route.timeout_ms),
             max_body: route.max_body_bytes,
@@ -89,8 +95,13 @@ impl Context<'_> {
             ActionDocument::Proxy(proxy) => Action::Proxy(self.proxy(route, proxy)?),
             ActionDocument::Redirect { status, to } => Action::Answer(Fixed::redirect(*status, to)),
             ActionDocument::Respond { status, headers, body } => {
-                let lines = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>();
-                Action::Answer(Fixed { status: *status, lines: lines.into_bytes(), body: body.clone().into_bytes() })
+                let lines =
+                    headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>();
+                Action::Answer(Fixed {
+                    status: *status,
+                    lines: lines.into_bytes(),
+                    body: body.clone().into_bytes(),
+                })
             }
             ActionDocument::Health {} => Action::Answer(Fixed::health()),
         })
