@@ -1,0 +1,54 @@
+"""The `gatewright` command: one file a command, each imported only when its command is called.
+
+To add a command, write `cli/NAME.py` with a function of that name and add one line to `COMMANDS`.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App
+
+from gatewright import __version__
+
+COMMANDS = {
+    "check": ("gatewright.cli.check:check", "Check a configuration and say everything that is wrong with it."),
+    "schema": ("gatewright.cli.schema:schema", "Print the JSON Schema of a configuration."),
+    "routes": ("gatewright.cli.routes:routes", "Print which requests go where."),
+}
+"""Name of a command to the function that runs it and to its line in `--help`, kept here so that help imports none.
+
+The function gives the exit code: 0 fine, 1 the answer is no.
+"""
+
+WRONG_USE = 2
+"""Exit code for a command line that cannot be understood."""
+
+def build_app() -> App:
+    """Give the application with every command registered and none imported."""
+    app = App(
+        name="gatewright",
+        help="An API gateway: Python decides, Rust enforces.",
+        version=__version__,
+        result_action="return_value",
+    )
+    for name, (target, summary) in COMMANDS.items():
+        app.command(target, name=name, help=summary)
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; give its exit code: 0 fine, 1 the answer is no, 2 wrong use."""
+    from cyclopts import CycloptsError  # noqa: PLC0415 -- only wrong use needs it by name.
+
+    try:
+        outcome = build_app()(list(arguments), exit_on_error=False, print_error=True)
+    except CycloptsError:
+        return WRONG_USE
+    except KeyboardInterrupt:
+        return 130
+    return outcome if isinstance(outcome, int) else 0
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
