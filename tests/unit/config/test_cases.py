@@ -71,8 +71,8 @@ def _resolve(host: str) -> list[str]:
 
 
 def _expectation(text: str) -> tuple[list[str], Any]:
-    lines, _, excerpt = text.partition("{")
-    return [line for line in lines.splitlines() if line], json.loads("{" + excerpt) if excerpt else None
+    problems, _, excerpt = f"\n{text}".partition("\n{\n")
+    return [line for line in problems.splitlines() if line], json.loads("{" + excerpt) if excerpt else None
 
 
 def _cut(value: Any, like: Any) -> Any:
