@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def test_check_of_a_wrong_configuration_exits_with_1_and_says_why(
 ) -> None:
     assert run(["check", wrong]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith(f"{wrong}:4:41: unknown service `user`; did you mean `users`?")
+    assert lines[0].startswith(f"{wrong}:4:39: unknown service `user`; did you mean `users`?")
     assert lines[-1] == "not valid: 1 error, 0 warnings"
 
 
@@ -56,7 +57,9 @@ def test_check_prints_problems_as_json(wrong: str, capsys: pytest.CaptureFixture
     assert [(problem["line"], problem["severity"]) for problem in printed["problems"]] == [(4, "error")]
 
 
-def test_check_counts_what_a_valid_configuration_holds(valid: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_counts_what_a_valid_configuration_holds(
+    valid: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["check", valid, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["ok"] is True
@@ -69,7 +72,7 @@ def test_check_reports_what_the_engine_refuses(
     def refuse(snapshot: bytes, keys: bytes, requests: bytes) -> bytes:
         raise errors.SnapshotError("route `all`: too large")
 
-    monkeypatch.setattr("gatewright._engine.decide", refuse, raising=False)
+    monkeypatch.setattr(import_module("gatewright._engine"), "decide", refuse, raising=False)
     assert run(["check", valid]) == 1
     assert "the engine refuses the configuration: route `all`: too large" in capsys.readouterr().out
 
@@ -89,14 +92,27 @@ def test_routes_come_in_the_order_in_which_they_are_tried(
     valid: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["routes", valid, "--json"]) == 0
-    assert [route["route"] for route in json.loads(capsys.readouterr().out)] == ["first", "exact", "beta", "all"]
+    assert [route["route"] for route in json.loads(capsys.readouterr().out)] == [
+        "first",
+        "exact",
+        "beta",
+        "all",
+    ]
 
 
 def test_routes_table_shows_what_goes_where(valid: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["routes", valid]) == 0
     lines = capsys.readouterr().out.splitlines()
     beta = next(line for line in lines if " beta " in line)
-    for part in ("GET", "/u/{id}", "X-Beta: 1", "users minus /u", "anybody", "unauthenticated", f"{valid}:5:5"):
+    for part in (
+        "GET",
+        "/u/{id}",
+        "X-Beta: 1",
+        "users minus /u",
+        "anybody",
+        "unauthenticated",
+        f"{valid}:5:5",
+    ):
         assert part in beta
 
 
@@ -128,13 +144,19 @@ def test_help_imports_neither_models_nor_tables() -> None:
         "import sys; from gatewright.cli import run; run(['--help']); "
         "print([name for name in ('pydantic', 'gatewright.config') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_module_runs_as_the_command(valid: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "gatewright", "check", valid], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "gatewright", "check", valid],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
 
