@@ -1,0 +1,6 @@
+"""`python -m gatewright` is the `gatewright` command."""
+
+from gatewright.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The `gatewright` command: one file a command, each imported only when its command is called.
+
+To add a command, write `cli/NAME.py` with a function of that name and add one line to `COMMANDS`.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App
+
+from gatewright import __version__
+
+COMMANDS = {
+    "check": ("gatewright.cli.check:check", "Say everything that is wrong with a configuration."),
+    "schema": ("gatewright.cli.schema:schema", "Print the JSON Schema of a configuration."),
+    "routes": ("gatewright.cli.routes:routes", "Print which requests go where."),
+}
+"""Name of a command to its function and its line in `--help`, kept here so that help imports no command.
+
+The function gives the exit code: 0 fine, 1 the answer is no.
+"""
+
+WRONG_USE = 2
+"""Exit code for a command line that cannot be understood."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells give it."""
+
+
+def build_app() -> App:
+    """Give the application with every command registered and none imported."""
+    app = App(
+        name="gatewright",
+        help="An API gateway: Python decides, Rust enforces.",
+        version=__version__,
+        result_action="return_value",
+    )
+    for name, (target, summary) in COMMANDS.items():
+        app.command(target, name=name, help=summary)
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; give its exit code: 0 fine, 1 the answer is no, 2 wrong use."""
+    from cyclopts import CycloptsError  # noqa: PLC0415 -- only wrong use needs it by name.
+
+    try:
+        outcome = build_app()(list(arguments), exit_on_error=False, print_error=True)
+    except CycloptsError:
+        return WRONG_USE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; the interpreter must not complain while it closes it
+        # either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return outcome if isinstance(outcome, int) else 0
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
