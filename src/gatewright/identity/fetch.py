@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx2
 
@@ -13,11 +13,25 @@ from gatewright.errors import GatewrightError
 
 MAXIMUM_BYTES = 1 << 20
 MAXIMUM_KEYS = 1000
-SECONDS = 5.0
 
 
 class KeySetError(GatewrightError):
     """A key set could not be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySetTimes:
+    """When a key set is fetched and given up; all in seconds."""
+
+    refresh: float = 1800.0
+    # Between two fetches that unknown keys ask for: invented key ids must not become a flood of fetches.
+    minimum_refresh: float = 30.0
+    # An hour, and 15 minutes more while the issuer is down (D15).
+    lifetime: float = 4500.0
+    timeout: float = 5.0
+    jitter: float = 60.0
+    first_retry: float = 1.0
+    longest_retry: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +41,7 @@ class KeySetSource:
     identity: str
     url: str
     allow_http: bool = False
+    times: KeySetTimes = field(default_factory=KeySetTimes)
 
     def check(self) -> None:
         """Refuse a URL that anybody on the way could answer. Raises `KeySetError`."""
@@ -46,9 +61,10 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-async def fetch_key_set(client: httpx2.AsyncClient, source: KeySetSource, seconds: float = SECONDS) -> bytes:
-    """The key set of `source` as canonical JSON, at most 1 MiB and 1,000 keys, within `seconds`. Raises `KeySetError`."""
+async def fetch_key_set(client: httpx2.AsyncClient, source: KeySetSource) -> bytes:
+    """The key set of `source` as canonical JSON, at most 1 MiB and 1,000 keys, in time. Raises `KeySetError`."""
     source.check()
+    seconds = source.times.timeout
     try:
         async with asyncio.timeout(seconds):
             body = await read_bounded(client, source.url)

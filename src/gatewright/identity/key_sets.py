@@ -1,7 +1,7 @@
 """Key sets of issuers: fetched, refreshed, refreshed at once when a token names an unknown key, forgotten when too old.
 
-Keys are good for an hour and refreshed every half hour with jitter (D14). While the issuer is down they stay for a
-further 15 minutes (D15); after that the data plane gets an empty set and answers 503: never open.
+Keys are refreshed every half hour with jitter (D14). While the issuer is down they stay for 75 minutes from their last
+fetch (D15); after that the data plane gets an empty set and answers 503: never open.
 """
 
 from __future__ import annotations
@@ -18,23 +18,12 @@ from gatewright.identity.fetch import KeySetError, KeySetSource
 log = logging.getLogger("gatewright.identity")
 
 NO_KEYS = b'{"keys":[]}'
+LEAST_WAIT_SECONDS = 0.05
+# Expiry is looked at this often, whatever is due.
+LONGEST_WAIT_SECONDS = 60.0
 
 Fetch = Callable[[KeySetSource], Awaitable[bytes]]
 Push = Callable[[str, bytes], None]
-
-
-@dataclass(frozen=True, slots=True)
-class KeySetTimes:
-    """When key sets are fetched and given up; all in seconds."""
-
-    refresh: float = 1800.0
-    jitter: float = 60.0
-    time_to_live: float = 3600.0
-    stale: float = 900.0
-    # Between two refreshes that unknown keys ask for: tokens with invented key ids must not become a flood of fetches.
-    least_between: float = 30.0
-    first_retry: float = 1.0
-    longest_retry: float = 300.0
 
 
 @dataclass(slots=True)
@@ -55,16 +44,9 @@ class KeySet:
 class KeySets:
     """Keeps the keys of every identity that has a URL; pushes each change to the data plane."""
 
-    def __init__(
-        self,
-        fetch: Fetch,
-        push: Push,
-        times: KeySetTimes | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, fetch: Fetch, push: Push, clock: Callable[[], float] = time.monotonic) -> None:
         self._fetch = fetch
         self._push = push
-        self._times = times or KeySetTimes()
         self._clock = clock
         self._sets: dict[str, KeySet] = {}
         self._changed = asyncio.Event()
@@ -99,7 +81,7 @@ class KeySets:
         async with held.lock:
             # Whoever waited for the lock shares the fetch of the one before.
             tried = held.tried_at
-            if tried is not None and (tried >= asked_at or asked_at - tried < self._times.least_between):
+            if tried is not None and (tried >= asked_at or asked_at - tried < held.source.times.minimum_refresh):
                 return held.failures_in_a_row == 0
             return await self._fetch_and_push(held)
 
@@ -114,17 +96,18 @@ class KeySets:
             await self._wait()
 
     async def _wait(self) -> None:
-        nearest = min((held.due_at for held in self._sets.values()), default=self._clock() + self._times.refresh)
+        nearest = min((held.due_at for held in self._sets.values()), default=self._clock() + LONGEST_WAIT_SECONDS)
         try:
-            async with asyncio.timeout(max(0.05, min(nearest - self._clock(), self._times.longest_retry))):
+            async with asyncio.timeout(max(LEAST_WAIT_SECONDS, min(nearest - self._clock(), LONGEST_WAIT_SECONDS))):
                 await self._changed.wait()
         except TimeoutError:
             return
 
     def expire(self, held: KeySet) -> None:
         """Take keys from the data plane whose issuer has been silent for longer than they may be trusted."""
-        longest = self._times.time_to_live + self._times.stale
-        if held.keys is not None and held.fetched_at is not None and self._clock() - held.fetched_at > longest:
+        if held.keys is None or held.fetched_at is None:
+            return
+        if self._clock() - held.fetched_at > held.source.times.lifetime:
             held.keys = None
             self._push(held.source.identity, NO_KEYS)
             log.error("key set expired", extra={"identity": held.source.identity, "error": held.error})
@@ -158,7 +141,9 @@ class KeySets:
             return False
         held.keys, held.fetched_at, held.error = keys, self._clock(), None
         held.failures_in_a_row = 0
-        held.due_at = self._clock() + self._times.refresh + random.uniform(0, self._times.jitter)  # noqa: S311 - no secret.
+        times = held.source.times
+        # Spread by jitter, or all nodes would ask the issuer in the same second (AU-11).
+        held.due_at = self._clock() + times.refresh + random.uniform(0, min(times.jitter, times.refresh))  # noqa: S311 - no secret.
         return True
 
     def _failed(self, held: KeySet, error: Exception) -> None:
@@ -166,7 +151,7 @@ class KeySets:
         held.failures_in_a_row += 1
         held.error = str(error)
         exponent = min(held.failures_in_a_row - 1, 20)
-        delay = min(self._times.first_retry * 2**exponent, self._times.longest_retry)
+        delay = min(held.source.times.first_retry * 2**exponent, held.source.times.longest_retry)
         # Jitter also here: every node lost the issuer at the same moment (TS-12).
         held.due_at = self._clock() + delay * random.uniform(1, 1.5)  # noqa: S311 - no secret.
         fields = {"identity": held.source.identity, "error": held.error, "retry_seconds": delay}
