@@ -1,0 +1,73 @@
+"""The models of a configuration: what each option is, what it may be, and what it is when left out."""
+
+from gatewright.config.models.gateway import SECTION_LISTS, Defaults, Gateway
+from gatewright.config.models.identities import (
+    BUILT_IN_TIERS,
+    ApiKeyEntry,
+    ApiKeyIdentity,
+    ApiKeys,
+    JwtIdentity,
+    Jwks,
+    PublicKey,
+    Tier,
+)
+from gatewright.config.models.node import (
+    Admin,
+    FileSink,
+    Listener,
+    Node,
+    Records,
+    Reload,
+    SqliteSink,
+    StdoutSink,
+)
+from gatewright.config.models.routes import (
+    Auth,
+    Cors,
+    HeaderChanges,
+    Match,
+    RateLimit,
+    Redirect,
+    Respond,
+    Rewrite,
+    Route,
+    ValueTest,
+)
+from gatewright.config.models.services import CircuitBreaker, HealthCheck, Instance, Pool, Service
+
+__all__ = [
+    "BUILT_IN_TIERS",
+    "SECTION_LISTS",
+    "Admin",
+    "ApiKeyEntry",
+    "ApiKeyIdentity",
+    "ApiKeys",
+    "Auth",
+    "CircuitBreaker",
+    "Cors",
+    "Defaults",
+    "FileSink",
+    "Gateway",
+    "HeaderChanges",
+    "HealthCheck",
+    "Instance",
+    "Jwks",
+    "JwtIdentity",
+    "Listener",
+    "Match",
+    "Node",
+    "Pool",
+    "PublicKey",
+    "RateLimit",
+    "Records",
+    "Redirect",
+    "Reload",
+    "Respond",
+    "Rewrite",
+    "Route",
+    "Service",
+    "SqliteSink",
+    "StdoutSink",
+    "Tier",
+    "ValueTest",
+]

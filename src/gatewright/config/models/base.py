@@ -1,0 +1,74 @@
+"""What every section of a configuration shares: unknown keys are refused, and nothing changes once it is read."""
+
+import re
+import sys
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, StringConstraints
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_METHOD = re.compile(r"[A-Z][A-Z0-9-]*")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*")
+
+
+class _Placed(type(BaseModel)):
+    """Remembers where a section was constructed, so that errors in Python configurations name a line.
+
+    Only construction by the user passes here; models that pydantic makes from files do not.
+    """
+
+    def __call__(cls, *arguments: Any, **fields: Any) -> Any:  # noqa: ANN401 -- passes on whatever the model takes.
+        section = super().__call__(*arguments, **fields)
+        frame = sys._getframe(1)  # noqa: SLF001 -- the standard way to the caller's line.
+        section._constructed = (frame.f_code.co_filename, frame.f_lineno)  # noqa: SLF001 -- our own attribute.
+        return section
+
+
+class Section(BaseModel, metaclass=_Placed):
+    """A part of a configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=False, hide_input_in_errors=True)
+
+    _constructed: tuple[str, int] | None = PrivateAttr(default=None)
+
+
+def _one_or_many(value: object) -> object:
+    """Let `methods: GET` stand for `methods: [GET]`, as KDL writes a list of one."""
+    return value if value is None or isinstance(value, list | tuple) else [value]
+
+
+def _header_name(name: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        message = f"`{name}` is not a header name; use letters, digits and `-`"
+        raise ValueError(message)
+    return name
+
+
+def _header_value(value: str) -> str:
+    if not _VALUE.fullmatch(value):
+        message = "a header value cannot hold control characters or line ends"
+        raise ValueError(message)
+    return value
+
+
+def _method(name: str) -> str:
+    if not _METHOD.fullmatch(name):
+        message = f"`{name}` is not a method; methods are written in upper case, such as `GET`"
+        raise ValueError(message)
+    return name
+
+
+OneOrMany = BeforeValidator(_one_or_many)
+"""A single value may stand for a list of one."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+"""What a listener, service, identity, tier or route is called: 1 to 100 letters, digits, `.`, `_` or `-`."""
+
+Text = Annotated[str, Field(min_length=1)]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+HeaderValue = Annotated[str, AfterValidator(_header_value)]
+Method = Annotated[str, AfterValidator(_method)]
+Texts = Annotated[list[Text], OneOrMany]
+HeaderNames = Annotated[list[HeaderName], OneOrMany]
+Methods = Annotated[list[Method], OneOrMany]
+Headers = dict[HeaderName, HeaderValue]

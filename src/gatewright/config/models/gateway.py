@@ -1,0 +1,53 @@
+"""The model of a whole configuration."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from gatewright.config.models.base import OneOrMany, Section, Text, Texts
+from gatewright.config.models.identities import Identities, Tier
+from gatewright.config.models.node import Admin, Listener, Node, Records, Reload
+from gatewright.config.models.routes import RateLimit, Route, _tier_alone
+from gatewright.config.models.services import Service
+from gatewright.config.quantities import Duration, Timeout
+
+
+class Defaults(Section):
+    """What routes do where they do not say otherwise."""
+
+    rate_limit: Annotated[RateLimit | None, BeforeValidator(_tier_alone)] = Field(
+        None, description="The limit of routes without one, a tier's name, or `none`."
+    )
+    unauthenticated_tier: Text = Field(
+        "unauthenticated",
+        description="Tier that unmatched and unauthenticated requests are charged to by client address, or `none`.",
+    )
+    timeout: Timeout = Field(Duration.of("10s"), description="The timeout of routes without one.")
+    security_headers: bool = Field(True, description="Whether routes that do not say add security headers.")
+
+
+class Gateway(Section):
+    """A configuration: one file or several, which are joined."""
+
+    version: Literal[1] = Field(1, description="Version of this format; always 1.")
+    include: Texts = Field(
+        default_factory=list,
+        description="Further files, directories or patterns such as `routes/*.yaml`, relative to this file. Lists of "
+        "all files are joined; every other section may stand in one file only.",
+    )
+    node: Node = Field(default_factory=Node, description="The node's name and bounds.")
+    listeners: Annotated[list[Listener], OneOrMany] = Field(
+        default_factory=list, description="Addresses that accept requests; at least one."
+    )
+    admin: Admin = Field(default_factory=Admin, description="Where health, metrics and the admin API answer.")
+    services: Annotated[list[Service], OneOrMany] = Field(default_factory=list, description="What is behind.")
+    identities: Identities = Field(default_factory=list, description="Ways to prove who calls.")
+    tiers: Annotated[list[Tier], OneOrMany] = Field(default_factory=list, description="Named rate limits.")
+    routes: Annotated[list[Route], OneOrMany] = Field(default_factory=list, description="What goes where.")
+    defaults: Defaults = Field(default_factory=Defaults, description="What routes do unless they say otherwise.")
+    records: Records = Field(default_factory=Records, description="Where decision records go.")
+    reload: Reload = Field(default_factory=Reload, description="How changes of the files become live.")
+
+
+SECTION_LISTS = ("listeners", "services", "identities", "tiers", "routes")
+"""Sections that are joined when a configuration has several files."""

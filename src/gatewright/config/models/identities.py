@@ -1,0 +1,163 @@
+"""Models of the ways to prove who calls, and of the limits that callers get."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from gatewright.config.models.base import HeaderName, Name, OneOrMany, Section, Text, Texts
+from gatewright.config.quantities import Duration, Timeout, duration
+
+
+def _file_alone(value: object) -> object:
+    return {"file": value} if isinstance(value, str) else value
+
+
+def _exactly_one(section: Section, *names: str) -> None:
+    given = [name for name in names if getattr(section, name) is not None]
+    if len(given) != 1:
+        choices = ", ".join(f"`{name}`" for name in names)
+        message = f"give exactly one of {choices}" + (f", not {len(given)}" if given else "")
+        raise ValueError(message)
+
+
+class Jwks(Section):
+    """Where the JSON Web Key Set of an issuer is. A file's path alone may stand for it."""
+
+    file: Text | None = Field(None, description="File with the key set, relative to the configuration file.")
+    url: Text | None = Field(None, description="Address the key set is fetched from; `https` unless `allow_http`.")
+    keys: list[dict[str, Any]] | None = Field(None, description="The keys themselves (RFC 7517).")
+    allow_http: bool = Field(False, description="Allow plain `http` for `url`. A loopback address needs no permission.")
+    refresh: Annotated[Duration, duration("1s", "1d")] = Field(
+        Duration.of("30m"), description="How often the key set is fetched again."
+    )
+    minimum_refresh: Annotated[Duration, duration("100ms", "1h")] = Field(
+        Duration.of("30s"), description="Shortest time between two fetches that unknown key ids ask for."
+    )
+    lifetime: Annotated[Duration, duration("1s", "30d")] = Field(
+        Duration.of("75m"),
+        description="How long fetched keys may be used while no newer ones can be had; then requests that need them "
+        "are answered with 503.",
+    )
+    timeout: Timeout = Field(Duration.of("5s"), description="For one fetch.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Jwks":
+        _exactly_one(self, "file", "url", "keys")
+        return self
+
+
+class PublicKey(Section):
+    """A public key in PEM. The file's path alone may stand for it."""
+
+    file: Text = Field(description="File with the key in PEM, relative to the configuration file.")
+    algorithm: Literal["RS256", "PS256", "ES256", "EdDSA"] | None = Field(
+        None, description="Algorithm that tokens must use; by default RS256, ES256 or EdDSA as the key is."
+    )
+    key_id: Text | None = Field(None, description="Key id that tokens carry; none by default.")
+
+
+class JwtIdentity(Section):
+    """Callers who prove themselves with a JSON Web Token."""
+
+    name: Name = Field(description="Name that routes refer to.")
+    kind: Literal["jwt"] = Field("jwt", description="Always `jwt`.")
+    header: HeaderName = Field("Authorization", description="Header that carries `Bearer` and the token.")
+    issuer: Text | None = Field(None, description="What `iss` must be; anything by default.")
+    audience: Texts = Field(
+        default_factory=list, description="One of these must be in `aud`; anything by default. A text or a list."
+    )
+    jwks: Annotated[Jwks | None, BeforeValidator(_file_alone)] = Field(
+        None, description="The issuer's key set. Exactly one of `jwks`, `public_key` and `secret` is needed."
+    )
+    public_key: Annotated[PublicKey | None, BeforeValidator(_file_alone)] = Field(
+        None, description="The issuer's only public key."
+    )
+    secret: Annotated[str, Field(min_length=32)] | None = Field(
+        None,
+        description="Shared secret for HS256, at least 32 characters; best as `${file:...}` or `${env:...}`. Whoever "
+        "checks with it can also sign: prefer a public key.",
+    )
+    leeway: Annotated[Duration, duration("0s", "10m")] = Field(
+        Duration.of("30s"), description="How far clocks may differ when `exp` and `nbf` are checked."
+    )
+    require_expiry: bool = Field(True, description="Refuse tokens without `exp`.")
+    user_claim: Text = Field("sub", description="Claim that becomes `X-User-ID` and that limits per user count by.")
+    scope_claims: Texts = Field(
+        default_factory=lambda: ["scope", "scp", "scopes"],
+        description="Claims read for scopes: a text with spaces, or a list. `[scope, scp, scopes]` by default.",
+    )
+
+    @model_validator(mode="after")
+    def _one_key_source(self) -> "JwtIdentity":
+        _exactly_one(self, "jwks", "public_key", "secret")
+        return self
+
+
+class ApiKeyEntry(Section):
+    """One API key. Only its hash is kept."""
+
+    id: Text = Field(description="Public name of the key, for records.")
+    hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(
+        description="Hexadecimal SHA-256 of the whole key in lower case, or HMAC-SHA256 where there is a `pepper`."
+    )
+    partner: Text = Field(description="Becomes `X-Partner-ID`.")
+    scopes: Texts = Field(default_factory=list, description="Scopes of whoever has this key.")
+    tier: Text | None = Field(None, description="Tier that replaces the route's for this key.")
+    expires_at: Text | None = Field(
+        None, description="Moment after which the key is refused, such as `2027-01-31T00:00:00Z`; never by default."
+    )
+
+
+class ApiKeys(Section):
+    """Where API keys are. A file's path alone may stand for it."""
+
+    file: Text | None = Field(
+        None, description='JSON file `{"keys": [...]}`, relative to the configuration file; `gatewright keys` writes it.'
+    )
+    keys: list[ApiKeyEntry] | None = Field(None, description="The keys themselves, hashed.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "ApiKeys":
+        _exactly_one(self, "file", "keys")
+        return self
+
+
+class ApiKeyIdentity(Section):
+    """Partners who prove themselves with an API key."""
+
+    name: Name = Field(description="Name that routes refer to.")
+    kind: Literal["api_key"] = Field("api_key", description="Always `api_key`.")
+    header: HeaderName = Field("X-API-Key", description="Header that carries the key.")
+    pepper: Annotated[str, Field(min_length=16)] | None = Field(
+        None,
+        description="Secret of the HMAC that hashes keys, at least 16 characters; best as `${file:...}` or "
+        "`${env:...}`. Plain SHA-256 by default.",
+    )
+    keys: Annotated[ApiKeys, BeforeValidator(_file_alone)] = Field(description="The keys.")
+
+
+Identity = Annotated[JwtIdentity | ApiKeyIdentity, Field(discriminator="kind")]
+Identities = Annotated[list[Identity], OneOrMany]
+
+
+class Tier(Section):
+    """A named rate limit. `standard`, `premium`, `third_party` and `unauthenticated` exist without being defined."""
+
+    name: Name = Field(description="Name that routes refer to; `none` means no limit and cannot be taken.")
+    limit: int = Field(ge=1, le=1_000_000_000_000, description="Requests in a window; above it 429.")
+    window: Annotated[Duration, duration("1s", "1d")] = Field(
+        Duration.of("60s"), description="Length of the sliding window."
+    )
+    per: Literal["user", "api_key", "client_ip", "global"] = Field(
+        "user",
+        description="Whom the limit is counted for. Callers without a user or key are counted by client address.",
+    )
+
+
+BUILT_IN_TIERS = (
+    Tier(name="standard", limit=100, per="user"),
+    Tier(name="premium", limit=500, per="user"),
+    Tier(name="third_party", limit=50, per="api_key"),
+    Tier(name="unauthenticated", limit=30, per="client_ip"),
+)
+"""Tiers that exist unless a configuration defines one of the same name."""

@@ -1,0 +1,227 @@
+"""Models of routes: which requests they match and what becomes of those."""
+
+import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from gatewright.config.matching import check_host, check_path
+from gatewright.config.models.base import (
+    HeaderName,
+    HeaderNames,
+    Headers,
+    Methods,
+    Name,
+    OneOrMany,
+    Section,
+    Text,
+    Texts,
+)
+from gatewright.config.models.identities import _exactly_one
+from gatewright.config.quantities import Duration, Size, Timeout, duration, size
+
+NONE = "none"
+"""Written in place of a tier or of `auth`: explicitly nothing."""
+
+
+def _value_alone(value: object) -> object:
+    return {"exact": value} if isinstance(value, str) else value
+
+
+def _path_alone(value: object) -> object:
+    return {"path": value} if isinstance(value, str) else value
+
+
+def _tier_alone(value: object) -> object:
+    return {"tier": value} if isinstance(value, str) else value
+
+
+def _none_alone(value: object) -> object:
+    return None if value == NONE else value
+
+
+def _day(value: object) -> object:
+    if isinstance(value, datetime.date):
+        return value
+    try:
+        return datetime.date.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
+        message = "expected a date such as `2027-06-01`"
+        raise ValueError(message) from None
+
+
+class ValueTest(Section):
+    """A test of a header or query parameter. A text alone means `exact`."""
+
+    exact: str | None = Field(None, description="The value is this.")
+    regex: Text | None = Field(None, description="The whole value matches this regular expression.")
+    present: Literal[True] | None = Field(None, description="`true`: it is there, with any value.")
+    absent: Literal[True] | None = Field(None, description="`true`: it is not there.")
+
+    @model_validator(mode="after")
+    def _one_test(self) -> "ValueTest":
+        _exactly_one(self, "exact", "regex", "present", "absent")
+        return self
+
+
+Test = Annotated[ValueTest, BeforeValidator(_value_alone)]
+Host = Annotated[str, AfterValidator(check_host)]
+
+
+class Match(Section):
+    """Which requests a route is for: all conditions must hold. A path alone may stand for it."""
+
+    path: Annotated[str, AfterValidator(check_path)] = Field(
+        "/*",
+        description="`/a/b` is exact, `/a/*` is `/a` and all below it, `{name}` binds a segment, `regex:` says so.",
+    )
+    host: Host | None = Field(None, description="`api.example.com`, or `*.example.com` for all below it.")
+    hosts: Annotated[list[Host], OneOrMany] = Field(
+        default_factory=list, description="Several hosts; any host by default."
+    )
+    methods: Methods = Field(default_factory=list, description="Methods; any by default. `GET` includes `HEAD`.")
+    headers: dict[HeaderName, Test] = Field(default_factory=dict, description="Tests of headers.")
+    query: dict[str, Test] = Field(default_factory=dict, description="Tests of query parameters.")
+
+
+class Redirect(Section):
+    """Answers with a redirect."""
+
+    to: Text = Field(description="The `Location`: a path or a whole address.")
+    status: Literal[301, 302, 303, 307, 308] = Field(302, description="Status of the answer.")
+
+
+class Respond(Section):
+    """Answers with a fixed response."""
+
+    status: int = Field(200, ge=200, le=599, description="Status of the answer.")
+    headers: Headers = Field(default_factory=dict, description="Headers of the answer.")
+    body: str = Field("", max_length=1_048_576, description="The body, at most 1 MiB.")
+    json_body: Any = Field(
+        None, alias="json", description="The body as data, sent as JSON with its `Content-Type`; instead of `body`."
+    )
+
+    @model_validator(mode="after")
+    def _one_body(self) -> "Respond":
+        if self.body and self.json_body is not None:
+            message = "give `body` or `json`, not both"
+            raise ValueError(message)
+        return self
+
+
+class Rewrite(Section):
+    """Changes the path that goes to the service."""
+
+    regex: Text = Field(description="Regular expression that must match the whole path.")
+    replacement: Text = Field(description="The new path; `$1` or `${name}` stand for groups.")
+
+
+class Auth(Section):
+    """Who may use a route."""
+
+    accept: Texts = Field(
+        default_factory=list, description="Names of identities; the first whose credential is present is asked."
+    )
+    scopes: Texts = Field(default_factory=list, description="Scopes that the caller must have, all of them; else 403.")
+    optional: bool = Field(
+        False, description="Let requests without any credential through as anonymous. A wrong one is still a 401."
+    )
+
+
+class RateLimit(Section):
+    """The limit of a route. A tier's name alone may stand for it, `none` for no limit."""
+
+    tier: Name = Field(description="Name of a tier, or `none`.")
+    on_failure: Literal["local", "open", "closed"] = Field(
+        "local",
+        description="When the limit cannot be checked: `local` uses this node's own share, `open` lets pass, `closed` "
+        "refuses with 503.",
+    )
+
+
+class HeaderChanges(Section):
+    """Changes of headers, made in the order remove, set, add."""
+
+    remove: HeaderNames = Field(default_factory=list, description="Headers that are taken away.")
+    set: Headers = Field(default_factory=dict, description="Headers that replace whatever was there.")
+    add: Headers = Field(default_factory=dict, description="Headers that are added to whatever was there.")
+
+
+class Cors(Section):
+    """Which pages of other origins may use a route from a browser. Preflights are answered by the gateway."""
+
+    allow_origins: Texts = Field(min_length=1, description="Origins such as `https://app.example.com`, or `*` alone.")
+    allow_methods: Methods = Field(
+        default_factory=lambda: ["GET", "HEAD", "POST"], description="Methods; `[GET, HEAD, POST]` by default."
+    )
+    allow_headers: HeaderNames = Field(default_factory=list, description="Request headers that pages may send.")
+    expose_headers: HeaderNames = Field(default_factory=list, description="Response headers that pages may read.")
+    allow_credentials: bool = Field(False, description="Allow cookies and credentials; not together with `*`.")
+    max_age: Annotated[Duration, duration("0s", "1d")] = Field(
+        Duration.of("10m"), description="How long a browser may remember a preflight."
+    )
+
+
+class Route(Section):
+    """What becomes of the requests that it matches: exactly one of `service`, `redirect` and `respond`."""
+
+    name: Name = Field(description="Name in records, metrics and `explain`.")
+    match: Annotated[Match, BeforeValidator(_path_alone)] = Field(description="Which requests it is for.")
+    precedence: int = Field(
+        0,
+        ge=-1_000_000,
+        le=1_000_000,
+        description="Higher goes first, before anything else that orders routes.",
+    )
+    service: Name | None = Field(
+        None, description="Service that requests are forwarded to; `self` answers `{\"status\": \"ok\"}` itself."
+    )
+    redirect: Redirect | None = Field(None, description="Answer with a redirect instead.")
+    respond: Respond | None = Field(None, description="Answer with a fixed response instead.")
+    strip_prefix: Annotated[str, Field(pattern=r"^/.*[^/]$")] | None = Field(
+        None, description="Taken from the front of the path before it goes to the service."
+    )
+    rewrite: Rewrite | None = Field(None, description="Changes the path after `strip_prefix`.")
+    host_header: Literal["preserve", "instance"] = Field(
+        "preserve", description="`Host` for the service: the client's (`preserve`), or the name of the instance."
+    )
+    auth: Annotated[Auth | None, BeforeValidator(_none_alone)] = Field(
+        None, description="Who may use it; `none`, the default, is everybody."
+    )
+    rate_limit: Annotated[RateLimit | None, BeforeValidator(_tier_alone)] = Field(
+        None,
+        description="Its limit, a tier's name, or `none`. By default that of `defaults`, else `standard` where `auth` "
+        "is required and `unauthenticated` elsewhere.",
+    )
+    timeout: Timeout | None = Field(
+        None, description="For the whole exchange with the service; then 504. `defaults.timeout` by default."
+    )
+    max_body: Annotated[Size, size("0B", "64GiB")] = Field(
+        Size.of("10MiB"), description="Size of a request's body; above it 413."
+    )
+    priority: Literal["P0", "P1", "P2", "P3"] = Field(
+        "P1", description="Who is refused first under overload: P3, then P2, P1; P0 last."
+    )
+    circuit_breaker: bool = Field(True, description="Use the breaker of the service.")
+    forward_authorization: bool = Field(False, description="Send the token's header on to the service.")
+    forward_api_key: bool = Field(False, description="Send the API key's header on to the service.")
+    request_headers: HeaderChanges = Field(
+        default_factory=HeaderChanges, description="Changes of the request's headers for the service."
+    )
+    response_headers: HeaderChanges = Field(
+        default_factory=HeaderChanges, description="Changes of the response's headers for the client."
+    )
+    security_headers: bool | None = Field(
+        None,
+        description="Add security headers that the service has not set. `defaults.security_headers` by default.",
+    )
+    cors: Cors | None = Field(None, description="Use from pages of other origins; not allowed by default.")
+    deprecated: bool = Field(False, description="Send `Deprecation: true`.")
+    sunset: Annotated[datetime.date | None, BeforeValidator(_day)] = Field(
+        None, description="Day on which the route ends, such as `2027-06-01`; sent as `Sunset`."
+    )
+
+    @model_validator(mode="after")
+    def _one_action(self) -> "Route":
+        _exactly_one(self, "service", "redirect", "respond")
+        return self

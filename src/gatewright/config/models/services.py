@@ -1,0 +1,101 @@
+"""Models of the services behind the gateway."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from gatewright.config.models.base import Name, OneOrMany, Section, Text
+from gatewright.config.quantities import Duration, Timeout, duration
+
+
+def _address_alone(value: object) -> object:
+    return {"address": value} if isinstance(value, str) else value
+
+
+def _switch(value: object) -> object:
+    """Read `off` and `on`, which YAML 1.2 takes for text."""
+    if value is False or value == "off":
+        return {"enabled": False}
+    if value is True or value == "on":
+        return {}
+    return value
+
+
+class Instance(Section):
+    """One address of a service. The address alone may stand for it."""
+
+    address: Text = Field(
+        description="Host and port, such as `127.0.0.1:9001`, `users.internal:80` or `[::1]:9001`. A host name is "
+        "looked up when the configuration is loaded and again while it is live.",
+    )
+    weight: int = Field(1, ge=1, le=1000, description="Share of the requests, relative to the other instances.")
+
+
+class HealthCheck(Section):
+    """Regular requests that find out which instances can answer."""
+
+    path: Annotated[str, Field(pattern=r"^/[^\s#]*$")] = Field(
+        "/healthz", description="Path that is asked for with GET; any 2xx is a success."
+    )
+    interval: Annotated[Duration, duration("100ms", "1h")] = Field(
+        Duration.of("10s"), description="Between two checks of one instance."
+    )
+    timeout: Timeout = Field(Duration.of("5s"), description="For a whole check; then it counts as a failure.")
+    unhealthy_after: int = Field(3, ge=1, le=100, description="Failures in a row that take an instance out.")
+    healthy_after: int = Field(2, ge=1, le=100, description="Successes in a row that bring an instance back.")
+
+
+class CircuitBreaker(Section):
+    """Stops asking a service that fails. `off` may stand for it."""
+
+    enabled: bool = Field(True, description="Whether the service has a breaker at all.")
+    failure_ratio: float = Field(
+        0.5, gt=0, lt=1, description="Share of failed requests in the window above which the breaker opens."
+    )
+    window: Annotated[Duration, duration("1s", "1h")] = Field(
+        Duration.of("30s"), description="Time over which requests are counted."
+    )
+    minimum_requests: int = Field(
+        20, ge=1, le=1_000_000, description="Requests in the window below which the breaker never opens."
+    )
+    open_for: Annotated[Duration, duration("100ms", "1h")] = Field(
+        Duration.of("30s"), description="How long requests are refused with 503 before one is tried again."
+    )
+    probes: int = Field(
+        2, ge=1, le=100, description="Successes in a row, one request at a time, that close the breaker again."
+    )
+
+
+class Pool(Section):
+    """Connections to the instances of a service."""
+
+    max_connections: int = Field(
+        100, ge=1, le=100_000, description="Connections to one instance; above it requests wait for one."
+    )
+    max_pending: int = Field(
+        1024, ge=0, le=1_000_000, description="Requests of one worker that wait for a connection; above it 503."
+    )
+    connect_timeout: Timeout = Field(Duration.of("2s"), description="For a connection to open; then 502.")
+    idle_timeout: Timeout = Field(Duration.of("60s"), description="After which an unused connection closes.")
+    max_lifetime: Annotated[Duration, duration("1s", "1d")] = Field(
+        Duration.of("5m"), description="Age after which a connection takes no further request."
+    )
+
+
+class Service(Section):
+    """A service that requests are forwarded to."""
+
+    name: Name = Field(description="Name that routes refer to; `self` is the gateway's own and cannot be taken.")
+    instances: Annotated[list[Annotated[Instance, BeforeValidator(_address_alone)]], OneOrMany] = Field(
+        min_length=1, max_length=10_000, description="Where the service answers: addresses, or maps with a weight."
+    )
+    balance: Literal["round_robin"] = Field(
+        "round_robin", description="How an instance is picked: `round_robin` is in turn, by weight."
+    )
+    health_check: HealthCheck | None = Field(
+        None, description="Regular checks of every instance; none by default: every instance counts as healthy."
+    )
+    circuit_breaker: Annotated[CircuitBreaker, BeforeValidator(_switch)] = Field(
+        default_factory=CircuitBreaker, description="The breaker of this service, on by default; `off` for none."
+    )
+    pool: Pool = Field(default_factory=Pool, description="Connections to the instances.")

@@ -1,0 +1,214 @@
+"""A tree to a `Gateway`: every problem with its place and with what would work."""
+
+import difflib
+import types
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import ValidationError
+
+from gatewright.config.models import Gateway
+from gatewright.config.models.base import Section
+from gatewright.config.positions import Node
+from gatewright.errors import Problem
+
+_MAX_ROUNDS = 20
+
+_EXPECTED = {
+    "string_type": "expected text; put the value in quotes",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "bool_type": "expected `true` or `false`",
+    "bool_parsing": "expected `true` or `false`",
+    "list_type": "expected a list",
+    "dict_type": "expected keys and values",
+    "model_type": "expected keys and values",
+    "model_attributes_type": "expected keys and values",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "must have at least {min_length} elements",
+    "too_long": "must have at most {max_length} elements",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+    "union_tag_not_found": "`kind` is missing",
+}
+"""Kinds of pydantic's errors to our words; none of them shows the value, which may be a secret."""
+
+_PATTERNS = {
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$": "a name has 1 to 100 letters, digits, `.`, `_` or `-`, a letter or digit first",
+    r"^[0-9a-f]{64}$": "a hash has 64 hexadecimal digits in lower case; `gatewright keys` writes it",
+    r"^/[^\s#]*$": "a path starts with `/` and has no spaces or `#`",
+    r"^/.*[^/]$": "a prefix starts with `/` and does not end with it, such as `/api/v2`",
+}
+
+
+def validate(root: Node) -> tuple[Gateway, list[Problem]]:
+    """Give the configuration, and every problem of its shape.
+
+    With problems, what they name is left out of the configuration, so that cross-checks can find theirs in the rest.
+    """
+    data = root.plain()
+    problems: list[Problem] = []
+    for round_number in range(_MAX_ROUNDS):
+        try:
+            return Gateway.model_validate(data), problems
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_input=False)
+            # Later rounds only see what leaving things out has caused.
+            if round_number == 0:
+                problems = [_problem(detail, root) for detail in details]
+            _leave_out(data, [detail["loc"] for detail in details])
+    return Gateway(), problems
+
+
+def _problem(detail: Any, root: Node) -> Problem:  # noqa: ANN401 -- pydantic's own dictionary.
+    location = detail["loc"]
+    if detail["type"] == "extra_forbidden":
+        return root.find_key(location).problem(unknown(str(location[-1]), "key", known_keys(location[:-1])))
+    return root.find(location).problem(explain(detail, ""))
+
+
+def explain(detail: Any, title: str) -> str:  # noqa: ANN401 -- pydantic's own dictionary.
+    """Say in our words what pydantic found; `title` is the model that unknown keys belong to, or nothing."""
+    kind, context = detail["type"], detail.get("ctx") or {}
+    if kind == "extra_forbidden":
+        return unknown(str(detail["loc"][-1]), "key", known_keys(detail["loc"][:-1], title))
+    if kind == "missing":
+        return f"`{detail['loc'][-1]}` is missing"
+    if kind == "string_pattern_mismatch":
+        return _PATTERNS.get(context["pattern"], f"must match `{context['pattern']}`")
+    if kind == "union_tag_invalid":
+        return f"unknown `kind`; known: {context['expected_tags'].replace(chr(39), '`')}"
+    if kind == "literal_error":
+        return f"must be {str(context['expected']).replace(chr(39), '`')}"
+    if kind in _EXPECTED:
+        return _EXPECTED[kind].format(**context)
+    return str(detail["msg"]).removeprefix("Value error, ")
+
+
+def unknown(name: str, kind: str, known: Iterable[str]) -> str:
+    """Say that a name is not known, which one was probably meant, and which there are."""
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=1)
+    meant = f"; did you mean `{close[0]}`?" if close else ""
+    listed = ", ".join(f"`{known_name}`" for known_name in names[:40]) or "none"
+    more = ", ..." if len(names) > 40 else ""  # noqa: PLR2004 -- a line that can still be read.
+    return f"unknown {kind} `{name}`{meant} (known: {listed}{more})"
+
+
+def known_keys(location: Sequence[str | int], title: str = "") -> list[str]:
+    """Give the keys that the section at a location has."""
+    found: object = _named(title) if title else Gateway
+    for segment in location:
+        found = _below(found, segment)
+    models = [model for model in _models(found)]
+    return [info.alias or name for model in models for name, info in model.model_fields.items()]
+
+
+def _named(title: str) -> type[Section]:
+    from gatewright.config import models  # noqa: PLC0415 -- only where a Python configuration is wrong.
+
+    return getattr(models, title, Gateway)
+
+
+def _bare(annotation: object) -> object:
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return annotation
+
+
+def _models(annotation: object) -> Iterator[type[Section]]:
+    """Give the sections that an annotation allows."""
+    annotation = _bare(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    elif get_origin(annotation) in (Union, types.UnionType):
+        for member in get_args(annotation):
+            yield from _models(member)
+
+
+def _below(annotation: object, segment: str | int) -> object:
+    """Give the annotation one step below; the name of a union's member chooses it."""
+    annotation = _bare(annotation)
+    origin = get_origin(annotation)
+    if origin in (list, dict):
+        return get_args(annotation)[-1]
+    if origin in (Union, types.UnionType):
+        for member in get_args(annotation):
+            if segment in _tags(member):
+                return member
+        below = [_below(member, segment) for member in get_args(annotation) if member is not type(None)]
+        return below[0] if below else None
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        fields = {info.alias or name: info for name, info in annotation.model_fields.items()}
+        return fields[str(segment)].annotation if segment in fields else None
+    return None
+
+
+def _tags(annotation: object) -> tuple[object, ...]:
+    """Give the values of `kind` that choose a member of a union."""
+    for model in _models(annotation):
+        info = model.model_fields.get("kind")
+        if info is not None and get_origin(info.annotation) is Literal:
+            return get_args(info.annotation)
+    return ()
+
+
+def _leave_out(data: object, locations: list[tuple[int | str, ...]]) -> None:
+    """Take out what was wrong: unknown and wrong values alone, a list's element where something is missing in it."""
+    holders = [_holder(data, location) for location in locations]
+    # From the back, so that numbers of list elements still hold.
+    for holder, segment in sorted(
+        (item for item in holders if item is not None), key=lambda item: str(item[1]).zfill(9), reverse=True
+    ):
+        if isinstance(holder, list) and isinstance(segment, int) and segment < len(holder):
+            holder[segment] = _GONE
+        elif isinstance(holder, dict):
+            holder.pop(segment, None)
+    _sweep(data)
+
+
+_GONE = object()
+
+
+def _sweep(data: object) -> None:
+    if isinstance(data, list):
+        data[:] = [item for item in data if item is not _GONE]
+        for item in data:
+            _sweep(item)
+    elif isinstance(data, dict):
+        for item in data.values():
+            _sweep(item)
+
+
+def _holder(data: object, location: tuple[int | str, ...]) -> tuple[Any, int | str] | None:
+    """Give the map or list to take something out of, and what; a part of `match` takes its whole route along."""
+    trail: list[tuple[Any, int | str]] = []
+    current = data
+    for segment in location:
+        below = _child(current, segment)
+        if below is _GONE:
+            continue
+        trail.append((current, segment))
+        current = below
+        if segment == "match":
+            break
+    missing = bool(location) and _child(current, location[-1]) is _GONE and not (trail and trail[-1][1] == location[-1])
+    if missing or (trail and trail[-1][1] == "match"):
+        elements = [step for step in trail if isinstance(step[0], list)]
+        return elements[-1] if elements else (trail[-1] if trail else None)
+    return trail[-1] if trail else None
+
+
+def _child(data: object, segment: int | str) -> Any:  # noqa: ANN401 -- whatever the data holds.
+    if isinstance(data, dict) and segment in data:
+        return data[segment]
+    if isinstance(data, list) and isinstance(segment, int) and segment < len(data):
+        return data[segment]
+    return _GONE
