@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gatewright.config import Loaded, compile, load
-from gatewright.config.models import FileSink, Gateway, JwtIdentity, SqliteSink
 from gatewright.control.state import StateDirectory, choose_directory
 from gatewright.discovery.dns import NamedInstance
 from gatewright.identity.fetch import KeySetSource, KeySetTimes
 from gatewright.records.build import SinkSettings
+
+if TYPE_CHECKING:
+    from gatewright.config.loading import Loaded
+    from gatewright.config.models import Gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Configuration:
 
     loaded: Loaded
     files: tuple[Path, ...]
+    # Listed as a whole: a file that appears in one of them changes the configuration.
+    directories: tuple[Path, ...]
     warnings: tuple[str, ...]
     state: StateDirectory
     admin: AdminSettings
@@ -47,11 +52,16 @@ class Configuration:
 
     def snapshot(self, version: int) -> bytes:
         """The document that the data plane compiles."""
-        return compile(self.loaded, version)
+        from gatewright.config.compile import compile as compile_snapshot  # noqa: PLC0415 - as in `read`.
+
+        return compile_snapshot(self.loaded, version)
 
 
 def read(paths: Sequence[Path]) -> Configuration:
     """Read and check a configuration. Blocks. Raises `ConfigError` with everything that is wrong."""
+    # Models cost start-up time that commands which only ask a node need not pay.
+    from gatewright.config.loading import load  # noqa: PLC0415
+
     loaded = load(paths)
     gateway = loaded.gateway
     first = Path(paths[0])
@@ -59,6 +69,7 @@ def read(paths: Sequence[Path]) -> Configuration:
     return Configuration(
         loaded=loaded,
         files=tuple(loaded.files),
+        directories=tuple(loaded.directories),
         warnings=tuple(str(warning) for warning in loaded.warnings),
         state=state,
         admin=admin_settings(gateway),
@@ -77,9 +88,9 @@ def sink_settings(gateway: Gateway, state: StateDirectory, base: Path) -> tuple[
     """The sinks with their paths made absolute; SQLite without a path stays in the state directory."""
     settings = []
     for sink in gateway.records.sinks:
-        if isinstance(sink, FileSink):
+        if sink.kind == "file":
             settings.append(SinkSettings("file", base / sink.path))
-        elif isinstance(sink, SqliteSink):
+        elif sink.kind == "sqlite":
             path = base / sink.path if sink.path else state.records
             settings.append(SinkSettings("sqlite", path, timedelta(milliseconds=sink.retention)))
         else:
@@ -91,7 +102,7 @@ def key_set_sources(gateway: Gateway) -> tuple[KeySetSource, ...]:
     """The key sets that have to be fetched."""
     sources = []
     for identity in gateway.identities:
-        jwks = identity.jwks if isinstance(identity, JwtIdentity) else None
+        jwks = identity.jwks if identity.kind == "jwt" else None
         if jwks is None or jwks.url is None:
             continue
         times = KeySetTimes(

@@ -31,10 +31,10 @@ SUFFIXES = frozenset({".yaml", ".yml", ".kdl", ".json", ".py"})
 class Reloader:
     """Keeps a node's live configuration equal to its files."""
 
-    def __init__(self, node: Node, paths: Sequence[Path], files: Iterable[Path]) -> None:
+    def __init__(self, node: Node, paths: Sequence[Path], configuration: Configuration | None) -> None:
         self._node = node
         self._paths = tuple(paths)
-        self._files = frozenset(files) | frozenset(self._paths)
+        self._files = watched(configuration, self._paths)
         self._seen = fingerprint(self._files)
         self._one_at_a_time = asyncio.Lock()
 
@@ -78,7 +78,7 @@ class Reloader:
             return True
 
     def _follow(self, configuration: Configuration) -> None:
-        files = frozenset(configuration.files) | frozenset(self._paths)
+        files = watched(configuration, self._paths)
         if files != self._files:
             self._files = files
             self._seen = fingerprint(files)
@@ -88,6 +88,12 @@ class Reloader:
         live = self._node.status.version
         for text in errors_of(error):
             log.error("configuration refused", extra={"error": text, "live_version": live})
+
+
+def watched(configuration: Configuration | None, paths: Sequence[Path]) -> frozenset[Path]:
+    """Every file and directory whose change may change the configuration."""
+    read_before = (*configuration.files, *configuration.directories) if configuration else ()
+    return frozenset(read_before) | frozenset(paths)
 
 
 def directories_of(files: Iterable[Path]) -> set[Path]:

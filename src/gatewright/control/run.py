@@ -103,7 +103,7 @@ class Life:
         self._start = start
         self._ending = asyncio.Event()
         self._node = Node(make(self._engine_options()), start.state)
-        self._reloader = Reloader(self._node, options.paths, start.configuration.files if start.configuration else ())
+        self._reloader = Reloader(self._node, options.paths, start.configuration)
 
     async def live(self, ready: Ready | None = None) -> int:
         """Start, serve, drain, stop; give the exit code."""
