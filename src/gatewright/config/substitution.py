@@ -9,7 +9,7 @@ from pathlib import Path
 from gatewright.config.positions import Node, Position
 from gatewright.errors import Problem
 
-_EXPRESSION = re.compile(r"\$\$\{|\$\{(env|file):([^}]*)\}")
+_EXPRESSION = re.compile(r"\$\$\{|\$\{([A-Za-z_]+):([^}]*)\}")
 _DEFAULT = ":-"
 _SHORT = 4
 """A secret shorter than this is only taken out of messages between backticks, where values are shown."""
@@ -36,11 +36,7 @@ class Substitution:
         def value(match: re.Match[str]) -> str:
             if match[1] is None:
                 return "${"
-            found = (
-                self._from_environment(match[2], node.position)
-                if match[1] == "env"
-                else self._from_file(match[2], node.position, directory)
-            )
+            found = self._found(match, node.position, directory)
             self._remember(found, match[0])
             return found
 
@@ -48,6 +44,15 @@ class Substitution:
         if replaced != written.replace("$${", "${"):
             self._remember(replaced, written)
         node.value = replaced
+
+    def _found(self, match: re.Match[str], position: Position, directory: Path) -> str:
+        if match[1] == "env":
+            return self._from_environment(match[2], position)
+        if match[1] == "file":
+            return self._from_file(match[2], position, directory)
+        cure = "write `${env:NAME}` or `${file:PATH}`, or `$${` for the characters themselves"
+        self.problems.append(position.problem(f"unknown expression `{match[0]}`; {cure}"))
+        return ""
 
     def _from_environment(self, expression: str, position: Position) -> str:
         name, separator, default = expression.partition(_DEFAULT)

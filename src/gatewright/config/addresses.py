@@ -1,0 +1,107 @@
+"""Addresses as people write them, and the look-up of host names."""
+
+import ipaddress
+import re
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gatewright.config.models import Service
+from gatewright.config.positions import Position
+from gatewright.errors import Problem
+
+Resolver = Callable[[str, int], Sequence[str]]
+"""Gives the IP addresses of a host for a port, or raises `OSError`."""
+
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
+MAX_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host, without brackets, and a port."""
+
+    host: str
+    port: int
+
+    def ip(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+        """Give the host as an IP address; `None` where it is a name."""
+        try:
+            return ipaddress.ip_address(self.host)
+        except ValueError:
+            return None
+
+    def is_loopback(self) -> bool:
+        """Say whether only this machine can reach the address."""
+        ip = self.ip()
+        return self.host == "localhost" if ip is None else ip.is_loopback
+
+
+def read_address(text: str) -> Address:
+    """Read `HOST:PORT` or `[IPV6]:PORT`. Raises `ValueError` with what would work."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) <= MAX_PORT:
+        message = f"`{text}` is not an address; write host and port, such as `127.0.0.1:9001`"
+        raise ValueError(message)
+    if host.startswith("[") and host.endswith("]") and _is_ipv6(host[1:-1]):
+        return Address(host[1:-1], int(port))
+    if ":" in host:
+        message = f"`{text}` is not an address; an IPv6 address stands in brackets, such as `[::1]:9001`"
+        raise ValueError(message)
+    numeric = re.fullmatch(r"[0-9.]+", host) is not None
+    if not _HOST.fullmatch(host) or (numeric and Address(host, 1).ip() is None):
+        message = f"`{text}` is not an address; write host and port, such as `users.internal:80`"
+        raise ValueError(message)
+    return Address(host, int(port))
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def system_resolver(host: str, port: int) -> Sequence[str]:
+    """Ask the system; blocks for as long as it takes. Raises `OSError`."""
+    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def socket_address(ip: str, port: int) -> str:
+    """Write an IP address and a port as one text."""
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+def resolve(address: Address, resolver: Resolver) -> list[str]:
+    """Give the socket addresses that an address stands for, in a fixed order. Raises `OSError`.
+
+    IPv6 addresses of a name count only where it has no IPv4 address: `localhost` has both on most machines, and a
+    service that listens on one of them would fail every second request.
+    """
+    if address.ip() is not None:
+        return [socket_address(address.host, address.port)]
+    found = set(resolver(address.host, address.port))
+    chosen = {ip for ip in found if ":" not in ip} or found
+    return [socket_address(ip, address.port) for ip in sorted(chosen)]
+
+
+def instances_of(
+    service: Service, resolver: Resolver, place: Callable[[int], Position]
+) -> tuple[list[dict[str, object]], list[Problem]]:
+    """Give the instances of a service for the snapshot, and a warning for each that has no address now.
+
+    A name with several addresses gives one instance for each, all of the same name and weight. `place` gives the
+    position of an instance by its number.
+    """
+    instances: list[dict[str, object]] = []
+    problems: list[Problem] = []
+    for number, instance in enumerate(service.instances):
+        try:
+            found = resolve(read_address(instance.address), resolver)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            problems.append(place(number).warning(f"instance `{instance.address}` is left out: {reason}"))
+            continue
+        instances += [{"name": instance.address, "address": one, "weight": instance.weight} for one in found]
+    return instances, problems

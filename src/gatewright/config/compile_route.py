@@ -1,0 +1,147 @@
+"""One route to its part of the snapshot."""
+
+import datetime
+import email.utils
+import json
+from typing import TYPE_CHECKING, Any
+
+from gatewright.config.crosschecks.overlaps import hosts_of
+from gatewright.config.matching import classify
+from gatewright.config.models import Cors, Defaults, HeaderChanges, Match, RateLimit, Respond, Route, ValueTest
+from gatewright.config.models.routes import NONE
+
+if TYPE_CHECKING:
+    from gatewright.config.loading import Loaded
+
+
+def tier_of(route: Route, defaults: Defaults) -> RateLimit | None:
+    """Give the limit that a route gets: its own, the default one, or a built-in one; `None` for no limit."""
+    limit = route.rate_limit or defaults.rate_limit
+    if limit is None:
+        demands_caller = route.auth is not None and not route.auth.optional
+        limit = RateLimit(tier="standard" if demands_caller else "unauthenticated")
+    return None if limit.tier == NONE else limit
+
+
+def compile_route(loaded: "Loaded", number: int) -> dict[str, Any]:
+    """Give the document of a route."""
+    route, defaults = loaded.gateway.routes[number], loaded.gateway.defaults
+    security_headers = defaults.security_headers if route.security_headers is None else route.security_headers
+    return {
+        "name": route.name,
+        "at": str(loaded.at("routes", number)),
+        "match": compile_match(route.match),
+        "precedence": route.precedence,
+        "action": _action(route),
+        "auth": _auth(loaded, number),
+        "rate_limit": _rate_limit(loaded, number),
+        "timeout_ms": int(defaults.timeout if route.timeout is None else route.timeout),
+        "max_body_bytes": int(route.max_body),
+        "priority": route.priority,
+        "forward_authorization": route.forward_authorization,
+        "forward_api_key": route.forward_api_key,
+        "request_headers": _changes(route.request_headers),
+        "response_headers": _changes(route.response_headers),
+        "security_headers": security_headers,
+        "cors": _cors(route.cors, str(loaded.at("routes", number, "cors"))),
+        "deprecated": route.deprecated,
+        "sunset": _http_date(route.sunset),
+    }
+
+
+def compile_match(match: Match) -> dict[str, Any]:
+    """Give the document of what a route matches."""
+    pattern = classify(match.path)
+    return {
+        "hosts": [host for host in hosts_of(match) if host],
+        "path": {pattern.kind: pattern.text},
+        "methods": match.methods,
+        "headers": [{"name": name.lower(), "test": _test(test)} for name, test in match.headers.items()],
+        "query": [{"name": name, "test": _test(test)} for name, test in match.query.items()],
+    }
+
+
+def _test(test: ValueTest) -> str | dict[str, str]:
+    if test.present:
+        return "present"
+    if test.absent:
+        return "absent"
+    if test.regex is not None:
+        return {"regex": test.regex}
+    return {"exact": test.exact or ""}
+
+
+def _action(route: Route) -> dict[str, Any]:
+    if route.redirect is not None:
+        return {"redirect": {"status": route.redirect.status, "to": route.redirect.to}}
+    if route.respond is not None:
+        return {"respond": _respond(route.respond)}
+    if route.service == "self":
+        return {"health": {}}
+    rewrite = route.rewrite
+    return {
+        "proxy": {
+            "service": route.service,
+            "strip_prefix": route.strip_prefix,
+            "rewrite": None if rewrite is None else {"regex": rewrite.regex, "replacement": rewrite.replacement},
+            "circuit_breaker": route.circuit_breaker,
+            "host": route.host_header,
+        }
+    }
+
+
+def _respond(respond: Respond) -> dict[str, Any]:
+    headers = {name.lower(): value for name, value in respond.headers.items()}
+    body, content_type = respond.body, "text/plain; charset=utf-8"
+    if respond.json_body is not None:
+        body, content_type = json.dumps(respond.json_body, ensure_ascii=False), "application/json"
+    if body:
+        headers.setdefault("content-type", content_type)
+    return {"status": respond.status, "headers": headers, "body": body}
+
+
+def _auth(loaded: "Loaded", number: int) -> dict[str, Any] | None:
+    auth = loaded.gateway.routes[number].auth
+    if auth is None:
+        return None
+    at = str(loaded.at("routes", number, "auth"))
+    return {"at": at, "accept": auth.accept, "scopes": auth.scopes, "optional": auth.optional}
+
+
+def _rate_limit(loaded: "Loaded", number: int) -> dict[str, Any] | None:
+    route, defaults = loaded.gateway.routes[number], loaded.gateway.defaults
+    limit = tier_of(route, defaults)
+    if limit is None:
+        return None
+    inherited = route.rate_limit is None and defaults.rate_limit is not None
+    place = loaded.at("defaults", "rate_limit") if inherited else loaded.at("routes", number, "rate_limit")
+    return {"at": str(place), "tier": limit.tier, "on_failure": limit.on_failure}
+
+
+def _changes(changes: HeaderChanges) -> dict[str, Any]:
+    return {
+        "remove": [name.lower() for name in changes.remove],
+        "set": {name.lower(): value for name, value in changes.set.items()},
+        "add": {name.lower(): value for name, value in changes.add.items()},
+    }
+
+
+def _cors(cors: Cors | None, at: str) -> dict[str, Any] | None:
+    if cors is None:
+        return None
+    return {
+        "at": at,
+        "allow_origins": cors.allow_origins,
+        "allow_methods": cors.allow_methods,
+        "allow_headers": [name.lower() for name in cors.allow_headers],
+        "expose_headers": [name.lower() for name in cors.expose_headers],
+        "allow_credentials": cors.allow_credentials,
+        "max_age_s": int(cors.max_age) // 1000,
+    }
+
+
+def _http_date(day: datetime.date | None) -> str | None:
+    if day is None:
+        return None
+    moment = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC)
+    return email.utils.format_datetime(moment, usegmt=True)

@@ -1,0 +1,27 @@
+"""Cross-checks: what is right in itself but does not fit together. One file a theme, each a function from view to problems.
+
+To add a theme, write `crosschecks/NAME.py` with `check(view)` and add it to `THEMES`.
+"""
+
+from gatewright.config.crosschecks import (
+    expressions,
+    headers,
+    listening,
+    names,
+    overlaps,
+    references,
+    routing,
+    serving,
+)
+from gatewright.config.crosschecks.view import View
+from gatewright.errors import Problem
+
+THEMES = (names, references, listening, serving, routing, expressions, headers, overlaps)
+
+
+def check_all(view: View) -> list[Problem]:
+    """Give what every theme finds."""
+    return [problem for theme in THEMES for problem in theme.check(view)]
+
+
+__all__ = ["THEMES", "View", "check_all"]

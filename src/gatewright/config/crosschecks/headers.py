@@ -1,0 +1,56 @@
+"""Headers that routes change, and origins that they let in."""
+
+import re
+from collections.abc import Iterator
+
+from gatewright.config.crosschecks.view import View
+from gatewright.config.models import HeaderChanges, Route
+from gatewright.errors import Problem
+
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?|null|[a-z][a-z0-9+.-]*://[a-z0-9._-]+")
+_FRAMING = {"connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+_IDENTITY = {"x-user-id", "x-user-scopes", "x-partner-id"}
+
+
+def check(view: View) -> Iterator[Problem]:
+    """Find header changes that would break messages or forge callers, and unsafe or impossible origins."""
+    for number, route in view.routes():
+        yield from _changes(view, number, "request_headers", route.request_headers)
+        yield from _changes(view, number, "response_headers", route.response_headers)
+        if route.respond is not None:
+            for name in route.respond.headers:
+                if name.lower() in _FRAMING:
+                    position = view.key_at("routes", number, "respond", "headers", name)
+                    yield position.problem(f"header `{name}` is the gateway's own to set; leave it out")
+        yield from _origins(view, number, route)
+
+
+def _changes(view: View, number: int, option: str, changes: HeaderChanges) -> Iterator[Problem]:
+    for kind, names in (("set", changes.set), ("add", changes.add), ("remove", changes.remove)):
+        for place, name in enumerate(names):
+            plain = name.lower().replace("_", "-")
+            segment = place if kind == "remove" else name
+            position = view.key_at("routes", number, option, kind, segment)
+            if plain in _FRAMING:
+                yield position.problem(f"header `{name}` is the gateway's own to set; leave it out")
+            elif option == "request_headers" and plain in _IDENTITY:
+                yield position.problem(f"header `{name}` says who calls and is set from what was proved; leave it out")
+
+
+def _origins(view: View, number: int, route: Route) -> Iterator[Problem]:
+    if route.cors is None:
+        return
+    origins = route.cors.allow_origins
+    here = ("routes", number, "cors")
+    if "*" in origins and route.cors.allow_credentials:
+        yield view.at(*here, "allow_credentials").problem(
+            "credentials cannot be allowed to every origin; list the origins in place of `*`"
+        )
+    if "*" in origins and len(origins) > 1:
+        yield view.at(*here, "allow_origins").problem("`*` stands alone; list it or the origins, not both")
+    for place, origin in enumerate(origins):
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            yield view.at(*here, "allow_origins", place).problem(
+                f"`{origin}` is not an origin; write scheme, host and port in lower case without a path, such as "
+                "`https://app.example.com`"
+            )

@@ -1,0 +1,58 @@
+"""References: every service, identity and tier that is named exists."""
+
+from collections.abc import Iterator
+
+from gatewright.config.crosschecks.view import View
+from gatewright.config.models import BUILT_IN_TIERS, Route
+from gatewright.config.validation import unknown
+from gatewright.errors import Problem
+
+
+def check(view: View) -> Iterator[Problem]:
+    """Find names of nothing, and scopes that nobody could have."""
+    for number, route in view.routes():
+        yield from _service(view, number, route)
+        yield from _identities(view, number, route)
+        if route.rate_limit is not None:
+            yield from _tier(view, route.rate_limit.tier, ("routes", number, "rate_limit", "tier"))
+    defaults = view.gateway.defaults
+    if defaults.rate_limit is not None:
+        yield from _tier(view, defaults.rate_limit.tier, ("defaults", "rate_limit", "tier"))
+    yield from _tier(view, defaults.unauthenticated_tier, ("defaults", "unauthenticated_tier"))
+    for tier, position in view.key_tiers:
+        if tier not in _tiers(view) or tier == "none":
+            yield position.problem(f"an API key names an {unknown(tier, 'tier', _tiers(view))}")
+
+
+def _service(view: View, number: int, route: Route) -> Iterator[Problem]:
+    known = [*view.names["services"], "self"]
+    if route.service is not None and route.service not in known:
+        yield view.at("routes", number, "service").problem(unknown(route.service, "service", known))
+
+
+def _identities(view: View, number: int, route: Route) -> Iterator[Problem]:
+    if route.auth is None:
+        return
+    known = view.names["identities"]
+    for place, name in enumerate(route.auth.accept):
+        if name not in known:
+            yield view.at("routes", number, "auth", "accept", place).problem(unknown(name, "identity", known))
+        elif name in route.auth.accept[:place]:
+            yield view.at("routes", number, "auth", "accept", place).problem(f"identity `{name}` is named twice")
+    if not route.auth.accept:
+        what = "demands scopes" if route.auth.scopes else "names no identity"
+        cure = "list identities in `accept`, or write `auth: none`"
+        yield view.at("routes", number, "auth").problem(f"`auth` {what} but accepts nobody; {cure}")
+    if route.auth.scopes and route.auth.optional:
+        yield view.at("routes", number, "auth", "optional").problem(
+            "`optional` lets anonymous callers through, who have no scopes; leave out `optional` or `scopes`"
+        )
+
+
+def _tiers(view: View) -> list[str]:
+    return [*view.names["tiers"], *(tier.name for tier in BUILT_IN_TIERS), "none"]
+
+
+def _tier(view: View, name: str, location: tuple[str | int, ...]) -> Iterator[Problem]:
+    if name not in _tiers(view):
+        yield view.at(*location).problem(unknown(name, "tier", _tiers(view)))

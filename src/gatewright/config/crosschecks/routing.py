@@ -1,0 +1,55 @@
+"""Routes in themselves: options that fit their action and their path."""
+
+from collections.abc import Iterator
+
+from gatewright.config.crosschecks.view import View
+from gatewright.config.matching import classify
+from gatewright.config.models import Route
+from gatewright.errors import Problem
+
+_FORWARDING = ("strip_prefix", "rewrite", "host_header", "circuit_breaker", "forward_authorization", "forward_api_key")
+
+
+def check(view: View) -> Iterator[Problem]:
+    """Find prefixes that are none, and options that would do nothing."""
+    if not view.gateway.routes and view.complete:
+        yield view.root.position.warning("no routes; every request is answered with 404 `no_route`")
+    for number, route in view.routes():
+        yield from _prefix(view, number, route)
+        yield from _idle_options(view, number, route)
+        yield from _redirect(view, number, route)
+
+
+def _prefix(view: View, number: int, route: Route) -> Iterator[Problem]:
+    if route.strip_prefix is None:
+        return
+    pattern = classify(route.match.path)
+    start = pattern.literal_start()
+    inside = start == route.strip_prefix or start.startswith(f"{route.strip_prefix}/")
+    # A regular expression may go on with anything where its plain beginning ends.
+    possible = pattern.kind == "regex" and route.strip_prefix.startswith(start)
+    if not inside and not possible:
+        yield view.at("routes", number, "strip_prefix").problem(
+            f"`{route.strip_prefix}` is not a prefix of the route's path `{route.match.path}`, so nothing would be "
+            "stripped; use whole segments that the path begins with"
+        )
+
+
+def _idle_options(view: View, number: int, route: Route) -> Iterator[Problem]:
+    if route.service not in {None, "self"}:
+        return
+    for option in _FORWARDING:
+        if option in route.model_fields_set:
+            yield view.key_at("routes", number, option).problem(
+                f"`{option}` does nothing on a route that forwards to no service; leave it out"
+            )
+
+
+def _redirect(view: View, number: int, route: Route) -> Iterator[Problem]:
+    if route.redirect is None:
+        return
+    target = route.redirect.to
+    if not target.startswith(("/", "http://", "https://")) or any(ord(letter) <= 32 for letter in target):  # noqa: PLR2004 -- space and control characters.
+        yield view.at("routes", number, "redirect", "to").problem(
+            f"`{target}` cannot be redirected to; write a path such as `/new`, or an address with `https://`"
+        )

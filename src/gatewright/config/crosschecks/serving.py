@@ -1,0 +1,58 @@
+"""Services: instances that can be reached, checks that can succeed, key addresses that can be trusted."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from gatewright.config.addresses import read_address
+from gatewright.config.crosschecks.view import View
+from gatewright.config.models import JwtIdentity
+from gatewright.errors import Problem
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+def check(view: View) -> Iterator[Problem]:
+    """Find wrong and repeated addresses, services nobody uses, and key sets fetched over plain HTTP."""
+    for number in range(len(view.gateway.services)):
+        yield from _instances(view, number)
+    yield from _unused(view)
+    for number, identity in enumerate(view.gateway.identities):
+        if isinstance(identity, JwtIdentity) and identity.jwks is not None and identity.jwks.url is not None:
+            position = view.at("identities", number, "jwks", "url")
+            yield from (position.problem(text) for text in _url_faults(identity.jwks.url, identity.jwks.allow_http))
+
+
+def _instances(view: View, number: int) -> Iterator[Problem]:
+    service = view.gateway.services[number]
+    seen: set[str] = set()
+    for place, instance in enumerate(service.instances):
+        position = view.at("services", number, "instances", place, "address")
+        try:
+            read_address(instance.address)
+        except ValueError as error:
+            yield position.problem(str(error))
+            continue
+        if instance.address in seen:
+            cure = "use `weight` for a larger share"
+            yield position.problem(f"service `{service.name}` has instance `{instance.address}` twice; {cure}")
+        seen.add(instance.address)
+    check_settings = service.health_check
+    if check_settings is not None and check_settings.timeout > check_settings.interval:
+        yield view.at("services", number, "health_check").warning(
+            f"a check may take {check_settings.timeout} but one is due every {check_settings.interval}"
+        )
+
+
+def _unused(view: View) -> Iterator[Problem]:
+    used = {route.service for route in view.gateway.routes}
+    for number, service in enumerate(view.gateway.services):
+        if view.complete and service.name not in used:
+            yield view.at("services", number, "name").warning(f"no route uses service `{service.name}`")
+
+
+def _url_faults(url: str, allow_http: bool) -> Iterator[str]:  # noqa: FBT001 -- the option's own value.
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        yield f"`{url}` is not an address of a key set; write `https://id.example.com/jwks.json`"
+    elif parts.scheme == "http" and not allow_http and parts.hostname not in _LOOPBACK:
+        yield "keys fetched over plain `http` can be replaced on the way; use `https`, or set `allow_http: true`"
