@@ -8,7 +8,6 @@ from pathlib import Path
 
 import httpx2
 
-from gatewright.control.configuration import admin_settings
 from gatewright.errors import ConfigError, GatewrightError
 
 SECONDS = 20.0
@@ -33,7 +32,9 @@ def locate(given: str | None) -> tuple[str, str | None]:
     if named:
         return (named if "://" in named else f"http://{named}").rstrip("/"), token
     if Path("gateway.yaml").exists():
-        from gatewright.config import load  # noqa: PLC0415 - needed only here.
+        # Models cost start-up time that commands with an address need not pay.
+        from gatewright.config import load  # noqa: PLC0415
+        from gatewright.control.configuration import admin_settings  # noqa: PLC0415
 
         with contextlib.suppress(ConfigError):
             settings = admin_settings(load([Path("gateway.yaml")]).gateway)

@@ -116,6 +116,7 @@ def split_header(text: str) -> tuple[str, str]:
 def foretell(configs: list[Path], request: dict[str, Any], keys: list[str], as_json: bool) -> int:
     """Print what a configuration would do with a request. Sends nothing."""
     from gatewright._engine import decide  # noqa: PLC0415 - start-up of the other commands.
+    from gatewright.config.addresses import system_resolver  # noqa: PLC0415
     from gatewright.control.configuration import read  # noqa: PLC0415
     from gatewright.records.explain import expected_outcome  # noqa: PLC0415
 
@@ -125,7 +126,7 @@ def foretell(configs: list[Path], request: dict[str, Any], keys: list[str], as_j
         if source.identity not in known:
             hint = f"give --keys {source.identity}=FILE"
             print(f"note: the keys of `{source.identity}` are fetched and not known here; {hint}", file=sys.stderr)
-    answers = decide(configuration.snapshot(1), json.dumps(known).encode(), json.dumps([request]).encode())
+    answers = decide(configuration.snapshot(1, system_resolver), json.dumps(known).encode(), json.dumps([request]).encode())
     decision = json.loads(answers)[0]
     if as_json:
         print(json.dumps(decision, indent=2, ensure_ascii=False))

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from gatewright.config import Loaded, load
+from gatewright.config import compile as compile_snapshot
+from gatewright.config.addresses import Resolver, read_address
+from gatewright.config.models import FileSink, Gateway, JwtIdentity, SqliteSink
 from gatewright.control.state import StateDirectory, choose_directory
 from gatewright.discovery.dns import NamedInstance
 from gatewright.identity.fetch import KeySetSource, KeySetTimes
 from gatewright.records.build import SinkSettings
-
-if TYPE_CHECKING:
-    from gatewright.config.loading import Loaded
-    from gatewright.config.models import Gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +49,13 @@ class Configuration:
     def gateway(self) -> Gateway:
         return self.loaded.gateway
 
-    def snapshot(self, version: int) -> bytes:
-        """The document that the data plane compiles."""
-        from gatewright.config.compile import compile as compile_snapshot  # noqa: PLC0415 - as in `read`.
-
-        return compile_snapshot(self.loaded, version)
+    def snapshot(self, version: int, resolver: Resolver) -> bytes:
+        """The document that the data plane compiles; instances that `resolver` does not know are left out."""
+        return compile_snapshot(self.loaded, version, resolver)
 
 
 def read(paths: Sequence[Path]) -> Configuration:
     """Read and check a configuration. Blocks. Raises `ConfigError` with everything that is wrong."""
-    # Models cost start-up time that commands which only ask a node need not pay.
-    from gatewright.config.loading import load  # noqa: PLC0415
-
     loaded = load(paths)
     gateway = loaded.gateway
     first = Path(paths[0])
@@ -80,17 +74,17 @@ def read(paths: Sequence[Path]) -> Configuration:
 
 
 def admin_settings(gateway: Gateway) -> AdminSettings:
-    host, _, port = gateway.admin.address.rpartition(":")
-    return AdminSettings(host.strip("[]"), int(port), gateway.admin.token)
+    address = read_address(gateway.admin.address)
+    return AdminSettings(address.host, address.port, gateway.admin.token)
 
 
 def sink_settings(gateway: Gateway, state: StateDirectory, base: Path) -> tuple[SinkSettings, ...]:
     """The sinks with their paths made absolute; SQLite without a path stays in the state directory."""
     settings = []
     for sink in gateway.records.sinks:
-        if sink.kind == "file":
+        if isinstance(sink, FileSink):
             settings.append(SinkSettings("file", base / sink.path))
-        elif sink.kind == "sqlite":
+        elif isinstance(sink, SqliteSink):
             path = base / sink.path if sink.path else state.records
             settings.append(SinkSettings("sqlite", path, timedelta(milliseconds=sink.retention)))
         else:
@@ -102,7 +96,7 @@ def key_set_sources(gateway: Gateway) -> tuple[KeySetSource, ...]:
     """The key sets that have to be fetched."""
     sources = []
     for identity in gateway.identities:
-        jwks = identity.jwks if identity.kind == "jwt" else None
+        jwks = identity.jwks if isinstance(identity, JwtIdentity) else None
         if jwks is None or jwks.url is None:
             continue
         times = KeySetTimes(

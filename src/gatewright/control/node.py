@@ -84,6 +84,7 @@ class Node:
     async def apply(self, configuration: Configuration) -> int:
         """Make a configuration live and give its version. Raises `EngineError`; the old one then stays live."""
         async with self._applying:
+            await self.discovery.look_up(configuration.services)
             snapshot = await asyncio.to_thread(self._compile, configuration)
             await self.key_sets.use(configuration.key_sets, FIRST_KEYS_SECONDS)
             try:
@@ -124,10 +125,12 @@ class Node:
         await asyncio.to_thread(self.engine.stop)
         await asyncio.to_thread(self.records.close, FLUSH_SECONDS)
         await asyncio.to_thread(self.questions.close)
+        self.discovery.close()
         await self._client.aclose()
 
     def _compile(self, configuration: Configuration) -> bytes:
-        return configuration.snapshot(self.state.next_version())
+        # Known addresses, not a look-up: while DNS is down a reload must not lose instances (DS-2).
+        return configuration.snapshot(self.state.next_version(), self.discovery.known)
 
     def _remember(self, snapshot: bytes) -> None:
         try:

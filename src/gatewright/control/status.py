@@ -13,9 +13,9 @@ FROM_LAST_GOOD = "last-good"
 
 
 def errors_of(error: Exception) -> list[str]:
-    """Every single thing that is wrong, one text each."""
-    problems: Sequence[object] = getattr(error, "problems", ()) if isinstance(error, ConfigError) else ()
-    return [str(problem) for problem in problems] or [str(error)]
+    """Every single thing that is wrong, one text each; warnings are not."""
+    problems = error.problems if isinstance(error, ConfigError) else []
+    return [str(problem) for problem in problems if problem.severity == "error"] or [str(error)]
 
 
 @dataclass(slots=True)

@@ -1,22 +1,23 @@
-"""Instances given by host name: resolved again every 30 s, pushed when they changed, kept when a look-up fails."""
+"""Instances given by host name: looked up again every 30 s, pushed when they changed, kept when a look-up fails."""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import logging
-import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from gatewright.config.addresses import Address, Resolver, read_address, resolve, system_resolver
 
 log = logging.getLogger("gatewright.discovery")
 
 INTERVAL_SECONDS = 30.0
 LOOKUP_SECONDS = 5.0
+LOOKUPS_AT_ONCE = 8
 MAXIMUM_ADDRESSES = 256
 
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 Push = Callable[[str, bytes], None]
 
 
@@ -27,110 +28,105 @@ class NamedInstance:
     name: str
     weight: int = 1
 
-    def split(self) -> tuple[str, int]:
-        host, _, port = self.name.rpartition(":")
-        return host.strip("[]"), int(port)
-
     @property
-    def is_address(self) -> bool:
-        try:
-            ipaddress.ip_address(self.split()[0])
-        except ValueError:
-            return False
-        return True
+    def address(self) -> Address:
+        return read_address(self.name)
 
 
-@dataclass(slots=True)
-class Watched:
-    """One service with at least one host name."""
-
-    instances: tuple[NamedInstance, ...]
-    # What each name gave last; a failed look-up keeps it (DS-2).
-    addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    pushed: bytes | None = None
+Services = Sequence[tuple[str, Sequence[NamedInstance]]]
 
 
-async def resolve(host: str, port: int) -> list[str]:
-    """Every address of a host, sorted, as `address:port`. Raises `OSError`."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return sorted({socket_address(entry[4][0], port) for entry in found})[:MAXIMUM_ADDRESSES]
-
-
-def socket_address(address: object, port: int) -> str:
-    text = str(address)
-    return f"[{text}]:{port}" if ":" in text else f"{text}:{port}"
+def has_names(instances: Iterable[NamedInstance]) -> bool:
+    """Does any of them have to be looked up?"""
+    return any(instance.address.ip() is None for instance in instances)
 
 
 class DnsDiscovery:
     """Keeps the instances of services whose configuration names hosts."""
 
-    def __init__(self, push: Push, resolver: Resolve = resolve, interval: float = INTERVAL_SECONDS) -> None:
+    def __init__(self, push: Push, resolver: Resolver = system_resolver, interval: float = INTERVAL_SECONDS) -> None:
         self._push = push
-        self._resolve = resolver
+        self._resolver = resolver
         self._interval = interval
-        self._services: dict[str, Watched] = {}
+        self._services: Services = ()
+        # What each name gave last; a failed look-up keeps it (DS-2).
+        self._known: dict[Address, tuple[str, ...]] = {}
+        self._pushed: dict[str, bytes] = {}
+        # Of their own: look-ups that hang must not take the threads that the data plane's calls wait in.
+        self._threads = ThreadPoolExecutor(LOOKUPS_AT_ONCE, thread_name_prefix="dns")
         self.failures = 0
 
-    def use(self, services: Iterable[tuple[str, Sequence[NamedInstance]]]) -> None:
+    def use(self, services: Services) -> None:
         """Watch these services from now on; those without a host name are left alone."""
-        watched = {}
-        for service, instances in services:
-            if all(instance.is_address for instance in instances):
-                continue
-            fresh = Watched(tuple(instances))
-            before = self._services.get(service)
-            if before is not None:
-                fresh.addresses = before.addresses
-            watched[service] = fresh
-        self._services = watched
+        self._services = tuple((name, instances) for name, instances in services if has_names(instances))
+        # A new snapshot brings its own instances, so everything is pushed once more.
+        self._pushed = {}
+        wanted = {instance.address for _, instances in self._services for instance in instances}
+        self._known = {address: found for address, found in self._known.items() if address in wanted}
 
     async def run(self) -> None:
         """Look up and push, for ever."""
         while True:
-            await self.check()
             await asyncio.sleep(self._interval)
+            await self.check()
 
     async def check(self) -> None:
         """Look every name up once and push the services whose instances changed."""
-        for service, watched in list(self._services.items()):
-            names = [instance for instance in watched.instances if not instance.is_address]
-            await asyncio.gather(*(self._look_up(watched, instance) for instance in names))
-            self._push_if_changed(service, watched)
+        services = self._services
+        await self.look_up(services)
+        for service, instances in services:
+            self._push_if_changed(service, instances)
 
-    async def _look_up(self, watched: Watched, instance: NamedInstance) -> None:
+    async def look_up(self, services: Services) -> None:
+        """Look up every name of these services, all at once, each for at most 5 s."""
+        addresses = {instance.address for _, instances in services for instance in instances}
+        await asyncio.gather(*(self._look_up(address) for address in addresses if address.ip() is None))
+
+    def known(self, host: str, port: int) -> Sequence[str]:
+        """What a name gave last: a resolver that never waits. Raises `OSError` when it never gave anything."""
+        found = self._known.get(Address(host, port))
+        if not found:
+            raise OSError(f"`{host}` cannot be resolved")
+        return found
+
+    def close(self) -> None:
+        """Start no further look-up."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _look_up(self, address: Address) -> None:
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(LOOKUP_SECONDS):
-                found = await self._resolve(*instance.split())
+                found = await loop.run_in_executor(self._threads, self._resolver, address.host, address.port)
         except (OSError, TimeoutError) as error:
             self.failures += 1
-            fields = {"instance": instance.name, "error": str(error) or "no answer in time"}
+            fields = {"host": address.host, "error": str(error) or "no answer in time"}
             log.warning("host name cannot be resolved", extra=fields)
             return
         if found:
-            watched.addresses[instance.name] = tuple(found)
+            self._known[address] = tuple(sorted(set(found)))[:MAXIMUM_ADDRESSES]
 
-    def _push_if_changed(self, service: str, watched: Watched) -> None:
-        if not all(instance.is_address or instance.name in watched.addresses for instance in watched.instances):
-            # A name that never resolved is not in the snapshot either; what is there stays until it does.
-            if not any(instance.name in watched.addresses for instance in watched.instances):
-                return
-        document = json.dumps(instances_document(watched)).encode()
-        if document == watched.pushed:
+    def _push_if_changed(self, service: str, instances: Sequence[NamedInstance]) -> None:
+        document = self.document(instances)
+        text = json.dumps(document).encode()
+        # A service whose names never resolved has no instances in the snapshot either.
+        if not document or text == self._pushed.get(service):
             return
         try:
-            self._push(service, document)
+            self._push(service, text)
         except Exception:
             log.exception("instances refused", extra={"service": service})
             return
-        watched.pushed = document
-        log.info("instances changed", extra={"service": service, "instances": len(json.loads(document))})
+        self._pushed[service] = text
+        log.info("instances set", extra={"service": service, "instances": len(document)})
 
-
-def instances_document(watched: Watched) -> list[dict[str, object]]:
-    """The instances of a service as the data plane takes them; a name with several addresses gives several."""
-    document: list[dict[str, object]] = []
-    for instance in watched.instances:
-        addresses = (instance.name,) if instance.is_address else watched.addresses.get(instance.name, ())
-        for address in addresses:
-            document.append({"name": instance.name, "address": address, "weight": instance.weight})
-    return document
+    def document(self, instances: Sequence[NamedInstance]) -> list[dict[str, object]]:
+        """Instances as the data plane takes them; a name with several addresses gives several."""
+        document: list[dict[str, object]] = []
+        for instance in instances:
+            try:
+                found = resolve(instance.address, self.known)
+            except OSError:
+                continue
+            document += [{"name": instance.name, "address": one, "weight": instance.weight} for one in found]
+        return document
