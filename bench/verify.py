@@ -1,0 +1,71 @@
+"""One look at each peer before it is measured: does it do the work that the table says it does?"""
+
+import http.client
+from dataclasses import dataclass
+from pathlib import Path
+
+from peers import Peer
+from processes import BenchError, Running
+from scenario import Scenario
+from tokens import Credentials
+
+TINY_LIMIT = 3
+TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a check needs: who, what, with which keys, on which core."""
+
+    peer: Peer
+    scenario: Scenario
+    credentials: Credentials
+    core: int
+
+    def start(self, output: Path) -> Running:
+        return Running(self.peer.prepare(self.scenario, self.credentials), self.core, output)
+
+    def ask(self, token: str | None) -> tuple[int, int]:
+        """Status and length of the answer to one request."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        body = b"x" * self.scenario.upload_bytes or None
+        connection = http.client.HTTPConnection("127.0.0.1", self.peer.port, timeout=10)
+        try:
+            connection.request("POST" if body else "GET", self.scenario.paths[-1], body, headers)
+            answer = connection.getresponse()
+            return answer.status, len(answer.read())
+        finally:
+            connection.close()
+
+    def expect(self, token: str | None, status: int, why: str) -> None:
+        got, _ = self.ask(token)
+        if got != status:
+            raise BenchError(f"{self.peer.name}, {self.scenario.name}: {why} should get {status}, got {got}")
+
+
+def verify(trial: Trial) -> None:
+    """Check a running peer: the good request passes whole, a forged or absent token does not pass.
+
+    Raises `BenchError`.
+    """
+    peer, scenario, credentials = trial.peer, trial.scenario, trial.credentials
+    status, size = trial.ask(credentials.tokens[0] if scenario.policy else None)
+    if (status, size) != (200, scenario.expected_bytes):
+        wanted = f"200 with {scenario.expected_bytes} bytes"
+        raise BenchError(f"{peer.name}, {scenario.name}: should give {wanted}, gave {status} with {size}")
+    if scenario.policy and peer.checks_tokens:
+        trial.expect(None, 401, "a request without a token")
+        trial.expect(credentials.forged, 401, "a forged token")
+
+
+def verify_limit(trial: Trial, output: Path) -> None:
+    """Start the peer with a limit of three and see that it refuses. Raises `BenchError`."""
+    if not (trial.scenario.policy and trial.peer.limits):
+        return
+    small = Trial(trial.peer, trial.scenario.with_limit(TINY_LIMIT), trial.credentials, trial.core)
+    with small.start(output):
+        statuses = [small.ask(trial.credentials.tokens[0])[0] for _ in range(TRIES)]
+    if 429 not in statuses or 200 not in statuses:
+        raise BenchError(
+            f"{trial.peer.name}: a limit of {TINY_LIMIT} should admit, then refuse; got {statuses}"
+        )

@@ -1,0 +1,60 @@
+"""What every test may use: the repository's own paths, free ports, and the servers that Debian brings."""
+
+import os
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# Debian keeps servers where an ordinary user's path does not look.
+SERVER_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(*programs): skipped where one is missing; fails with CI=true")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        missing = [name for name in marker.args if shutil.which(name, path=SERVER_PATH) is None]
+        if not missing:
+            continue
+        reason = f"needs {', '.join(missing)}, see scripts/servers.sh"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI=true, and this test {reason}", pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Asyncio is the only loop that Gatewright runs on."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Gives TCP ports of 127.0.0.1 that nothing listened on a moment ago, each one once.
+
+    For programs that cannot be told port 0; what can be told it should be.
+    """
+    given: set[int] = set()
+
+    def give() -> int:
+        for _ in range(100):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port: int = probe.getsockname()[1]
+            if port not in given:
+                given.add(port)
+                return port
+        raise OSError("no port is free")
+
+    return give
