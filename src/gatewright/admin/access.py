@@ -52,7 +52,9 @@ def judge(method: str, path: str, headers: Headers, settings: AdminSettings) -> 
     if settings.token is not None and not carries(headers, settings.token):
         return Denial(401, "invalid_token", "send `Authorization: Bearer` with the token of `admin.token`")
     # Without a token a page that rebinds its name to this address could read as well as write.
-    if (method not in SAFE_METHODS or settings.token is None) and not is_own_host(headers.get("host", ""), settings):
+    if (method not in SAFE_METHODS or settings.token is None) and not is_own_host(
+        headers.get("host", ""), settings
+    ):
         return Denial(403, "foreign_host", "the Host header is not an address of this admin listener")
     if method not in SAFE_METHODS and not is_own_origin(headers, settings):
         return Denial(403, "foreign_origin", "the Origin header is not this admin listener")

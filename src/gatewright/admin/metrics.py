@@ -36,10 +36,16 @@ def configuration_metrics(node: Node) -> list[str]:
     return [
         *family("gateway_config_valid", "gauge", "1 while the files are what is live.", [({}, valid)]),
         *family(
-            "gateway_config_reloads_total", "counter", "Configurations that were applied.", [({}, status.reloads)]
+            "gateway_config_reloads_total",
+            "counter",
+            "Configurations that were applied.",
+            [({}, status.reloads)],
         ),
         *family(
-            "gateway_config_reload_failures_total", "counter", "Configurations refused.", [({}, status.failures)]
+            "gateway_config_reload_failures_total",
+            "counter",
+            "Configurations refused.",
+            [({}, status.failures)],
         ),
     ]
 
@@ -48,7 +54,10 @@ def sink_metrics(node: Node) -> list[str]:
     counts = [({"sink": count.name}, count) for count in node.records.counts()]
     return [
         *family(
-            "gateway_sink_records_total", "counter", "Records stored.", [(one, count.stored) for one, count in counts]
+            "gateway_sink_records_total",
+            "counter",
+            "Records stored.",
+            [(one, count.stored) for one, count in counts],
         ),
         *family(
             "gateway_sink_dropped_total",

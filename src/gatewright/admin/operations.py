@@ -33,7 +33,9 @@ def add_views(router: APIRouter, node: Node) -> None:
     async def status() -> JSONResponse:
         return answer(await views.health(node))
 
-    @router.get("/config", summary="The live configuration: version, files, errors of the files as they are now")
+    @router.get(
+        "/config", summary="The live configuration: version, files, errors of the files as they are now"
+    )
     async def config() -> JSONResponse:
         return answer(views.configuration(node))
 
@@ -57,7 +59,9 @@ def add_views(router: APIRouter, node: Node) -> None:
 def add_records(router: APIRouter, node: Node) -> None:
     @router.get("/records", summary="Stored decision records, newest first")
     async def records(
-        where: Annotated[list[str] | None, Query(description="`field=value`, also != < <= > >=; all must hold")] = None,
+        where: Annotated[
+            list[str] | None, Query(description="`field=value`, also != < <= > >=; all must hold")
+        ] = None,
         status: Annotated[str | None, Query(description="`404` or `5xx`")] = None,
         since: Annotated[str | None, Query(description="RFC 3339 time")] = None,
         limit: Annotated[int, Query(ge=1, le=LONGEST_LIMIT)] = LIMIT,
@@ -86,7 +90,9 @@ def add_actions(router: APIRouter, node: Node) -> None:
     async def reset_limits(tier: str | None = None, caller: str | None = None) -> JSONResponse:
         return await reset_rate_limits(node, tier, caller)
 
-    @router.post("/drain", summary="Stop accepting, finish what is under way, end the process", status_code=202)
+    @router.post(
+        "/drain", summary="Stop accepting, finish what is under way, end the process", status_code=202
+    )
     async def drain() -> JSONResponse:
         log.warning("drain asked for by the admin API")
         node.drain_wanted.set()

@@ -24,7 +24,9 @@ def probes(node: Node) -> APIRouter:
     async def healthz() -> JSONResponse:
         return answer({"status": "ok"})
 
-    @router.get("/readyz", summary="May traffic be sent here? 503 before a configuration is live and while draining.")
+    @router.get(
+        "/readyz", summary="May traffic be sent here? 503 before a configuration is live and while draining."
+    )
     async def readyz() -> JSONResponse:
         if node.is_ready:
             return answer({"status": "ready"})
@@ -66,7 +68,9 @@ def add_resets(router: APIRouter, node: Node) -> None:
     async def reset_all() -> JSONResponse:
         return await reset_breakers(node)
 
-    @router.post("/gateway/circuit-breakers/{service}/reset", summary="Close the circuit breaker of one service")
+    @router.post(
+        "/gateway/circuit-breakers/{service}/reset", summary="Close the circuit breaker of one service"
+    )
     async def reset_one(service: str) -> JSONResponse:
         return await reset_one_breaker(node, service)
 

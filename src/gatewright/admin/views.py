@@ -83,7 +83,13 @@ async def stats(node: Node) -> Document:
     """Everything at once (AD-5)."""
     state = await engine_state(node)
     sinks = [
-        {"sink": one.name, "stored": one.stored, "dropped": one.dropped, "failures": one.failures, "queued": one.queued}
+        {
+            "sink": one.name,
+            "stored": one.stored,
+            "dropped": one.dropped,
+            "failures": one.failures,
+            "queued": one.queued,
+        }
         for one in node.records.counts()
     ]
     return {"version": __version__, "ready": node.is_ready, "engine": state, "sinks": sinks}

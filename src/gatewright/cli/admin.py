@@ -42,7 +42,9 @@ def locate(given: str | None) -> tuple[str, str | None]:
     return DEFAULT, token
 
 
-def ask(method: str, path: str, admin: str | None = None, parameters: dict[str, object] | None = None) -> dict:
+def ask(
+    method: str, path: str, admin: str | None = None, parameters: dict[str, object] | None = None
+) -> dict:
     """One operation of the admin API. Raises `NodeError` with what to do."""
     url, token = locate(admin)
     headers = {"authorization": f"Bearer {token}"} if token else {}

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
 def demo(
     *,
-    check: Annotated[bool, Parameter(help="Run every line, compare with what it promises, end.", negative=())] = False,
-    port_base: Annotated[int | None, Parameter(help="First of five ports; 8080, 9901, 9001 to 9003 by default.")] = None,
+    check: Annotated[
+        bool, Parameter(help="Run every line, compare with what it promises, end.", negative=())
+    ] = False,
+    port_base: Annotated[
+        int | None, Parameter(help="First of five ports; 8080, 9901, 9001 to 9003 by default.")
+    ] = None,
     directory: Annotated[Path, Parameter(help="Where keys, configuration and records go.")] = Path(".demo"),
 ) -> int:
     """Run the gateway before three sample services and print requests that work as printed."""
@@ -54,7 +58,9 @@ class Guide:
         from gatewright.demo.lines import printed  # noqa: PLC0415 - start-up of the other commands.
 
         if not self._check:
-            print(f"\nThe gateway runs. Paste these into another terminal, here; end with Ctrl-C.\n\n{printed(self._lines)}")
+            print(
+                f"\nThe gateway runs. Paste these into another terminal, here; end with Ctrl-C.\n\n{printed(self._lines)}"
+            )
             return
         try:
             await self._run_all()

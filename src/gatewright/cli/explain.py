@@ -16,12 +16,20 @@ USAGE = "write `gatewright explain REQUEST_ID`, or `gatewright explain --config 
 
 def explain(
     *what: str,
-    config: Annotated[list[Path] | None, Parameter(help="Ask this configuration; nothing is sent.", negative=())] = None,
-    header: Annotated[list[str] | None, Parameter(name=["--header", "-H"], help="`Name: value`.", negative=())] = None,
+    config: Annotated[
+        list[Path] | None, Parameter(help="Ask this configuration; nothing is sent.", negative=())
+    ] = None,
+    header: Annotated[
+        list[str] | None, Parameter(name=["--header", "-H"], help="`Name: value`.", negative=())
+    ] = None,
     client_ip: Annotated[str, Parameter(help="Address that the request comes from.")] = "127.0.0.1",
     listener: Annotated[str | None, Parameter(help="Name of the listener; the first by default.")] = None,
-    keys: Annotated[list[str] | None, Parameter(help="`IDENTITY=JWKS_FILE` for a fetched key set.", negative=())] = None,
-    directory: Annotated[Path | None, Parameter(help="Record segments to read instead of asking a node.")] = None,
+    keys: Annotated[
+        list[str] | None, Parameter(help="`IDENTITY=JWKS_FILE` for a fetched key set.", negative=())
+    ] = None,
+    directory: Annotated[
+        Path | None, Parameter(help="Record segments to read instead of asking a node.")
+    ] = None,
     admin: Admin = None,
     as_json: AsJson = False,
 ) -> int:
@@ -65,7 +73,9 @@ def recount(request_id: str, directory: Path | None, admin: str | None, as_json:
         return 0
     output = console()
     output.print(f"{record.get('method')} {record.get('path')} at {record.get('timestamp')}", soft_wrap=True)
-    output.print(f"configuration version {record.get('config_version')}, request id {request_id}", soft_wrap=True)
+    output.print(
+        f"configuration version {record.get('config_version')}, request id {request_id}", soft_wrap=True
+    )
     show(record, recorded_outcome(record))
     return 0
 
@@ -87,7 +97,9 @@ def find(request_id: str, directory: Path | None, admin: str | None) -> dict[str
         raise
 
 
-def request_of(what: tuple[str, ...], headers: list[str], client_ip: str, listener: str | None) -> dict[str, Any]:
+def request_of(
+    what: tuple[str, ...], headers: list[str], client_ip: str, listener: str | None
+) -> dict[str, Any]:
     """A request as `decide` takes it. Raises `ValueError` for a header that is none."""
     import time  # noqa: PLC0415 - start-up of the other commands.
 
@@ -125,8 +137,13 @@ def foretell(configs: list[Path], request: dict[str, Any], keys: list[str], as_j
     for source in configuration.key_sets:
         if source.identity not in known:
             hint = f"give --keys {source.identity}=FILE"
-            print(f"note: the keys of `{source.identity}` are fetched and not known here; {hint}", file=sys.stderr)
-    answers = decide(configuration.snapshot(1, system_resolver), json.dumps(known).encode(), json.dumps([request]).encode())
+            print(
+                f"note: the keys of `{source.identity}` are fetched and not known here; {hint}",
+                file=sys.stderr,
+            )
+    answers = decide(
+        configuration.snapshot(1, system_resolver), json.dumps(known).encode(), json.dumps([request]).encode()
+    )
     decision = json.loads(answers)[0]
     if as_json:
         print(json.dumps(decision, indent=2, ensure_ascii=False))
@@ -148,7 +165,10 @@ def show(document: dict[str, Any], outcome: str) -> None:
     from gatewright.records.explain import steps_of  # noqa: PLC0415
 
     steps = steps_of(document)
-    rows = [{"stage": s.stage, "verdict": s.verdict, "rule": s.rule, "inputs": s.inputs, "at": s.at} for s in steps]
+    rows = [
+        {"stage": s.stage, "verdict": s.verdict, "rule": s.rule, "inputs": s.inputs, "at": s.at}
+        for s in steps
+    ]
     output = console()
     table(("stage", "verdict", "rule", "inputs", "at"), rows, output)
     colour = "red" if any(step.refuses for step in steps) else "green"

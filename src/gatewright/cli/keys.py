@@ -8,7 +8,9 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-keys = App(name="keys", help="Make and list API keys; make development signing keys.", result_action="return_value")
+keys = App(
+    name="keys", help="Make and list API keys; make development signing keys.", result_action="return_value"
+)
 
 KeyFile = Annotated[Path, Parameter(help='The key file, `{"keys": [...]}`.')]
 
@@ -42,7 +44,9 @@ def create(
 
 @keys.command(name="list")
 def list_keys(
-    file: KeyFile, *, as_json: Annotated[bool, Parameter(name="--json", help="Print JSON.", negative=())] = False
+    file: KeyFile,
+    *,
+    as_json: Annotated[bool, Parameter(name="--json", help="Print JSON.", negative=())] = False,
 ) -> int:
     """List the keys of a file: ids, partners, scopes; never hashes."""
     from gatewright.cli.printing import table  # noqa: PLC0415 - start-up of the other commands.
@@ -64,7 +68,9 @@ def list_keys(
 def generate_jwk(
     private: Annotated[Path, Parameter(help="Where the private JWK goes (mode 0600).")],
     *,
-    public: Annotated[Path | None, Parameter(help="Where the key set goes; `jwks.json` beside the private key.")] = None,
+    public: Annotated[
+        Path | None, Parameter(help="Where the key set goes; `jwks.json` beside the private key.")
+    ] = None,
     algorithm: Annotated[str, Parameter(help="RS256, PS256, ES256 or EdDSA.")] = "RS256",
     key_id: Annotated[str | None, Parameter(help="Key id; random by default.")] = None,
 ) -> int:
@@ -74,7 +80,9 @@ def generate_jwk(
     target = public or private.parent / "jwks.json"
     try:
         if private.exists():
-            raise TokenError(f"`{private}` exists; tokens signed with it would be refused: choose another name")
+            raise TokenError(
+                f"`{private}` exists; tokens signed with it would be refused: choose another name"
+            )
         write_key_pair(generate(algorithm, key_id), private, target)
     except TokenError as error:
         print(error, file=sys.stderr)

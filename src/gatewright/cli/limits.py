@@ -11,7 +11,9 @@ from gatewright.cli.status import Admin, AsJson
 
 def limits(
     *,
-    reset: Annotated[bool, Parameter(help="Forget counters: all, or those of --tier or --caller.", negative=())] = False,
+    reset: Annotated[
+        bool, Parameter(help="Forget counters: all, or those of --tier or --caller.", negative=())
+    ] = False,
     tier: Annotated[str | None, Parameter(help="Name of a tier.")] = None,
     caller: Annotated[str | None, Parameter(help="`user:ID`, `api_key:ID` or `ip:ADDRESS`.")] = None,
     admin: Admin = None,

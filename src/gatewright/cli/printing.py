@@ -10,7 +10,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-GOOD = {"healthy", "closed", "admitted", "matched", "ready", "live", "ok", "granted", "verified", "picked", "allowed"}
+GOOD = {
+    "healthy",
+    "closed",
+    "admitted",
+    "matched",
+    "ready",
+    "live",
+    "ok",
+    "granted",
+    "verified",
+    "picked",
+    "allowed",
+}
 BAD = {"unhealthy", "open", "refused", "invalid", "failed", "denied", "down"}
 
 # A pipe has no width; cutting what a program reads would be a silent loss.
@@ -20,10 +32,14 @@ PIPE_WIDTH = 400
 def console() -> Console:
     """Standard output."""
     plain = Console(highlight=False, emoji=False, markup=False)
-    return plain if plain.is_terminal else Console(highlight=False, emoji=False, markup=False, width=PIPE_WIDTH)
+    return (
+        plain if plain.is_terminal else Console(highlight=False, emoji=False, markup=False, width=PIPE_WIDTH)
+    )
 
 
-def table(columns: Sequence[str], rows: Sequence[Mapping[str, object]], output: Console | None = None) -> None:
+def table(
+    columns: Sequence[str], rows: Sequence[Mapping[str, object]], output: Console | None = None
+) -> None:
     """Print rows below their column names; text of others is printed as it is, never as markup."""
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:

@@ -12,7 +12,16 @@ from cyclopts import Parameter
 
 from gatewright.cli.status import Admin, AsJson
 
-COLUMNS = ("timestamp", "status", "method", "path", "route_id", "backend_instance", "total_latency_ms", "request_id")
+COLUMNS = (
+    "timestamp",
+    "status",
+    "method",
+    "path",
+    "route_id",
+    "backend_instance",
+    "total_latency_ms",
+    "request_id",
+)
 FOLLOW_SECONDS = 1.0
 DEFAULT_TAIL = 20
 
@@ -23,7 +32,9 @@ def records(
     route: Annotated[str | None, Parameter(help="Name of a route.")] = None,
     status: Annotated[str | None, Parameter(help="`404` or `5xx`.")] = None,
     since: Annotated[str | None, Parameter(help="Not older than this, such as `1h`.")] = None,
-    where: Annotated[list[str] | None, Parameter(help="`field=value`, also != < <= > >=.", negative=())] = None,
+    where: Annotated[
+        list[str] | None, Parameter(help="`field=value`, also != < <= > >=.", negative=())
+    ] = None,
     directory: Annotated[Path | None, Parameter(help="Read these segments instead of asking a node.")] = None,
     admin: Admin = None,
     as_json: AsJson = False,
@@ -33,7 +44,10 @@ def records(
     from gatewright.errors import GatewrightError  # noqa: PLC0415
 
     try:
-        asked: dict[str, Any] = {"where": [*(where or []), *([f"route_id={route}"] if route else [])], "limit": tail}
+        asked: dict[str, Any] = {
+            "where": [*(where or []), *([f"route_id={route}"] if route else [])],
+            "limit": tail,
+        }
         asked["status"] = status
         if since:
             asked["since"] = (datetime.now(UTC) - timedelta(seconds=seconds_of(since))).isoformat()

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-Admin = Annotated[str | None, Parameter(help="Admin URL of the node; see the manual for where else it is looked up.")]
+Admin = Annotated[
+    str | None, Parameter(help="Admin URL of the node; see the manual for where else it is looked up.")
+]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON.", negative=())]
 
 
@@ -31,10 +33,16 @@ def show(health: dict[str, Any]) -> None:
 
     output, config = console(), health["config"]
     output.print("gateway", cell(health["status"]), f"version {health['version']}")
-    output.print("configuration", cell(config["state"]), f"version {config['version']} from {config['source']}")
+    output.print(
+        "configuration", cell(config["state"]), f"version {config['version']} from {config['source']}"
+    )
     for problem in config["errors"]:
         output.print(" ", cell(problem), soft_wrap=True)
     services = health["dependencies"]["services"]
     table(("name", "healthy", "instances"), services, output)
     if health["dependencies"]["key_sets"]:
-        table(("identity", "has_keys", "age_seconds", "failures", "error"), health["dependencies"]["key_sets"], output)
+        table(
+            ("identity", "has_keys", "age_seconds", "failures", "error"),
+            health["dependencies"]["key_sets"],
+            output,
+        )

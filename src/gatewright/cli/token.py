@@ -8,7 +8,9 @@ from cyclopts import Parameter
 
 def token(
     *,
-    key: Annotated[Path, Parameter(help="Private key as a JWK file; `gatewright keys generate-jwk` makes one.")],
+    key: Annotated[
+        Path, Parameter(help="Private key as a JWK file; `gatewright keys generate-jwk` makes one.")
+    ],
     subject: Annotated[str, Parameter(help="Whom the token speaks for (`sub`).")] = "dev-user",
     issuer: Annotated[str | None, Parameter(help="Who issued it (`iss`).")] = None,
     audience: Annotated[str | None, Parameter(help="Whom it is for (`aud`).")] = None,

@@ -112,6 +112,9 @@ def key_set_sources(gateway: Gateway) -> tuple[KeySetSource, ...]:
 def named_instances(gateway: Gateway) -> tuple[tuple[str, tuple[NamedInstance, ...]], ...]:
     """Every service with its instances as the user wrote them."""
     return tuple(
-        (service.name, tuple(NamedInstance(instance.address, instance.weight) for instance in service.instances))
+        (
+            service.name,
+            tuple(NamedInstance(instance.address, instance.weight) for instance in service.instances),
+        )
         for service in gateway.services
     )

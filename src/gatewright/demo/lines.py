@@ -50,26 +50,55 @@ def lines(directory: Path, ports: Ports) -> list[Line]:
             200,
             ("user_789", "demo-1", "X-RateLimit-Remaining"),
         ),
-        Line("why it got that answer", f"{gatewright_command()} explain demo-1 --admin {admin}", None, ("authenticate",)),
+        Line(
+            "why it got that answer",
+            f"{gatewright_command()} explain demo-1 --admin {admin}",
+            None,
+            ("authenticate",),
+        ),
         Line("a route for an API key", f"curl -si {key} {base}/partners/orders/7", 200, ("acme",)),
         *refused(base, token),
-        Line("metrics", f"curl -s {admin}/metrics | grep ^gateway_requests_total", None, ("gateway_requests_total{",)),
-        Line("what the node says of itself", f"{gatewright_command()} status --admin {admin} --json", None, ("config",)),
+        Line(
+            "metrics",
+            f"curl -s {admin}/metrics | grep ^gateway_requests_total",
+            None,
+            ("gateway_requests_total{",),
+        ),
+        Line(
+            "what the node says of itself",
+            f"{gatewright_command()} status --admin {admin} --json",
+            None,
+            ("config",),
+        ),
     ]
 
 
 def refused(base: str, token: str) -> list[Line]:
     """Lines that the gateway answers itself."""
     few = f"for i in 1 2 3 4 5; do curl -si {base}/few/1; done"
-    fail = f"for i in $(seq 10); do curl -so /dev/null {base}/payments/fail; done; curl -si {base}/payments/fail"
+    fail = (
+        f"for i in $(seq 10); do curl -so /dev/null {base}/payments/fail; done; curl -si {base}/payments/fail"
+    )
     return [
         Line("401: no token", f"curl -si {base}/users/me", 401, ("invalid_token",)),
-        Line("403: the token lacks the scope", f"curl -si {token} {base}/admin/users", 403, ("insufficient_scope",)),
+        Line(
+            "403: the token lacks the scope",
+            f"curl -si {token} {base}/admin/users",
+            403,
+            ("insufficient_scope",),
+        ),
         Line("404: no route", f"curl -si {base}/nowhere", 404, ("no_route",)),
-        Line("405: no such method", f"curl -si -X DELETE {base}/products/1", 405, ("method_not_allowed", "Allow:")),
+        Line(
+            "405: no such method",
+            f"curl -si -X DELETE {base}/products/1",
+            405,
+            ("method_not_allowed", "Allow:"),
+        ),
         Line("429: three a minute", few, 429, ("rate_limit_exceeded", "Retry-After:")),
         Line("504: a service that is too slow", f"curl -si {base}/orders/slow", 504, ("upstream_timeout",)),
-        Line("503: a service that fails opens its breaker", fail, 503, ("service_unavailable", "Retry-After:")),
+        Line(
+            "503: a service that fails opens its breaker", fail, 503, ("service_unavailable", "Retry-After:")
+        ),
     ]
 
 

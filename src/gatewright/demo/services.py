@@ -37,9 +37,9 @@ class Service(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = respond  # noqa: N815 - the names are the base class's.
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = respond
 
-    def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - the name is the base class's.
+    def log_message(self, format: str, *_: object) -> None:
         """The gateway's records tell what happened."""
 
 

@@ -40,7 +40,9 @@ class Ports:
                     # The data plane shares ports between its threads, so only listening shows that nobody else does.
                     probe.listen()
                 except OSError as error:
-                    message = f"port {port} is busy ({error.strerror}); choose others with `--port-base 18080`"
+                    message = (
+                        f"port {port} is busy ({error.strerror}); choose others with `--port-base 18080`"
+                    )
                     raise GatewrightError(message) from error
 
 

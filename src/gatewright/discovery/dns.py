@@ -44,7 +44,9 @@ def has_names(instances: Iterable[NamedInstance]) -> bool:
 class DnsDiscovery:
     """Keeps the instances of services whose configuration names hosts."""
 
-    def __init__(self, push: Push, resolver: Resolver = system_resolver, interval: float = INTERVAL_SECONDS) -> None:
+    def __init__(
+        self, push: Push, resolver: Resolver = system_resolver, interval: float = INTERVAL_SECONDS
+    ) -> None:
         self._push = push
         self._resolver = resolver
         self._interval = interval

@@ -81,7 +81,9 @@ class KeySets:
         async with held.lock:
             # Whoever waited for the lock shares the fetch of the one before.
             tried = held.tried_at
-            if tried is not None and (tried >= asked_at or asked_at - tried < held.source.times.minimum_refresh):
+            if tried is not None and (
+                tried >= asked_at or asked_at - tried < held.source.times.minimum_refresh
+            ):
                 return held.failures_in_a_row == 0
             return await self._fetch_and_push(held)
 
@@ -96,9 +98,13 @@ class KeySets:
             await self._wait()
 
     async def _wait(self) -> None:
-        nearest = min((held.due_at for held in self._sets.values()), default=self._clock() + LONGEST_WAIT_SECONDS)
+        nearest = min(
+            (held.due_at for held in self._sets.values()), default=self._clock() + LONGEST_WAIT_SECONDS
+        )
         try:
-            async with asyncio.timeout(max(LEAST_WAIT_SECONDS, min(nearest - self._clock(), LONGEST_WAIT_SECONDS))):
+            async with asyncio.timeout(
+                max(LEAST_WAIT_SECONDS, min(nearest - self._clock(), LONGEST_WAIT_SECONDS))
+            ):
                 await self._changed.wait()
         except TimeoutError:
             return
@@ -136,7 +142,7 @@ class KeySets:
             keys = await self._fetch(held.source)
             if keys != held.keys:
                 self._push(held.source.identity, keys)
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong with one issuer, the keys that are there stay.
+        except Exception as error:
             self._failed(held, error)
             return False
         held.keys, held.fetched_at, held.error = keys, self._clock(), None
@@ -156,5 +162,7 @@ class KeySets:
         held.due_at = self._clock() + delay * random.uniform(1, 1.5)  # noqa: S311 - no secret.
         fields = {"identity": held.source.identity, "error": held.error, "retry_seconds": delay}
         log.log(
-            logging.WARNING if isinstance(error, KeySetError) else logging.ERROR, "key set fetch failed", extra=fields
+            logging.WARNING if isinstance(error, KeySetError) else logging.ERROR,
+            "key set fetch failed",
+            extra=fields,
         )

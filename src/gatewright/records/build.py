@@ -34,4 +34,6 @@ def build_sink(settings: SinkSettings) -> Sink:
         return FileSink(settings.path)
     if settings.kind == "sqlite" and settings.path is not None:
         return SqliteSink(settings.path, settings.retention)
-    raise GatewrightError(f"`{settings.kind}` is no sink, or its path is missing; known: stdout, file, sqlite")
+    raise GatewrightError(
+        f"`{settings.kind}` is no sink, or its path is missing; known: stdout, file, sqlite"
+    )

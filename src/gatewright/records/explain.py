@@ -59,13 +59,20 @@ def recorded_outcome(record: Document) -> str:
     """What became of a recorded request, in one line."""
     parts = [f"{record.get('status')}"]
     if record.get("error_type"):
-        parts.append(f"{record['error_type']}" + (f": {record['error_message']}" if record.get("error_message") else ""))
+        parts.append(
+            f"{record['error_type']}"
+            + (f": {record['error_message']}" if record.get("error_message") else "")
+        )
     elif record.get("backend_instance"):
         parts.append(f"from {record.get('backend_service')} at {record['backend_instance']}")
     latency = record.get("total_latency_ms")
     if latency is not None:
         own, service = record.get("gateway_overhead_ms"), record.get("upstream_latency_ms")
-        share = f" (gateway {own} ms" + (f", service {service} ms)" if service is not None else ")") if own else ""
+        share = (
+            f" (gateway {own} ms" + (f", service {service} ms)" if service is not None else ")")
+            if own
+            else ""
+        )
         parts.append(f"in {latency} ms{share}")
     return ", ".join(parts)
 

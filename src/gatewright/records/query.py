@@ -43,7 +43,9 @@ def question_from(asked: dict[str, object]) -> Question:
     where, status, since, limit = (asked.get(name) for name in ("where", "status", "since", "limit"))
     try:
         return Question(
-            conditions=tuple(parse_condition(str(text)) for text in (where if isinstance(where, list) else [])),
+            conditions=tuple(
+                parse_condition(str(text)) for text in (where if isinstance(where, list) else [])
+            ),
             status=parse_status(str(status)) if status else None,
             since=datetime.fromisoformat(str(since)) if since else None,
             limit=int(str(limit)) if limit else LIMIT,

@@ -35,7 +35,9 @@ class Condition:
         kind = segments.COLUMNS.get(self.name)
         if kind is None or self.operator not in OPERATORS:
             known = ", ".join(segments.COLUMNS)
-            raise RecordQueryError(f"records cannot be filtered by `{self.name}{self.operator}`; known: {known}")
+            raise RecordQueryError(
+                f"records cannot be filtered by `{self.name}{self.operator}`; known: {known}"
+            )
         # `IS NOT` where `<>` would leave out records that have no value at all.
         operator = "IS NOT" if self.operator == "!=" else OPERATORS[self.operator]
         return f"{self.name} {operator} ?", self._value(kind)
@@ -44,7 +46,11 @@ class Condition:
         if kind not in NUMBERS:
             return self.value
         try:
-            return {"true": 1, "false": 0}.get(self.value) if self.value in ("true", "false") else float(self.value)
+            return (
+                {"true": 1, "false": 0}.get(self.value)
+                if self.value in ("true", "false")
+                else float(self.value)
+            )
         except ValueError as error:
             raise RecordQueryError(f"`{self.name}` is a number, not `{self.value}`") from error
 

@@ -99,7 +99,7 @@ class Lane:
                 self.sink.write(lines)
             except SinkError as error:
                 self._failed(error, attempt)
-            except Exception as error:  # noqa: BLE001 - one faulty sink must not end its thread, and with it all records.
+            except Exception as error:
                 self._failed(error, attempt)
             else:
                 return True
