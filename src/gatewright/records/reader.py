@@ -127,18 +127,22 @@ def find_request(directory: Path, request_id: str) -> dict[str, object] | None:
 def read(path: Path, statement: str, values: list[object]) -> list[str]:
     """The first column of what a statement gives on one segment, opened without the right to write."""
     try:
-        return select(f"{path.resolve().as_uri()}?mode=ro", statement, values)
-    except sqlite3.OperationalError as error:
+        return select(uri_of(path), statement, values)
+    except sqlite3.DatabaseError as error:
         if not path.exists():
             # Retention deleted it since the directory was listed.
             return []
-        if "readonly" not in str(error) and "unable to open" not in str(error):
-            raise RecordQueryError(f"{path}: cannot be read: {error}") from error
-    try:
-        # A reader who may not write here cannot make the shared-memory file; a closed segment needs none.
-        return select(f"{path.resolve().as_uri()}?mode=ro&immutable=1", statement, values)
-    except sqlite3.Error as error:
         raise RecordQueryError(f"{path}: cannot be read: {error}") from error
+
+
+def uri_of(path: Path) -> str:
+    """How to open a segment for reading alone.
+
+    One without a log is closed and changes no more: said so, SQLite makes no files beside it, which a reader of
+    another account may not do, and could not delete.
+    """
+    is_closed = not path.with_name(path.name + "-wal").exists()
+    return f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if is_closed else ''}"
 
 
 def select(uri: str, statement: str, values: list[object]) -> list[str]:

@@ -19,7 +19,8 @@ log = logging.getLogger("gatewright.records")
 
 BATCH_BYTES = 1 << 20
 TAKE_SECONDS = 0.5
-QUEUED_BATCHES = 16
+# Bytes and not batches: at low rates a batch holds one record, and a second of a slow sink must not lose any.
+QUEUED_BYTES = 32 << 20
 FIRST_RETRY_SECONDS = 0.2
 LONGEST_RETRY_SECONDS = 10.0
 ATTEMPTS = 20
@@ -45,10 +46,11 @@ class SinkCounts:
 class Lane:
     """One sink with its queue and its thread."""
 
-    def __init__(self, sink: Sink, queued_batches: int = QUEUED_BATCHES) -> None:
+    def __init__(self, sink: Sink, queued_bytes: int = QUEUED_BYTES) -> None:
         self.sink = sink
-        self._limit = queued_batches
+        self._limit = queued_bytes
         self._queue: deque[bytes] = deque()
+        self._bytes = 0
         self._changed = threading.Condition()
         self._ending = threading.Event()
         self._finishing = False
@@ -57,11 +59,12 @@ class Lane:
         self._thread.start()
 
     def offer(self, lines: bytes) -> None:
-        """Queue a batch; the oldest one is dropped and counted when the queue is full. Never waits."""
+        """Queue a batch; the oldest ones are dropped and counted when the queue is full. Never waits."""
         with self._changed:
-            if len(self._queue) >= self._limit:
-                self._dropped += count(self._queue.popleft())
+            while self._queue and self._bytes + len(lines) > self._limit:
+                self._dropped += count(self._taken())
             self._queue.append(lines)
+            self._bytes += len(lines)
             self._changed.notify()
 
     def close(self, seconds: float) -> None:
@@ -90,7 +93,12 @@ class Lane:
     def _next(self) -> bytes | None:
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._finishing)
-            return self._queue.popleft() if self._queue else None
+            return self._taken() if self._queue else None
+
+    def _taken(self) -> bytes:
+        lines = self._queue.popleft()
+        self._bytes -= len(lines)
+        return lines
 
     def _store(self, lines: bytes) -> bool:
         delay = FIRST_RETRY_SECONDS
