@@ -84,7 +84,7 @@ class KeySets:
             if tried is not None and (
                 tried >= asked_at or asked_at - tried < held.source.times.minimum_refresh
             ):
-                return held.failures_in_a_row == 0
+                return held.keys is not None and held.failures_in_a_row == 0
             return await self._fetch_and_push(held)
 
     async def run(self) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
 
 from gatewright.control.durable import write_durably
@@ -52,7 +53,10 @@ def mint(key_file: Path, wanted: TokenRequest, now: int) -> str:
     claims |= {name: value for name, value in optional.items() if value}
     claims |= wanted.claims
     try:
-        return jwt.encode(header, claims, key, algorithms=[header["alg"]])
+        with warnings.catch_warnings():
+            # RFC 9864 renames EdDSA to Ed25519; issuers and the data plane still use the name of RFC 8037.
+            warnings.simplefilter("ignore", SecurityWarning)
+            return jwt.encode(header, claims, key, algorithms=[header["alg"]])
     except (JoseError, ValueError, TypeError) as error:
         raise TokenError(f"`{key_file}` cannot sign: {error}") from error
 
