@@ -3,6 +3,7 @@
 To add a command, write `cli/NAME.py` with a function of that name and add one line to `COMMANDS`.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -33,6 +34,9 @@ The function gives the exit code: 0 fine, 1 the answer is no.
 WRONG_USE = 2
 """Exit code for a command line that cannot be understood."""
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells give it."""
+
 def build_app() -> App:
     """Give the application with every command registered and none imported."""
     app = App(
@@ -55,7 +59,11 @@ def run(arguments: Sequence[str]) -> int:
     except CycloptsError:
         return WRONG_USE
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; the interpreter must not complain while it closes it either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     return outcome if isinstance(outcome, int) else 0
 
 

@@ -45,6 +45,9 @@ def read_address(text: str) -> Address:
         raise ValueError(message)
     if host.startswith("[") and host.endswith("]") and _is_ipv6(host[1:-1]):
         return Address(host[1:-1], int(port))
+    if "/" in text:
+        message = f"`{text}` is not an address; write host and port alone, such as `users.internal:80`"
+        raise ValueError(message)
     if ":" in host:
         message = f"`{text}` is not an address; an IPv6 address stands in brackets, such as `[::1]:9001`"
         raise ValueError(message)

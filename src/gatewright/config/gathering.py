@@ -98,7 +98,7 @@ def _matches(written: str, position: Position, directory: Path, gathered: Gather
     gathered.directories.append(target.parent)
     found = sorted(item for item in anchor.glob(str(target.relative_to(anchor))) if item.is_file())
     if not found:
-        gathered.problems.append(position.problem(f"`{written}` matches no file in `{directory}`"))
+        gathered.problems.append(position.problem(f"`{written}` matches no file"))
     return found
 
 

@@ -52,6 +52,10 @@ def load(paths: Sequence[Path], environment: Mapping[str, str] | None = None) ->
     names = {section: _names(gathered.root, section) for section in SECTION_LISTS}
     broken = any(problem.severity == "error" for problem in (*gathered.problems, *shape))
     problems += check_all(View(gateway, root, names, tuple(keys.tiers), complete=not broken))
+    # What could not be replaced is empty now, and whatever else is found there is only a consequence.
+    failed = gathered.substitution.problems
+    places = {_place(problem) for problem in failed}
+    problems = [problem for problem in problems if problem in failed or _place(problem) not in places]
     found = sorted({gathered.substitution.redact(problem) for problem in problems})
     if any(problem.severity == "error" for problem in found):
         raise ConfigError(found)
@@ -64,6 +68,10 @@ def load(paths: Sequence[Path], environment: Mapping[str, str] | None = None) ->
         keys=keys.documents,
         key_urls=tuple(keys.urls),
     )
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return (problem.path, problem.line, problem.column)
 
 
 def _unique(paths: Sequence[Path]) -> tuple[Path, ...]:

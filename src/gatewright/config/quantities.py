@@ -84,7 +84,7 @@ class Between:
         if isinstance(value, str):
             return self.kind.of(value)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            unit = "s" if self.kind is Duration else "KiB"
+            unit = "s" if self.kind is Duration else "B"
             message = f"a {self.kind.WORD} needs its unit: write `{value}{unit}`, not `{value}`"
             raise ValueError(message)
         message = f"expected a {self.kind.WORD} such as {self.kind.EXAMPLES}"

@@ -86,7 +86,10 @@ def explain(detail: Any, title: str) -> str:  # noqa: ANN401 -- pydantic's own d
     if kind == "union_tag_invalid":
         return f"unknown `kind`; known: {context['expected_tags'].replace(chr(39), '`')}"
     if kind == "literal_error":
-        return f"must be {str(context['expected']).replace(chr(39), '`')}"
+        # Only the switches of `present` and `absent` are written without quotes and are no number.
+        return "must be " + str(context["expected"]).replace("'", "`").replace("True", "`true`")
+    if context.get("min_length") == 1:
+        return "cannot be empty"
     if kind in _EXPECTED:
         return _EXPECTED[kind].format(**context)
     return str(detail["msg"]).removeprefix("Value error, ")
@@ -161,7 +164,11 @@ def _tags(annotation: object) -> tuple[object, ...]:
 
 
 def _leave_out(data: object, locations: list[tuple[int | str, ...]]) -> None:
-    """Take out what was wrong: unknown and wrong values alone, a list's element where something is missing in it."""
+    """Take out what was wrong: unknown and wrong values alone, a list's element where something is missing in it.
+
+    A wrong `match` is replaced by one that meets no other route, so that the rest of its route is still checked.
+    """
+    locations = [location for location in locations if not _replace_match(data, location)]
     holders = [_holder(data, location) for location in locations]
     # From the back, so that numbers of list elements still hold.
     for holder, segment in sorted(
@@ -177,6 +184,16 @@ def _leave_out(data: object, locations: list[tuple[int | str, ...]]) -> None:
 _GONE = object()
 
 
+def _replace_match(data: object, location: tuple[int | str, ...]) -> bool:
+    if len(location) < 3 or location[0] != "routes" or location[2] != "match":  # noqa: PLR2004 -- routes, number, match.
+        return False
+    route = _child(_child(data, "routes"), location[1])
+    if not isinstance(route, dict):
+        return False
+    route["match"] = {"path": f"regex:/.*{location[1]}", "host": f"wrong-{location[1]}.invalid"}
+    return True
+
+
 def _sweep(data: object) -> None:
     if isinstance(data, list):
         data[:] = [item for item in data if item is not _GONE]
@@ -188,7 +205,7 @@ def _sweep(data: object) -> None:
 
 
 def _holder(data: object, location: tuple[int | str, ...]) -> tuple[Any, int | str] | None:
-    """Give the map or list to take something out of, and what; a part of `match` takes its whole route along."""
+    """Give the map or list to take something out of, and what."""
     trail: list[tuple[Any, int | str]] = []
     current = data
     for segment in location:
@@ -197,10 +214,8 @@ def _holder(data: object, location: tuple[int | str, ...]) -> tuple[Any, int | s
             continue
         trail.append((current, segment))
         current = below
-        if segment == "match":
-            break
     missing = bool(location) and _child(current, location[-1]) is _GONE and not (trail and trail[-1][1] == location[-1])
-    if missing or (trail and trail[-1][1] == "match"):
+    if missing:
         elements = [step for step in trail if isinstance(step[0], list)]
         return elements[-1] if elements else (trail[-1] if trail else None)
     return trail[-1] if trail else None

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from gatewright.config.addresses import Address, read_address
 from gatewright.config.crosschecks.view import View
-from gatewright.config.positions import Position
 from gatewright.errors import Problem
 
 _ANY = {"0.0.0.0", "::"}  # noqa: S104 -- recognised, not listened on.
@@ -17,7 +16,7 @@ def check(view: View) -> Iterator[Problem]:
         yield view.root.position.problem(
             "no listener; add `listeners: [{name: public, address: 127.0.0.1:8080}]`"
         )
-    taken: list[tuple[Address, Position]] = []
+    taken: list[tuple[Address, str]] = []
     for location, text in _addresses(view):
         position = view.at(*location)
         try:
@@ -31,7 +30,7 @@ def check(view: View) -> Iterator[Problem]:
         for other, place in taken:
             if _clash(address, other):
                 yield position.problem(f"address `{text}` is taken by {place}; choose another port")
-        taken.append((address, position))
+        taken.append((address, "the admin listener" if location[0] == "admin" else str(position)))
         if location[0] == "admin" and not address.is_loopback() and view.gateway.admin.token is None:
             cure = "add `token`, or listen on `127.0.0.1`"
             yield position.problem(f"the admin listener would be open to everybody on `{text}`; {cure}")
@@ -39,9 +38,9 @@ def check(view: View) -> Iterator[Problem]:
 
 
 def _addresses(view: View) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    yield ("admin", "address"), view.gateway.admin.address
     for number, listener in enumerate(view.gateway.listeners):
         yield ("listeners", number, "address"), listener.address
-    yield ("admin", "address"), view.gateway.admin.address
 
 
 def _clash(one: Address, other: Address) -> bool:

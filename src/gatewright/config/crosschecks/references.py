@@ -40,9 +40,9 @@ def _identities(view: View, number: int, route: Route) -> Iterator[Problem]:
         elif name in route.auth.accept[:place]:
             yield view.at("routes", number, "auth", "accept", place).problem(f"identity `{name}` is named twice")
     if not route.auth.accept:
-        what = "demands scopes" if route.auth.scopes else "names no identity"
+        what = "demands scopes but accepts nobody" if route.auth.scopes else "accepts nobody"
         cure = "list identities in `accept`, or write `auth: none`"
-        yield view.at("routes", number, "auth").problem(f"`auth` {what} but accepts nobody; {cure}")
+        yield view.at("routes", number, "auth").problem(f"`auth` {what}; {cure}")
     if route.auth.scopes and route.auth.optional:
         yield view.at("routes", number, "auth", "optional").problem(
             "`optional` lets anonymous callers through, who have no scopes; leave out `optional` or `scopes`"

@@ -25,6 +25,9 @@ NONE = "none"
 
 
 def _value_alone(value: object) -> object:
+    if isinstance(value, bool | int | float):
+        message = f"expected text or a test; write `\"{value}\"` for the text"
+        raise ValueError(message)
     return {"exact": value} if isinstance(value, str) else value
 
 
