@@ -69,7 +69,8 @@ def add_records(router: APIRouter, node: Node) -> None:
         asked = {"where": where or [], "status": status, "since": since, "limit": limit}
         return answer({"records": await ask(record_directory(node), asked)})
 
-    @router.get("/records/{request_id}", summary="The newest record with this request id")
+    # An id is any visible ASCII, slashes too.
+    @router.get("/records/{request_id:path}", summary="The newest record with this request id")
     async def record(request_id: str) -> JSONResponse:
         found = await ask(record_directory(node), {"request_id": request_id})
         if not found:

@@ -127,12 +127,13 @@ def split_header(text: str) -> tuple[str, str]:
 
 def foretell(configs: list[Path], request: dict[str, Any], keys: list[str], as_json: bool) -> int:
     """Print what a configuration would do with a request. Sends nothing."""
-    from gatewright._engine import decide  # noqa: PLC0415 - start-up of the other commands.
-    from gatewright.config.addresses import system_resolver  # noqa: PLC0415
+    from gatewright.config.addresses import system_resolver  # noqa: PLC0415 - start-up of the other commands.
     from gatewright.control.configuration import read  # noqa: PLC0415
     from gatewright.records.explain import expected_outcome  # noqa: PLC0415
 
     configuration = read(configs)
+    from gatewright._engine import decide  # noqa: PLC0415 - a wrong configuration is told without it.
+
     known = key_sets_of(keys)
     for source in configuration.key_sets:
         if source.identity not in known:

@@ -28,6 +28,8 @@ from gatewright.errors import ConfigError, GatewrightError
 log = logging.getLogger("gatewright.control")
 
 RESTART_SECONDS = 1.0
+# How long a request with an unknown key waits for its issuer (AU-12).
+IDENTITY_TIMEOUT_MS = 2000
 LAST_GOOD_ADMIN = AdminSettings("127.0.0.1", 9901)
 
 MakeEngine = Callable[[bytes], DataPlane]
@@ -198,7 +200,7 @@ class Life:
     def _engine_options(self) -> bytes:
         configured = self._start.configuration.gateway.node.workers if self._start.configuration else None
         workers = self._options.workers or configured or len(os.sched_getaffinity(0))
-        return json.dumps({"workers": workers}).encode()
+        return json.dumps({"workers": workers, "identity_timeout_ms": IDENTITY_TIMEOUT_MS}).encode()
 
     def _announce(self, admin: AdminServer) -> None:
         for listener in json.loads(self._node.engine.state()).get("listeners", []):
