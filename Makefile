@@ -94,7 +94,7 @@ lint: test-build stubtest
 	cargo clippy --locked --profile quick --workspace --all-targets -- -D warnings
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
-	.venv-test/bin/pyrefly check
+	.venv-test/bin/pyrefly check --python-interpreter-path .venv-test/bin/python
 
 format: test-build
 	cargo fmt --all

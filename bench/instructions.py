@@ -1,8 +1,8 @@
 """User instructions per request: the figure that does not depend on what the machine does besides.
 
-A fixed client sends N requests, then, to a new process, 2N; the difference over N is the price of one request,
-without what starting and stopping cost. Counted by `perf stat` where the machine has the counter, else by callgrind,
-which runs everything some fifty times slower. Started by `make bench-instructions`.
+A fixed client sends N requests, then, to a new process, 2N; the difference over N is the price of one
+request, without what starting and stopping cost. Counted by `perf stat` where the machine has the counter,
+else by callgrind, which runs everything some fifty times slower. Started by `make bench-instructions`.
 
 The gateway is the data plane alone (`crates/dataplane/examples/node.rs`, given a snapshot) where that example
 exists, else the whole of Gatewright with its Python.
@@ -28,6 +28,7 @@ from scenario import SCENARIOS, WORK, Scenario
 from tokens import Credentials, make_credentials
 
 ROOT = Path(__file__).resolve().parent.parent
+EVENT = "instructions:u"
 EXAMPLE = ROOT / "crates" / "dataplane" / "examples" / "node.rs"
 # A request that takes longer than this, even under callgrind, will not come.
 ANSWER_SECONDS = 120
@@ -108,7 +109,7 @@ def perf_works() -> bool:
     if shutil.which("perf", path=PATH) is None:
         return False
     done = subprocess.run(
-        ["perf", "stat", "-x", ",", "-e", "instructions:u", "true"],
+        ["perf", "stat", "-x", ",", "-e", EVENT, "true"],
         capture_output=True,
         text=True,
         check=False,
@@ -123,9 +124,10 @@ def count_with_perf(command: Command, client: Client, count: int) -> int:
     """Instructions of the whole life of the process while it serves `count` requests."""
     output = WORK / "perf.csv"
     counted = Command(
-        ["perf", "stat", "-x", ",", "-e", "instructions:u", "-o", str(output), *command.arguments],
+        ["perf", "stat", "-x", ",", "-e", EVENT, "-o", str(output), *command.arguments],
         command.port,
         command.environment,
+        is_watched=True,
     )
     serve(counted, client, count)
     found = re.search(r"^(\d+),", output.read_text(), re.MULTILINE)

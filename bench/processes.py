@@ -39,6 +39,8 @@ class Command:
     arguments: Sequence[str]
     port: int
     environment: Mapping[str, str] = field(default_factory=dict)
+    # The first process only watches its child, and reports once the child ends: the child is told to.
+    is_watched: bool = False
 
 
 class Running:
@@ -93,7 +95,7 @@ class Running:
     def cpu(self) -> CpuTime:
         """All processes of the session, their threads and the children that they have waited for."""
         user = system = 0
-        for fields in session_members(self.process.pid):
+        for _, fields in session_members(self.process.pid):
             # utime, stime, cutime, cstime of proc(5), counted from the state.
             user += int(fields[11]) + int(fields[13])
             system += int(fields[12]) + int(fields[14])
@@ -101,22 +103,30 @@ class Running:
 
     def memory(self) -> int:
         """Resident bytes of the session; pages shared between its processes count in each."""
-        pages = sum(int(fields[21]) for fields in session_members(self.process.pid))
+        pages = sum(int(fields[21]) for _, fields in session_members(self.process.pid))
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def stop(self) -> None:
         """End the program with SIGTERM, and the whole session with SIGKILL when it does not go."""
         if self.process.poll() is None:
-            self.process.terminate()
+            self.tell_to_end()
         try:
             self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
+    def tell_to_end(self) -> None:
+        if not self.command.is_watched:
+            self.process.terminate()
+            return
+        for pid, fields in session_members(self.process.pid):
+            if int(fields[1]) == self.process.pid:
+                os.kill(pid, signal.SIGTERM)
 
-def session_members(session: int) -> Iterator[list[str]]:
-    """The fields of /proc/PID/stat from the state on, for each process of a session."""
+
+def session_members(session: int) -> Iterator[tuple[int, list[str]]]:
+    """Process id and the fields of /proc/PID/stat from the state on, for each process of a session."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -127,7 +137,7 @@ def session_members(session: int) -> Iterator[list[str]]:
         # The name may hold spaces and parentheses, so the fields are counted from the last one.
         fields = text[text.rindex(")") + 2 :].split()
         if int(fields[3]) == session:
-            yield fields
+            yield int(entry.name), fields
 
 
 def version_line(*arguments: str) -> str:

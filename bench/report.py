@@ -129,9 +129,10 @@ COLUMNS = [
 
 
 EXPLANATION = """
-CPU is that of all processes and threads of the gateway, per request; medians of all rounds. `busy` is the share of
-its core that the gateway used: well below 100 %, the load generator was the limit and req/s are not the gateway's
-own. `logged` is lines of the access log per request; requests cut off at the end may bring it above 100 %.
+CPU is that of all processes and threads of the gateway, per request; medians of all rounds. `busy` is the
+share of its core that the gateway used: well below 100 %, the load generator was the limit, and req/s are not
+the gateway's own. `logged` is lines of the access log per request; requests that were cut off at the end may
+bring it above 100 %.
 """
 
 

@@ -59,6 +59,8 @@ def read_arguments() -> Plan:
         parser.error(f"unknown peer {', '.join(unknown)}; known: {', '.join(peers)}")
     if given.gateway_core == given.load_core:
         parser.error("the gateway and the load generator need a core each")
+    if not {given.gateway_core, given.load_core} <= os.sched_getaffinity(0):
+        parser.error("this machine does not have both cores")
     return Plan(
         scenarios=[one for one in SCENARIOS if one.name in (given.scenario or names)],
         peers=[one for one in PEERS if one.name in wanted],

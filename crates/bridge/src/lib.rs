@@ -1,1 +1,123 @@
-//! The border between Python and the data plane.
+//! The border between Python and the data plane: documents go down, batches come up, never an object per request.
+//! Every call lets other Python threads run while it works; none is made while a request is served.
+
+mod enter;
+
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use enter::{enter, exception};
+
+/// One data plane; see `_engine.pyi`.
+#[pyclass(frozen, module = "gatewright._engine")]
+struct Engine {
+    engine: dataplane::engine::Engine,
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    fn new(options: &[u8]) -> PyResult<Self> {
+        dataplane::engine::Engine::new(options).map(|engine| Self { engine }).map_err(exception)
+    }
+
+    fn start(&self, py: Python<'_>) -> PyResult<()> {
+        enter(py, || self.engine.start())
+    }
+
+    fn apply(&self, py: Python<'_>, snapshot: &[u8]) -> PyResult<u64> {
+        enter(py, || self.engine.apply(snapshot))
+    }
+
+    fn set_instances(&self, py: Python<'_>, service: &str, instances: &[u8]) -> PyResult<()> {
+        enter(py, || self.engine.set_instances(service, instances))
+    }
+
+    fn set_keys(&self, py: Python<'_>, identity: &str, keys: &[u8]) -> PyResult<()> {
+        enter(py, || self.engine.set_keys(identity, keys))
+    }
+
+    fn reset_breaker(&self, py: Python<'_>, service: Option<&str>) -> usize {
+        py.detach(|| self.engine.reset_breaker(service))
+    }
+
+    fn reset_limits(&self, py: Python<'_>, tier: Option<&str>, caller: Option<&str>) -> usize {
+        py.detach(|| self.engine.reset_limits(tier, caller))
+    }
+
+    fn next_records<'py>(
+        &self,
+        py: Python<'py>,
+        maximum_bytes: usize,
+        wait_seconds: f64,
+    ) -> Option<Bound<'py, PyBytes>> {
+        let batch = py.detach(|| self.engine.next_records(maximum_bytes, seconds(wait_seconds)));
+        batch.map(|batch| PyBytes::new(py, &batch))
+    }
+
+    fn next_questions<'py>(&self, py: Python<'py>, wait_seconds: f64) -> Option<Bound<'py, PyBytes>> {
+        let questions = py.detach(|| self.engine.next_questions(seconds(wait_seconds)));
+        questions.map(|questions| PyBytes::new(py, &questions))
+    }
+
+    fn answer(&self, py: Python<'_>, question: u64, result: &[u8]) -> PyResult<()> {
+        enter(py, || self.engine.answer(question, result))
+    }
+
+    fn metrics(&self, py: Python<'_>) -> String {
+        py.detach(|| self.engine.metrics())
+    }
+
+    fn state<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let state = py.detach(|| self.engine.state());
+        PyBytes::new(py, &state)
+    }
+
+    fn drain(&self, py: Python<'_>, deadline_seconds: f64) -> bool {
+        py.detach(|| self.engine.drain(seconds(deadline_seconds)))
+    }
+
+    fn stop(&self, py: Python<'_>) {
+        py.detach(|| self.engine.stop());
+    }
+}
+
+/// A wait that Python gives in seconds; what is no sensible number is no wait.
+fn seconds(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value).unwrap_or_default()
+}
+
+#[pyfunction]
+fn decide<'py>(
+    py: Python<'py>,
+    snapshot: &[u8],
+    keys: &[u8],
+    requests: &[u8],
+) -> PyResult<Bound<'py, PyBytes>> {
+    let verdicts = enter(py, || dataplane::engine::decide(snapshot, keys, requests))?;
+    Ok(PyBytes::new(py, &verdicts))
+}
+
+#[pyfunction]
+fn parse<'py>(py: Python<'py>, text: &[u8], format: &str) -> PyResult<Bound<'py, PyBytes>> {
+    let data = enter(py, || {
+        let format =
+            document::Format::named(format).ok_or_else(|| enter::refused("format is `yaml` or `kdl`"))?;
+        let text = std::str::from_utf8(text).map_err(|error| {
+            let line =
+                text.get(..error.valid_up_to()).unwrap_or_default().split(|byte| *byte == b'\n').count();
+            vec![document::Problem { line, column: 1, message: "the text is not UTF-8".to_owned() }]
+        });
+        Ok(document::to_json(text.and_then(|text| document::parse(text, format))))
+    })?;
+    Ok(PyBytes::new(py, &data))
+}
+
+#[pymodule]
+fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Engine>()?;
+    module.add_function(wrap_pyfunction!(decide, module)?)?;
+    module.add_function(wrap_pyfunction!(parse, module)?)
+}

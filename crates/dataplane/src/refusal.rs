@@ -45,7 +45,9 @@ impl Malformed {
             Self::Method => "the method is not a token, or not one that is proxied",
             Self::Target => "the target is neither a path nor an absolute `http(s)` URI",
             Self::Fragment => "the target has a fragment",
-            Self::PathEscape => "the path has a `%` without two hexadecimal digits, or a doubly escaped separator",
+            Self::PathEscape => {
+                "the path has a `%` without two hexadecimal digits, or a doubly escaped separator"
+            }
             Self::PathSeparator => "the path has an encoded slash or a backslash",
             Self::PathParameters => "the path has parameters (`;`)",
             Self::PathControl => "the path has a control character or a byte outside ASCII",
@@ -187,20 +189,41 @@ pub enum Refusal {
     Malformed(Malformed),
     /// The head or the body did not arrive in time.
     Slow(&'static str),
-    BodyTooLarge { limit: u64 },
-    UriTooLong { limit: u64 },
-    HeadersTooLarge { limit: u64 },
+    BodyTooLarge {
+        limit: u64,
+    },
+    UriTooLong {
+        limit: u64,
+    },
+    HeadersTooLarge {
+        limit: u64,
+    },
     NoRoute,
-    MethodNotAllowed { allow: Arc<str> },
-    Overloaded { retry_after: Duration },
+    MethodNotAllowed {
+        allow: Arc<str>,
+    },
+    Overloaded {
+        retry_after: Duration,
+    },
     /// `identity` is the index in the snapshot of the identity that was tried, if one was.
-    Unauthenticated { kind: CredentialKind, identity: Option<u32>, fault: CredentialFault },
-    AuthenticationUnavailable { identity: u32 },
-    MissingScope { scope: Arc<str> },
+    Unauthenticated {
+        kind: CredentialKind,
+        identity: Option<u32>,
+        fault: CredentialFault,
+    },
+    AuthenticationUnavailable {
+        identity: u32,
+    },
+    MissingScope {
+        scope: Arc<str>,
+    },
     OverLimit(LimitState),
     /// The counters are full and the route's `on_failure` is `closed` (O17).
     LimiterUnavailable,
-    ServiceUnavailable { cause: Unavailable, retry_after: Duration },
+    ServiceUnavailable {
+        cause: Unavailable,
+        retry_after: Duration,
+    },
     BadGateway(UpstreamFault),
     UpstreamTimeout,
     Internal,

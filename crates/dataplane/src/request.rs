@@ -238,6 +238,15 @@ impl Request {
         self.headers.iter().find(|header| header.known == known).map(|header| self.slice(header.value))
     }
 
+    /// The client takes trailers behind a chunked response (RFC 9110 section 10.1.4).
+    pub fn accepts_trailers(&self) -> bool {
+        self.known(Known::Te).is_some_and(|value| {
+            value
+                .split(|byte| *byte == b',')
+                .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+        })
+    }
+
     /// Every value of the header with this lower-case name, in the order sent.
     pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         self.headers

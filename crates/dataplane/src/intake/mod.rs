@@ -1,1 +1,200 @@
-//! intake
+//! Intake: is this ONE request, and which?
+//! Takes the bytes of a head and the peer. Gives a canonical `Request`. Refuses with `Malformed`, `UriTooLong`, `HeadersTooLarge`.
+
+mod client;
+mod connection;
+mod document;
+mod framing;
+mod headers;
+mod host;
+mod identifier;
+mod path;
+mod target;
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+pub use self::document::from_document;
+pub use self::identifier::identify;
+pub use self::path::canonical_path;
+
+use crate::http1::fields::{is_token_byte, slots};
+use crate::http1::head_end;
+use crate::http1::request_head::tokenise;
+use crate::refusal::{Malformed, Refusal};
+use crate::request::{Method, Request, Scheme, Version};
+use crate::snapshot::document::PathParameters;
+
+/// Longer methods are refused; the longest registered one has 17 bytes.
+const MAX_METHOD_BYTES: usize = 32;
+
+/// What the listener allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits<'a> {
+    /// Bytes of the whole head, request line and empty line included. A buffer must hold one byte more.
+    pub max_header_bytes: u32,
+    /// Bytes of the target as sent.
+    pub max_uri_bytes: u32,
+    /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` count.
+    pub trusted_proxies: &'a [IpNet],
+    pub path_parameters: PathParameters,
+    /// How the peer reached us.
+    pub scheme: Scheme,
+}
+
+/// Reads one head from the front of `bytes` into `request`; gives its length, or `None` while it is incomplete.
+///
+/// `bytes` must begin with what the last call for this request saw; `scanned` must be 0 before the first and is 0 again
+/// after every answer but `None`. The answer does not depend on how the bytes were cut.
+/// On a refusal, the request has an id and whatever was understood, and its connection must be closed.
+pub fn read(
+    bytes: &[u8],
+    scanned: &mut usize,
+    limits: &Limits<'_>,
+    peer: IpAddr,
+    request: &mut Request,
+) -> Result<Option<usize>, Refusal> {
+    request.clear();
+    request.peer = peer.to_canonical();
+    request.client = request.peer;
+    request.scheme = limits.scheme;
+    let answer = find_head(bytes, scanned, limits);
+    if answer == Ok(None) {
+        return Ok(None);
+    }
+    *scanned = 0;
+    let answer = answer.and_then(|head| {
+        let head = head.unwrap_or_default();
+        fill(head, limits, request).map_err(Refusal::Malformed)?;
+        Ok(leading_line(bytes) + head.len())
+    });
+    match answer {
+        Ok(length) => {
+            request.head_bytes = length as u32;
+            Ok(Some(length))
+        }
+        Err(refusal) => {
+            fill_what_is_known(bytes, limits, request);
+            Err(refusal)
+        }
+    }
+}
+
+/// One empty line in front of a request is skipped (RFC 9112 section 2.2); more are refused.
+fn leading_line(bytes: &[u8]) -> usize {
+    if bytes.starts_with(b"\r\n") { 2 } else { 0 }
+}
+
+fn find_head<'b>(
+    bytes: &'b [u8],
+    scanned: &mut usize,
+    limits: &Limits<'_>,
+) -> Result<Option<&'b [u8]>, Refusal> {
+    let start = leading_line(bytes);
+    match bytes.get(start) {
+        None => return Ok(None),
+        Some(b'\r') if start == 0 && bytes.len() == 1 => return Ok(None),
+        // A TLS hello on a plain port, or a body that nobody read: there is no use in waiting for its end.
+        Some(&byte) if !is_token_byte(byte) => return Err(Refusal::Malformed(Malformed::RequestLine)),
+        Some(_) => {}
+    }
+    let limit = limits.max_header_bytes as usize;
+    // Only one byte beyond the limit is looked at, so that the answer is that of bytes which come one by one.
+    let visible = bytes.get(..bytes.len().min(limit.saturating_add(1))).unwrap_or_default();
+    let found = head_end::find(visible, scanned);
+    let line = visible.get(start..).unwrap_or_default();
+    // Asked first: bytes that come one by one show a long target before anything that is wrong behind it.
+    if line.len() > limits.max_uri_bytes as usize && target_length(line) > limits.max_uri_bytes as usize {
+        return Err(Refusal::UriTooLong { limit: u64::from(limits.max_uri_bytes) });
+    }
+    match found {
+        Err(fault) => Err(Refusal::Malformed(fault)),
+        Ok(Some(end)) if end <= limit => Ok(visible.get(start..end)),
+        Ok(None) if visible.len() <= limit => Ok(None),
+        Ok(Some(_) | None) => Err(too_large(line, limits)),
+    }
+}
+
+/// Bytes of the target so far, also where the head is incomplete.
+fn target_length(line: &[u8]) -> usize {
+    let mut parts = line.split(|&byte| matches!(byte, b' ' | b'\r' | b'\n'));
+    let method = parts.next().map_or(0, <[u8]>::len);
+    if line.get(method) != Some(&b' ') {
+        return 0;
+    }
+    parts.next().map_or(0, <[u8]>::len)
+}
+
+/// A request line that alone fills the head is the URI's fault.
+fn too_large(line: &[u8], limits: &Limits<'_>) -> Refusal {
+    if line.contains(&b'\n') {
+        return Refusal::HeadersTooLarge { limit: u64::from(limits.max_header_bytes) };
+    }
+    Refusal::UriTooLong { limit: u64::from(limits.max_uri_bytes.min(limits.max_header_bytes)) }
+}
+
+fn fill(head: &[u8], limits: &Limits<'_>, request: &mut Request) -> Result<(), Malformed> {
+    let mut slots = slots();
+    let tokens = tokenise(head, &mut slots);
+    if let Some(fault) = tokens.fault {
+        return Err(fault);
+    }
+    request.version = tokens.version.unwrap_or(Version::Http11);
+    let tally = headers::copy(head, tokens.fields, request);
+    identifier::settle(&tally, request);
+    set_method(tokens.method.unwrap_or_default(), request)?;
+    let authority = target::read(tokens.target.unwrap_or_default(), limits.path_parameters, request)?;
+    host::settle(&tally, authority, request)?;
+    framing::settle(&tally, request)?;
+    client::settle(&tally, limits.trusted_proxies, request)?;
+    connection::settle(&tally, request)
+}
+
+fn set_method(method: &str, request: &mut Request) -> Result<(), Malformed> {
+    request.method = Method::from_bytes(method.as_bytes());
+    if method.len() > MAX_METHOD_BYTES {
+        return Err(Malformed::Method);
+    }
+    request.method_text = request.append(method.as_bytes());
+    match request.method {
+        // TRACE shows headers to whoever asks, and CONNECT would make us a tunnel.
+        Method::Trace | Method::Connect => Err(Malformed::Method),
+        Method::Get
+        | Method::Head
+        | Method::Post
+        | Method::Put
+        | Method::Patch
+        | Method::Delete
+        | Method::Options
+        | Method::Other => Ok(()),
+    }
+}
+
+/// For the record of a refusal: an id always, method and path where the first line has them.
+#[cold]
+fn fill_what_is_known(bytes: &[u8], limits: &Limits<'_>, request: &mut Request) {
+    request.keep_alive = false;
+    identify(request);
+    request.head_bytes = bytes.len().min(limits.max_header_bytes as usize) as u32;
+    let mut slots = slots();
+    let visible = bytes.get(leading_line(bytes)..request.head_bytes as usize).unwrap_or_default();
+    let tokens = tokenise(visible, &mut slots);
+    if request.method_text.is_empty() {
+        // A refused method stays in the record; only its text may be too long for it.
+        let _ = set_method(tokens.method.unwrap_or_default(), request);
+    }
+    if request.path.is_empty() {
+        // The refusal itself has been decided; a target that is at fault leaves no path.
+        let _ = target::read(tokens.target.unwrap_or_default(), limits.path_parameters, request);
+    }
+}
+
+#[cfg(test)]
+mod client_tests;
+#[cfg(test)]
+mod generated_tests;
+#[cfg(test)]
+mod target_tests;
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,6 @@
-//! listener
+//! Listener: connections in, bytes out.
+//! Takes sockets. Gives canonical requests to the pipeline, one after the other. Refuses connections over the maximum.
+
+pub mod accept;
+pub mod connection;
+pub mod http1;

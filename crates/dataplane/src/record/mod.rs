@@ -1,1 +1,37 @@
-//! record
+//! Record: what happened to this request, and how often does it happen?
+//! Takes an `Entry` when the response was sent. Gives one JSON line, and counts. Refuses nothing; runs on every outcome.
+//!
+//! `entry` and `line` encode a record, `recorder` collects a worker's lines, `queue` carries them to Python.
+//! `registry` holds every metric, `scrape` prints them.
+
+mod cells;
+mod counts;
+mod entry;
+mod escape;
+mod external;
+mod histogram;
+mod line;
+mod metrics;
+mod queue;
+mod recorder;
+mod redact;
+mod registry;
+mod scrape;
+mod statuses;
+mod text;
+mod timestamp;
+
+#[cfg(test)]
+mod line_tests;
+#[cfg(test)]
+mod scrape_tests;
+
+pub use cells::{Cell, PerWorker};
+pub use counts::{NodeMetrics, TimeoutKind, WorkerCounts};
+pub use entry::{Entry, Names, Times};
+pub use external::{BreakerLine, BreakerState, External, InstanceLine};
+pub use metrics::{ListenerMetrics, RouteMetrics, Sample, ServiceMetrics, Tally};
+pub use queue::{Queue, QueueCounts};
+pub use recorder::Recorder;
+pub use registry::Registry;
+pub use scrape::print;

@@ -1,1 +1,119 @@
-//! respond
+//! Respond: write the head that the client gets.
+//! Takes a response, or a refusal. Gives final headers: ours set, the service's kept where they are not hop-by-hop.
+
+pub mod answer;
+pub mod cors;
+pub mod date;
+pub mod policy;
+pub mod refuse;
+
+use std::time::Duration;
+
+use crate::exchange::{Exchange, ResponseBody};
+use crate::http1::response_framing::ResponseFraming;
+use crate::http1::response_head::{ResponseHead, ResponseHeader};
+use crate::http1::response_names::KnownResponse;
+use crate::refusal::LimitState;
+use crate::request::Request;
+use policy::Policy;
+
+/// What every head needs, whoever answered.
+#[derive(Clone, Copy)]
+pub struct Facts<'a> {
+    pub request: &'a Request,
+    /// `None` before a route was found.
+    pub policy: Option<&'a Policy>,
+    pub limit: Option<LimitState>,
+    /// Since the request began.
+    pub elapsed: Duration,
+    /// The `Date` of now, for answers of our own and services that send none.
+    pub date: &'a [u8],
+    /// The connection will not be used again.
+    pub close: bool,
+}
+
+/// Writes the head of a service's response.
+pub fn pass<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, response: &ResponseHead) {
+    exchange.begin(response.status);
+    let mut present = policy::Present::default();
+    for header in &response.headers {
+        let name = response.slice(header.name);
+        present.note(header.known);
+        if passes(header, facts) && !facts.policy.is_some_and(|policy| policy.drops(name)) {
+            exchange.header(name, response.slice(header.value));
+        }
+    }
+    write_ours(exchange, facts, present);
+    let body = body_of(response);
+    if let (ResponseBody::Absent, Some(length)) = (body, response.content_length) {
+        exchange.header(b"content-length", itoa::Buffer::new().format(length).as_bytes());
+    }
+    exchange.end_head(body, facts.close);
+}
+
+fn body_of(response: &ResponseHead) -> ResponseBody {
+    match response.framing {
+        ResponseFraming::None => ResponseBody::Absent,
+        ResponseFraming::Length(length) => ResponseBody::Length(length),
+        ResponseFraming::Chunked | ResponseFraming::UntilClose => ResponseBody::Stream,
+    }
+}
+
+/// Hop-by-hop headers end here; those that we set ourselves are ours alone.
+fn passes(header: &ResponseHeader, facts: &Facts<'_>) -> bool {
+    let known = header.known;
+    match known {
+        KnownResponse::Other | KnownResponse::ContentType | KnownResponse::Date | KnownResponse::Server => {
+            true
+        }
+        KnownResponse::XRequestId | KnownResponse::XResponseTimeMs => false,
+        KnownResponse::XRateLimit => facts.limit.is_none(),
+        KnownResponse::Deprecation | KnownResponse::Sunset => {
+            !facts.policy.is_some_and(Policy::is_deprecated)
+        }
+        _ if known.is_hop_by_hop() => false,
+        _ => !(known.is_cors() && facts.policy.is_some_and(|policy| policy.cors.is_some())),
+    }
+}
+
+/// The headers that the gateway adds to every answer.
+fn write_ours<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, present: policy::Present) {
+    exchange.header(b"x-request-id", facts.request.slice(facts.request.id));
+    write_elapsed(exchange, facts.elapsed);
+    if !present.date() {
+        exchange.header(b"date", facts.date);
+    }
+    if let Some(state) = facts.limit {
+        write_limit(exchange, state);
+    }
+    if let Some(policy) = facts.policy {
+        policy.write(exchange, facts.request, present);
+    }
+}
+
+/// `X-Response-Time-Ms` in milliseconds with three decimals.
+fn write_elapsed<E: Exchange>(exchange: &mut E, elapsed: Duration) {
+    let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+    let mut line = [0_u8; 24];
+    let mut digits = itoa::Buffer::new();
+    let whole = digits.format(micros / 1000).as_bytes();
+    let mut length = 0;
+    for byte in whole.iter().copied().chain([b'.']).chain(thousandths(micros % 1000)) {
+        if let Some(place) = line.get_mut(length) {
+            *place = byte;
+            length += 1;
+        }
+    }
+    exchange.header(b"x-response-time-ms", line.get(..length).unwrap_or_default());
+}
+
+fn thousandths(value: u64) -> [u8; 3] {
+    [value / 100, value / 10 % 10, value % 10].map(|digit| b'0' + digit as u8)
+}
+
+fn write_limit<E: Exchange>(exchange: &mut E, state: LimitState) {
+    let mut digits = itoa::Buffer::new();
+    exchange.header(b"x-ratelimit-limit", digits.format(state.limit).as_bytes());
+    exchange.header(b"x-ratelimit-remaining", digits.format(state.remaining).as_bytes());
+    exchange.header(b"x-ratelimit-reset", digits.format(state.reset).as_bytes());
+}

@@ -310,8 +310,15 @@ pub enum ValueTestDocument {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ActionDocument {
     Proxy(ProxyDocument),
-    Redirect { status: u16, to: String },
-    Respond { status: u16, headers: BTreeMap<String, String>, body: String },
+    Redirect {
+        status: u16,
+        to: String,
+    },
+    Respond {
+        status: u16,
+        headers: BTreeMap<String, String>,
+        body: String,
+    },
     /// The service `self`: `{"status": "ok"}` (RT-12).
     Health {},
 }

@@ -1,3 +1,264 @@
-//! The compiled configuration that a request is decided by.
+//! The compiled configuration that a request is decided by. Made off the path, swapped in as one pointer.
 
 pub mod document;
+mod routes;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::authenticate::{Identities, KeyStore};
+use crate::balance::{self, Services};
+use crate::intake;
+use crate::limit::{Counters, Tiers};
+use crate::proxy::pool::PoolSettings;
+use crate::record::{self, ListenerMetrics, Names, RouteMetrics, ServiceMetrics, Tally};
+use crate::request::Scheme;
+use crate::route::Table;
+use crate::trail::Rule;
+use document::{
+    FORMAT, IdentityDocument, IdentityKindDocument, ListenerDocument, PathParameters, PoolDocument,
+    SnapshotDocument,
+};
+pub use routes::{Action, Proxy, Route};
+
+/// State that outlives snapshots and that compiled rules point into.
+pub struct Lasting<'a> {
+    pub keys: &'a KeyStore,
+    pub services: &'a balance::Registry,
+    pub counters: &'a Counters,
+    pub metrics: &'a record::Registry,
+    pub workers: usize,
+}
+
+/// A name in the configuration and where it stands.
+#[derive(Debug)]
+pub struct Named {
+    pub name: Box<str>,
+    pub at: Box<str>,
+}
+
+#[derive(Debug)]
+pub struct Listener {
+    pub named: Named,
+    pub address: SocketAddr,
+    pub max_connections: u32,
+    pub header_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub body_timeout: Duration,
+    pub write_timeout: Duration,
+    pub max_header_bytes: u32,
+    pub max_uri_bytes: u32,
+    pub trusted_proxies: Vec<IpNet>,
+    pub path_parameters: PathParameters,
+    pub metrics: Arc<ListenerMetrics>,
+}
+
+#[derive(Debug)]
+pub struct ServiceEntry {
+    pub named: Named,
+    pub pool: PoolSettings,
+    pub metrics: Arc<ServiceMetrics>,
+}
+
+/// A rule whose refusals are counted under its name.
+#[derive(Debug)]
+pub struct Counted {
+    pub named: Named,
+    pub refused: Arc<Tally>,
+}
+
+#[derive(Debug)]
+pub struct IdentityEntry {
+    pub counted: Counted,
+    /// Python fetches the keys, so it can be asked for newer ones.
+    pub keys_are_pushed: bool,
+}
+
+pub struct Snapshot {
+    pub version: u64,
+    pub node: Box<str>,
+    pub software: Box<str>,
+    pub max_in_flight: u32,
+    pub max_limit_keys: u32,
+    pub record_queue: u32,
+    pub token_cache: u32,
+    pub listeners: Vec<Arc<Listener>>,
+    pub table: Table,
+    pub routes: Vec<Route>,
+    pub services: Services,
+    pub service_entries: Vec<ServiceEntry>,
+    pub identities: Identities,
+    pub identity_entries: Vec<IdentityEntry>,
+    pub tiers: Tiers,
+    pub tier_entries: Vec<Counted>,
+    /// Charged for requests that no route or no credential accounts for (D1, D2).
+    pub unauthenticated_tier: Option<u32>,
+    /// Headers that carry credentials of some identity; kept from services unless a route asks.
+    pub credential_headers: Vec<Box<[u8]>>,
+    pub unrouted: Arc<RouteMetrics>,
+    pub unidentified: Arc<Tally>,
+}
+
+impl Snapshot {
+    /// Reads and compiles what Python sent. The error names the rule and its position.
+    pub fn compile(json: &[u8], lasting: &Lasting<'_>) -> Result<Self, String> {
+        let document: SnapshotDocument =
+            serde_json::from_slice(json).map_err(|error| format!("snapshot: {error}"))?;
+        if document.format != FORMAT {
+            return Err(format!(
+                "snapshot: format {} is not {FORMAT}: engine and package differ",
+                document.format
+            ));
+        }
+        if document.version == 0 {
+            return Err("snapshot: version 0 is not a version; versions count from 1".to_owned());
+        }
+        Self::compile_document(document, lasting)
+    }
+
+    fn compile_document(document: SnapshotDocument, lasting: &Lasting<'_>) -> Result<Self, String> {
+        let identities = Identities::compile(&document.identities, lasting.keys)?;
+        let tiers = Tiers::compile(&document.tiers, lasting.counters)?;
+        let services = Services::compile(&document.services, lasting.services)?;
+        let context =
+            routes::Context { document: &document, identities: &identities, tiers: &tiers, lasting };
+        let routes =
+            document.routes.iter().map(|route| context.compile(route)).collect::<Result<Vec<_>, _>>()?;
+        let table = Table::compile(&document.routes, routes::canonical)?;
+        let unauthenticated_tier = context.unauthenticated_tier()?;
+        let metrics = lasting.metrics;
+        Ok(Self {
+            version: document.version,
+            max_in_flight: document.node.max_in_flight,
+            max_limit_keys: document.node.max_limit_keys,
+            record_queue: document.node.record_queue,
+            token_cache: document.node.token_cache,
+            listeners: document
+                .listeners
+                .iter()
+                .map(|one| Arc::new(Listener::compile(one, metrics)))
+                .collect(),
+            table,
+            routes,
+            services,
+            service_entries: service_entries(&document, lasting),
+            identities,
+            identity_entries: document
+                .identities
+                .iter()
+                .map(|one| IdentityEntry::compile(one, metrics))
+                .collect(),
+            tiers,
+            tier_entries: document
+                .tiers
+                .iter()
+                .map(|one| Counted {
+                    named: Named::new(&one.name, &one.at),
+                    refused: metrics.tier(&one.name),
+                })
+                .collect(),
+            unauthenticated_tier,
+            credential_headers: routes::credential_headers(&document),
+            unrouted: metrics.unrouted(),
+            unidentified: metrics.unidentified(),
+            node: document.node.name.into(),
+            software: document.node.software.into(),
+        })
+    }
+
+    pub fn listener(&self, name: &str) -> Option<&Arc<Listener>> {
+        self.listeners.iter().find(|listener| *listener.named.name == *name)
+    }
+}
+
+fn service_entries(document: &SnapshotDocument, lasting: &Lasting<'_>) -> Vec<ServiceEntry> {
+    document
+        .services
+        .iter()
+        .map(|service| ServiceEntry {
+            named: Named::new(&service.name, &service.at),
+            pool: pool_settings(&service.pool, lasting.workers),
+            metrics: lasting.metrics.service(&service.name),
+        })
+        .collect()
+}
+
+/// The node's limit is shared out to the workers, because pools are theirs.
+fn pool_settings(document: &PoolDocument, workers: usize) -> PoolSettings {
+    PoolSettings {
+        connections: (document.max_connections as usize).div_ceil(workers.max(1)).max(1),
+        pending: document.max_pending as usize,
+        connect_timeout: Duration::from_millis(document.connect_timeout_ms),
+        idle_timeout: Duration::from_millis(document.idle_timeout_ms),
+        max_lifetime: Duration::from_millis(document.max_lifetime_ms),
+    }
+}
+
+impl Named {
+    pub fn new(name: &str, at: &str) -> Self {
+        Self { name: name.into(), at: at.into() }
+    }
+
+    fn pair(&self) -> (&str, &str) {
+        (&self.name, &self.at)
+    }
+}
+
+impl IdentityEntry {
+    fn compile(document: &IdentityDocument, metrics: &record::Registry) -> Self {
+        let keys_are_pushed = match &document.kind {
+            IdentityKindDocument::Jwt(jwt) => jwt.keys.is_none(),
+            IdentityKindDocument::ApiKey(api_key) => api_key.keys.is_none(),
+        };
+        let named = Named::new(&document.name, &document.at);
+        Self { counted: Counted { named, refused: metrics.identity(&document.name) }, keys_are_pushed }
+    }
+}
+
+impl Listener {
+    /// What intake allows on this listener.
+    pub fn limits(&self, scheme: Scheme) -> intake::Limits<'_> {
+        intake::Limits {
+            max_header_bytes: self.max_header_bytes,
+            max_uri_bytes: self.max_uri_bytes,
+            trusted_proxies: &self.trusted_proxies,
+            path_parameters: self.path_parameters,
+            scheme,
+        }
+    }
+
+    fn compile(document: &ListenerDocument, metrics: &record::Registry) -> Self {
+        Self {
+            named: Named::new(&document.name, &document.at),
+            address: document.address,
+            max_connections: document.max_connections,
+            header_timeout: Duration::from_millis(document.header_timeout_ms),
+            idle_timeout: Duration::from_millis(document.idle_timeout_ms),
+            body_timeout: Duration::from_millis(document.body_timeout_ms),
+            write_timeout: Duration::from_millis(document.write_timeout_ms),
+            max_header_bytes: document.max_header_bytes,
+            max_uri_bytes: document.max_uri_bytes,
+            trusted_proxies: document.trusted_proxies.clone(),
+            path_parameters: document.path_parameters,
+            metrics: metrics.listener(&document.name),
+        }
+    }
+}
+
+impl Names for Snapshot {
+    fn rule(&self, rule: Rule) -> Option<(&str, &str)> {
+        match rule {
+            Rule::None => None,
+            Rule::Listener(index) => self.listeners.get(index as usize).map(|listener| listener.named.pair()),
+            Rule::Route(index) => self.routes.get(index as usize).map(|route| route.named.pair()),
+            Rule::Identity(index) => {
+                self.identity_entries.get(index as usize).map(|entry| entry.counted.named.pair())
+            }
+            Rule::Tier(index) => self.tier_entries.get(index as usize).map(|entry| entry.named.pair()),
+            Rule::Service(index) => self.service_entries.get(index as usize).map(|entry| entry.named.pair()),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Tokens whose signature this worker has verified. It saves the cryptography and nothing else: times and the
+//! generation of the keys are checked at every use.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::caller::Caller;
+
+/// No signature is believed for longer than this (requirements, D16).
+const MAX_AGE_MS: i64 = 60_000;
+
+/// Under which identity and which keys a token was verified. Both numbers are unique within one `KeyStore`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Proof {
+    pub(super) identity: u64,
+    pub(super) keys: u64,
+}
+
+struct Entry {
+    hash: u64,
+    token: Box<[u8]>,
+    proof: Proof,
+    valid_from_ms: i64,
+    valid_until_ms: i64,
+    caller: Arc<Caller>,
+}
+
+/// Verified tokens of one worker, at most the capacity given; below 2 it remembers nothing. Belongs to one `KeyStore`.
+///
+/// Two tables: when the newer is full it becomes the older, and what the older held is forgotten. What is used moves
+/// to the newer, so busy tokens stay.
+pub struct TokenCache {
+    hasher: DefaultHashBuilder,
+    newer: HashTable<Entry>,
+    older: HashTable<Entry>,
+    half: usize,
+    anonymous: Arc<Caller>,
+}
+
+impl TokenCache {
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            hasher: DefaultHashBuilder::default(),
+            newer: HashTable::new(),
+            older: HashTable::new(),
+            half: capacity / 2,
+            anonymous: Arc::new(Caller::anonymous()),
+        }
+    }
+
+    /// Tokens remembered now.
+    pub fn len(&self) -> usize {
+        self.newer.len() + self.older.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// One for each worker, so that workers do not fight for its reference count.
+    pub(super) fn anonymous(&self) -> Arc<Caller> {
+        Arc::clone(&self.anonymous)
+    }
+
+    pub(super) fn hash(&self, token: &[u8]) -> u64 {
+        self.hasher.hash_one(token)
+    }
+
+    /// The caller that this token proved before, if it still does.
+    pub(super) fn get(&mut self, hash: u64, token: &[u8], proof: Proof, now_ms: i64) -> Option<Arc<Caller>> {
+        let is_same = |entry: &Entry| entry.proof.identity == proof.identity && *entry.token == *token;
+        if let Some(entry) = self.newer.find(hash, is_same) {
+            return entry.caller_at(proof, now_ms);
+        }
+        let (entry, _) = self.older.find_entry(hash, is_same).ok()?.remove();
+        let caller = entry.caller_at(proof, now_ms)?;
+        self.push(entry);
+        Some(caller)
+    }
+
+    pub(super) fn insert(&mut self, entry: NewEntry<'_>, now_ms: i64) {
+        if self.half == 0 {
+            return;
+        }
+        let is_same = |old: &Entry| old.proof.identity == entry.proof.identity && *old.token == *entry.token;
+        if let Ok(old) = self.newer.find_entry(entry.hash, is_same) {
+            old.remove();
+        }
+        let caller = Arc::new(Caller { cached: true, ..entry.caller.clone() });
+        self.push(Entry {
+            hash: entry.hash,
+            token: entry.token.into(),
+            proof: entry.proof,
+            valid_from_ms: entry.valid_from_ms,
+            valid_until_ms: entry.valid_until_ms.min(now_ms.saturating_add(MAX_AGE_MS)),
+            caller,
+        });
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if self.newer.len() >= self.half {
+            self.older = std::mem::take(&mut self.newer);
+        }
+        self.newer.insert_unique(entry.hash, entry, |entry| entry.hash);
+    }
+}
+
+/// What a success teaches the cache.
+pub(super) struct NewEntry<'a> {
+    pub(super) hash: u64,
+    pub(super) token: &'a [u8],
+    pub(super) proof: Proof,
+    pub(super) valid_from_ms: i64,
+    pub(super) valid_until_ms: i64,
+    pub(super) caller: &'a Caller,
+}
+
+impl Entry {
+    fn caller_at(&self, proof: Proof, now_ms: i64) -> Option<Arc<Caller>> {
+        let is_good = self.proof == proof && (self.valid_from_ms..self.valid_until_ms).contains(&now_ms);
+        is_good.then(|| Arc::clone(&self.caller))
+    }
+}

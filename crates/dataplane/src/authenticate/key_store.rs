@@ -1,0 +1,140 @@
+//! Keys that Python pushes, whoever names the identity first: the push or a snapshot. Outlives snapshots.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use aws_lc_rs::digest;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::api_keys::ApiKeys;
+use super::token_keys::TokenKeys;
+use crate::snapshot::document::ApiKeysDocument;
+
+/// Identities that keys are kept for.
+const MAX_IDENTITIES: usize = 1_000;
+
+/// What a stage reads keys through: one pointer, swapped whole, read without a lock.
+pub(super) type Current<T> = Arc<ArcSwapOption<T>>;
+
+/// The key sets of identities, shared by all workers. Readers hold what `slot` gave them and never come here.
+#[derive(Default)]
+pub struct KeyStore {
+    slots: Mutex<HashMap<String, Slot>>,
+    identities: Mutex<HashMap<String, Stamp>>,
+    last_generation: AtomicU64,
+}
+
+/// A set is compiled by its shape, so that it can come before the snapshot that says what kind the identity is.
+#[derive(Clone, Default)]
+pub(super) struct Slot {
+    pub(super) token_keys: Current<TokenKeys>,
+    pub(super) api_keys: Current<ApiKeys>,
+}
+
+/// Remembers that an identity is still the same, so that a reload does not empty the token caches.
+struct Stamp {
+    fingerprint: Vec<u8>,
+    generation: u64,
+}
+
+/// Other members are ignored, as RFC 7517 demands.
+#[derive(Deserialize)]
+struct KeysDocument {
+    keys: Vec<Value>,
+}
+
+impl KeyStore {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Replaces the keys of an identity: a JWKS, or `{"keys": [...]}` of API keys (told by their `hash`); an empty list
+    /// is both. Holds for the next request of every worker. Refuses what does not compile, and keeps the old keys then;
+    /// refuses more than 1,000 identities.
+    pub fn set(&self, identity: &str, json: &[u8]) -> Result<(), String> {
+        let place = |error: String| format!("identity `{identity}`: {error}");
+        let document: KeysDocument =
+            serde_json::from_slice(json).map_err(|error| place(format!("not a key set: {error}")))?;
+        let is_api_keys = document.keys.iter().any(|key| key.get("hash").is_some());
+        let token_keys = (!is_api_keys)
+            .then(|| TokenKeys::compile(&document.keys, self.next_generation()).map_err(place))
+            .transpose()?;
+        let api_keys = (is_api_keys || document.keys.is_empty())
+            .then(|| compile_api_keys(json).map_err(place))
+            .transpose()?;
+        let slot = self.slot(identity)?;
+        if let Some(keys) = token_keys {
+            slot.token_keys.store(Some(Arc::new(keys)));
+        }
+        if let Some(keys) = api_keys {
+            slot.api_keys.store(Some(Arc::new(keys)));
+        }
+        Ok(())
+    }
+
+    /// How many keys of the identity's set were skipped: for something else than verifying, or of an unsupported kind.
+    pub fn skipped(&self, identity: &str) -> usize {
+        let slot = lock(&self.slots).get(identity).cloned();
+        slot.and_then(|slot| slot.token_keys.load_full()).map_or(0, |keys| keys.skipped())
+    }
+
+    /// Where the keys of this identity are and will be.
+    pub(super) fn slot(&self, identity: &str) -> Result<Slot, String> {
+        let mut slots = lock(&self.slots);
+        if let Some(slot) = slots.get(identity) {
+            return Ok(slot.clone());
+        }
+        if slots.len() >= MAX_IDENTITIES {
+            slots.retain(|_, slot| slot.is_in_use());
+        }
+        if slots.len() >= MAX_IDENTITIES {
+            return Err(format!(
+                "identity `{identity}`: keys are kept for {MAX_IDENTITIES} identities at most"
+            ));
+        }
+        let slot = Slot::default();
+        slots.insert(identity.to_owned(), slot.clone());
+        Ok(slot)
+    }
+
+    /// The generation of an identity's settings: the same number while the description is the same.
+    pub(super) fn generation_of(&self, identity: &str, description: &str) -> u64 {
+        // The description may hold secrets, so only its hash is kept.
+        let fingerprint = digest::digest(&digest::SHA256, description.as_bytes()).as_ref().to_vec();
+        let mut identities = lock(&self.identities);
+        if let Some(stamp) = identities.get(identity).filter(|stamp| stamp.fingerprint == fingerprint) {
+            return stamp.generation;
+        }
+        if identities.len() >= MAX_IDENTITIES {
+            // Costs cached tokens, never correctness.
+            identities.clear();
+        }
+        let generation = self.next_generation();
+        identities.insert(identity.to_owned(), Stamp { fingerprint, generation });
+        generation
+    }
+
+    fn next_generation(&self) -> u64 {
+        self.last_generation.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+impl Slot {
+    /// Does anybody but the store hold it: a snapshot that is live or being compiled?
+    fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.token_keys) > 1 || Arc::strong_count(&self.api_keys) > 1
+    }
+}
+
+fn compile_api_keys(json: &[u8]) -> Result<ApiKeys, String> {
+    let document: ApiKeysDocument = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    ApiKeys::compile(&document)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing is left half done under these locks, so a panic elsewhere does not spoil what they guard.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

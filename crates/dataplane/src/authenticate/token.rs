@@ -1,0 +1,85 @@
+//! The compact form of a signed token (RFC 7515 section 7.1), read without trusting any of it.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+use super::members::Members;
+use crate::refusal::CredentialFault;
+
+/// Bytes of a whole token.
+pub(super) const MAX_TOKEN: usize = 16 * 1024;
+/// Bytes of the header's JSON.
+const MAX_HEADER: usize = 4 * 1024;
+
+/// A well-formed token whose signature nobody has checked yet.
+#[derive(Debug)]
+pub(super) struct Token<'a> {
+    /// What the signature covers: the first two parts with the dot between them.
+    pub(super) signed: &'a [u8],
+    pub(super) signature: Vec<u8>,
+    pub(super) algorithm: String,
+    pub(super) key: Option<String>,
+    claims: &'a [u8],
+}
+
+impl<'a> Token<'a> {
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, CredentialFault> {
+        if bytes.len() > MAX_TOKEN {
+            return Err(CredentialFault::TooLong);
+        }
+        let (signed, signature) = split_last(bytes).ok_or(CredentialFault::Malformed)?;
+        let (header, claims) = split_first(signed).ok_or(CredentialFault::Malformed)?;
+        if memchr::memchr(b'.', claims).is_some() {
+            return Err(CredentialFault::Malformed);
+        }
+        let header = decode(header)?;
+        if header.len() > MAX_HEADER {
+            return Err(CredentialFault::TooLong);
+        }
+        let header = Members::parse(&header).ok_or(CredentialFault::Malformed)?;
+        let (algorithm, key) = read_header(&header)?;
+        Ok(Self { signed, signature: decode(signature)?, algorithm, key, claims })
+    }
+
+    pub(super) fn claims(&self) -> Result<Members, CredentialFault> {
+        Members::parse(&decode(self.claims)?).ok_or(CredentialFault::Malformed)
+    }
+}
+
+/// `jku`, `jwk`, `x5u` and `x5c` are never looked at: keys come from the configuration alone.
+fn read_header(header: &Members) -> Result<(String, Option<String>), CredentialFault> {
+    if header.get("crit").is_some() {
+        return Err(CredentialFault::CriticalHeader);
+    }
+    match header.get("typ") {
+        None => {}
+        Some(Value::String(kind))
+            if kind.eq_ignore_ascii_case("JWT") || kind.eq_ignore_ascii_case("at+jwt") => {}
+        Some(_) => return Err(CredentialFault::Malformed),
+    }
+    let key = match header.get("kid") {
+        None => None,
+        Some(Value::String(key)) => Some(key.clone()),
+        Some(_) => return Err(CredentialFault::Malformed),
+    };
+    match header.get("alg") {
+        Some(Value::String(algorithm)) => Ok((algorithm.clone(), key)),
+        Some(_) | None => Err(CredentialFault::Malformed),
+    }
+}
+
+/// base64url without padding; other alphabets, white space and left-over bits are refused.
+fn decode(text: &[u8]) -> Result<Vec<u8>, CredentialFault> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| CredentialFault::Malformed)
+}
+
+fn split_first(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (left, right) = bytes.split_at_checked(memchr::memchr(b'.', bytes)?)?;
+    Some((left, right.get(1..)?))
+}
+
+fn split_last(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (left, right) = bytes.split_at_checked(memchr::memrchr(b'.', bytes)?)?;
+    Some((left, right.get(1..)?))
+}

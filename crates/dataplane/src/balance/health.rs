@@ -1,0 +1,199 @@
+//! Active health checks: who answers its probes?
+//!
+//! [`Health`] is the rule, without clock or sockets. [`run`] asks every instance of every live service, one loop each.
+//! At most 64 probes are under way; where that many hang, the others wait for their time-outs.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::instance::Instance;
+use super::probe::probe;
+use super::registry::Registry;
+use crate::snapshot::document::HealthCheckDocument;
+
+/// Probes under way at one time, of all services together.
+const MAX_PROBES: usize = 64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transition {
+    BecameHealthy,
+    BecameUnhealthy,
+}
+
+/// Health by consecutive results. Starts healthy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    pub healthy: bool,
+    /// Failures in a row, from probes and from traffic.
+    pub failures: u32,
+    /// Successful probes in a row while unhealthy.
+    pub successes: u32,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { healthy: true, failures: 0, successes: 0 }
+    }
+}
+
+impl Health {
+    /// Takes in one result; says whether it changed the verdict.
+    pub fn observe(&mut self, ok: bool, settings: &HealthCheckDocument) -> Option<Transition> {
+        if !ok {
+            self.successes = 0;
+            self.failures = (self.failures + 1).min(Self::MOST_FAILURES);
+            let falls = self.healthy && self.failures >= settings.unhealthy_after.min(Self::MOST_FAILURES);
+            self.healthy &= !falls;
+            return falls.then_some(Transition::BecameUnhealthy);
+        }
+        self.failures = 0;
+        if self.healthy {
+            return None;
+        }
+        self.successes = self.successes.saturating_add(1);
+        if self.successes < settings.healthy_after {
+            return None;
+        }
+        *self = Self::default();
+        Some(Transition::BecameHealthy)
+    }
+
+    /// One bit less than a `u32` holds, because the packed form needs one for the verdict.
+    const MOST_FAILURES: u32 = u32::MAX >> 1;
+
+    /// As one word, so that it can be changed without a lock.
+    pub(super) fn pack(self) -> u64 {
+        u64::from(self.successes) << 32 | u64::from(self.failures) << 1 | u64::from(self.healthy)
+    }
+
+    pub(super) fn unpack(word: u64) -> Self {
+        let low = word as u32;
+        Self { healthy: low & 1 == 1, failures: low >> 1, successes: (word >> 32) as u32 }
+    }
+}
+
+/// What others wait for.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    lists: Notify,
+    health: watch::Sender<u64>,
+}
+
+impl Events {
+    pub(super) fn lists_changed(&self) {
+        // Remembered if nobody waits just now, so no change is lost between two looks.
+        self.lists.notify_one();
+    }
+
+    pub(super) fn health_changed(&self) {
+        self.health.send_modify(|count| *count += 1);
+    }
+
+    pub(super) fn health_changes(&self) -> watch::Receiver<u64> {
+        self.health.subscribe()
+    }
+}
+
+/// Probes all instances of all live services that have a health check, until `shutdown` is ready. For a runtime of the
+/// control thread; one call per registry. A new or changed instance or setting is probed at once, and again after each
+/// interval, give or take a tenth.
+pub async fn run(registry: Arc<Registry>, shutdown: impl Future<Output = ()>) {
+    let events = registry.events();
+    let mut shutdown = pin!(shutdown);
+    let mut watches = Watches::new(Arc::clone(&events));
+    loop {
+        watches.follow(&registry);
+        tokio::select! {
+            () = &mut shutdown => return,
+            () = events.lists.notified() => {}
+            // A loop ends only when it was stopped; this takes it off the books.
+            Some(_) = watches.tasks.join_next() => {}
+        }
+    }
+}
+
+struct Watch {
+    instance: Arc<Instance>,
+    settings: HealthCheckDocument,
+    task: AbortHandle,
+}
+
+/// The probe loops that run; dropping it stops them all.
+struct Watches {
+    running: HashMap<(String, String, SocketAddr), Watch>,
+    tasks: JoinSet<()>,
+    places: Arc<Semaphore>,
+    events: Arc<Events>,
+}
+
+impl Watches {
+    fn new(events: Arc<Events>) -> Self {
+        let places = Arc::new(Semaphore::new(MAX_PROBES));
+        Self { running: HashMap::new(), tasks: JoinSet::new(), places, events }
+    }
+
+    /// Starts, stops and restarts loops until they are those that the registry asks for.
+    fn follow(&mut self, registry: &Registry) {
+        let mut before = std::mem::take(&mut self.running);
+        for service in registry.services() {
+            let Some(settings) = &service.health_check else { continue };
+            for instance in service.instances() {
+                let key = (service.name.clone(), instance.name.clone(), instance.address);
+                let kept = before.remove(&key).filter(|watch| watch.is_for(&instance, settings));
+                let watch = kept.unwrap_or_else(|| self.start(instance, settings.clone()));
+                self.running.insert(key, watch);
+            }
+        }
+    }
+
+    fn start(&mut self, instance: Arc<Instance>, settings: HealthCheckDocument) -> Watch {
+        let turn = Turn { places: Arc::clone(&self.places), events: Arc::clone(&self.events) };
+        let task = self.tasks.spawn(turn.keep_probing(Arc::clone(&instance), settings.clone()));
+        Watch { instance, settings, task }
+    }
+}
+
+impl Watch {
+    /// An instance that left its list and came back is another one, with its health forgotten.
+    fn is_for(&self, instance: &Arc<Instance>, settings: &HealthCheckDocument) -> bool {
+        Arc::ptr_eq(&self.instance, instance) && self.settings == *settings
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Turn {
+    places: Arc<Semaphore>,
+    events: Arc<Events>,
+}
+
+impl Turn {
+    async fn keep_probing(self, instance: Arc<Instance>, settings: HealthCheckDocument) {
+        loop {
+            let Ok(place) = self.places.acquire().await else { return };
+            let ok = probe(&instance, &settings).await;
+            drop(place);
+            if instance.observe(ok, &settings).is_some() {
+                self.events.health_changed();
+            }
+            tokio::time::sleep(jittered(settings.interval_ms)).await;
+        }
+    }
+}
+
+/// Within a tenth of the interval, so that the probes of many nodes and instances spread by themselves.
+fn jittered(interval_ms: u64) -> Duration {
+    let tenth = interval_ms / 10;
+    Duration::from_millis(interval_ms - tenth + fastrand::u64(0..=tenth * 2))
+}

@@ -1,0 +1,84 @@
+//! What is known of services beyond any one snapshot: who is live, and under which names.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use hashbrown::HashMap;
+
+use super::health::Events;
+use super::instance::Roster;
+use super::service::{Service, Services};
+use super::summary::ServiceSummary;
+use crate::snapshot::document::InstanceDocument;
+
+/// The state of all services of a node: health, breakers, counters. No request takes its lock.
+#[derive(Debug, Default)]
+pub struct Registry {
+    live: Mutex<HashMap<String, Arc<Service>>>,
+    events: Arc<Events>,
+}
+
+impl Registry {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes the services of a snapshot the live ones: health checks, `set_instances`, `reset` and `summary` speak of
+    /// them from now on. Called when the snapshot has become live. Forgets services that it lacks.
+    pub fn adopt(&self, services: &Services) {
+        let named = services.iter().map(|service| (service.name.clone(), Arc::clone(service)));
+        *self.lock() = named.collect();
+        self.events.lists_changed();
+    }
+
+    /// Replaces the instances of a live service. Holds until a snapshot changes the list of that service. Instances
+    /// whose name and address stay keep their health and counters; an empty list is allowed.
+    ///
+    /// Refuses unknown services and lists that a snapshot could not have either; nothing changes then.
+    pub fn set_instances(&self, service: &str, instances: Vec<InstanceDocument>) -> Result<(), String> {
+        // The lock is kept so that two calls for one service cannot cross.
+        let live = self.lock();
+        let found = live.get(service).ok_or_else(|| format!("unknown service `{service}`"))?;
+        let roster = Roster::compile(&instances, Some(found.roster.load().as_ref()))
+            .map_err(|error| format!("service `{service}`: {error}"))?;
+        found.roster.store(Arc::new(roster));
+        self.events.lists_changed();
+        Ok(())
+    }
+
+    /// Closes the breaker of one service, or of all for `None`; says how many were not closed. Unknown names: 0.
+    pub fn reset(&self, name: Option<&str>) -> usize {
+        let live = self.lock();
+        let chosen = live.values().filter(|service| name.is_none_or(|name| service.name == name));
+        chosen.filter(|service| service.breaker.reset()).count()
+    }
+
+    /// Every live service in the order of the configuration.
+    pub fn summary(&self, now: Instant) -> Vec<ServiceSummary> {
+        self.services().iter().map(|service| ServiceSummary::of(service, now)).collect()
+    }
+
+    /// Rises by one with every change of an instance's health, for whoever waits for one.
+    pub fn health_changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.events.health_changes()
+    }
+
+    pub(super) fn service(&self, name: &str) -> Option<Arc<Service>> {
+        self.lock().get(name).cloned()
+    }
+
+    pub(super) fn services(&self) -> Vec<Arc<Service>> {
+        let mut list: Vec<Arc<Service>> = self.lock().values().cloned().collect();
+        list.sort_unstable_by_key(|service| service.index);
+        list
+    }
+
+    pub(super) fn events(&self) -> Arc<Events> {
+        Arc::clone(&self.events)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Service>>> {
+        // Every change is one assignment, so what a poisoned lock guards is whole.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,95 @@
+//! Balancing, breaker and health with the time passed in; probes over real sockets.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::refusal::{Refusal, Unavailable};
+use crate::snapshot::document::{
+    BreakerDocument, HealthCheckDocument, InstanceDocument, PoolDocument, ServiceDocument,
+};
+
+mod breaking;
+mod choosing;
+mod probing;
+mod reloading;
+mod timing;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn instance(name: &str, port: u16, weight: u32) -> InstanceDocument {
+    InstanceDocument { name: name.to_owned(), address: ([127, 0, 0, 1], port).into(), weight }
+}
+
+fn health_check() -> HealthCheckDocument {
+    HealthCheckDocument {
+        at: "gateway.yaml:2:1".to_owned(),
+        path: "/healthz".to_owned(),
+        interval_ms: 10_000,
+        timeout_ms: 5_000,
+        unhealthy_after: 3,
+        healthy_after: 2,
+    }
+}
+
+fn breaker() -> BreakerDocument {
+    BreakerDocument {
+        at: "gateway.yaml:3:1".to_owned(),
+        failure_ratio: 0.5,
+        window_ms: 30_000,
+        minimum_requests: 20,
+        open_for_ms: 30_000,
+        probes: 2,
+    }
+}
+
+fn service(instances: Vec<InstanceDocument>) -> ServiceDocument {
+    ServiceDocument {
+        name: "users".to_owned(),
+        at: "gateway.yaml:1:1".to_owned(),
+        instances,
+        health_check: Some(health_check()),
+        circuit_breaker: Some(breaker()),
+        pool: PoolDocument {
+            max_connections: 100,
+            max_pending: 100,
+            connect_timeout_ms: 1_000,
+            idle_timeout_ms: 60_000,
+            max_lifetime_ms: 300_000,
+        },
+    }
+}
+
+fn one() -> ServiceDocument {
+    service(vec![instance("a:1", 1, 1)])
+}
+
+/// Compiles one service and makes it live.
+fn live(document: ServiceDocument, registry: &Registry) -> Arc<Service> {
+    let services = Services::compile(&[document], registry).unwrap();
+    registry.adopt(&services);
+    Arc::clone(services.get(0).unwrap())
+}
+
+fn send(service: &Arc<Service>, outcome: Outcome, now: Instant) -> Result<(), Refusal> {
+    pick(service, true, now).map(|target| target.finish(outcome, now))
+}
+
+fn send_many(service: &Arc<Service>, count: usize, outcome: Outcome, now: Instant) {
+    for _ in 0..count {
+        send(service, outcome, now).unwrap();
+    }
+}
+
+fn breaker_of(registry: &Registry, now: Instant) -> BreakerSummary {
+    registry.summary(now).remove(0).breaker.unwrap()
+}
+
+fn state(registry: &Registry, now: Instant) -> BreakerState {
+    breaker_of(registry, now).state
+}
+
+fn cause(refusal: Refusal) -> (Unavailable, Duration) {
+    let Refusal::ServiceUnavailable { cause, retry_after } = refusal else { panic!("{refusal:?}") };
+    (cause, retry_after)
+}

@@ -1,0 +1,108 @@
+use super::*;
+
+fn addresses(service: &Arc<Service>) -> Vec<u16> {
+    service.instances().iter().map(|instance| instance.address.port()).collect()
+}
+
+fn ejected(registry: &Registry) -> Arc<Service> {
+    let service = live(one(), registry);
+    for _ in 0..3 {
+        pick(&service, false, Instant::now()).unwrap().finish(Outcome::Unreachable, Instant::now());
+    }
+    service
+}
+
+#[test]
+fn health_survives_a_reload_that_keeps_the_address() {
+    let registry = Registry::new();
+    ejected(&registry);
+    let service = live(service(vec![instance("a:1", 1, 7), instance("b:2", 2, 1)]), &registry);
+    let health: Vec<bool> = service.instances().iter().map(|instance| instance.health().healthy).collect();
+    assert_eq!(health, [false, true]);
+}
+
+#[test]
+fn taking_the_health_check_away_brings_an_ejected_instance_back() {
+    let registry = Registry::new();
+    ejected(&registry);
+    let service = live(ServiceDocument { health_check: None, ..one() }, &registry);
+    assert!(pick(&service, true, Instant::now()).is_ok());
+}
+
+#[test]
+fn discovered_instances_outlive_a_reload_until_the_list_itself_changes() {
+    let registry = Registry::new();
+    let first = live(one(), &registry);
+    registry.set_instances("users", vec![instance("b:2", 2, 1), instance("c:3", 3, 1)]).unwrap();
+    assert_eq!(addresses(&first), [2, 3], "the running snapshot sees them at once");
+    let changed = ServiceDocument { circuit_breaker: None, ..one() };
+    assert_eq!(addresses(&live(changed, &registry)), [2, 3]);
+    let listed = service(vec![instance("d:4", 4, 1)]);
+    assert_eq!(addresses(&live(listed, &registry)), [4]);
+    assert_eq!(addresses(&first), [2, 3], "a draining snapshot keeps its own");
+}
+
+#[test]
+fn compiling_without_adopting_changes_nothing_that_is_live() {
+    let registry = Registry::new();
+    let first = live(one(), &registry);
+    Services::compile(&[service(vec![instance("d:4", 4, 1)])], &registry).unwrap();
+    registry.set_instances("users", vec![instance("b:2", 2, 1)]).unwrap();
+    assert_eq!(addresses(&first), [2]);
+}
+
+#[test]
+fn the_breaker_stays_open_over_a_reload_unless_its_window_changes() {
+    let (registry, now) = (Registry::new(), Instant::now());
+    send_many(&live(one(), &registry), 20, Outcome::Failure, now);
+    let probes = BreakerDocument { probes: 1, ..breaker() };
+    let service = live(ServiceDocument { circuit_breaker: Some(probes), ..one() }, &registry);
+    assert_eq!(state(&registry, now), BreakerState::Open);
+    send(&service, Outcome::Success, now + 30 * SECOND).unwrap();
+    assert_eq!(state(&registry, now), BreakerState::Closed, "the new number of probes counts");
+    let window = BreakerDocument { window_ms: 10_000, ..breaker() };
+    send_many(&service, 20, Outcome::Failure, now + 31 * SECOND);
+    live(ServiceDocument { circuit_breaker: Some(window), ..one() }, &registry);
+    assert_eq!(state(&registry, now), BreakerState::Closed);
+}
+
+#[test]
+fn unusable_services_are_refused_with_name_and_place() {
+    let health = |change: fn(&mut HealthCheckDocument)| {
+        let mut check = health_check();
+        change(&mut check);
+        ServiceDocument { health_check: Some(check), ..one() }
+    };
+    let breaks = |change: fn(&mut BreakerDocument)| {
+        let mut settings = breaker();
+        change(&mut settings);
+        ServiceDocument { circuit_breaker: Some(settings), ..one() }
+    };
+    for document in [
+        service(vec![instance("a:1", 1, 0)]),
+        service(vec![instance("a:0", 0, 1)]),
+        service(vec![instance("a:1\r\nX: y", 1, 1)]),
+        service(vec![instance("a:1", 1, 1), instance("a:1", 1, 2)]),
+        health(|check| check.path = "healthz".to_owned()),
+        health(|check| check.path = "/a b".to_owned()),
+        health(|check| check.interval_ms = 0),
+        health(|check| check.healthy_after = 0),
+        breaks(|settings| settings.failure_ratio = f64::NAN),
+        breaks(|settings| settings.failure_ratio = 1.5),
+        breaks(|settings| settings.probes = 0),
+        breaks(|settings| settings.window_ms = 0),
+    ] {
+        let error = Services::compile(&[document], &Registry::new()).unwrap_err();
+        assert!(error.starts_with("gateway.yaml:1:1: service `users`: "), "{error}");
+    }
+    assert!(Services::compile(&[one(), one()], &Registry::new()).is_err());
+}
+
+#[test]
+fn a_refused_list_of_instances_changes_nothing() {
+    let registry = Registry::new();
+    let service = live(one(), &registry);
+    assert!(registry.set_instances("users", vec![instance("b:2", 2, 0)]).is_err());
+    assert!(registry.set_instances("nobody", Vec::new()).is_err());
+    assert_eq!(addresses(&service), [1]);
+}

@@ -1,0 +1,84 @@
+//! Who calls: what `authenticate` proved, read by `authorize`, `limit`, `proxy` and `record`. It lives beside the stages
+//! so that none of them has to import another.
+
+use std::sync::Arc;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallerKind {
+    /// Nobody was identified, and the route allows that.
+    Anonymous,
+    /// Proved by a token.
+    User,
+    /// Proved by an API key.
+    Partner,
+}
+
+impl CallerKind {
+    /// The word that records and `explain` use.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::User => "user",
+            Self::Partner => "partner",
+        }
+    }
+}
+
+/// Every text in here is safe as a header value: no control characters, no white space at the ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    pub kind: CallerKind,
+    /// Index in the snapshot of the identity that proved the caller.
+    pub identity: Option<u32>,
+    /// Becomes `X-User-ID`. At most 256 bytes.
+    pub user: Option<Arc<str>>,
+    /// Visible ASCII without spaces, in the order granted, none twice.
+    pub scopes: Arc<[Arc<str>]>,
+    /// The scopes joined by one space; becomes `X-User-Scopes`.
+    pub scopes_text: Arc<str>,
+    /// Becomes `X-Partner-ID`.
+    pub partner: Option<Arc<str>>,
+    /// Public name of the API key, never part of the secret.
+    pub key_id: Option<Arc<str>>,
+    /// Name of the tier that replaces the route's.
+    pub tier: Option<Arc<str>>,
+    /// The signature had been verified by an earlier request.
+    pub cached: bool,
+}
+
+impl Caller {
+    /// A caller of this kind with these scopes and nothing else known.
+    pub fn new(kind: CallerKind, identity: Option<u32>, scopes: Vec<Arc<str>>) -> Self {
+        let scopes_text = scopes.join(" ").into();
+        Self {
+            kind,
+            identity,
+            user: None,
+            scopes: scopes.into(),
+            scopes_text,
+            partner: None,
+            key_id: None,
+            tier: None,
+            cached: false,
+        }
+    }
+
+    pub fn anonymous() -> Self {
+        Self::new(CallerKind::Anonymous, None, Vec::new())
+    }
+
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes.iter().any(|own| **own == *scope)
+    }
+}
+
+/// Can this text be sent as the whole value of a header, and arrive as it was sent? White space at the ends would be
+/// trimmed on the way, so that a service would read another name than the one that was proved.
+pub(crate) fn is_header_safe(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && text.trim() == text && !text.chars().any(char::is_control)
+}
+
+/// A scope is visible ASCII (RFC 6749 section 3.3): a space inside would make two scopes of one in `X-User-Scopes`.
+pub(crate) fn is_scope(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}

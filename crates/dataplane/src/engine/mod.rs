@@ -1,0 +1,245 @@
+//! The engine: starts and stops the threads of a node and hands them their configuration.
+
+mod control;
+mod explain;
+mod state;
+mod thread;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::Deserialize;
+
+use crate::listener::accept::{self, Door};
+use crate::node::{Node, Options};
+use crate::snapshot::Snapshot;
+use crate::snapshot::document::Instances;
+use control::Control;
+pub use explain::decide;
+use thread::{Command, WorkerThread};
+
+/// Why the engine refused. The texts say what and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineError {
+    /// It was asked at the wrong time, or a thread could not be started.
+    Engine(String),
+    /// A document does not compile; what was live stays live.
+    Snapshot(String),
+    /// An address cannot be listened on; what was live stays live.
+    Listen(String),
+}
+
+/// A listener that is open.
+#[derive(Clone, Debug)]
+struct OpenListener {
+    name: String,
+    /// As configured; the port may be 0.
+    configured: SocketAddr,
+    bound: SocketAddr,
+    door: Door,
+}
+
+#[derive(Default)]
+struct Running {
+    workers: Vec<WorkerThread>,
+    control: Option<Control>,
+    listeners: Vec<OpenListener>,
+    stopped: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    ok: bool,
+}
+
+/// One data plane. All methods may be called from any thread.
+pub struct Engine {
+    node: Arc<Node>,
+    running: Mutex<Running>,
+}
+
+impl Engine {
+    /// `options` as in `node::Options`, JSON.
+    pub fn new(options: &[u8]) -> Result<Self, EngineError> {
+        let options: Options = serde_json::from_slice(options)
+            .map_err(|error| EngineError::Engine(format!("options: {error}")))?;
+        if !(1..=256).contains(&options.workers) {
+            return Err(EngineError::Engine(format!(
+                "options: {} workers; 1 to 256 would work",
+                options.workers
+            )));
+        }
+        Ok(Self { node: Arc::new(Node::new(options)), running: Mutex::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn start(&self) -> Result<(), EngineError> {
+        let mut running = self.lock();
+        if !running.workers.is_empty() || running.stopped {
+            return Err(EngineError::Engine("the engine was started before".to_owned()));
+        }
+        for index in 0..self.node.options.workers {
+            running.workers.push(WorkerThread::start(index, &self.node)?);
+        }
+        running.control = Some(Control::start(&self.node)?);
+        Ok(())
+    }
+
+    /// Compiles, opens what is new, swaps, closes what is gone. On an error nothing has changed.
+    pub fn apply(&self, json: &[u8]) -> Result<u64, EngineError> {
+        let mut running = self.lock();
+        if running.workers.is_empty() || running.stopped {
+            return Err(EngineError::Engine("the engine is not running".to_owned()));
+        }
+        if self.node.is_draining() {
+            return Err(EngineError::Engine("the engine is draining".to_owned()));
+        }
+        let snapshot = Arc::new(self.node.compile(json).map_err(EngineError::Snapshot)?);
+        let new = running.bind_new(&snapshot)?;
+        let version = snapshot.version;
+        self.node.go_live(Arc::clone(&snapshot), unix_ms());
+        running.close_gone(&snapshot);
+        running.open(new);
+        Ok(version)
+    }
+
+    pub fn set_instances(&self, service: &str, json: &[u8]) -> Result<(), EngineError> {
+        let instances: Instances = serde_json::from_slice(json)
+            .map_err(|error| EngineError::Snapshot(format!("instances of `{service}`: {error}")))?;
+        self.node.services.set_instances(service, instances).map_err(EngineError::Snapshot)
+    }
+
+    pub fn set_keys(&self, identity: &str, json: &[u8]) -> Result<(), EngineError> {
+        self.node.keys.set(identity, json).map_err(EngineError::Snapshot)
+    }
+
+    pub fn reset_breaker(&self, service: Option<&str>) -> usize {
+        self.node.services.reset(service)
+    }
+
+    pub fn reset_limits(&self, tier: Option<&str>, caller: Option<&str>) -> usize {
+        self.node.counters.reset(tier, caller)
+    }
+
+    pub fn next_records(&self, maximum_bytes: usize, wait: Duration) -> Option<Vec<u8>> {
+        self.node.records.take(maximum_bytes, wait)
+    }
+
+    pub fn next_questions(&self, wait: Duration) -> Option<Vec<u8>> {
+        self.node.questions.take(wait)
+    }
+
+    /// `result` is `{"ok": bool}`.
+    pub fn answer(&self, question: u64, result: &[u8]) -> Result<(), EngineError> {
+        let answer: Answer = serde_json::from_slice(result)
+            .map_err(|error| EngineError::Engine(format!("answer: {error}")))?;
+        self.node.questions.answer(question, answer.ok);
+        Ok(())
+    }
+
+    pub fn metrics(&self) -> String {
+        state::metrics(&self.node)
+    }
+
+    pub fn state(&self) -> Vec<u8> {
+        let listeners = self.lock().listeners.clone();
+        state::state(&self.node, &listeners)
+    }
+
+    /// Stops accepting and waits until no connection is left, at most until the deadline. Gives whether all ended.
+    pub fn drain(&self, deadline: Duration) -> bool {
+        let until = Instant::now() + deadline;
+        self.node.begin_draining();
+        {
+            let mut running = self.lock();
+            running.listeners.clear();
+            running.workers.iter().for_each(|worker| worker.send(Command::Drain));
+        }
+        while self.node.connections.load(Ordering::Relaxed) > 0 {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        true
+    }
+
+    /// `stop` was called.
+    pub fn is_stopped(&self) -> bool {
+        self.lock().stopped
+    }
+
+    /// Ends every thread. Connections that are left are cut.
+    pub fn stop(&self) {
+        let mut running = self.lock();
+        running.stopped = true;
+        self.node.begin_draining();
+        self.node.questions.close();
+        let workers = std::mem::take(&mut running.workers);
+        workers.iter().for_each(|worker| worker.send(Command::Stop));
+        workers.into_iter().for_each(WorkerThread::join);
+        if let Some(control) = running.control.take() {
+            control.stop();
+        }
+        self.node.records.close();
+    }
+}
+
+impl Running {
+    /// One socket for each worker of each listener that is not open yet.
+    fn bind_new(&self, snapshot: &Snapshot) -> Result<Vec<(OpenListener, Vec<TcpListener>)>, EngineError> {
+        let mut new = Vec::new();
+        for listener in &snapshot.listeners {
+            let name = listener.named.name.to_string();
+            if self.listeners.iter().any(|open| open.name == name && open.configured == listener.address) {
+                continue;
+            }
+            let refused = |error| {
+                EngineError::Listen(format!(
+                    "{}: listener `{name}` on {}: {error}",
+                    listener.named.at, listener.address
+                ))
+            };
+            let first = accept::bind(listener.address).map_err(refused)?;
+            let bound = first.local_addr().map_err(refused)?;
+            let mut sockets = vec![first];
+            for _ in 1..self.workers.len() {
+                sockets.push(accept::bind(bound).map_err(refused)?);
+            }
+            let door = Door { name: name.as_str().into(), open: Arc::new(AtomicU32::new(0)) };
+            new.push((OpenListener { name, configured: listener.address, bound, door }, sockets));
+        }
+        Ok(new)
+    }
+
+    fn open(&mut self, new: Vec<(OpenListener, Vec<TcpListener>)>) {
+        for (listener, sockets) in new {
+            for (worker, socket) in self.workers.iter().zip(sockets) {
+                worker.send(Command::Listen(listener.door.clone(), socket));
+            }
+            self.listeners.push(listener);
+        }
+    }
+
+    fn close_gone(&mut self, snapshot: &Snapshot) {
+        let workers = &self.workers;
+        self.listeners.retain(|open| {
+            let stays =
+                snapshot.listener(&open.name).is_some_and(|listener| listener.address == open.configured);
+            if !stays {
+                workers.iter().for_each(|worker| worker.send(Command::Close(open.door.clone())));
+            }
+            stays
+        });
+    }
+}
+
+pub(crate) fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

@@ -1,0 +1,124 @@
+//! What the engine shows of itself: the metrics page and the state document.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::OpenListener;
+use crate::balance::{BreakerState as Breaker, BreakerSummary, InstanceSummary, ServiceSummary};
+use crate::node::Node;
+use crate::record::{self, BreakerLine, BreakerState, External, InstanceLine};
+use crate::snapshot::Counted;
+use std::sync::atomic::Ordering;
+
+/// Everything counted, as Prometheus text.
+pub fn metrics(node: &Node) -> String {
+    record::print(&node.metrics, &external(node))
+}
+
+fn external(node: &Node) -> External {
+    let snapshot = node.snapshot();
+    let services = node.services.summary(Instant::now());
+    External {
+        software: snapshot.as_ref().map_or_else(String::new, |snapshot| snapshot.software.to_string()),
+        node: snapshot.as_ref().map_or_else(String::new, |snapshot| snapshot.node.to_string()),
+        config_version: snapshot.as_ref().map_or(0, |snapshot| snapshot.version),
+        config_applied_ms: node.applied_ms.load(Ordering::Relaxed),
+        uptime_ms: node.started.elapsed().as_millis() as u64,
+        limit_keys: node.counters.len() as u64,
+        limit_full: node.counters.bound_hits(),
+        records: node.records.counts(),
+        breakers: services.iter().filter_map(breaker_line).collect(),
+        instances: services.iter().flat_map(instance_lines).collect(),
+    }
+}
+
+fn breaker_line(service: &ServiceSummary) -> Option<BreakerLine> {
+    let breaker = service.breaker.as_ref()?;
+    let state = match breaker.state {
+        Breaker::Closed => BreakerState::Closed,
+        Breaker::HalfOpen => BreakerState::HalfOpen,
+        Breaker::Open => BreakerState::Open,
+    };
+    Some(BreakerLine { service: service.name.clone(), state, transitions: breaker.transitions })
+}
+
+fn instance_lines(service: &ServiceSummary) -> impl Iterator<Item = InstanceLine> {
+    service.instances.iter().map(|instance| InstanceLine {
+        service: service.name.clone(),
+        instance: instance.name.clone(),
+        healthy: instance.healthy,
+    })
+}
+
+/// What is live, as JSON.
+pub fn state(node: &Node, listeners: &[OpenListener]) -> Vec<u8> {
+    let snapshot = node.snapshot();
+    let counts = node.records.counts();
+    let tiers: Vec<Value> = snapshot
+        .iter()
+        .flat_map(|snapshot| snapshot.tier_entries.iter().map(|entry| tier(node, entry)))
+        .collect();
+    let document = json!({
+        "version": snapshot.as_ref().map(|snapshot| snapshot.version),
+        "node": snapshot.as_ref().map(|snapshot| &*snapshot.node),
+        "software": snapshot.as_ref().map(|snapshot| &*snapshot.software),
+        "draining": node.is_draining(),
+        "uptime_ms": node.started.elapsed().as_millis() as u64,
+        "workers": node.options.workers,
+        "connections": node.connections.load(Ordering::Relaxed),
+        "in_flight": node.load.in_flight(),
+        "listeners": listeners.iter().map(listener).collect::<Vec<_>>(),
+        "services": node.services.summary(Instant::now()).iter().map(service).collect::<Vec<_>>(),
+        "tiers": tiers,
+        "limit_keys": node.counters.len(),
+        "records": {"written": counts.written, "dropped": counts.dropped, "queued": counts.queued},
+    });
+    document.to_string().into_bytes()
+}
+
+/// How many callers of each tier are listed.
+const BUSIEST: usize = 10;
+
+fn tier(node: &Node, entry: &Counted) -> Value {
+    let busiest = node.counters.busiest(&entry.named.name, BUSIEST, super::unix_ms());
+    json!({
+        "name": &*entry.named.name,
+        "busiest": busiest.iter().map(|usage| json!({"caller": usage.caller, "used": usage.used})).collect::<Vec<_>>(),
+    })
+}
+
+fn listener(open: &OpenListener) -> Value {
+    json!({
+        "name": open.name,
+        "address": open.bound.to_string(),
+        "connections": open.door.open.load(Ordering::Relaxed),
+    })
+}
+
+fn service(service: &ServiceSummary) -> Value {
+    json!({
+        "name": service.name,
+        "instances": service.instances.iter().map(instance).collect::<Vec<_>>(),
+        "breaker": service.breaker.as_ref().map(breaker),
+    })
+}
+
+fn instance(instance: &InstanceSummary) -> Value {
+    json!({
+        "name": instance.name,
+        "address": instance.address.to_string(),
+        "weight": instance.weight,
+        "healthy": instance.healthy,
+        "in_flight": instance.in_flight,
+        "consecutive_failures": instance.consecutive_failures,
+    })
+}
+
+fn breaker(breaker: &BreakerSummary) -> Value {
+    json!({
+        "state": breaker.state.text(),
+        "retry_after_ms": breaker.remaining.as_millis() as u64,
+        "transitions": breaker.transitions,
+    })
+}

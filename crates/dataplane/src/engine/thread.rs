@@ -1,0 +1,143 @@
+//! One worker thread: a runtime of its own, its listeners, and what it does every so often.
+
+use std::net::TcpListener as StandardListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{JoinHandle as TaskHandle, LocalSet};
+
+use crate::engine::EngineError;
+use crate::listener::accept::{self, Door};
+use crate::node::Node;
+use crate::worker::Worker;
+
+/// Records wait at most this long before Python can take them.
+const TICK: Duration = Duration::from_millis(50);
+/// Idle connections are looked after every this many ticks.
+const SWEEP: u32 = 20;
+/// While draining, a client that is about to send on an idle connection gets this long to do so.
+const IDLE_GRACE: Duration = Duration::from_secs(1);
+
+pub enum Command {
+    Listen(Door, StandardListener),
+    Close(Door),
+    Drain,
+    Stop,
+}
+
+pub struct WorkerThread {
+    commands: UnboundedSender<Command>,
+    handle: JoinHandle<()>,
+}
+
+impl WorkerThread {
+    pub fn start(index: usize, node: &Arc<Node>) -> Result<Self, EngineError> {
+        let refused = |error| EngineError::Engine(format!("worker {index}: {error}"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
+        let (commands, receiver) = unbounded_channel();
+        let node = Arc::clone(node);
+        let work = move || {
+            let local = LocalSet::new();
+            let worker = Rc::new(Worker::new(index, node));
+            local.block_on(&runtime, Life { worker, doors: Vec::new() }.run(receiver));
+        };
+        let handle =
+            std::thread::Builder::new().name(format!("worker-{index}")).spawn(work).map_err(refused)?;
+        Ok(Self { commands, handle })
+    }
+
+    pub fn send(&self, command: Command) {
+        // A worker that has ended needs no commands.
+        let _ = self.commands.send(command);
+    }
+
+    pub fn join(self) {
+        drop(self.commands);
+        // A panic of the worker has been reported by its thread already.
+        let _ = self.handle.join();
+    }
+}
+
+struct OpenDoor {
+    door: Door,
+    listener: Rc<TcpListener>,
+    task: TaskHandle<()>,
+}
+
+struct Life {
+    worker: Rc<Worker>,
+    doors: Vec<OpenDoor>,
+}
+
+impl Life {
+    async fn run(mut self, mut commands: UnboundedReceiver<Command>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks = 0_u32;
+        loop {
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    Some(Command::Listen(door, socket)) => self.listen(door, socket),
+                    Some(Command::Close(door)) => self.close(|open| Arc::ptr_eq(&open.door.open, &door.open)).await,
+                    Some(Command::Drain) => self.drain().await,
+                    Some(Command::Stop) | None => break,
+                },
+                _ = tick.tick() => {
+                    ticks = ticks.wrapping_add(1);
+                    self.look_after(ticks);
+                }
+            }
+        }
+        self.worker.recorder.borrow_mut().flush();
+    }
+
+    fn look_after(&self, ticks: u32) {
+        self.worker.recorder.borrow_mut().flush();
+        if ticks.is_multiple_of(SWEEP) {
+            self.worker.calibrate();
+            self.worker.links.pools.borrow_mut().sweep(Instant::now());
+        }
+    }
+
+    fn listen(&mut self, door: Door, socket: StandardListener) {
+        let Ok(listener) = TcpListener::from_std(socket) else { return };
+        let listener = Rc::new(listener);
+        let accepting = accept::run(Rc::clone(&self.worker), door.clone(), Rc::clone(&listener));
+        self.doors.push(OpenDoor { door, listener, task: tokio::task::spawn_local(accepting) });
+    }
+
+    async fn close(&mut self, gone: impl Fn(&OpenDoor) -> bool) {
+        let (closing, staying) = std::mem::take(&mut self.doors).into_iter().partition(|open| gone(open));
+        self.doors = staying;
+        for open in Vec::<OpenDoor>::from(closing) {
+            open.task.abort();
+            accept::empty_backlog(&self.worker, &open.door, &open.listener).await;
+        }
+    }
+
+    async fn drain(&mut self) {
+        self.close(|_| true).await;
+        let worker = Rc::clone(&self.worker);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(IDLE_GRACE).await;
+            // New connections cannot come; those that are busy now end with `Connection: close`.
+            loop {
+                abort_idle(&worker);
+                tokio::time::sleep(TICK).await;
+            }
+        });
+    }
+}
+
+fn abort_idle(worker: &Worker) {
+    let idle: Vec<_> = {
+        let connections = worker.connections.borrow();
+        connections.values().filter(|open| open.is_idle.get()).map(|open| open.task.clone()).collect()
+    };
+    idle.into_iter().for_each(|task| task.abort());
+}

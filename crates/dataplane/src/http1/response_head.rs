@@ -1,0 +1,158 @@
+//! The head of a service's response, as strict as that of a request: a service may be in an attacker's hands too.
+
+use crate::http1::fields::{self, copy_block, list};
+use crate::http1::head_end;
+use crate::http1::response_framing::{Framers, ResponseFraming};
+use crate::http1::response_names::KnownResponse;
+use crate::refusal::UpstreamFault;
+use crate::request::{Method, Span, Version};
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ResponseHeader {
+    /// Lower case.
+    pub name: Span,
+    /// Without surrounding white space; no CR, LF or NUL.
+    pub value: Span,
+    pub known: KnownResponse,
+}
+
+/// A validated response head. Its buffers are meant to be used again by the next response of a connection.
+#[derive(Clone, Debug, Default)]
+pub struct ResponseHead {
+    /// What every `Span` of this head points into.
+    pub text: Vec<u8>,
+    pub headers: Vec<ResponseHeader>,
+    /// 100 to 599. The caller must refuse a 101 that nobody asked for.
+    pub status: u16,
+    pub version: Version,
+    pub framing: ResponseFraming,
+    /// What `Content-Length` says, also where no body follows (HEAD, 304).
+    pub content_length: Option<u64>,
+    /// May the connection be used again once the body has been read to its end?
+    pub keep_alive: bool,
+    scanned: usize,
+}
+
+impl ResponseHead {
+    pub fn new() -> Self {
+        Self { text: Vec::with_capacity(1024), headers: Vec::with_capacity(24), ..Self::default() }
+    }
+
+    /// Forgets the last response, keeps the buffers. Needed before the first `parse` of each response.
+    pub fn clear(&mut self) {
+        let (mut text, mut headers) = (std::mem::take(&mut self.text), std::mem::take(&mut self.headers));
+        text.clear();
+        headers.clear();
+        *self = Self { text, headers, ..Self::default() };
+    }
+
+    pub fn slice(&self, span: Span) -> &[u8] {
+        self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    /// The value of the first header of this kind.
+    pub fn known(&self, known: KnownResponse) -> Option<&[u8]> {
+        self.headers.iter().find(|header| header.known == known).map(|header| self.slice(header.value))
+    }
+
+    /// The headers that are for the client, not for us alone (RFC 9110 section 7.6.1).
+    pub fn end_to_end(&self) -> impl Iterator<Item = &ResponseHeader> {
+        self.headers.iter().filter(|header| !header.known.is_hop_by_hop())
+    }
+
+    /// Interim responses (1xx but 101) come before the one that counts.
+    pub fn is_interim(&self) -> bool {
+        matches!(self.status, 100 | 102..=199)
+    }
+
+    fn read(&mut self, head: &[u8], method: Method) -> Result<(), UpstreamFault> {
+        let mut slots = fields::slots();
+        let mut parsed = httparse::Response::new(&mut []);
+        let outcome = httparse::ParserConfig::default().parse_response_with_uninit_headers(
+            &mut parsed,
+            head,
+            &mut slots,
+        );
+        match outcome {
+            Ok(httparse::Status::Complete(length)) if length == head.len() => {}
+            Ok(_) | Err(_) => return Err(UpstreamFault::InvalidResponse),
+        }
+        self.status =
+            parsed.code.filter(|code| (100..=599).contains(code)).ok_or(UpstreamFault::InvalidResponse)?;
+        self.version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
+        let mut framers = Framers::default();
+        let block = copy_block(head, parsed.headers, &mut self.text);
+        for field in parsed.headers.iter() {
+            let name = block.lower_case_span(field.name.as_bytes(), &mut self.text);
+            let known = KnownResponse::from_name(self.slice(name));
+            framers.count(known, field.value);
+            self.headers.push(ResponseHeader { name, value: block.span(field.value), known });
+        }
+        framers.decide(method, self)?;
+        if framers.connections > 0 {
+            self.mark_named();
+        }
+        Ok(())
+    }
+
+    /// `Connection` names headers that are meant for us alone. It may not take away those that frame the body.
+    fn mark_named(&mut self) {
+        let Self { headers, text, .. } = self;
+        let slice = |span: Span| text.get(span.start as usize..span.end as usize).unwrap_or_default();
+        for at in 0..headers.len() {
+            let Some(connection) = headers.get(at).filter(|header| header.known == KnownResponse::Connection)
+            else {
+                continue;
+            };
+            for option in list(slice(connection.value)) {
+                let named = headers.iter_mut().filter(|header| !is_protected(header.known));
+                named
+                    .filter(|header| slice(header.name).eq_ignore_ascii_case(option))
+                    .for_each(|header| header.known = KnownResponse::NamedInConnection);
+            }
+        }
+    }
+}
+
+fn is_protected(known: KnownResponse) -> bool {
+    matches!(
+        known,
+        KnownResponse::Connection
+            | KnownResponse::ContentLength
+            | KnownResponse::ContentType
+            | KnownResponse::ContentEncoding
+            | KnownResponse::TransferEncoding
+    )
+}
+
+/// Reads a response head from the front of `bytes`; gives its length, or `None` while it is incomplete.
+///
+/// `bytes` must begin with what the last call for this response saw; `into` must have been cleared before the first.
+/// `limit` is in bytes. Refuses with `HeadersTooLarge` beyond it, with `InvalidResponse` for all else: bare LF, folded
+/// lines, control characters, a status outside 100 to 599, two lengths, a length beside an encoding, an encoding other
+/// than `chunked`, any encoding in HTTP/1.0.
+pub fn parse(
+    bytes: &[u8],
+    request_method: Method,
+    limit: usize,
+    into: &mut ResponseHead,
+) -> Result<Option<usize>, UpstreamFault> {
+    // The tokeniser would skip empty lines in front; a service that sends them is out of step.
+    if bytes.first().is_some_and(|&byte| byte != b'H') {
+        return Err(UpstreamFault::InvalidResponse);
+    }
+    let visible = bytes.get(..bytes.len().min(limit.saturating_add(1))).unwrap_or_default();
+    let length = match head_end::find(visible, &mut into.scanned) {
+        Ok(Some(length)) if length <= limit => length,
+        Ok(None) if visible.len() <= limit => return Ok(None),
+        Ok(Some(_) | None) => return Err(UpstreamFault::HeadersTooLarge),
+        Err(_) => return Err(UpstreamFault::InvalidResponse),
+    };
+    into.clear();
+    into.read(bytes.get(..length).unwrap_or_default(), request_method)?;
+    Ok(Some(length))
+}
+
+#[cfg(test)]
+#[path = "response_head_tests.rs"]
+mod tests;

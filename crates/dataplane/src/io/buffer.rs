@@ -1,0 +1,104 @@
+//! Read buffers, lent by the worker while a connection has something to do, so that an idle one holds none.
+
+/// For heads and small bodies.
+pub const SMALL: usize = 16 * 1024;
+/// For bodies that do not fit into a small one.
+pub const LARGE: usize = 64 * 1024;
+/// Buffers of each size that a worker keeps for the next connection; more are given back to the allocator.
+const KEPT: usize = 128;
+
+/// Bytes received and not yet consumed: `bytes[start..end]` of memory that is always initialised.
+#[derive(Debug, Default)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    pub fn data(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// No memory behind it: `room` would be empty for ever.
+    pub fn is_absent(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub fn is_large(&self) -> bool {
+        self.bytes.len() > SMALL
+    }
+
+    /// Where the next read goes; moves what is left to the front when the end is reached.
+    pub fn room(&mut self) -> &mut [u8] {
+        if self.start > 0 && (self.is_empty() || self.end == self.bytes.len()) {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        self.bytes.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// `count` bytes of `room` were filled.
+    pub fn filled(&mut self, count: usize) {
+        self.end = (self.end + count).min(self.bytes.len());
+    }
+
+    pub fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+    }
+}
+
+/// The free lists of one worker.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    small: Vec<Vec<u8>>,
+    large: Vec<Vec<u8>>,
+}
+
+impl Buffers {
+    pub fn small(&mut self) -> Buffer {
+        Buffer { bytes: self.small.pop().unwrap_or_else(|| vec![0; SMALL]), start: 0, end: 0 }
+    }
+
+    pub fn large(&mut self) -> Buffer {
+        Buffer { bytes: self.large.pop().unwrap_or_else(|| vec![0; LARGE]), start: 0, end: 0 }
+    }
+
+    pub fn give_back(&mut self, buffer: Buffer) {
+        let list = if buffer.is_large() { &mut self.large } else { &mut self.small };
+        if list.len() < KEPT && !buffer.is_absent() {
+            list.push(buffer.bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_at_the_end_is_made_by_moving_what_is_left_to_the_front() {
+        let mut buffer = Buffers::default().small();
+        let length = buffer.room().len();
+        buffer.room().fill(7);
+        buffer.filled(length);
+        buffer.consume(length - 3);
+        assert_eq!(buffer.room().len(), SMALL - 3);
+        assert_eq!(buffer.data(), [7, 7, 7]);
+    }
+
+    #[test]
+    fn a_buffer_given_back_is_lent_again_without_its_old_bytes() {
+        let mut buffers = Buffers::default();
+        let mut buffer = buffers.small();
+        buffer.filled(10);
+        buffers.give_back(buffer);
+        assert!(buffers.small().is_empty());
+        assert!(buffers.small.is_empty());
+    }
+}

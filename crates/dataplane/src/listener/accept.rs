@@ -1,0 +1,116 @@
+//! Accepting: one loop for each listener of each worker, all bound to the same address.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StandardListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::listener::connection;
+use crate::worker::{Open, Worker};
+
+/// Connections that the kernel keeps for us until they are accepted.
+const BACKLOG: i32 = 4_096;
+/// How long to let others close theirs when no descriptor is left.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// Binds one socket of an address that several workers share.
+pub fn bind(address: SocketAddr) -> io::Result<StandardListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A listener's name and how many connections it has on the whole node.
+#[derive(Clone, Debug)]
+pub struct Door {
+    pub name: Arc<str>,
+    pub open: Arc<AtomicU32>,
+}
+
+/// Accepts until the task is aborted.
+pub async fn run(worker: Rc<Worker>, door: Door, listener: Rc<TcpListener>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => admit(&worker, &door, stream, peer),
+            Err(error) if is_exhausted(&error) => tokio::time::sleep(BREATH).await,
+            // The peer gave up before it was accepted.
+            Err(_) => {}
+        }
+    }
+}
+
+/// Takes what the kernel has accepted for us already, so that closing the socket resets nobody (granian#567).
+pub async fn empty_backlog(worker: &Rc<Worker>, door: &Door, listener: &TcpListener) {
+    while let Ok(Ok((stream, peer))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
+        admit(worker, door, stream, peer);
+    }
+}
+
+fn is_exhausted(error: &io::Error) -> bool {
+    // EMFILE and ENFILE have no kind of their own.
+    matches!(error.raw_os_error(), Some(23 | 24)) || error.kind() == io::ErrorKind::OutOfMemory
+}
+
+fn admit(worker: &Rc<Worker>, door: &Door, stream: TcpStream, peer: SocketAddr) {
+    let Some(snapshot) = worker.node.snapshot() else { return };
+    let Some(listener) = snapshot.listener(&door.name) else { return };
+    let counts = listener.metrics.worker(worker.index);
+    counts.accepted.add(1);
+    if door.open.fetch_add(1, Ordering::Relaxed) >= listener.max_connections {
+        door.open.fetch_sub(1, Ordering::Relaxed);
+        counts.refused.add(1);
+        // One attempt: the buffer of a new socket is empty, and a client that does not read is not waited for.
+        let _ = stream.try_write(connection::TOO_MANY);
+        return;
+    }
+    counts.open.add(1);
+    worker.node.connections.fetch_add(1, Ordering::Relaxed);
+    let guard = Guard {
+        worker: Rc::clone(worker),
+        door: door.clone(),
+        metrics: Arc::clone(&listener.metrics),
+        id: 0,
+    };
+    spawn(worker, guard, stream, peer);
+}
+
+fn spawn(worker: &Rc<Worker>, mut guard: Guard, stream: TcpStream, peer: SocketAddr) {
+    let is_idle = Rc::new(std::cell::Cell::new(false));
+    let id = worker.next_connection();
+    guard.id = id;
+    let task = connection::serve(Rc::clone(worker), guard, Rc::clone(&is_idle), stream, peer);
+    let handle = tokio::task::spawn_local(task);
+    worker.connections.borrow_mut().insert(id, Open { is_idle, task: handle.abort_handle() });
+}
+
+/// Counts a connection out, however its task ends; a panic included.
+pub struct Guard {
+    worker: Rc<Worker>,
+    pub door: Door,
+    metrics: Arc<crate::record::ListenerMetrics>,
+    id: u64,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.worker.node.connections.fetch_sub(1, Ordering::Relaxed);
+        self.door.open.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.worker(self.worker.index).open.subtract(1);
+        if std::thread::panicking() {
+            self.worker.counts().panics.add(1);
+        }
+        // While the set of connections is being gone through, the entry goes with it.
+        if let Ok(mut connections) = self.worker.connections.try_borrow_mut() {
+            connections.remove(&self.id);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! One client's connection: read a head, let the pipeline answer, again, until one side has had enough.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+
+use crate::http1::response_head::ResponseHead;
+use crate::intake;
+use crate::io::timer::Timer;
+use crate::listener::accept::Guard;
+use crate::listener::http1::Http1;
+use crate::pipeline::account::{Account, Visit};
+use crate::pipeline::{self, Facts, Local};
+use crate::record::TimeoutKind;
+use crate::refusal::Refusal;
+use crate::request::{Request, Scheme};
+use crate::snapshot::{Listener, Snapshot};
+use crate::worker::Worker;
+
+/// The answer to a connection over the maximum; there is no request yet that it could answer better.
+pub const TOO_MANY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
+content-length: 80\r\nconnection: close\r\n\r\n\
+{\"error\": \"overloaded\", \"message\": \"the listener has its maximum of connections\"}\n";
+
+/// After a refusal the client may still be sending; reading some of it lets the answer arrive (RFC 9112 section 9.6).
+const LINGER_BYTES: usize = 256 * 1024;
+const LINGER: Duration = Duration::from_secs(1);
+
+struct Client {
+    worker: Rc<Worker>,
+    guard: Guard,
+    is_idle: Rc<Cell<bool>>,
+    exchange: Http1,
+    request: Request,
+    local: Local,
+}
+
+/// What a connection's next head turned out to be.
+enum Head {
+    Request(Visit),
+    Refused(Visit, Refusal),
+    Closed,
+}
+
+/// Serves a connection until it ends.
+pub async fn serve(
+    worker: Rc<Worker>,
+    guard: Guard,
+    is_idle: Rc<Cell<bool>>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let local = Local {
+        account: Account::default(),
+        timer: Timer::new(Instant::now() + LINGER),
+        response: ResponseHead::default(),
+        outgoing: Vec::new(),
+        path: Vec::new(),
+    };
+    let (exchange, request) = (Http1::new(stream), Request::new(peer.ip()));
+    let mut client = Client { worker, guard, is_idle, exchange, request, local };
+    client.run().await;
+}
+
+impl Client {
+    async fn run(&mut self) {
+        let mut is_first = true;
+        loop {
+            match self.next_head(std::mem::take(&mut is_first)).await {
+                Head::Closed => return,
+                Head::Refused(visit, refusal) => {
+                    self.refuse(&visit, refusal).await;
+                    return self.linger().await;
+                }
+                Head::Request(visit) => self.answer(&visit).await,
+            }
+            if !self.exchange.keeps_alive() {
+                return self.linger().await;
+            }
+        }
+    }
+
+    async fn answer(&mut self, visit: &Visit) {
+        let Self { worker, exchange, request, local, .. } = self;
+        exchange.expect(request);
+        let counts = worker.counts();
+        counts.in_flight.add(1);
+        let intact = pipeline::answer(worker, visit, request, exchange, local).await;
+        counts.in_flight.subtract(1);
+        if !intact {
+            self.exchange.give_up();
+        }
+    }
+
+    async fn refuse(&mut self, visit: &Visit, refusal: Refusal) {
+        let Self { worker, exchange, request, local, .. } = self;
+        if let Refusal::Slow(_) = refusal {
+            worker.counts().timed_out(TimeoutKind::Head);
+        }
+        exchange.expect_nothing();
+        pipeline::reject(worker, visit, request, refusal, (exchange, local)).await;
+    }
+
+    /// Waits for a request and reads its head. The configuration is that of its first byte.
+    async fn next_head(&mut self, is_first: bool) -> Head {
+        let Some((mut snapshot, mut listener)) = self.settings() else { return Head::Closed };
+        if self.exchange.input.is_empty() {
+            let wait = if is_first { listener.header_timeout } else { listener.idle_timeout };
+            if !self.wait_for_byte(wait, is_first).await {
+                return Head::Closed;
+            }
+            match self.settings() {
+                Some(settings) => (snapshot, listener) = settings,
+                None => return Head::Closed,
+            }
+        }
+        let now = Instant::now();
+        let facts = Facts { now, unix_ms: self.worker.unix_ms(now) };
+        let close = self.worker.node.is_draining();
+        let visit = Visit { snapshot, listener, facts, close };
+        self.local.timer.set(now + visit.listener.header_timeout);
+        match self.read_head(&visit.listener).await {
+            Ok(true) => Head::Request(visit),
+            Ok(false) => Head::Closed,
+            Err(refusal) => Head::Refused(visit, refusal),
+        }
+    }
+
+    fn settings(&self) -> Option<(Arc<Snapshot>, Arc<Listener>)> {
+        let snapshot = self.worker.node.snapshot()?;
+        let listener = Arc::clone(snapshot.listener(&self.guard.door.name)?);
+        Some((snapshot, listener))
+    }
+
+    /// An idle connection holds no buffer. False when it ended or idled too long.
+    async fn wait_for_byte(&mut self, patience: Duration, is_first: bool) -> bool {
+        let buffers = &self.worker.links.buffers;
+        buffers.borrow_mut().give_back(std::mem::take(&mut self.exchange.input));
+        self.local.timer.set(Instant::now() + patience);
+        self.is_idle.set(true);
+        let (exchange, timer) = (&mut self.exchange, &mut self.local.timer);
+        let readable = poll_fn(|context| match exchange.poll_readable(context) {
+            Poll::Ready(result) => Poll::Ready(result.is_ok()),
+            Poll::Pending => timer.poll(context).map(|()| {
+                let kind = if is_first { TimeoutKind::Head } else { TimeoutKind::Idle };
+                self.worker.counts().timed_out(kind);
+                false
+            }),
+        })
+        .await;
+        self.is_idle.set(false);
+        self.exchange.input = buffers.borrow_mut().small();
+        readable
+    }
+
+    /// False when the client left before a head was complete.
+    async fn read_head(&mut self, listener: &Listener) -> Result<bool, Refusal> {
+        self.request.clear();
+        let limits = listener.limits(Scheme::Http);
+        let mut scanned = 0;
+        let Self { exchange, request, local, .. } = self;
+        let peer = request.peer;
+        poll_fn(|context| {
+            loop {
+                if !exchange.input.is_empty()
+                    && let Some(length) =
+                        intake::read(exchange.input.data(), &mut scanned, &limits, peer, request)?
+                {
+                    exchange.input.consume(length);
+                    return Poll::Ready(Ok(true));
+                }
+                match poll_more(exchange, &mut local.timer, context) {
+                    Poll::Ready(More::Bytes) => {}
+                    Poll::Ready(More::End) => return Poll::Ready(Ok(false)),
+                    Poll::Ready(More::Late) => return Poll::Ready(Err(Refusal::Slow("head"))),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        })
+        .await
+    }
+
+    /// Ends the connection so that the last answer arrives although the client may still be sending.
+    async fn linger(&mut self) {
+        let (exchange, timer) = (&mut self.exchange, &mut self.local.timer);
+        if !exchange.may_linger() || poll_fn(|context| exchange.poll_shutdown(context)).await.is_err() {
+            return;
+        }
+        timer.set(Instant::now() + LINGER);
+        let mut left = LINGER_BYTES;
+        poll_fn(|context| {
+            loop {
+                exchange.input.consume(usize::MAX);
+                match ready!(poll_more(exchange, timer, context)) {
+                    More::Bytes if left > exchange.input.data().len() => left -= exchange.input.data().len(),
+                    More::Bytes | More::End | More::Late => return Poll::Ready(()),
+                }
+            }
+        })
+        .await;
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let input = std::mem::take(&mut self.exchange.input);
+        if let Ok(mut buffers) = self.worker.links.buffers.try_borrow_mut() {
+            buffers.give_back(input);
+        }
+    }
+}
+
+enum More {
+    Bytes,
+    End,
+    Late,
+}
+
+fn poll_more(exchange: &mut Http1, timer: &mut Timer, context: &mut Context<'_>) -> Poll<More> {
+    match exchange.poll_fill(context) {
+        Poll::Ready(Ok(count)) if count > 0 => Poll::Ready(More::Bytes),
+        Poll::Ready(_) => Poll::Ready(More::End),
+        Poll::Pending => timer.poll(context).map(|()| More::Late),
+    }
+}

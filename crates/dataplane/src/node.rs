@@ -1,0 +1,100 @@
+//! What all workers of a node share, and what outlives every snapshot.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use serde::Deserialize;
+
+use crate::authenticate::KeyStore;
+use crate::limit::Counters;
+use crate::questions::Questions;
+use crate::shed::Load;
+use crate::snapshot::{Lasting, Snapshot};
+use crate::{balance, record};
+
+/// Given once, at the start.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    pub workers: usize,
+    /// How long a request waits for Python to answer a question.
+    pub identity_timeout_ms: u64,
+}
+
+impl Options {
+    pub fn identity_timeout(&self) -> Duration {
+        Duration::from_millis(self.identity_timeout_ms)
+    }
+}
+
+pub struct Node {
+    pub options: Options,
+    pub keys: KeyStore,
+    pub services: Arc<balance::Registry>,
+    pub counters: Counters,
+    pub metrics: record::Registry,
+    pub records: Arc<record::Queue>,
+    pub questions: Questions,
+    pub load: Arc<Load>,
+    pub connections: AtomicU32,
+    pub started: Instant,
+    pub applied_ms: AtomicU64,
+    draining: AtomicBool,
+    live: ArcSwapOption<Snapshot>,
+}
+
+impl Node {
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            keys: KeyStore::new(),
+            services: Arc::new(balance::Registry::new()),
+            counters: Counters::new(1_000_000),
+            metrics: record::Registry::new(options.workers),
+            records: Arc::new(record::Queue::new(10_000)),
+            questions: Questions::default(),
+            load: Arc::default(),
+            connections: AtomicU32::new(0),
+            started: Instant::now(),
+            applied_ms: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            live: ArcSwapOption::empty(),
+        }
+    }
+
+    /// The live snapshot; one request keeps the one it began with.
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.live.load_full()
+    }
+
+    pub fn compile(&self, json: &[u8]) -> Result<Snapshot, String> {
+        let lasting = Lasting {
+            keys: &self.keys,
+            services: &self.services,
+            counters: &self.counters,
+            metrics: &self.metrics,
+            workers: self.options.workers,
+        };
+        Snapshot::compile(json, &lasting)
+    }
+
+    /// Makes a compiled snapshot the one that requests see from now on.
+    pub fn go_live(&self, snapshot: Arc<Snapshot>, unix_ms: u64) {
+        self.counters.set_maximum(snapshot.max_limit_keys as usize);
+        self.records.resize(u64::from(snapshot.record_queue));
+        self.services.adopt(&snapshot.services);
+        self.live.store(Some(snapshot));
+        self.applied_ms.store(unix_ms, Ordering::Relaxed);
+        self.metrics.sweep();
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub fn begin_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,301 @@
+//! The account of one request: what each stage decided, collected on the way and written on every outcome.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::balance::{Instance, Target};
+use crate::caller::{Caller, CallerKind};
+use crate::exchange::Exchange;
+use crate::limit::Permit;
+use crate::pipeline::{Facts, explanation};
+use crate::proxy::attempt::Fault;
+use crate::record::{Entry, Sample, TimeoutKind, Times};
+use crate::refusal::{LimitState, Refusal, UpstreamFault};
+use crate::request::Request;
+use crate::snapshot::{Listener, Proxy, Route, Snapshot};
+use crate::trail::{Inputs, Rule, Stage, Trail};
+use crate::worker::Worker;
+
+/// What a request is served with, from its first byte to its last.
+pub struct Visit {
+    pub snapshot: Arc<Snapshot>,
+    pub listener: Arc<Listener>,
+    pub facts: Facts,
+    /// The node is draining, or the listener is gone: the connection ends with this request.
+    pub close: bool,
+}
+
+/// Why a request did not end with a complete response of a service, or of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Before anything was answered.
+    Refused(Refusal),
+    /// The client left, or stopped reading.
+    ClientGone,
+    ClientStalled,
+    /// The service failed in the middle of its response; the client's connection is cut.
+    Cut(Fault),
+}
+
+impl From<Refusal> for End {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+#[derive(Default)]
+pub struct Account {
+    pub trail: Trail,
+    pub status: u16,
+    pub attempts: u32,
+    pub trace_id: Option<[u8; 32]>,
+    /// When the service was first turned to, and how long it took.
+    pub upstream_began: Option<Instant>,
+    pub upstream: Option<Duration>,
+    pub limit: Option<LimitState>,
+    route: Option<u32>,
+    service: Option<u32>,
+    caller: Option<Arc<Caller>>,
+    instance: Option<Arc<Instance>>,
+    rate_limited: bool,
+    error_type: Option<&'static str>,
+    error_message: Option<String>,
+}
+
+impl Account {
+    /// Forgets the last request.
+    pub fn begin(&mut self) {
+        let mut trail = std::mem::take(&mut self.trail);
+        trail.clear();
+        *self = Self { trail, ..Self::default() };
+    }
+
+    pub fn routed<'s>(&mut self, snapshot: &'s Snapshot, route: u32) -> Result<&'s Route, Refusal> {
+        self.route = Some(route);
+        self.trail.push(Stage::Route, "matched", Rule::Route(route), Inputs::none());
+        snapshot.routes.get(route as usize).ok_or(Refusal::Internal)
+    }
+
+    pub fn route<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s Route> {
+        self.route.and_then(|route| snapshot.routes.get(route as usize))
+    }
+
+    pub fn service(&self) -> Option<u32> {
+        self.service
+    }
+
+    pub fn caller(&self) -> Option<&Arc<Caller>> {
+        self.caller.as_ref()
+    }
+
+    pub fn identified(&mut self, route: &Route, caller: Arc<Caller>) -> Arc<Caller> {
+        if route.auth.is_some() {
+            let rule = caller.identity.map_or(Rule::None, Rule::Identity);
+            let mut inputs = Inputs::none();
+            if caller.cached {
+                inputs = inputs.fixed("signature", "verified_before");
+            }
+            if let Some(key) = &caller.key_id {
+                inputs = inputs.text("key", key);
+            }
+            self.trail.push(Stage::Authenticate, caller.kind.text(), rule, inputs);
+        }
+        self.caller = Some(Arc::clone(&caller));
+        caller
+    }
+
+    pub fn granted(&mut self, route: &Route) {
+        if route.scopes.is_demanding() {
+            self.trail.push(Stage::Authorize, "granted", Rule::None, Inputs::none());
+        }
+    }
+
+    pub fn permitted(&mut self, permit: &Permit) {
+        self.limit = permit.state();
+        if let Some(state) = self.limit {
+            let inputs = Inputs::none().number("limit", state.limit).number("remaining", state.remaining);
+            self.trail.push(Stage::Limit, "admitted", Rule::Tier(state.tier), inputs);
+        }
+    }
+
+    pub fn serviced(&mut self, proxy: &Proxy) {
+        self.service = Some(proxy.service);
+    }
+
+    pub fn targeted(&mut self, target: &Target) {
+        let rule = self.service.map_or(Rule::None, Rule::Service);
+        self.trail.push(Stage::Balance, "picked", rule, Inputs::none());
+        self.instance = Some(Arc::clone(&target.instance));
+    }
+
+    /// The service was turned to for the first time.
+    pub fn attempted(&mut self, trace_id: &str) {
+        self.attempts = 1;
+        self.upstream_began = Some(Instant::now());
+        self.trace_id = trace_id.as_bytes().try_into().ok();
+    }
+
+    pub fn upstream_ended(&mut self) {
+        self.upstream = self.upstream_began.map(|began| began.elapsed());
+    }
+
+    pub fn refused(&mut self, refusal: &Refusal) {
+        if let Refusal::OverLimit(state) = refusal {
+            self.rate_limited = true;
+            self.limit = Some(*state);
+        }
+        let refused = explanation::of(refusal, self.service, self.route);
+        self.error_type = Some(refused.error_type);
+        self.error_message = Some(refused.message);
+        self.trail.push(refused.stage, "refused", refused.rule, refused.inputs);
+        self.status = refusal.status();
+        // What was refused before a service was asked never had one.
+        if self.attempts == 0 {
+            self.instance = None;
+        }
+    }
+
+    /// One record, and every counter.
+    pub fn write<E: Exchange>(
+        &mut self,
+        worker: &Worker,
+        visit: &Visit,
+        request: &Request,
+        exchange: &E,
+        end: Option<&End>,
+    ) {
+        self.ended(worker, end);
+        self.count(worker, visit, end);
+        let times = self.times(visit.facts.now.elapsed());
+        let sample = Sample {
+            status: self.status,
+            total: times.total,
+            overhead: times.overhead,
+            upstream: times.upstream,
+            request_bytes: u64::from(request.head_bytes) + exchange.body_received(),
+            response_bytes: exchange.bytes_sent(),
+        };
+        let route = self.route(&visit.snapshot);
+        route.map_or(&visit.snapshot.unrouted, |route| &route.metrics).observe(worker.index, &sample);
+        self.record(worker, visit, request, &sample);
+    }
+
+    fn times(&self, total: Duration) -> Times {
+        let upstream = self.upstream.map(micros);
+        let total = micros(total);
+        Times { total, overhead: total.saturating_sub(upstream.unwrap_or(0)), upstream }
+    }
+
+    fn ended(&mut self, worker: &Worker, end: Option<&End>) {
+        let (error, message) = match end {
+            None | Some(End::Refused(_)) => return,
+            Some(End::ClientGone) => {
+                ("client_closed", "the client closed its connection before the response was complete")
+            }
+            Some(End::ClientStalled) => {
+                ("client_stalled", "the client took nothing of the response for too long")
+            }
+            Some(End::Cut(Fault::UpstreamTimeout)) => {
+                ("upstream_timeout", "the service stopped in the middle of its response")
+            }
+            Some(End::Cut(Fault::Upstream(fault))) => {
+                (fault.text(), "the service failed in the middle of its response")
+            }
+            Some(End::Cut(_)) => ("request_body", "the request failed in the middle of its response"),
+        };
+        match end {
+            Some(End::ClientGone) => worker.counts().client_aborts.add(1),
+            Some(End::ClientStalled) => worker.counts().timed_out(TimeoutKind::Write),
+            Some(End::Cut(_) | End::Refused(_)) | None => {}
+        }
+        if matches!(end, Some(End::ClientGone)) && self.status == 0 {
+            self.status = 499;
+        }
+        self.error_type = Some(error);
+        self.error_message = Some(message.to_owned());
+        self.trail.push(Stage::Proxy, "broken", Rule::None, Inputs::none().fixed("error", error));
+    }
+
+    fn count(&self, worker: &Worker, visit: &Visit, end: Option<&End>) {
+        let counts = worker.counts();
+        if let Some(End::Refused(refusal)) = end {
+            counts.refused(refusal);
+            self.count_refusal(worker, &visit.snapshot, refusal);
+        }
+        let caller = self.caller.as_ref().filter(|caller| caller.kind == CallerKind::User);
+        match caller {
+            Some(caller) if caller.cached => counts.token_cache_hits.add(1),
+            Some(_) => counts.token_cache_misses.add(1),
+            None => {}
+        }
+    }
+
+    fn count_refusal(&self, worker: &Worker, snapshot: &Snapshot, refusal: &Refusal) {
+        if let Refusal::OverLimit(state) = refusal
+            && let Some(tier) = snapshot.tier_entries.get(state.tier as usize)
+        {
+            tier.refused.count(worker.index);
+        }
+        if let Refusal::Unauthenticated { identity, .. } = refusal {
+            let entry = identity.and_then(|identity| snapshot.identity_entries.get(identity as usize));
+            entry.map_or(&snapshot.unidentified, |entry| &entry.counted.refused).count(worker.index);
+        }
+        let Some(service) = self.service.and_then(|service| snapshot.service_entries.get(service as usize))
+        else {
+            return;
+        };
+        match refusal {
+            Refusal::BadGateway(fault) => service.metrics.worker(worker.index).failed(*fault),
+            Refusal::UpstreamTimeout => service.metrics.worker(worker.index).timed_out(),
+            _ => {}
+        }
+    }
+
+    fn record(&self, worker: &Worker, visit: &Visit, request: &Request, sample: &Sample) {
+        let snapshot = &*visit.snapshot;
+        let service = self.service.and_then(|service| snapshot.service_entries.get(service as usize));
+        let caller = self.caller.as_deref();
+        let entry = Entry {
+            request,
+            trail: &self.trail,
+            names: snapshot,
+            started_ms: visit.facts.unix_ms,
+            times: Times { total: sample.total, overhead: sample.overhead, upstream: sample.upstream },
+            status: sample.status,
+            request_bytes: sample.request_bytes,
+            response_bytes: sample.response_bytes,
+            listener: &visit.listener.named.name,
+            route: self.route(snapshot).map(|route| &*route.named.name),
+            service: service.map(|service| &*service.named.name),
+            instance: self.instance.as_ref().map(|instance| &*instance.name),
+            user: caller.and_then(|caller| caller.user.as_deref()),
+            partner: caller.and_then(|caller| caller.partner.as_deref()),
+            rate_limit_remaining: self.limit.map(|state| state.remaining),
+            rate_limited: self.rate_limited,
+            error_type: self.error_type,
+            error_message: self.error_message.as_deref(),
+            attempts: self.attempts,
+            trace_id: self.trace_id.as_ref().and_then(|id| std::str::from_utf8(id).ok()),
+            config_version: snapshot.version,
+            node: &snapshot.node,
+            software: &snapshot.software,
+        };
+        worker.recorder.borrow_mut().write(&entry);
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// What a fault before the response means to the client.
+pub fn end_of(fault: Fault) -> End {
+    match fault {
+        Fault::Stale => End::Refused(Refusal::BadGateway(UpstreamFault::ConnectionReset)),
+        Fault::Upstream(fault) => End::Refused(Refusal::BadGateway(fault)),
+        Fault::UpstreamTimeout => End::Refused(Refusal::UpstreamTimeout),
+        Fault::ClientGone => End::ClientGone,
+        Fault::ClientStalled => End::ClientStalled,
+        Fault::Refused(refusal) => End::Refused(refusal),
+    }
+}

@@ -1,0 +1,119 @@
+//! Answers that the gateway gives by itself: fixed responses, preflights, refusals. Head, body, and out.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Instant;
+
+use crate::exchange::Exchange;
+use crate::io::timer::Timer;
+use crate::pipeline::Local;
+use crate::pipeline::account::{End, Visit};
+use crate::refusal::Refusal;
+use crate::request::Request;
+use crate::respond::answer::{self, Fixed};
+use crate::respond::refuse::{self, Told};
+use crate::respond::{self, Facts};
+use crate::snapshot::Route;
+use crate::worker::Worker;
+
+/// What the head of any answer is made of at this moment.
+pub fn facts<'a>(visit: &'a Visit, request: &'a Request, local: &Local, date: &'a [u8]) -> Facts<'a> {
+    respond::Facts {
+        request,
+        policy: local.account.route(&visit.snapshot).map(|route| &route.response),
+        limit: local.account.limit,
+        elapsed: visit.facts.now.elapsed(),
+        date,
+        close: visit.close,
+    }
+}
+
+pub async fn fixed<E: Exchange>(
+    worker: &Worker,
+    visit: &Visit,
+    request: &Request,
+    fixed: &Fixed,
+    (exchange, local): (&mut E, &mut Local),
+) -> Result<(), End> {
+    let date = worker.date(visit.facts.unix_ms);
+    let facts = facts(visit, request, local, &date);
+    local.account.status = fixed.status;
+    let body = answer::fixed(exchange, &facts, fixed);
+    send(visit, body, exchange, local).await
+}
+
+pub async fn preflight<E: Exchange>(
+    worker: &Worker,
+    visit: &Visit,
+    request: &Request,
+    route: &Route,
+    (exchange, local): (&mut E, &mut Local),
+) -> Result<(), End> {
+    let date = worker.date(visit.facts.unix_ms);
+    let mut facts = facts(visit, request, local, &date);
+    facts.policy = Some(&route.response);
+    local.account.status = 204;
+    answer::preflight(exchange, &facts);
+    send(visit, &[], exchange, local).await
+}
+
+pub async fn refuse<E: Exchange>(
+    worker: &Worker,
+    visit: &Visit,
+    request: &Request,
+    refusal: &Refusal,
+    (exchange, local): (&mut E, &mut Local),
+) -> Result<(), End> {
+    let date = worker.date(visit.facts.unix_ms);
+    let facts = facts(visit, request, local, &date);
+    let snapshot = &visit.snapshot;
+    let service = local.account.service().and_then(|service| snapshot.service_entries.get(service as usize));
+    let tier = local.account.limit.and_then(|state| snapshot.tier_entries.get(state.tier as usize));
+    let told = Told {
+        service: service.map(|service| &*service.named.name),
+        tier: tier.map(|tier| &*tier.named.name),
+    };
+    let body = refuse::refuse(exchange, &facts, refusal, told);
+    send(visit, &body, exchange, local).await
+}
+
+/// Hands the body and everything before it to the client, who has the listener's patience to take it.
+async fn send<E: Exchange>(
+    visit: &Visit,
+    body: &[u8],
+    exchange: &mut E,
+    local: &mut Local,
+) -> Result<(), End> {
+    let mut rest = body;
+    local.timer.set(visit.facts.now + visit.listener.write_timeout);
+    let timer = &mut local.timer;
+    poll_fn(|context| {
+        while !rest.is_empty() {
+            match exchange.poll_send(context, rest) {
+                Poll::Ready(Ok(count)) => rest = rest.get(count..).unwrap_or_default(),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(End::ClientGone)),
+                Poll::Pending => return timer.poll(context).map(|()| Err(End::ClientStalled)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await?;
+    exchange.end(None);
+    flush(visit, exchange, &mut local.timer).await
+}
+
+/// Waits until the client has taken everything.
+pub async fn flush<E: Exchange>(visit: &Visit, exchange: &mut E, timer: &mut Timer) -> Result<(), End> {
+    let mut is_first = true;
+    poll_fn(|context| match exchange.poll_flush(context) {
+        Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+        Poll::Ready(Err(_)) => Poll::Ready(Err(End::ClientGone)),
+        Poll::Pending => {
+            if std::mem::take(&mut is_first) {
+                timer.set(Instant::now() + visit.listener.write_timeout);
+            }
+            timer.poll(context).map(|()| Err(End::ClientStalled))
+        }
+    })
+    .await
+}

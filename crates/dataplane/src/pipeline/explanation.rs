@@ -1,0 +1,62 @@
+//! Why a refusal happened, for the record: which stage, which rule, which inputs. The client is told less.
+
+use crate::refusal::Refusal;
+use crate::respond::refuse::message;
+use crate::trail::{Inputs, Rule, Stage};
+
+pub struct Explanation {
+    pub stage: Stage,
+    pub rule: Rule,
+    pub inputs: Inputs,
+    /// `error_type` of the record.
+    pub error_type: &'static str,
+    /// `error_message` of the record.
+    pub message: String,
+}
+
+/// `service` and `route` are those that the request had reached.
+pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explanation {
+    let route = route.map_or(Rule::None, Rule::Route);
+    let service = service.map_or(Rule::None, Rule::Service);
+    let none = Inputs::none;
+    let (stage, rule, inputs) = match refusal {
+        Refusal::Malformed(malformed) => {
+            (Stage::Intake, Rule::None, none().fixed("reason", malformed.text()))
+        }
+        Refusal::Slow(part) => (Stage::Intake, Rule::None, none().fixed("part", part)),
+        Refusal::BodyTooLarge { limit } => (Stage::Intake, route, none().number("limit", *limit)),
+        Refusal::UriTooLong { limit } | Refusal::HeadersTooLarge { limit } => {
+            (Stage::Intake, Rule::None, none().number("limit", *limit))
+        }
+        Refusal::NoRoute => (Stage::Route, Rule::None, none()),
+        Refusal::MethodNotAllowed { allow } => (Stage::Route, Rule::None, none().text("allow", allow)),
+        Refusal::Overloaded { .. } => (Stage::Shed, route, none()),
+        Refusal::Unauthenticated { identity, fault, .. } => {
+            let rule = identity.map_or(route, Rule::Identity);
+            (Stage::Authenticate, rule, none().fixed("reason", fault.text()))
+        }
+        Refusal::AuthenticationUnavailable { identity } => (
+            Stage::Authenticate,
+            Rule::Identity(*identity),
+            none().fixed("reason", "the identity has no keys"),
+        ),
+        Refusal::MissingScope { scope } => (Stage::Authorize, route, none().text("missing_scope", scope)),
+        Refusal::OverLimit(state) => {
+            let inputs = none().number("limit", state.limit).number("retry_after", state.retry_after);
+            (Stage::Limit, Rule::Tier(state.tier), inputs)
+        }
+        Refusal::LimiterUnavailable => (Stage::Limit, route, none().fixed("reason", "the counters are full")),
+        Refusal::ServiceUnavailable { cause, .. } => {
+            (Stage::Balance, service, none().fixed("cause", cause.text()))
+        }
+        Refusal::BadGateway(fault) => (Stage::Proxy, service, none().fixed("fault", fault.text())),
+        Refusal::UpstreamTimeout => (Stage::Proxy, route, none().fixed("fault", "upstream_timeout")),
+        Refusal::Internal => (Stage::Respond, Rule::None, none()),
+    };
+    Explanation { stage, rule, inputs, error_type: error_type(refusal), message: message(refusal) }
+}
+
+/// The fault of the service where there is one, else the code of the refusal.
+fn error_type(refusal: &Refusal) -> &'static str {
+    if let Refusal::BadGateway(fault) = refusal { fault.text() } else { refusal.code() }
+}

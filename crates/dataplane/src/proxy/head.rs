@@ -1,0 +1,169 @@
+//! The head that goes to the service, written from the canonical request and never copied from the wire.
+
+use std::net::IpAddr;
+
+use crate::caller::Caller;
+use crate::proxy::trace::Trace;
+use crate::request::{Framing, Known, Request, Scheme};
+
+/// What a route changes in the headers of a request or a response. Applied in the order remove, set, add.
+#[derive(Debug, Default)]
+pub struct HeaderChanges {
+    /// Names whose own value does not go on: those removed and those set. Lower case.
+    pub dropped: Vec<Box<[u8]>>,
+    /// `name: value CR LF` for each that is set or added.
+    pub lines: Vec<u8>,
+}
+
+impl HeaderChanges {
+    pub fn drops(&self, name: &[u8]) -> bool {
+        self.dropped.iter().any(|dropped| **dropped == *name)
+    }
+}
+
+/// Everything the outgoing head is made of.
+pub struct OutgoingHead<'a> {
+    pub request: &'a Request,
+    /// Canonical, after `strip_prefix` and `rewrite`.
+    pub path: &'a [u8],
+    /// `None`: the client's own.
+    pub host: Option<&'a [u8]>,
+    pub caller: &'a Caller,
+    pub trace: &'a Trace,
+    pub changes: &'a HeaderChanges,
+    /// Headers that carry API keys or tokens of some identity; not forwarded unless the route asks.
+    pub credentials: &'a [Box<[u8]>],
+    pub forward_authorization: bool,
+}
+
+impl OutgoingHead<'_> {
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let request = self.request;
+        out.extend_from_slice(request.slice(request.method_text));
+        out.push(b' ');
+        out.extend_from_slice(self.path);
+        if let Some(query) = request.query {
+            out.push(b'?');
+            out.extend_from_slice(request.slice(query));
+        }
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        line(out, b"host", self.host.unwrap_or(request.slice(request.authority)));
+        self.write_forwarded(out);
+        self.write_identity(out);
+        self.write_framing(out);
+        self.write_headers(out);
+        out.extend_from_slice(&self.changes.lines);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn write_headers(&self, out: &mut Vec<u8>) {
+        let request = self.request;
+        for header in &request.headers {
+            let name = request.slice(header.name);
+            let goes_on = match header.known {
+                Known::Other => !self.credentials.iter().any(|credential| **credential == *name),
+                Known::Authorization => self.forward_authorization,
+                Known::Cookie | Known::Origin | Known::UserAgent => true,
+                Known::Tracestate => self.trace.continues,
+                // `TE` is ours to say; only `trailers` can be passed on, as we pass the trailers on.
+                Known::Te => false,
+                Known::Connection
+                | Known::ContentLength
+                | Known::Expect
+                | Known::Forwarded
+                | Known::Host
+                | Known::KeepAlive
+                | Known::ProxyAuthorization
+                | Known::ProxyConnection
+                | Known::Traceparent
+                | Known::Trailer
+                | Known::TransferEncoding
+                | Known::Upgrade
+                | Known::XForwardedFor
+                | Known::XForwardedHost
+                | Known::XForwardedPort
+                | Known::XForwardedProto
+                | Known::XRealIp
+                | Known::XRequestId
+                | Known::ClientSentIdentity
+                | Known::NamedInConnection => false,
+            };
+            if goes_on && !self.changes.drops(name) {
+                line(out, name, request.slice(header.value));
+            }
+        }
+    }
+
+    fn write_forwarded(&self, out: &mut Vec<u8>) {
+        let request = self.request;
+        out.extend_from_slice(b"x-forwarded-for: ");
+        if request.peer_is_trusted {
+            for value in request.headers.iter().filter(|header| header.known == Known::XForwardedFor) {
+                out.extend_from_slice(request.slice(value.value));
+                out.extend_from_slice(b", ");
+            }
+            write_address(out, request.peer);
+        } else {
+            write_address(out, request.client);
+        }
+        out.extend_from_slice(b"\r\n");
+        line(
+            out,
+            b"x-forwarded-proto",
+            match request.scheme {
+                Scheme::Http => b"http",
+                Scheme::Https => b"https",
+            },
+        );
+        let host = request.known(Known::XForwardedHost).filter(|_| request.peer_is_trusted);
+        line(out, b"x-forwarded-host", host.unwrap_or(request.slice(request.authority)));
+        line(out, b"x-request-id", request.slice(request.id));
+        line(out, b"traceparent", &self.trace.outgoing);
+    }
+
+    fn write_identity(&self, out: &mut Vec<u8>) {
+        if let Some(user) = &self.caller.user {
+            line(out, b"x-user-id", user.as_bytes());
+            line(out, b"x-user-scopes", self.caller.scopes_text.as_bytes());
+        }
+        if let Some(partner) = &self.caller.partner {
+            line(out, b"x-partner-id", partner.as_bytes());
+        }
+    }
+
+    fn write_framing(&self, out: &mut Vec<u8>) {
+        match self.request.framing {
+            Framing::None => {}
+            Framing::Length(length) => {
+                line(out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
+            }
+            Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        }
+        if self.request.accepts_trailers() {
+            out.extend_from_slice(b"te: trailers\r\nconnection: te\r\n");
+        }
+    }
+}
+
+fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            let mut digits = itoa::Buffer::new();
+            for (index, octet) in address.octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b'.');
+                }
+                out.extend_from_slice(digits.format(octet).as_bytes());
+            }
+        }
+        IpAddr::V6(address) => out.extend_from_slice(address.to_string().as_bytes()),
+    }
+}

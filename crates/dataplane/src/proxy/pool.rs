@@ -1,0 +1,133 @@
+//! Connections of one worker to each instance: idle ones to be used again, and how many may be in use at once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::balance::Instance;
+use crate::proxy::upstream::Upstream;
+use crate::refusal::Unavailable;
+
+/// Limits of the connections to one instance, of one worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// In use at once; the node's limit divided by its workers, rounded up.
+    pub connections: usize,
+    /// Requests that may wait for one.
+    pub pending: usize,
+    pub connect_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub max_lifetime: Duration,
+}
+
+#[derive(Debug)]
+struct Pool {
+    /// Keeps the address of the instance, which is the key of the map, from being used again.
+    instance: Arc<Instance>,
+    settings: PoolSettings,
+    places: Arc<Semaphore>,
+    waiting: usize,
+    idle: Vec<Upstream>,
+}
+
+/// The pools of one worker.
+#[derive(Debug, Default)]
+pub struct Pools {
+    by_instance: HashMap<usize, Pool>,
+}
+
+/// A place in a pool, or the right to wait for one.
+pub enum Place {
+    Free(OwnedSemaphorePermit),
+    Wait(Arc<Semaphore>),
+}
+
+fn key(instance: &Arc<Instance>) -> usize {
+    Arc::as_ptr(instance) as usize
+}
+
+impl Pools {
+    fn pool(&mut self, instance: &Arc<Instance>, settings: PoolSettings) -> &mut Pool {
+        let pool = self.by_instance.entry(key(instance)).or_insert_with(|| Pool::new(instance, settings));
+        if pool.settings != settings {
+            *pool = Pool::new(instance, settings);
+        }
+        pool
+    }
+
+    /// A place for one more request. Fails when as many as allowed are waiting already.
+    pub fn place(&mut self, instance: &Arc<Instance>, settings: PoolSettings) -> Result<Place, Unavailable> {
+        let pool = self.pool(instance, settings);
+        if let Ok(permit) = Arc::clone(&pool.places).try_acquire_owned() {
+            return Ok(Place::Free(permit));
+        }
+        if pool.waiting >= settings.pending {
+            return Err(Unavailable::PoolExhausted);
+        }
+        pool.waiting += 1;
+        Ok(Place::Wait(Arc::clone(&pool.places)))
+    }
+
+    /// The request that was told to wait waits no more.
+    pub fn waited(&mut self, instance: &Arc<Instance>) {
+        if let Some(pool) = self.by_instance.get_mut(&key(instance)) {
+            pool.waiting = pool.waiting.saturating_sub(1);
+        }
+    }
+
+    /// The idle connection that was used last, if one is still good.
+    pub fn take(&mut self, instance: &Arc<Instance>, now: Instant) -> Option<Upstream> {
+        let pool = self.by_instance.get_mut(&key(instance))?;
+        while let Some(upstream) = pool.idle.pop() {
+            if pool.settings.keeps(&upstream, now) && upstream.is_quiet() {
+                return Some(upstream);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose exchange ended cleanly, unless it is too old.
+    pub fn put(&mut self, instance: &Arc<Instance>, mut upstream: Upstream, now: Instant) {
+        let Some(pool) = self.by_instance.get_mut(&key(instance)) else { return };
+        upstream.place = None;
+        upstream.idle_since = now;
+        upstream.reused = true;
+        if pool.settings.keeps(&upstream, now) && pool.idle.len() < pool.settings.connections {
+            pool.idle.push(upstream);
+        }
+    }
+
+    /// Closes what idled too long or was closed by its peer, and forgets instances that nobody else knows.
+    pub fn sweep(&mut self, now: Instant) {
+        for pool in self.by_instance.values_mut() {
+            let settings = pool.settings;
+            pool.idle.retain(|upstream| settings.keeps(upstream, now) && upstream.is_quiet());
+        }
+        self.by_instance.retain(|_, pool| Arc::strong_count(&pool.instance) > 1 || pool.is_in_use());
+    }
+
+    /// Idle connections of an instance.
+    pub fn idle(&self, instance: &Arc<Instance>) -> usize {
+        self.by_instance.get(&key(instance)).map_or(0, |pool| pool.idle.len())
+    }
+}
+
+impl PoolSettings {
+    fn keeps(&self, upstream: &Upstream, now: Instant) -> bool {
+        now.saturating_duration_since(upstream.created) < self.max_lifetime
+            && now.saturating_duration_since(upstream.idle_since) < self.idle_timeout
+    }
+}
+
+impl Pool {
+    fn new(instance: &Arc<Instance>, settings: PoolSettings) -> Self {
+        let places = Arc::new(Semaphore::new(settings.connections));
+        Self { instance: Arc::clone(instance), settings, places, waiting: 0, idle: Vec::new() }
+    }
+
+    fn is_in_use(&self) -> bool {
+        self.waiting > 0 || self.places.available_permits() < self.settings.connections
+    }
+}

@@ -1,0 +1,56 @@
+//! Everything that one record needs, borrowed from where it lies.
+
+use crate::request::Request;
+use crate::trail::{Rule, Trail};
+
+/// Resolves a rule of the trail to what the user called it. The snapshot that decided the request implements it.
+pub trait Names {
+    /// Name and position (`gateway.yaml:12:5`); `None` for `Rule::None` and for an index that does not exist.
+    fn rule(&self, rule: Rule) -> Option<(&str, &str)>;
+}
+
+/// Durations in whole microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// From the first byte of the head to the last byte of the response.
+    pub total: u64,
+    /// The gateway's own share.
+    pub overhead: u64,
+    /// The service's share; `None` where no service was reached.
+    pub upstream: Option<u64>,
+}
+
+/// One request, when it is over. Whatever is unknown is `None`, or empty in `request`, and becomes `null`.
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
+    pub request: &'a Request,
+    pub trail: &'a Trail,
+    pub names: &'a dyn Names,
+    /// Milliseconds since the epoch at which the request began.
+    pub started_ms: u64,
+    pub times: Times,
+    /// 0 where no response began; written as `null`.
+    pub status: u16,
+    /// Bytes received of head and body.
+    pub request_bytes: u64,
+    /// Bytes sent of head and body.
+    pub response_bytes: u64,
+    pub listener: &'a str,
+    pub route: Option<&'a str>,
+    pub service: Option<&'a str>,
+    pub instance: Option<&'a str>,
+    pub user: Option<&'a str>,
+    pub partner: Option<&'a str>,
+    pub rate_limit_remaining: Option<u64>,
+    pub rate_limited: bool,
+    pub error_type: Option<&'a str>,
+    pub error_message: Option<&'a str>,
+    /// How often a service was asked; 0 where none was.
+    pub attempts: u32,
+    pub trace_id: Option<&'a str>,
+    pub config_version: u64,
+    /// `gateway_instance`.
+    pub node: &'a str,
+    /// `gateway_version`.
+    pub software: &'a str,
+}

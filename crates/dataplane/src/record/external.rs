@@ -1,0 +1,48 @@
+//! What other stages own and a scrape shows; the engine fills it in.
+
+use super::queue::QueueCounts;
+
+/// The printed value is the number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BreakerState {
+    #[default]
+    Closed = 0,
+    HalfOpen = 1,
+    Open = 2,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct BreakerLine {
+    pub service: String,
+    pub state: BreakerState,
+    /// Changes of state since the start.
+    pub transitions: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct InstanceLine {
+    pub service: String,
+    pub instance: String,
+    pub healthy: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct External {
+    /// `gateway_version` of the record.
+    pub software: String,
+    /// `gateway_instance` of the record.
+    pub node: String,
+    pub config_version: u64,
+    /// Milliseconds since the epoch at which that version went live.
+    pub config_applied_ms: u64,
+    pub uptime_ms: u64,
+    /// Callers that limit counters are kept for now.
+    pub limit_keys: u64,
+    /// How often a caller found no room for a counter.
+    pub limit_full: u64,
+    pub records: QueueCounts,
+    /// At most one for each service.
+    pub breakers: Vec<BreakerLine>,
+    /// Lines with the same service and instance are printed once, healthy only if all are.
+    pub instances: Vec<InstanceLine>,
+}

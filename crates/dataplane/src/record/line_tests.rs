@@ -1,0 +1,286 @@
+//! A record as its readers see it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::entry::{Entry, Names, Times};
+use super::line::encode;
+use super::queue::Queue;
+use super::recorder::Recorder;
+use super::timestamp::Timestamp;
+use crate::request::{Header, Known, Request};
+use crate::trail::{Inputs, Rule, Stage, Trail};
+
+const FIELDS: &str = "timestamp request_id method path query_string status client_ip user_agent user_id partner_id \
+                      backend_service backend_instance route_id total_latency_ms gateway_overhead_ms \
+                      upstream_latency_ms rate_limit_remaining rate_limited request_bytes response_bytes error_type \
+                      error_message gateway_instance gateway_version config_version protocol scheme host listener \
+                      attempts trace_id decisions";
+
+/// The record of `entry` with the headers and the trail of a usual request.
+const PROXIED: &str = r#"{
+    "timestamp": "2025-02-06T14:30:00.042Z", "request_id": "req-abc123", "method": "GET",
+    "path": "/api/v2/users/me", "query_string": "a=1", "status": 200, "client_ip": "203.0.113.42",
+    "user_agent": "MyApp/2.1 iOS/17.2", "user_id": "user_789", "partner_id": null,
+    "backend_service": "users", "backend_instance": "127.0.0.1:9001", "route_id": "users-v2",
+    "total_latency_ms": 42.007, "gateway_overhead_ms": 4.0, "upstream_latency_ms": 38.007,
+    "rate_limit_remaining": 53, "rate_limited": false, "request_bytes": 256, "response_bytes": 1024,
+    "error_type": null, "error_message": null, "gateway_instance": "gateway-3", "gateway_version": "0.1.0",
+    "config_version": 7, "protocol": "HTTP/1.1", "scheme": "http", "host": "api.example.com",
+    "listener": "public", "attempts": 1, "trace_id": null,
+    "decisions": [
+        {"stage": "route", "verdict": "matched", "rule": "users-v2", "at": "gateway.yaml:12:5",
+         "inputs": {"path": "/api/v2/users/*"}},
+        {"stage": "authenticate", "verdict": "verified", "rule": "mobile", "at": "gateway.yaml:30:5",
+         "inputs": {"algorithm": "RS256", "expires_in": 3000}},
+        {"stage": "limit", "verdict": "admitted", "rule": "standard", "at": "gateway.yaml:40:5",
+         "inputs": {"limit": 100, "remaining": 53}},
+        {"stage": "balance", "verdict": "picked", "rule": "users", "at": "gateway.yaml:50:5", "inputs": {}}
+    ]
+}"#;
+
+struct Rules;
+
+impl Names for Rules {
+    fn rule(&self, rule: Rule) -> Option<(&str, &str)> {
+        match rule {
+            Rule::Route(0) => Some(("users-v2", "gateway.yaml:12:5")),
+            Rule::Identity(0) => Some(("mobile", "gateway.yaml:30:5")),
+            Rule::Tier(0) => Some(("standard", "gateway.yaml:40:5")),
+            Rule::Service(0) => Some(("users", "gateway.yaml:50:5")),
+            Rule::None
+            | Rule::Listener(_)
+            | Rule::Route(_)
+            | Rule::Identity(_)
+            | Rule::Tier(_)
+            | Rule::Service(_) => None,
+        }
+    }
+}
+
+fn request(target: (&[u8], &[u8]), headers: &[(&str, &[u8], Known)]) -> Request {
+    let mut request = Request::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 42)));
+    request.id = request.append(b"req-abc123");
+    request.method_text = request.append(b"GET");
+    request.path = request.append(target.0);
+    request.query = Some(request.append(target.1));
+    request.host = request.append(b"api.example.com");
+    for (name, value, known) in headers {
+        let (name, value) = (request.append(name.as_bytes()), request.append(value));
+        request.headers.push(Header { name, value, known: *known });
+    }
+    request
+}
+
+fn trail() -> Trail {
+    let mut trail = Trail::default();
+    trail.push(Stage::Route, "matched", Rule::Route(0), Inputs::none().text("path", "/api/v2/users/*"));
+    let inputs = Inputs::none().fixed("algorithm", "RS256").number("expires_in", 3_000);
+    trail.push(Stage::Authenticate, "verified", Rule::Identity(0), inputs);
+    let inputs = Inputs::none().number("limit", 100).number("remaining", 53);
+    trail.push(Stage::Limit, "admitted", Rule::Tier(0), inputs);
+    trail.push(Stage::Balance, "picked", Rule::Service(0), Inputs::none());
+    trail
+}
+
+fn entry<'a>(request: &'a Request, trail: &'a Trail) -> Entry<'a> {
+    Entry {
+        request,
+        trail,
+        names: &Rules,
+        started_ms: 1_738_852_200_042,
+        times: Times { total: 42_007, overhead: 4_000, upstream: Some(38_007) },
+        status: 200,
+        request_bytes: 256,
+        response_bytes: 1_024,
+        listener: "public",
+        route: Some("users-v2"),
+        service: Some("users"),
+        instance: Some("127.0.0.1:9001"),
+        user: Some("user_789"),
+        partner: None,
+        rate_limit_remaining: Some(53),
+        rate_limited: false,
+        error_type: None,
+        error_message: None,
+        attempts: 1,
+        trace_id: None,
+        config_version: 7,
+        node: "gateway-3",
+        software: "0.1.0",
+    }
+}
+
+fn line(entry: &Entry<'_>) -> String {
+    let mut out = Vec::new();
+    encode(&mut out, entry, &mut Timestamp::new());
+    String::from_utf8(out).expect("a record is UTF-8")
+}
+
+fn read(entry: &Entry<'_>) -> Value {
+    serde_json::from_str(&line(entry)).expect("a record is JSON")
+}
+
+#[test]
+fn a_record_has_exactly_its_fields_in_their_order() {
+    let (request, trail) = (request((b"/a", b""), &[]), Trail::default());
+    let line = line(&entry(&request, &trail));
+    let object: serde_json::Map<String, Value> = serde_json::from_str(&line).expect("a record is an object");
+    let mut names: Vec<&str> = FIELDS.split_whitespace().collect();
+    let places: Vec<usize> =
+        names.iter().map(|name| line.find(&format!("\"{name}\":")).expect(name)).collect();
+    assert!(places.is_sorted());
+    names.sort_unstable();
+    let mut written: Vec<&String> = object.keys().collect();
+    written.sort_unstable();
+    assert_eq!(written, names);
+}
+
+#[test]
+fn a_proxied_request_is_told_completely() {
+    let agent = [("user-agent", &b"MyApp/2.1 iOS/17.2"[..], Known::UserAgent)];
+    let (request, trail) = (request((b"/api/v2/users/me", b"a=1"), &agent), trail());
+    let expected: Value = serde_json::from_str(PROXIED).expect("the expected record is JSON");
+    assert_eq!(read(&entry(&request, &trail)), expected);
+}
+
+#[test]
+fn what_is_unknown_is_null() {
+    let request = Request::new("2001:db8::1".parse().expect("an address"));
+    let mut trail = Trail::default();
+    trail.push(Stage::Intake, "refused", Rule::None, Inputs::none());
+    let mut entry = entry(&request, &trail);
+    (entry.status, entry.route, entry.service, entry.instance, entry.user) = (0, None, None, None, None);
+    (entry.rate_limit_remaining, entry.times.upstream) = (None, None);
+    let record = read(&entry);
+    let unknown = "request_id method path status user_agent user_id backend_service backend_instance route_id \
+                   upstream_latency_ms rate_limit_remaining host";
+    for name in unknown.split_whitespace() {
+        assert_eq!(record[name], Value::Null, "{name}");
+    }
+    assert_eq!(record["client_ip"], "2001:db8::1");
+    assert_eq!(record["query_string"], "");
+    assert_eq!(record["decisions"][0]["rule"], Value::Null);
+}
+
+#[test]
+fn no_credential_reaches_the_record() {
+    let headers = [
+        ("authorization", &b"Bearer CANARY"[..], Known::Authorization),
+        ("proxy-authorization", b"Basic CANARY", Known::ProxyAuthorization),
+        ("cookie", b"session=CANARY", Known::Cookie),
+        ("x-api-key", b"CANARY", Known::Other),
+    ];
+    let query = b"access_token=CANARY&a=1&API_KEY=CANARY&%63ode=CANARY&sig=CANARY;x=CANARY";
+    let (request, trail) = (request((b"/a", query), &headers), Trail::default());
+    let line = line(&entry(&request, &trail));
+    assert!(!line.contains("CANARY"), "{line}");
+    assert!(line.contains("\"access_token=***&a=1&API_KEY=***&%63ode=***&sig=***\""), "{line}");
+}
+
+#[test]
+fn long_texts_are_cut() {
+    let agent = [("user-agent", &[b'u'; 600][..], Known::UserAgent)];
+    let path = [b"/".as_slice(), &[b'p'; 3_000]].concat();
+    let (request, trail) = (request((&path, &[b'q'; 3_000]), &agent), Trail::default());
+    let record = read(&entry(&request, &trail));
+    let lengths = ["user_agent", "path", "query_string"].map(|name| record[name].as_str().map(str::len));
+    assert_eq!(lengths, [Some(512), Some(2_048), Some(2_048)]);
+}
+
+#[test]
+fn every_octet_of_an_address_is_written_as_usual() {
+    for octet in 0..=u8::MAX {
+        let address = Ipv4Addr::new(octet, 0, 255 - octet, 1);
+        let request = Request::new(IpAddr::V4(address));
+        assert_eq!(read(&entry(&request, &Trail::default()))["client_ip"], address.to_string());
+    }
+}
+
+#[test]
+fn a_name_of_the_configuration_cannot_break_the_line() {
+    let (request, mut trail) = (request((b"/a", b""), &[]), Trail::default());
+    trail.push(Stage::Route, "matched", Rule::None, Inputs::none().text("path", "y\r\n{\"z\":1}"));
+    let mut entry = entry(&request, &trail);
+    (entry.listener, entry.route, entry.user) = ("a\nb", Some("c\"d"), Some("e\u{0}\\"));
+    let record = read(&entry);
+    assert_eq!([&record["listener"], &record["route_id"], &record["user_id"]], ["a\nb", "c\"d", "e\u{0}\\"]);
+    assert_eq!(record["decisions"][0]["inputs"]["path"], "y\r\n{\"z\":1}");
+}
+
+proptest! {
+    #[test]
+    fn any_request_becomes_one_line(
+        path in proptest::collection::vec(any::<u8>(), 0..60),
+        query in proptest::collection::vec(any::<u8>(), 0..60),
+        agent in proptest::collection::vec(any::<u8>(), 0..60),
+        user in ".*",
+    ) {
+        let headers = [("user-agent", &agent[..], Known::UserAgent)];
+        let (request, trail) = (request((&path, &query), &headers), trail());
+        let line = line(&Entry { user: Some(&user), ..entry(&request, &trail) });
+        prop_assert_eq!(line.chars().filter(|character| character.is_control()).count(), 1);
+        prop_assert!(line.ends_with('\n'));
+        let record: Value = serde_json::from_str(&line).expect("a record is JSON");
+        prop_assert_eq!(record.as_object().map(serde_json::Map::len), Some(FIELDS.split_whitespace().count()));
+    }
+}
+
+#[test]
+fn a_recorder_hands_over_when_it_is_flushed_or_dropped() {
+    let queue = Arc::new(Queue::new(10_000));
+    let (request, trail) = (request((b"/a", b""), &[]), trail());
+    let mut recorder = Recorder::new(Arc::clone(&queue));
+    recorder.write(&entry(&request, &trail));
+    assert_eq!(queue.counts().queued, 0);
+    recorder.flush();
+    recorder.flush();
+    assert_eq!(queue.counts().queued, 1);
+    recorder.write(&entry(&request, &trail));
+    drop(recorder);
+    let batch = queue.take(usize::MAX, Duration::ZERO).expect("two records");
+    assert_eq!(batch.iter().filter(|&&byte| byte == b'\n').count(), 2);
+}
+
+#[test]
+fn a_recorder_hands_over_a_full_chunk_by_itself() {
+    let queue = Arc::new(Queue::new(10_000));
+    let (request, trail) = (request((b"/a", b""), &[]), trail());
+    let mut recorder = Recorder::new(Arc::clone(&queue));
+    let length = line(&entry(&request, &trail)).len();
+    let needed = (64 * 1024usize).div_ceil(length);
+    (1..needed).for_each(|_| recorder.write(&entry(&request, &trail)));
+    assert_eq!(queue.counts().queued, 0);
+    recorder.write(&entry(&request, &trail));
+    assert_eq!(queue.counts().queued, needed as u64);
+}
+
+#[test]
+fn a_worker_that_writes_for_ever_keeps_the_queue_within_its_bound() {
+    let queue = Arc::new(Queue::new(32));
+    let (request, trail) = (request((b"/a", b""), &[]), trail());
+    let mut recorder = Recorder::new(Arc::clone(&queue));
+    (0..1_000).for_each(|_| recorder.write(&entry(&request, &trail)));
+    assert_eq!(queue.counts().queued, 32);
+    assert_eq!(queue.counts().dropped, 968);
+}
+
+/// `cargo test --profile quick -p dataplane --lib record::line_tests -- --ignored --nocapture`
+#[test]
+#[ignore = "prints a time and proves nothing"]
+fn time_of_one_record() {
+    let agent = b"Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0";
+    let headers = [("user-agent", &agent[..], Known::UserAgent)];
+    let (request, trail) = (request((b"/api/v2/users/me", b"page=2&size=50"), &headers), trail());
+    let queue = Arc::new(Queue::new(10_000));
+    let mut recorder = Recorder::new(Arc::clone(&queue));
+    let rounds = 200_000;
+    let start = Instant::now();
+    (0..rounds).for_each(|_| recorder.write(std::hint::black_box(&entry(&request, &trail))));
+    let each = start.elapsed().as_nanos() / rounds;
+    println!("{each} ns for a record of {} bytes", line(&entry(&request, &trail)).len());
+}

@@ -1,0 +1,245 @@
+//! What is counted for each route, service, listener, tier and identity.
+
+use super::cells::{Cell, PerWorker};
+use super::histogram::{Histogram, HistogramTotals, Overhead, Whole};
+use super::statuses::{StatusTotals, Statuses};
+use crate::refusal::UpstreamFault;
+
+/// What one finished request adds to its route. Times in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// 0 where no response began.
+    pub status: u16,
+    pub total: u64,
+    /// The gateway's own share of `total`.
+    pub overhead: u64,
+    /// `None` where no service was reached.
+    pub upstream: Option<u64>,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+}
+
+/// The counters of one route. Compiled routes hold it; it outlives snapshots.
+#[derive(Debug)]
+pub struct RouteMetrics {
+    pub(super) service: Box<str>,
+    slots: PerWorker<RouteSlot>,
+}
+
+#[derive(Debug, Default)]
+struct RouteSlot {
+    statuses: Statuses,
+    request_bytes: Cell,
+    response_bytes: Cell,
+    overhead: Histogram<Overhead>,
+    upstream: Histogram<Whole>,
+    total: Histogram<Whole>,
+}
+
+impl RouteMetrics {
+    pub(super) fn new(service: &str, workers: usize) -> Self {
+        Self { service: service.into(), slots: PerWorker::new(workers) }
+    }
+
+    /// Counts one request. Only the worker of that number may call it with that number.
+    pub fn observe(&self, worker: usize, sample: &Sample) {
+        let slot = self.slots.slot(worker);
+        slot.statuses.count(sample.status);
+        slot.request_bytes.add(sample.request_bytes);
+        slot.response_bytes.add(sample.response_bytes);
+        slot.overhead.observe(sample.overhead);
+        slot.total.observe(sample.total);
+        if let Some(upstream) = sample.upstream {
+            slot.upstream.observe(upstream);
+        }
+    }
+
+    /// The sums over all workers; `None` for a route that nobody has asked for.
+    pub(super) fn totals(&self) -> Option<RouteTotals> {
+        let mut totals: Option<RouteTotals> = None;
+        for slot in self.slots.used() {
+            totals.get_or_insert_default().add(slot);
+        }
+        totals
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct RouteTotals {
+    pub(super) statuses: StatusTotals,
+    pub(super) request_bytes: u64,
+    pub(super) response_bytes: u64,
+    pub(super) overhead: HistogramTotals,
+    pub(super) upstream: HistogramTotals,
+    pub(super) total: HistogramTotals,
+}
+
+impl RouteTotals {
+    fn add(&mut self, slot: &RouteSlot) {
+        self.statuses.add(&slot.statuses);
+        self.request_bytes += slot.request_bytes.get();
+        self.response_bytes += slot.response_bytes.get();
+        self.overhead.add(&slot.overhead);
+        self.upstream.add(&slot.upstream);
+        self.total.add(&slot.total);
+    }
+}
+
+/// The connections of one service and how attempts at it failed.
+#[derive(Debug)]
+pub struct ServiceMetrics {
+    slots: PerWorker<ServiceSlot>,
+}
+
+/// The writing half of `ServiceMetrics` for one worker.
+#[derive(Debug, Default)]
+pub struct ServiceSlot {
+    /// Connections opened.
+    pub opened: Cell,
+    /// Connections that wait in the pool now.
+    pub idle: Cell,
+    /// Connections that carry a request now.
+    pub active: Cell,
+    /// Requests sent again because a pooled connection had been closed.
+    pub resent: Cell,
+    faults: [Cell; FAULTS.len()],
+}
+
+/// `fault` labels: those of `UpstreamFault` and, last, a response that came too late.
+pub(super) const FAULTS: [&str; 7] = [
+    "connection_refused",
+    "connection_timeout",
+    "connection_failed",
+    "connection_reset",
+    "invalid_response",
+    "upstream_headers_too_large",
+    "upstream_timeout",
+];
+
+impl ServiceSlot {
+    /// Counts an attempt that failed.
+    pub fn failed(&self, fault: UpstreamFault) {
+        if let Some(cell) = self.faults.get(fault as usize) {
+            cell.add(1);
+        }
+    }
+
+    /// Counts an attempt that ran into the route's timeout.
+    pub fn timed_out(&self) {
+        let [.., last] = &self.faults;
+        last.add(1);
+    }
+}
+
+impl ServiceMetrics {
+    pub(super) fn new(workers: usize) -> Self {
+        Self { slots: PerWorker::new(workers) }
+    }
+
+    /// The cells that only the worker of that number may write.
+    pub fn worker(&self, worker: usize) -> &ServiceSlot {
+        self.slots.slot(worker)
+    }
+
+    pub(super) fn sum(&self, cell: impl Fn(&ServiceSlot) -> &Cell) -> u64 {
+        self.slots.sum(cell)
+    }
+
+    pub(super) fn faults(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        FAULTS.iter().enumerate().map(|(index, label)| {
+            let cells = self.slots.used().filter_map(move |slot| slot.faults.get(index));
+            (*label, cells.map(Cell::get).sum())
+        })
+    }
+}
+
+/// The client connections of one listener.
+#[derive(Debug)]
+pub struct ListenerMetrics {
+    slots: PerWorker<ListenerSlot>,
+}
+
+/// The writing half of `ListenerMetrics` for one worker.
+#[derive(Debug, Default)]
+pub struct ListenerSlot {
+    pub accepted: Cell,
+    /// Connections that are open now.
+    pub open: Cell,
+    /// Connections closed at once because the listener had its maximum.
+    pub refused: Cell,
+}
+
+impl ListenerMetrics {
+    pub(super) fn new(workers: usize) -> Self {
+        Self { slots: PerWorker::new(workers) }
+    }
+
+    /// The cells that only the worker of that number may write.
+    pub fn worker(&self, worker: usize) -> &ListenerSlot {
+        self.slots.slot(worker)
+    }
+
+    pub(super) fn sum(&self, cell: impl Fn(&ListenerSlot) -> &Cell) -> u64 {
+        self.slots.sum(cell)
+    }
+}
+
+/// A single counter with a name: refusals of a tier, failures of an identity.
+#[derive(Debug)]
+pub struct Tally {
+    slots: PerWorker<Cell>,
+}
+
+impl Tally {
+    pub(super) fn new(workers: usize) -> Self {
+        Self { slots: PerWorker::new(workers) }
+    }
+
+    /// Counts one. Only the worker of that number may call it with that number.
+    pub fn count(&self, worker: usize) {
+        self.slots.slot(worker).add(1);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.slots.sum(|cell| cell)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_is_counted_under_its_own_text() {
+        use UpstreamFault::*;
+        for fault in [
+            ConnectionRefused,
+            ConnectionTimeout,
+            ConnectionFailed,
+            ConnectionReset,
+            InvalidResponse,
+            HeadersTooLarge,
+        ] {
+            let service = ServiceMetrics::new(1);
+            service.worker(0).failed(fault);
+            let counted: Vec<_> = service.faults().filter(|(_, count)| *count > 0).collect();
+            assert_eq!(counted, [(fault.text(), 1)]);
+        }
+    }
+
+    #[test]
+    fn a_timeout_is_a_fault_of_its_own() {
+        let service = ServiceMetrics::new(1);
+        service.worker(0).timed_out();
+        assert_eq!(service.faults().last(), Some(("upstream_timeout", 1)));
+    }
+
+    #[test]
+    fn a_request_that_reached_no_service_has_no_upstream_duration() {
+        let route = RouteMetrics::new("", 1);
+        assert!(route.totals().is_none());
+        route.observe(0, &Sample { status: 404, total: 9, overhead: 9, ..Sample::default() });
+        let totals = route.totals().expect("counted");
+        assert_eq!((totals.total.count(), totals.overhead.count(), totals.upstream.count()), (1, 1, 0));
+    }
+}

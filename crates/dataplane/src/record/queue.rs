@@ -1,0 +1,324 @@
+//! From the workers to Python's record thread: chunks of whole lines, bounded by records and by bytes.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A chunk is handed over when it has this many bytes.
+pub(super) const CHUNK_BYTES: usize = 64 * 1024;
+/// Room for the record that passes the limit, so that a chunk does not grow.
+const CHUNK_ROOM: usize = CHUNK_BYTES + 8 * 1024;
+/// Emptied chunks kept to be filled again.
+const SPARE_CHUNKS: usize = 8;
+/// Bytes allowed for each record of the bound.
+const BYTES_PER_RECORD: u64 = 2_048;
+/// A queue of few records still takes two chunks, so that one large record fits.
+const LEAST_BYTES: u64 = 2 * CHUNK_BYTES as u64;
+/// A chunk holds at most this share of the bound, so that dropping one loses little.
+const CHUNKS_PER_QUEUE: u64 = 16;
+
+/// A bounded queue of records. When it is full the oldest chunk is dropped and its records are counted.
+#[derive(Debug)]
+pub struct Queue {
+    state: Mutex<State>,
+    filled: Condvar,
+    maximum_records: AtomicU64,
+    written: AtomicU64,
+    dropped: AtomicU64,
+    queued: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    chunks: VecDeque<Chunk>,
+    spare: Vec<Vec<u8>>,
+    records: u64,
+    bytes: u64,
+    waiting: usize,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    bytes: Vec<u8>,
+    records: u64,
+}
+
+/// How many records went in, were lost because nobody took them in time, and wait now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueCounts {
+    pub written: u64,
+    pub dropped: u64,
+    pub queued: u64,
+}
+
+impl Queue {
+    /// Takes at most `maximum_records` (at least 1) and 2 KiB times as many bytes, but never less than 128 KiB.
+    pub fn new(maximum_records: u64) -> Self {
+        Self {
+            state: Mutex::default(),
+            filled: Condvar::new(),
+            maximum_records: AtomicU64::new(maximum_records.max(1)),
+            written: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            queued: AtomicU64::new(0),
+        }
+    }
+
+    /// Changes the bound; a smaller one takes effect with the next push.
+    pub fn resize(&self, maximum_records: u64) {
+        self.maximum_records.store(maximum_records.max(1), Relaxed);
+    }
+
+    /// Gives whole lines, the oldest first: at most `maximum_bytes`, or one chunk where that alone is larger.
+    ///
+    /// Waits at most `wait` for the first record. `None` when none came, and at once when the queue is closed and empty.
+    pub fn take(&self, maximum_bytes: usize, wait: Duration) -> Option<Vec<u8>> {
+        let mut state = self.lock();
+        state.waiting += 1;
+        let waited = self.filled.wait_timeout_while(state, wait, |state| state.is_quiet());
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        let taken = state.pop_up_to(maximum_bytes);
+        self.queued.store(state.records, Relaxed);
+        drop(state);
+        // Joined without the lock: a worker must not wait for a copy of megabytes.
+        let batch = (!taken.is_empty()).then(|| join(&taken));
+        self.lock().recycle(taken);
+        batch
+    }
+
+    /// Ends every wait. Records may still come in and be taken, so that the last ones of a worker are not lost.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_all();
+    }
+
+    /// Reads counters without the lock.
+    pub fn counts(&self) -> QueueCounts {
+        QueueCounts {
+            written: self.written.load(Relaxed),
+            dropped: self.dropped.load(Relaxed),
+            queued: self.queued.load(Relaxed),
+        }
+    }
+
+    /// Records after which a worker hands its chunk over.
+    pub(super) fn chunk_records(&self) -> u64 {
+        (self.maximum_records.load(Relaxed) / CHUNKS_PER_QUEUE).max(1)
+    }
+
+    /// Takes the lines in `bytes` and leaves an empty buffer there.
+    pub(super) fn push(&self, bytes: &mut Vec<u8>, records: u64) {
+        let maximum = self.maximum_records.load(Relaxed);
+        let most = self.chunk_records();
+        let mut state = self.lock();
+        state.append(bytes, records, most);
+        let dropped = state.drop_oldest(maximum, maximum.saturating_mul(BYTES_PER_RECORD).max(LEAST_BYTES));
+        self.written.fetch_add(records, Relaxed);
+        self.dropped.fetch_add(dropped, Relaxed);
+        self.queued.store(state.records, Relaxed);
+        let somebody_waits = state.waiting > 0;
+        drop(state);
+        if somebody_waits {
+            self.filled.notify_one();
+        }
+    }
+
+    /// No code under this lock can panic half-way, so a poisoned lock still guards a sound state.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_quiet(&self) -> bool {
+        self.chunks.is_empty() && !self.closed
+    }
+
+    /// Small chunks are joined with the last one: a quiet gateway would otherwise queue thousands of almost empty
+    /// buffers of full size.
+    fn append(&mut self, bytes: &mut Vec<u8>, records: u64, most: u64) {
+        self.records += records;
+        self.bytes += bytes.len() as u64;
+        if let Some(last) = self.chunks.back_mut()
+            && last.bytes.len() + bytes.len() <= CHUNK_BYTES
+            && last.records + records <= most
+        {
+            last.bytes.extend_from_slice(bytes);
+            last.records += records;
+            bytes.clear();
+            return;
+        }
+        let empty = self.spare.pop().unwrap_or_else(empty_chunk);
+        self.chunks.push_back(Chunk { bytes: std::mem::replace(bytes, empty), records });
+    }
+
+    fn drop_oldest(&mut self, maximum_records: u64, maximum_bytes: u64) -> u64 {
+        let mut dropped = 0;
+        while self.records > maximum_records || self.bytes > maximum_bytes {
+            let Some(oldest) = self.pop() else { break };
+            dropped += oldest.records;
+            self.recycle(vec![oldest]);
+        }
+        dropped
+    }
+
+    fn pop_up_to(&mut self, maximum_bytes: usize) -> Vec<Chunk> {
+        let (mut taken, mut total) = (Vec::new(), 0);
+        while let Some(next) = self.chunks.front() {
+            total += next.bytes.len();
+            if total > maximum_bytes && !taken.is_empty() {
+                break;
+            }
+            taken.extend(self.pop());
+        }
+        taken
+    }
+
+    fn pop(&mut self) -> Option<Chunk> {
+        let chunk = self.chunks.pop_front()?;
+        self.records -= chunk.records;
+        self.bytes -= chunk.bytes.len() as u64;
+        Some(chunk)
+    }
+
+    fn recycle(&mut self, chunks: Vec<Chunk>) {
+        let room = SPARE_CHUNKS.saturating_sub(self.spare.len());
+        // A buffer that one huge record has grown is given back to the allocator.
+        let sound = chunks.into_iter().filter(|chunk| chunk.bytes.capacity() <= 2 * CHUNK_BYTES);
+        self.spare.extend(sound.take(room).map(|mut chunk| {
+            chunk.bytes.clear();
+            chunk.bytes
+        }));
+    }
+}
+
+pub(super) fn empty_chunk() -> Vec<u8> {
+    Vec::with_capacity(CHUNK_ROOM)
+}
+
+fn join(chunks: &[Chunk]) -> Vec<u8> {
+    let mut batch = Vec::with_capacity(chunks.iter().map(|chunk| chunk.bytes.len()).sum());
+    for chunk in chunks {
+        batch.extend_from_slice(&chunk.bytes);
+    }
+    batch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::thread;
+
+    const NOW: Duration = Duration::ZERO;
+
+    fn push(queue: &Queue, line: &str) {
+        queue.push(&mut line.as_bytes().to_vec(), line.matches('\n').count() as u64);
+    }
+
+    #[test]
+    fn lines_come_out_in_the_order_they_went_in() {
+        let queue = Queue::new(100);
+        push(&queue, "a\nb\n");
+        push(&queue, "c\n");
+        assert_eq!(queue.take(1_000, NOW).as_deref(), Some(&b"a\nb\nc\n"[..]));
+        assert_eq!(queue.take(1_000, NOW), None);
+        assert_eq!(queue.counts(), QueueCounts { written: 3, dropped: 0, queued: 0 });
+    }
+
+    #[test]
+    fn a_full_queue_drops_its_oldest_records_and_counts_them() {
+        let queue = Queue::new(3);
+        for line in ["1\n", "2\n", "3\n", "4\n", "5\n"] {
+            push(&queue, line);
+        }
+        assert_eq!(queue.counts(), QueueCounts { written: 5, dropped: 2, queued: 3 });
+        assert_eq!(queue.take(1_000, NOW).as_deref(), Some(&b"3\n4\n5\n"[..]));
+    }
+
+    #[test]
+    fn bytes_are_bounded_as_well_as_records() {
+        let queue = Queue::new(64);
+        let line = format!("{}\n", "x".repeat(30_000));
+        for _ in 0..10 {
+            push(&queue, &line);
+        }
+        assert_eq!(queue.counts(), QueueCounts { written: 10, dropped: 6, queued: 4 });
+    }
+
+    #[test]
+    fn a_batch_is_bounded_but_never_starves() {
+        let queue = Queue::new(16);
+        push(&queue, "aaaa\n");
+        push(&queue, "bbbb\n");
+        push(&queue, "cccc\n");
+        assert_eq!(queue.take(10, NOW).as_deref(), Some(&b"aaaa\nbbbb\n"[..]));
+        assert_eq!(queue.take(1, NOW).as_deref(), Some(&b"cccc\n"[..]));
+    }
+
+    #[test]
+    fn a_shrunken_queue_drops_with_the_next_push() {
+        let queue = Queue::new(64);
+        (0..20).for_each(|_| push(&queue, "x\n"));
+        queue.resize(2);
+        push(&queue, "y\n");
+        assert!(queue.counts().queued <= 2);
+        assert_eq!(queue.counts().dropped + queue.counts().queued, 21);
+    }
+
+    #[test]
+    fn a_closed_queue_gives_what_it_has_and_then_does_not_wait() {
+        let queue = Queue::new(10);
+        push(&queue, "a\n");
+        queue.close();
+        push(&queue, "b\n");
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(queue.take(1_000, hour).as_deref(), Some(&b"a\nb\n"[..]));
+        assert_eq!(queue.take(1_000, hour), None);
+    }
+
+    #[test]
+    fn a_push_and_a_close_wake_who_waits() {
+        let queue = Arc::new(Queue::new(10));
+        let taker = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                let mut lines = 0;
+                while let Some(batch) = queue.take(1_000, Duration::from_secs(60)) {
+                    lines += batch.len() / 2;
+                }
+                lines
+            }
+        });
+        push(&queue, "a\n");
+        push(&queue, "b\n");
+        queue.close();
+        assert_eq!(taker.join().expect("taker ends"), 2);
+    }
+
+    #[test]
+    fn every_record_of_many_threads_is_taken_or_counted_as_dropped() {
+        let queue = Arc::new(Queue::new(50));
+        let writers: Vec<_> = (0..4)
+            .map(|_| {
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || (0..2_000).for_each(|_| push(&queue, "12345678\n")))
+            })
+            .collect();
+        let mut taken = 0;
+        while writers.iter().any(|writer| !writer.is_finished()) {
+            taken += queue.take(90, Duration::from_millis(1)).map_or(0, |batch| batch.len() as u64 / 9);
+            assert!(queue.counts().queued <= 50);
+        }
+        queue.close();
+        while let Some(batch) = queue.take(900, NOW) {
+            taken += batch.len() as u64 / 9;
+        }
+        let counts = queue.counts();
+        assert_eq!((counts.written, counts.queued), (8_000, 0));
+        assert_eq!(taken + counts.dropped, 8_000);
+    }
+}

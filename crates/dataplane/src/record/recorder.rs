@@ -1,0 +1,46 @@
+//! The records of one worker until they are handed to the queue.
+
+use std::sync::Arc;
+
+use super::entry::Entry;
+use super::line::encode;
+use super::queue::{CHUNK_BYTES, Queue, empty_chunk};
+use super::timestamp::Timestamp;
+
+/// Belongs to one worker. Its records are lost with it unless `flush` was called; dropping it flushes.
+#[derive(Debug)]
+pub struct Recorder {
+    queue: Arc<Queue>,
+    chunk: Vec<u8>,
+    records: u64,
+    timestamp: Timestamp,
+}
+
+impl Recorder {
+    pub fn new(queue: Arc<Queue>) -> Self {
+        Self { queue, chunk: empty_chunk(), records: 0, timestamp: Timestamp::new() }
+    }
+
+    /// Appends one line. Hands the chunk over when it passes 64 KiB or holds a sixteenth of the queue's records.
+    pub fn write(&mut self, entry: &Entry<'_>) {
+        encode(&mut self.chunk, entry, &mut self.timestamp);
+        self.records += 1;
+        if self.chunk.len() >= CHUNK_BYTES || self.records >= self.queue.chunk_records() {
+            self.flush();
+        }
+    }
+
+    /// Hands over what was written; does nothing when that is nothing. The worker's tick calls it each 50 ms.
+    pub fn flush(&mut self) {
+        if self.records > 0 {
+            self.queue.push(&mut self.chunk, self.records);
+            self.records = 0;
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}

@@ -1,0 +1,221 @@
+//! What Prometheus reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::*;
+use crate::refusal::{Malformed, Refusal, UpstreamFault};
+
+/// Every metric of the reference, with its type.
+const METRICS: &str = "requests_total:counter request_duration_seconds:histogram upstream_duration_seconds:histogram \
+    total_duration_seconds:histogram request_bytes_total:counter response_bytes_total:counter refusals_total:counter \
+    malformed_total:counter rate_limited_total:counter authentication_failures_total:counter \
+    token_cache_hits_total:counter token_cache_misses_total:counter connections_total:counter connections:gauge \
+    connections_refused_total:counter in_flight_requests:gauge client_aborts_total:counter timeouts_total:counter \
+    upstream_connections_total:counter backend_connections:gauge upstream_failures_total:counter \
+    stale_resends_total:counter breaker_state:gauge breaker_transitions_total:counter instance_healthy:gauge \
+    limit_keys:gauge limit_full_total:counter records_total:counter records_dropped_total:counter \
+    records_queued:gauge config_version:gauge config_applied_timestamp_seconds:gauge uptime_seconds:gauge \
+    build_info:gauge worker_panics_total:counter";
+
+/// Some series of `busy`.
+const PRINTED: [&str; 34] = [
+    r#"gateway_requests_total{route="users",service="users-service",status="200"} 2"#,
+    r#"gateway_requests_total{route="none",service="",status="404"} 1"#,
+    r#"gateway_request_duration_seconds_bucket{route="users",le="0.00025"} 0"#,
+    r#"gateway_request_duration_seconds_bucket{route="users",le="0.0005"} 2"#,
+    r#"gateway_request_duration_seconds_bucket{route="users",le="+Inf"} 2"#,
+    r#"gateway_request_duration_seconds_sum{route="users"} 0.000800"#,
+    r#"gateway_total_duration_seconds_count{route="users"} 2"#,
+    r#"gateway_upstream_duration_seconds_bucket{route="users",service="users-service",le="0.05"} 2"#,
+    r#"gateway_response_bytes_total{route="users"} 2048"#,
+    r#"gateway_refusals_total{code="bad_request"} 1"#,
+    r#"gateway_malformed_total{reason="bare_line_feed"} 1"#,
+    r#"gateway_rate_limited_total{tier="standard"} 1"#,
+    r#"gateway_authentication_failures_total{identity="mobile"} 1"#,
+    r#"gateway_authentication_failures_total{identity="none"} 1"#,
+    r#"gateway_connections_total{listener="public"} 3"#,
+    r#"gateway_connections{listener="public"} 2"#,
+    r#"gateway_connections_refused_total{listener="public"} 1"#,
+    "gateway_in_flight_requests 3",
+    r#"gateway_timeouts_total{kind="body"} 1"#,
+    r#"gateway_upstream_connections_total{service="users-service"} 2"#,
+    r#"gateway_backend_connections{service="users-service",state="active"} 1"#,
+    r#"gateway_upstream_failures_total{service="users-service",fault="connection_reset"} 1"#,
+    r#"gateway_breaker_state{service="users"} 2"#,
+    r#"gateway_breaker_transitions_total{service="users"} 9"#,
+    r#"gateway_instance_healthy{service="users",instance="a:1"} 0"#,
+    "gateway_limit_keys 5",
+    "gateway_limit_full_total 6",
+    "gateway_records_total 10",
+    "gateway_records_dropped_total 2",
+    "gateway_records_queued 3",
+    "gateway_config_version 7",
+    "gateway_config_applied_timestamp_seconds 1738852200.042",
+    "gateway_uptime_seconds 61.500",
+    r#"gateway_build_info{version="0.1.0",instance="gateway-3"} 1"#,
+];
+
+const SAMPLE: Sample = Sample {
+    status: 200,
+    total: 42_007,
+    overhead: 400,
+    upstream: Some(41_607),
+    request_bytes: 256,
+    response_bytes: 1_024,
+};
+
+/// One of everything, so that each family has a series.
+fn busy() -> (Registry, External) {
+    let registry = Registry::new(2);
+    registry.route("users", "users-service").observe(0, &SAMPLE);
+    registry.route("users", "users-service").observe(1, &SAMPLE);
+    registry.unrouted().observe(1, &Sample { status: 404, upstream: None, ..SAMPLE });
+    registry.tier("standard").count(1);
+    registry.identity("mobile").count(0);
+    registry.unidentified().count(0);
+    let listener = registry.listener("public");
+    listener.worker(0).accepted.add(3);
+    listener.worker(0).open.add(2);
+    listener.worker(0).refused.add(1);
+    let service = registry.service("users-service");
+    service.worker(1).opened.add(2);
+    service.worker(1).active.add(1);
+    service.worker(1).failed(UpstreamFault::ConnectionReset);
+    let node = registry.node().worker(0);
+    node.refused(&Refusal::Malformed(Malformed::BareLineFeed));
+    node.timed_out(TimeoutKind::Body);
+    node.in_flight.add(4);
+    node.in_flight.subtract(1);
+    (registry, external())
+}
+
+fn external() -> External {
+    let instance = |healthy| InstanceLine { service: "users".into(), instance: "a:1".into(), healthy };
+    External {
+        software: "0.1.0".into(),
+        node: "gateway-3".into(),
+        config_version: 7,
+        config_applied_ms: 1_738_852_200_042,
+        uptime_ms: 61_500,
+        limit_keys: 5,
+        limit_full: 6,
+        records: QueueCounts { written: 10, dropped: 2, queued: 3 },
+        breakers: vec![BreakerLine { service: "users".into(), state: BreakerState::Open, transitions: 9 }],
+        instances: vec![instance(true), instance(false)],
+    }
+}
+
+/// Name of the family that a series belongs to.
+fn family(line: &str) -> &str {
+    let name = line.split(['{', ' ']).next().unwrap_or_default();
+    let histogram = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
+    histogram.filter(|name| name.ends_with("_duration_seconds")).unwrap_or(name)
+}
+
+#[test]
+fn every_metric_of_the_reference_is_printed_with_help_type_and_a_series() {
+    let (registry, external) = busy();
+    let text = print(&registry, &external);
+    let mut types = BTreeMap::new();
+    let mut helped = BTreeSet::new();
+    let mut current = "";
+    let mut seen = BTreeSet::new();
+    for line in text.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            assert!(helped.insert(help.split(' ').next().unwrap_or_default()), "two headings: {line}");
+        } else if let Some(heading) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = heading.split_once(' ').expect("a type");
+            (current, _) = (name, types.insert(name, kind));
+        } else {
+            assert_eq!(family(line), current, "a series away from its heading");
+            seen.insert(current);
+        }
+    }
+    let expected: BTreeMap<String, &str> = METRICS
+        .split_whitespace()
+        .filter_map(|metric| metric.split_once(':'))
+        .map(|(name, kind)| (format!("gateway_{name}"), kind))
+        .collect();
+    let printed: BTreeMap<String, &str> =
+        types.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect();
+    assert_eq!(printed, expected);
+    assert!(expected.keys().all(|name| seen.contains(name.as_str()) && helped.contains(name.as_str())));
+}
+
+#[test]
+fn what_was_counted_is_what_is_printed() {
+    let (registry, external) = busy();
+    let text = print(&registry, &external);
+    let lines: BTreeSet<&str> = text.lines().collect();
+    for line in PRINTED {
+        assert!(lines.contains(line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn no_series_is_printed_twice() {
+    let (registry, external) = busy();
+    let text = print(&registry, &external);
+    let series: Vec<&str> =
+        text.lines().filter_map(|line| line.rsplit_once(' ')).map(|(series, _)| series).collect();
+    let unique: BTreeSet<&str> = series.iter().copied().filter(|series| !series.starts_with('#')).collect();
+    assert_eq!(series.iter().filter(|series| !series.starts_with('#')).count(), unique.len());
+}
+
+#[test]
+fn an_unused_route_has_no_series() {
+    let registry = Registry::new(1);
+    let route = registry.route("quiet", "s");
+    assert!(!print(&registry, &External::default()).contains("quiet"));
+    drop(route);
+}
+
+#[test]
+fn a_hostile_name_stays_inside_its_label() {
+    let registry = Registry::new(1);
+    registry.route("a\"} 1\nevil 2", "s").observe(0, &SAMPLE);
+    let text = print(&registry, &External::default());
+    assert!(text.contains(r#"route="a\"} 1\nevil 2","#));
+    assert!(text.lines().all(|line| line.starts_with('#') || line.starts_with("gateway_")));
+}
+
+#[test]
+fn workers_count_while_a_scrape_reads() {
+    let registry = Arc::new(Registry::new(2));
+    let writers: Vec<_> = (0..2)
+        .map(|worker| {
+            let route = registry.route("users", "s");
+            std::thread::spawn(move || (0..20_000).for_each(|_| route.observe(worker, &SAMPLE)))
+        })
+        .collect();
+    while writers.iter().any(|writer| !writer.is_finished()) {
+        assert!(print(&registry, &External::default()).contains("gateway_uptime_seconds"));
+    }
+    assert!(writers.into_iter().all(|writer| writer.join().is_ok()));
+    let text = print(&registry, &External::default());
+    assert!(text.contains(r#"gateway_requests_total{route="users",service="s",status="200"} 40000"#));
+}
+
+/// `cargo test --profile quick -p dataplane --lib record::scrape_tests -- --ignored --nocapture`
+#[test]
+#[ignore = "prints times and proves nothing; with GATEWRIGHT_METRICS_FILE also writes what promtool checks"]
+fn time_of_a_scrape_and_of_one_observation() {
+    let registry = Registry::new(2);
+    for index in 0..1_000 {
+        let route = registry.route(&format!("route-{index}"), "service");
+        (0..2).for_each(|worker| route.observe(worker, &SAMPLE));
+    }
+    let start = Instant::now();
+    let bytes = print(&registry, &External::default()).len();
+    println!("{:?} for {bytes} bytes of 1,000 routes", start.elapsed());
+    let route = registry.route("route-0", "service");
+    let start = Instant::now();
+    (0..1_000_000).for_each(|_| route.observe(0, std::hint::black_box(&SAMPLE)));
+    println!("{} ns for an observation", start.elapsed().as_nanos() / 1_000_000);
+    if let Some(file) = std::env::var_os("GATEWRIGHT_METRICS_FILE") {
+        let (registry, external) = busy();
+        std::fs::write(file, print(&registry, &external)).expect("the file can be written");
+    }
+}

@@ -1,0 +1,62 @@
+//! Answers that need no service: redirects, fixed responses, health, CORS preflights.
+
+use crate::exchange::{Exchange, ResponseBody};
+use crate::request::{Method, Request};
+use crate::respond::policy::Present;
+use crate::respond::{Facts, write_ours};
+
+/// A response that is known when the configuration is compiled.
+#[derive(Debug)]
+pub struct Fixed {
+    pub status: u16,
+    /// `name: value CR LF` lines.
+    pub lines: Vec<u8>,
+    pub body: Vec<u8>,
+}
+
+impl Fixed {
+    /// The service `self` (requirement RT-12).
+    pub fn health() -> Self {
+        let lines = b"content-type: application/json\r\ncache-control: no-store\r\n".to_vec();
+        Self { status: 200, lines, body: br#"{"status": "ok"}"#.to_vec() }
+    }
+
+    pub fn redirect(status: u16, location: &str) -> Self {
+        Self { status, lines: format!("location: {location}\r\n").into_bytes(), body: Vec::new() }
+    }
+}
+
+/// Writes the head and gives the body that is to be sent.
+pub fn fixed<'a, E: Exchange>(exchange: &mut E, facts: &Facts<'_>, fixed: &'a Fixed) -> &'a [u8] {
+    exchange.begin(fixed.status);
+    exchange.header_lines(&fixed.lines);
+    write_ours(exchange, facts, Present::default());
+    end_head(exchange, facts, fixed.status, fixed.body.len());
+    body_for(facts.request, fixed.status, &fixed.body)
+}
+
+/// Answers a CORS preflight.
+pub fn preflight<E: Exchange>(exchange: &mut E, facts: &Facts<'_>) {
+    exchange.begin(204);
+    exchange.header(b"x-request-id", facts.request.slice(facts.request.id));
+    exchange.header(b"date", facts.date);
+    if let Some(cors) = facts.policy.and_then(|policy| policy.cors.as_ref()) {
+        cors.write_preflight(exchange, facts.request);
+    }
+    exchange.end_head(ResponseBody::Absent, facts.close);
+}
+
+pub(super) fn end_head<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, status: u16, length: usize) {
+    if matches!(status, 204 | 304) {
+        exchange.end_head(ResponseBody::Absent, facts.close);
+    } else if facts.request.method == Method::Head {
+        exchange.header(b"content-length", itoa::Buffer::new().format(length).as_bytes());
+        exchange.end_head(ResponseBody::Absent, facts.close);
+    } else {
+        exchange.end_head(ResponseBody::Length(length as u64), facts.close);
+    }
+}
+
+pub(super) fn body_for<'a>(request: &Request, status: u16, body: &'a [u8]) -> &'a [u8] {
+    if request.method == Method::Head || matches!(status, 204 | 304) { &[] } else { body }
+}

@@ -1,0 +1,127 @@
+//! What a route adds to its responses, compiled into bytes.
+
+use crate::exchange::Exchange;
+use crate::http1::response_names::KnownResponse;
+use crate::request::Request;
+use crate::respond::cors::Cors;
+use crate::snapshot::document::{HeaderChangesDocument, RouteDocument};
+
+/// Added to every response that lacks them (requirement RS-5, D61). HSTS belongs to TLS and is not among them.
+const SECURITY: [(KnownResponse, &[u8]); 6] = [
+    (KnownResponse::XContentTypeOptions, b"x-content-type-options: nosniff\r\n"),
+    (KnownResponse::XFrameOptions, b"x-frame-options: DENY\r\n"),
+    (KnownResponse::XXssProtection, b"x-xss-protection: 1; mode=block\r\n"),
+    (KnownResponse::ContentSecurityPolicy, b"content-security-policy: default-src 'self'\r\n"),
+    (KnownResponse::ReferrerPolicy, b"referrer-policy: strict-origin-when-cross-origin\r\n"),
+    (KnownResponse::PermissionsPolicy, b"permissions-policy: geolocation=(), microphone=(), camera=()\r\n"),
+];
+
+/// Which headers that we would add the service has set already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Present {
+    bits: u8,
+}
+
+const DATE: u8 = 1 << 7;
+
+impl Present {
+    pub fn note(&mut self, known: KnownResponse) {
+        if known == KnownResponse::Other {
+            return;
+        }
+        if known == KnownResponse::Date {
+            self.bits |= DATE;
+        }
+        if let Some(index) = SECURITY.iter().position(|(header, _)| *header == known) {
+            self.bits |= 1 << index;
+        }
+    }
+
+    pub fn date(self) -> bool {
+        self.bits & DATE != 0
+    }
+
+    fn security(self, index: usize) -> bool {
+        self.bits & (1 << index) != 0
+    }
+
+    fn has_no_security(self) -> bool {
+        self.bits & !DATE == 0
+    }
+}
+
+/// Everything about a route's responses.
+#[derive(Debug, Default)]
+pub struct Policy {
+    security: bool,
+    /// All of `SECURITY`, for the common service that sets none.
+    security_lines: Vec<u8>,
+    dropped: Vec<Box<[u8]>>,
+    /// Set and added by the configuration, deprecation included.
+    lines: Vec<u8>,
+    deprecated: bool,
+    pub cors: Option<Cors>,
+}
+
+impl Policy {
+    pub fn compile(route: &RouteDocument) -> Self {
+        let (dropped, mut lines) = compile_changes(&route.response_headers);
+        if route.deprecated {
+            lines.extend_from_slice(b"deprecation: true\r\n");
+        }
+        if let Some(sunset) = &route.sunset {
+            lines.extend_from_slice(format!("sunset: {sunset}\r\n").as_bytes());
+        }
+        Self {
+            security: route.security_headers,
+            security_lines: SECURITY.iter().flat_map(|(_, line)| line.iter().copied()).collect(),
+            dropped,
+            lines,
+            deprecated: route.deprecated,
+            cors: route.cors.as_ref().map(Cors::compile),
+        }
+    }
+
+    /// The configuration removes or replaces this header of the service.
+    pub fn drops(&self, name: &[u8]) -> bool {
+        self.dropped.iter().any(|dropped| **dropped == *name)
+    }
+
+    pub fn is_deprecated(&self) -> bool {
+        self.deprecated
+    }
+
+    pub fn write<E: Exchange>(&self, exchange: &mut E, request: &Request, present: Present) {
+        if self.security && present.has_no_security() && self.dropped.is_empty() {
+            exchange.header_lines(&self.security_lines);
+        } else if self.security {
+            self.write_missing_security(exchange, present);
+        }
+        if !self.lines.is_empty() {
+            exchange.header_lines(&self.lines);
+        }
+        if let Some(cors) = &self.cors {
+            cors.write(exchange, request);
+        }
+    }
+
+    fn write_missing_security<E: Exchange>(&self, exchange: &mut E, present: Present) {
+        for (index, (_, line)) in SECURITY.iter().enumerate() {
+            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+            if !present.security(index) && !self.drops(name) {
+                exchange.header_lines(line);
+            }
+        }
+    }
+}
+
+/// Names whose own value goes no further, and the lines that are set and added.
+pub fn compile_changes(changes: &HeaderChangesDocument) -> (Vec<Box<[u8]>>, Vec<u8>) {
+    let dropped =
+        changes.remove.iter().chain(changes.set.keys()).map(|name| name.as_bytes().into()).collect();
+    let mut lines = Vec::new();
+    for (name, value) in changes.set.iter().chain(&changes.add) {
+        lines.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    (dropped, lines)
+}

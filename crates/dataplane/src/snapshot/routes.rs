@@ -1,0 +1,150 @@
+//! A route compiled: the part of each stage, side by side.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::authenticate::{AuthPolicy, Identities};
+use crate::authorize::ScopePolicy;
+use crate::intake;
+use crate::limit::{LimitRule, Tiers};
+use crate::proxy::head::HeaderChanges;
+use crate::record::RouteMetrics;
+use crate::respond::answer::Fixed;
+use crate::respond::policy::{Policy, compile_changes};
+use crate::route::Forwarding;
+use crate::snapshot::document::{
+    ActionDocument, HostHeader, IdentityKindDocument, PathParameters, Priority, ProxyDocument, RouteDocument,
+    SnapshotDocument,
+};
+use crate::snapshot::{Lasting, Named};
+
+pub struct Route {
+    pub named: Named,
+    pub priority: Priority,
+    pub auth: Option<AuthPolicy>,
+    pub scopes: ScopePolicy,
+    pub limit: Option<LimitRule>,
+    pub action: Action,
+    pub timeout: Duration,
+    pub max_body: u64,
+    pub forward_authorization: bool,
+    pub forward_api_key: bool,
+    pub request_headers: HeaderChanges,
+    pub response: Policy,
+    pub metrics: Arc<RouteMetrics>,
+}
+
+#[derive(Debug)]
+pub enum Action {
+    Proxy(Proxy),
+    Answer(Fixed),
+}
+
+#[derive(Debug)]
+pub struct Proxy {
+    /// Index in the snapshot.
+    pub service: u32,
+    pub forwarding: Forwarding,
+    pub circuit_breaker: bool,
+    pub host: HostHeader,
+}
+
+pub(super) struct Context<'a> {
+    pub document: &'a SnapshotDocument,
+    pub identities: &'a Identities,
+    pub tiers: &'a Tiers,
+    pub lasting: &'a Lasting<'a>,
+}
+
+impl Context<'_> {
+    pub fn compile(&self, route: &RouteDocument) -> Result<Route, String> {
+        let (auth, scopes) = match &route.auth {
+            None => (None, ScopePolicy::default()),
+            Some(auth) => (Some(AuthPolicy::compile(auth, self.identities)?), ScopePolicy::compile(auth)),
+        };
+        let (dropped, lines) = compile_changes(&route.request_headers);
+        let service = match &route.action {
+            ActionDocument::Proxy(proxy) => proxy.service.as_str(),
+            ActionDocument::Redirect { .. } | ActionDocument::Respond { .. } | ActionDocument::Health {} => {
+                ""
+            }
+        };
+        Ok(Route {
+            named: Named::new(&route.name, &route.at),
+            priority: route.priority,
+            auth,
+            scopes,
+            limit: route
+                .rate_limit
+                .as_ref()
+                .map(|limit| LimitRule::compile(limit, self.tiers))
+                .transpose()?,
+            action: self.action(route)?,
+            timeout: Duration::from_millis(route.timeout_ms),
+            max_body: route.max_body_bytes,
+            forward_authorization: route.forward_authorization,
+            forward_api_key: route.forward_api_key,
+            request_headers: HeaderChanges { dropped, lines },
+            response: Policy::compile(route),
+            metrics: self.lasting.metrics.route(&route.name, service),
+        })
+    }
+
+    fn action(&self, route: &RouteDocument) -> Result<Action, String> {
+        Ok(match &route.action {
+            ActionDocument::Proxy(proxy) => Action::Proxy(self.proxy(route, proxy)?),
+            ActionDocument::Redirect { status, to } => Action::Answer(Fixed::redirect(*status, to)),
+            ActionDocument::Respond { status, headers, body } => {
+                let lines =
+                    headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>();
+                Action::Answer(Fixed {
+                    status: *status,
+                    lines: lines.into_bytes(),
+                    body: body.clone().into_bytes(),
+                })
+            }
+            ActionDocument::Health {} => Action::Answer(Fixed::health()),
+        })
+    }
+
+    fn proxy(&self, route: &RouteDocument, proxy: &ProxyDocument) -> Result<Proxy, String> {
+        let service = self.document.services.iter().position(|service| service.name == proxy.service);
+        let service = service.ok_or_else(|| format!("{}: unknown service `{}`", route.at, proxy.service))?;
+        let forwarding = Forwarding::compile(proxy, canonical);
+        Ok(Proxy {
+            service: service as u32,
+            forwarding: forwarding.map_err(|error| format!("{}: {error}", route.at))?,
+            circuit_breaker: proxy.circuit_breaker,
+            host: proxy.host,
+        })
+    }
+
+    pub fn unauthenticated_tier(&self) -> Result<Option<u32>, String> {
+        let Some(name) = &self.document.unauthenticated_tier else { return Ok(None) };
+        let index = self.document.tiers.iter().position(|tier| tier.name == *name);
+        index.map(|index| Some(index as u32)).ok_or_else(|| format!("snapshot: unknown tier `{name}`"))
+    }
+}
+
+/// Literal paths of the configuration take the same form as those of requests.
+pub(super) fn canonical(path: &str) -> Result<String, String> {
+    let mut out = Vec::new();
+    intake::canonical_path(path.as_bytes(), PathParameters::Keep, &mut out)
+        .map_err(|malformed| format!("`{path}`: {}", malformed.text()))?;
+    String::from_utf8(out).map_err(|error| error.to_string())
+}
+
+pub(super) fn credential_headers(document: &SnapshotDocument) -> Vec<Box<[u8]>> {
+    let mut headers: Vec<Box<[u8]>> = document
+        .identities
+        .iter()
+        .map(|identity| match &identity.kind {
+            IdentityKindDocument::Jwt(jwt) => jwt.header.as_bytes().into(),
+            IdentityKindDocument::ApiKey(key) => key.header.as_bytes().into(),
+        })
+        .filter(|header: &Box<[u8]>| **header != *b"authorization")
+        .collect();
+    headers.sort();
+    headers.dedup();
+    headers
+}

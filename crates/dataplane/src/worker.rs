@@ -1,0 +1,94 @@
+//! What one worker thread owns: its links, caches and recorder. Nothing in here is shared with another thread.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use hashbrown::HashMap;
+use tokio::task::AbortHandle;
+
+use crate::authenticate::TokenCache;
+use crate::node::Node;
+use crate::proxy::Links;
+use crate::record::{Recorder, WorkerCounts};
+use crate::respond::date::DateCache;
+
+/// Wall time, told from the monotonic clock between two readings, so that a request reads one clock only.
+#[derive(Clone, Copy, Debug)]
+struct Calibration {
+    instant: Instant,
+    unix_ms: u64,
+}
+
+impl Calibration {
+    fn now() -> Self {
+        let unix_ms =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        Self { instant: Instant::now(), unix_ms }
+    }
+}
+
+/// A connection as its worker sees it when the node drains.
+#[derive(Debug)]
+pub struct Open {
+    pub is_idle: std::rc::Rc<Cell<bool>>,
+    pub task: AbortHandle,
+}
+
+pub struct Worker {
+    pub index: usize,
+    pub node: Arc<Node>,
+    pub links: Links,
+    pub tokens: RefCell<TokenCache>,
+    pub recorder: RefCell<Recorder>,
+    pub connections: RefCell<HashMap<u64, Open>>,
+    date: RefCell<DateCache>,
+    calibration: Cell<Calibration>,
+    last_connection: Cell<u64>,
+}
+
+impl Worker {
+    pub fn new(index: usize, node: Arc<Node>) -> Self {
+        let capacity = node.snapshot().map_or(0, |snapshot| snapshot.token_cache as usize);
+        Self {
+            index,
+            links: Links::default(),
+            tokens: RefCell::new(TokenCache::new(capacity)),
+            recorder: RefCell::new(Recorder::new(Arc::clone(&node.records))),
+            connections: RefCell::default(),
+            date: RefCell::default(),
+            calibration: Cell::new(Calibration::now()),
+            last_connection: Cell::new(0),
+            node,
+        }
+    }
+
+    /// Called every second, so that a step of the wall clock is followed.
+    pub fn calibrate(&self) {
+        self.calibration.set(Calibration::now());
+    }
+
+    pub fn unix_ms(&self, now: Instant) -> u64 {
+        let Calibration { instant, unix_ms } = self.calibration.get();
+        unix_ms + now.saturating_duration_since(instant).as_millis() as u64
+    }
+
+    pub fn next_connection(&self) -> u64 {
+        let id = self.last_connection.get() + 1;
+        self.last_connection.set(id);
+        id
+    }
+
+    /// The `Date` header's value.
+    pub fn date(&self, unix_ms: u64) -> [u8; 29] {
+        let mut date = [b' '; 29];
+        for (place, byte) in date.iter_mut().zip(self.date.borrow_mut().at(unix_ms).bytes()) {
+            *place = byte;
+        }
+        date
+    }
+
+    pub fn counts(&self) -> &WorkerCounts {
+        self.node.metrics.node().worker(self.index)
+    }
+}
