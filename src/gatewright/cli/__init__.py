@@ -15,6 +15,16 @@ COMMANDS = {
     "check": ("gatewright.cli.check:check", "Say everything that is wrong with a configuration."),
     "schema": ("gatewright.cli.schema:schema", "Print the JSON Schema of a configuration."),
     "routes": ("gatewright.cli.routes:routes", "Print which requests go where."),
+    "run": ("gatewright.cli.run:run", "Run the gateway."),
+    "demo": ("gatewright.cli.demo:demo", "Run the gateway with three sample services and print requests to try."),
+    "explain": ("gatewright.cli.explain:explain", "Say why a request got its answer, or which answer it would get."),
+    "token": ("gatewright.cli.token:token", "Print a signed development token."),
+    "keys": ("gatewright.cli.keys:keys", "Make and list API keys; make development signing keys."),
+    "records": ("gatewright.cli.records:records", "Print stored decision records."),
+    "status": ("gatewright.cli.status:status", "Say how a node, its services and its configuration are."),
+    "breakers": ("gatewright.cli.breakers:breakers", "Show and reset circuit breakers."),
+    "limits": ("gatewright.cli.limits:limits", "Show and reset rate limits."),
+    "drain": ("gatewright.cli.drain:drain", "Let a node finish what is under way, and end."),
 }
 """Name of a command to its function and its line in `--help`, kept here so that help imports no command.
 

@@ -1,0 +1,121 @@
+"""The metrics that Python owns, as Prometheus text, printed below those of the data plane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import psutil
+
+from gatewright.control.node import Node
+
+PROCESS = psutil.Process()
+
+Sample = tuple[dict[str, str], float]
+
+
+def family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> list[str]:
+    """One metric with its help, type and samples; nothing at all without samples."""
+    printed = [f"{name}{labels(given)} {value:.17g}" for given, value in samples]
+    return [f"# HELP {name} {text}", f"# TYPE {name} {kind}", *printed] if printed else []
+
+
+def labels(given: dict[str, str]) -> str:
+    """`{sink="sqlite"}`, with what the format demands escaped."""
+    if not given:
+        return ""
+    return "{" + ",".join(f'{name}="{escape(value)}"' for name, value in given.items()) + "}"
+
+
+def escape(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def configuration_metrics(node: Node) -> list[str]:
+    status = node.status
+    valid = 1 if status.state == "valid" else 0
+    return [
+        *family("gateway_config_valid", "gauge", "1 while the files are what is live.", [({}, valid)]),
+        *family(
+            "gateway_config_reloads_total",
+            "counter",
+            "Configurations that were applied.",
+            [({}, status.reloads)],
+        ),
+        *family(
+            "gateway_config_reload_failures_total",
+            "counter",
+            "Configurations refused.",
+            [({}, status.failures)],
+        ),
+    ]
+
+
+def sink_metrics(node: Node) -> list[str]:
+    counts = [({"sink": count.name}, count) for count in node.records.counts()]
+    return [
+        *family(
+            "gateway_sink_records_total",
+            "counter",
+            "Records stored.",
+            [(one, count.stored) for one, count in counts],
+        ),
+        *family(
+            "gateway_sink_dropped_total",
+            "counter",
+            "Records lost because the sink was slow or failed.",
+            [(one, count.dropped) for one, count in counts],
+        ),
+        *family(
+            "gateway_sink_failures_total",
+            "counter",
+            "Attempts to store a batch that failed.",
+            [(one, count.failures) for one, count in counts],
+        ),
+        *family(
+            "gateway_sink_queued_records",
+            "gauge",
+            "Records that wait for the sink.",
+            [(one, count.queued) for one, count in counts],
+        ),
+    ]
+
+
+def dependency_metrics(node: Node) -> list[str]:
+    sets = [({"identity": str(state["identity"])}, state) for state in node.key_sets.state()]
+    return [
+        *family(
+            "gateway_key_set_available",
+            "gauge",
+            "1 while keys of the identity are in place.",
+            [(one, 1.0 if state["has_keys"] else 0.0) for one, state in sets],
+        ),
+        *family(
+            "gateway_key_set_fetch_failures_total",
+            "counter",
+            "Fetches of a key set that failed.",
+            [(one, float(str(state["failures"]))) for one, state in sets],
+        ),
+        *family(
+            "gateway_dns_failures_total",
+            "counter",
+            "Look-ups of instance names that failed.",
+            [({}, node.discovery.failures)],
+        ),
+    ]
+
+
+def process_metrics() -> list[str]:
+    """CPU time, memory and descriptors of the whole process, data plane included (MT-14)."""
+    with PROCESS.oneshot():
+        times, memory, descriptors = PROCESS.cpu_times(), PROCESS.memory_info(), PROCESS.num_fds()
+    return [
+        *family("process_cpu_seconds_total", "counter", "CPU time used.", [({}, times.user + times.system)]),
+        *family("process_resident_memory_bytes", "gauge", "Memory in use.", [({}, memory.rss)]),
+        *family("process_open_fds", "gauge", "Open file descriptors.", [({}, descriptors)]),
+    ]
+
+
+def exposition(node: Node) -> str:
+    """Everything counted on this node, in text format 0.0.4. Blocks for as long as the data plane needs to sum up."""
+    lines = [*configuration_metrics(node), *sink_metrics(node), *dependency_metrics(node), *process_metrics()]
+    return node.engine.metrics().rstrip("\n") + "\n" + "\n".join(lines) + "\n"

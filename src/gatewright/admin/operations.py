@@ -1,0 +1,133 @@
+"""The versioned API: what the commands of the CLI call."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import JSONResponse
+
+from gatewright.admin import views
+from gatewright.admin.answers import Denied, answer
+from gatewright.control.node import Node
+from gatewright.records.query import ask
+from gatewright.records.reader import LIMIT, LONGEST_LIMIT
+
+log = logging.getLogger("gatewright.audit")
+
+
+def operations(node: Node) -> APIRouter:
+    """The routes under `/api/v1`."""
+    router = APIRouter()
+    add_views(router, node)
+    add_records(router, node)
+    add_actions(router, node)
+    return router
+
+
+def add_views(router: APIRouter, node: Node) -> None:
+    @router.get("/status", summary="Health of the gateway, its dependencies and its configuration")
+    async def status() -> JSONResponse:
+        return answer(await views.health(node))
+
+    @router.get(
+        "/config", summary="The live configuration: version, files, errors of the files as they are now"
+    )
+    async def config() -> JSONResponse:
+        return answer(views.configuration(node))
+
+    @router.get("/services", summary="Every service with its instances")
+    async def services() -> JSONResponse:
+        return answer(await views.services(node))
+
+    @router.get("/circuit-breakers", summary="State of every circuit breaker")
+    async def breakers() -> JSONResponse:
+        return answer(await views.breakers(node))
+
+    @router.get("/rate-limits", summary="Tiers and their busiest callers")
+    async def limits() -> JSONResponse:
+        return answer(await views.limits(node))
+
+    @router.get("/stats", summary="Everything that the node knows about itself")
+    async def stats() -> JSONResponse:
+        return answer(await views.stats(node))
+
+
+def add_records(router: APIRouter, node: Node) -> None:
+    @router.get("/records", summary="Stored decision records, newest first")
+    async def records(
+        where: Annotated[
+            list[str] | None, Query(description="`field=value`, also != < <= > >=; all must hold")
+        ] = None,
+        status: Annotated[str | None, Query(description="`404` or `5xx`")] = None,
+        since: Annotated[str | None, Query(description="RFC 3339 time")] = None,
+        limit: Annotated[int, Query(ge=1, le=LONGEST_LIMIT)] = LIMIT,
+    ) -> JSONResponse:
+        asked = {"where": where or [], "status": status, "since": since, "limit": limit}
+        return answer({"records": await ask(record_directory(node), asked)})
+
+    # An id is any visible ASCII, slashes too.
+    @router.get("/records/{request_id:path}", summary="The newest record with this request id")
+    async def record(request_id: str) -> JSONResponse:
+        found = await ask(record_directory(node), {"request_id": request_id})
+        if not found:
+            raise Denied(404, "unknown_request", f"no record of request `{request_id}`")
+        return answer(found[0])
+
+
+def add_actions(router: APIRouter, node: Node) -> None:
+    @router.post("/circuit-breakers/reset", summary="Close every circuit breaker")
+    async def reset_all() -> JSONResponse:
+        return await reset_breakers(node)
+
+    @router.post("/circuit-breakers/{service}/reset", summary="Close the circuit breaker of one service")
+    async def reset_one(service: str) -> JSONResponse:
+        return await reset_one_breaker(node, service)
+
+    @router.post("/rate-limits/reset", summary="Forget counters of a tier, of a caller, or all")
+    async def reset_limits(tier: str | None = None, caller: str | None = None) -> JSONResponse:
+        return await reset_rate_limits(node, tier, caller)
+
+    @router.post(
+        "/drain", summary="Stop accepting, finish what is under way, end the process", status_code=202
+    )
+    async def drain() -> JSONResponse:
+        log.warning("drain asked for by the admin API")
+        node.drain_wanted.set()
+        return answer({"status": "draining"}, 202)
+
+
+def record_directory(node: Node) -> Path:
+    """Where the SQLite sink of this node writes. Raises `Denied` when there is none."""
+    for sink in node.sinks:
+        if sink.kind == "sqlite" and sink.path is not None:
+            return sink.path
+    raise Denied(404, "no_record_store", "records are not stored here; add a sink of kind `sqlite`")
+
+
+async def reset_breakers(node: Node) -> JSONResponse:
+    """Close every breaker; tells how many were not closed."""
+    count = await asyncio.to_thread(node.engine.reset_breaker, None)
+    log.warning("breakers reset", extra={"count": count})
+    return answer({"reset": count})
+
+
+async def reset_one_breaker(node: Node, service: str) -> JSONResponse:
+    """Close the breaker of one service. Raises `Denied` for one that does not exist."""
+    known = [one["name"] for one in views.services_of(await views.engine_state(node))]
+    if service not in known:
+        raise Denied(404, "unknown_service", f"unknown service `{service}`; known: {', '.join(known)}")
+    count = await asyncio.to_thread(node.engine.reset_breaker, service)
+    log.warning("breaker reset", extra={"service": service, "count": count})
+    return answer({"reset": count})
+
+
+async def reset_rate_limits(node: Node, tier: str | None, caller: str | None) -> JSONResponse:
+    """Forget counters; tells how many."""
+    count = await asyncio.to_thread(node.engine.reset_limits, tier, caller)
+    # The caller's name is personal; that counters were reset is what the audit needs.
+    log.warning("limits reset", extra={"tier": tier, "one_caller": caller is not None, "count": count})
+    return answer({"reset": count})

@@ -1,0 +1,120 @@
+"""What the operating half takes from a configuration, as plain data. The only file here that knows its models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from gatewright.config import Loaded, load
+from gatewright.config import compile as compile_snapshot
+from gatewright.config.addresses import Resolver, read_address
+from gatewright.config.models import FileSink, Gateway, JwtIdentity, SqliteSink
+from gatewright.control.state import StateDirectory, choose_directory
+from gatewright.discovery.dns import NamedInstance
+from gatewright.identity.fetch import KeySetSource, KeySetTimes
+from gatewright.records.build import SinkSettings
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSettings:
+    """Where the admin listener is and what it demands."""
+
+    host: str
+    port: int
+    token: str | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A configuration that passed every check of the Python half."""
+
+    loaded: Loaded
+    files: tuple[Path, ...]
+    # Listed as a whole: a file that appears in one of them changes the configuration.
+    directories: tuple[Path, ...]
+    warnings: tuple[str, ...]
+    state: StateDirectory
+    admin: AdminSettings
+    sinks: tuple[SinkSettings, ...]
+    key_sets: tuple[KeySetSource, ...]
+    services: tuple[tuple[str, tuple[NamedInstance, ...]], ...]
+
+    @property
+    def gateway(self) -> Gateway:
+        return self.loaded.gateway
+
+    def snapshot(self, version: int, resolver: Resolver) -> bytes:
+        """The document that the data plane compiles; instances that `resolver` does not know are left out."""
+        return compile_snapshot(self.loaded, version, resolver)
+
+
+def read(paths: Sequence[Path]) -> Configuration:
+    """Read and check a configuration. Blocks. Raises `ConfigError` with everything that is wrong."""
+    loaded = load(paths)
+    gateway = loaded.gateway
+    first = Path(paths[0])
+    state = StateDirectory(choose_directory(first, gateway.node.state_directory))
+    return Configuration(
+        loaded=loaded,
+        files=tuple(loaded.files),
+        directories=tuple(loaded.directories),
+        warnings=tuple(str(warning) for warning in loaded.warnings),
+        state=state,
+        admin=admin_settings(gateway),
+        sinks=sink_settings(gateway, state, first if first.is_dir() else first.parent),
+        key_sets=key_set_sources(gateway),
+        services=named_instances(gateway),
+    )
+
+
+def admin_settings(gateway: Gateway) -> AdminSettings:
+    address = read_address(gateway.admin.address)
+    return AdminSettings(address.host, address.port, gateway.admin.token)
+
+
+def sink_settings(gateway: Gateway, state: StateDirectory, base: Path) -> tuple[SinkSettings, ...]:
+    """The sinks with their paths made absolute; SQLite without a path stays in the state directory."""
+    settings = []
+    for sink in gateway.records.sinks:
+        if isinstance(sink, FileSink):
+            settings.append(SinkSettings("file", base / sink.path))
+        elif isinstance(sink, SqliteSink):
+            path = base / sink.path if sink.path else state.records
+            settings.append(SinkSettings("sqlite", path, timedelta(milliseconds=sink.retention)))
+        else:
+            settings.append(SinkSettings("stdout"))
+    return tuple(settings)
+
+
+def key_set_sources(gateway: Gateway) -> tuple[KeySetSource, ...]:
+    """The key sets that have to be fetched."""
+    sources = []
+    for identity in gateway.identities:
+        jwks = identity.jwks if isinstance(identity, JwtIdentity) else None
+        if jwks is None or jwks.url is None:
+            continue
+        times = KeySetTimes(
+            refresh=jwks.refresh / 1000,
+            minimum_refresh=jwks.minimum_refresh / 1000,
+            lifetime=jwks.lifetime / 1000,
+            timeout=jwks.timeout / 1000,
+        )
+        sources.append(KeySetSource(identity.name, jwks.url, jwks.allow_http, times))
+    return tuple(sources)
+
+
+def named_instances(gateway: Gateway) -> tuple[tuple[str, tuple[NamedInstance, ...]], ...]:
+    """Every service with its instances as the user wrote them."""
+    return tuple(
+        (
+            service.name,
+            tuple(NamedInstance(instance.address, instance.weight) for instance in service.instances),
+        )
+        for service in gateway.services
+    )

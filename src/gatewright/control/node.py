@@ -1,0 +1,149 @@
+"""One node: the data plane and everything that feeds it. `apply` is the only way in which a configuration gets live."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+import httpx2
+
+from gatewright.control.configuration import Configuration
+from gatewright.control.state import StateDirectory
+from gatewright.control.status import FROM_LAST_GOOD, ConfigStatus
+from gatewright.discovery.dns import DnsDiscovery
+from gatewright.errors import EngineError
+from gatewright.identity.fetch import KeySetSource, fetch_key_set
+from gatewright.identity.key_sets import KeySets
+from gatewright.identity.questions import QuestionWorker
+from gatewright.records.build import SinkSettings, build_sinks
+from gatewright.records.worker import RecordWorker
+
+log = logging.getLogger("gatewright.control")
+
+FIRST_KEYS_SECONDS = 3.0
+DRAIN_SECONDS = 30.0
+FLUSH_SECONDS = 10.0
+
+
+class DataPlane(Protocol):
+    """What a node needs of `gatewright._engine.Engine`."""
+
+    def start(self) -> None: ...
+    def apply(self, snapshot: bytes) -> int: ...
+    def set_instances(self, service: str, instances: bytes) -> None: ...
+    def set_keys(self, identity: str, keys: bytes) -> None: ...
+    def reset_breaker(self, service: str | None) -> int: ...
+    def reset_limits(self, tier: str | None, caller: str | None) -> int: ...
+    def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None: ...
+    def next_questions(self, wait_seconds: float) -> bytes | None: ...
+    def answer(self, question: int, result: bytes) -> None: ...
+    def metrics(self) -> str: ...
+    def state(self) -> bytes: ...
+    def drain(self, deadline_seconds: float) -> bool: ...
+    def stop(self) -> None: ...
+
+
+class Node:
+    """The operating half of one gateway process. Belongs to one event loop."""
+
+    def __init__(self, engine: DataPlane, state: StateDirectory) -> None:
+        self.engine = engine
+        self.state = state
+        self.status = ConfigStatus()
+        self.configuration: Configuration | None = None
+        self.is_draining = False
+        # Asked for by the admin API; answered by whoever runs the node.
+        self.drain_wanted = asyncio.Event()
+        self.key_sets = KeySets(self._fetch, engine.set_keys)
+        self.discovery = DnsDiscovery(engine.set_instances)
+        self.records = RecordWorker(engine)
+        self.questions = QuestionWorker(engine, self.key_sets.refresh_for_unknown_key)
+        self._client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=20))
+        self._applying = asyncio.Lock()
+        self._sinks: tuple[SinkSettings, ...] | None = None
+
+    @property
+    def sinks(self) -> tuple[SinkSettings, ...]:
+        """Where records go now."""
+        return self._sinks or ()
+
+    @property
+    def is_ready(self) -> bool:
+        """Some configuration is live and the node is not draining (D39)."""
+        return self.status.is_applied and not self.is_draining
+
+    def start(self) -> None:
+        """Start the data plane's threads and those that serve it. Raises `EngineError`."""
+        self.engine.start()
+        self.records.start()
+        self.questions.start(asyncio.get_running_loop())
+
+    async def apply(self, configuration: Configuration) -> int:
+        """Make a configuration live and give its version. Raises `EngineError`; the old one then stays live."""
+        async with self._applying:
+            await self.discovery.look_up(configuration.services)
+            snapshot = await asyncio.to_thread(self._compile, configuration)
+            await self.key_sets.use(configuration.key_sets, FIRST_KEYS_SECONDS)
+            try:
+                version = await asyncio.to_thread(self.engine.apply, snapshot)
+            except EngineError:
+                before = self.configuration
+                await self.key_sets.use(before.key_sets if before else (), FIRST_KEYS_SECONDS)
+                raise
+            self.configuration = configuration
+            self.status.applied(version, configuration.warnings)
+            await asyncio.to_thread(self._remember, snapshot)
+            await self._use_sinks(configuration.sinks)
+            self.discovery.use(configuration.services)
+        await self.discovery.check()
+        log.info("configuration applied", extra={"version": version, "files": len(configuration.files)})
+        return version
+
+    async def apply_last_good(self, snapshot: bytes) -> int:
+        """Make the snapshot live that was live when the node last ran. Raises `EngineError`."""
+        async with self._applying:
+            document = json.loads(snapshot)
+            document["version"] = self.state.next_version()
+            version = await asyncio.to_thread(self.engine.apply, json.dumps(document).encode())
+            self.status.applied(version, source=FROM_LAST_GOOD)
+            await self._use_sinks((SinkSettings("sqlite", self.state.records),))
+        log.warning("last good configuration applied", extra={"version": version})
+        return version
+
+    async def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
+        """Accept nothing more and let requests finish; give whether all did in time."""
+        self.is_draining = True
+        finished = await asyncio.to_thread(self.engine.drain, seconds)
+        log.info("drained", extra={"all_finished": finished})
+        return finished
+
+    async def close(self) -> None:
+        """End the data plane, store its last records, give everything back."""
+        await asyncio.to_thread(self.engine.stop)
+        await asyncio.to_thread(self.records.close, FLUSH_SECONDS)
+        await asyncio.to_thread(self.questions.close)
+        self.discovery.close()
+        await self._client.aclose()
+
+    def _compile(self, configuration: Configuration) -> bytes:
+        # Known addresses, not a look-up: while DNS is down a reload must not lose instances (DS-2).
+        return configuration.snapshot(self.state.next_version(), self.discovery.known)
+
+    def _remember(self, snapshot: bytes) -> None:
+        try:
+            self.state.save_snapshot(snapshot)
+        except OSError as error:
+            # It is live already; only a restart with a broken configuration would miss it.
+            log.error("last good snapshot cannot be saved", extra={"error": str(error)})
+
+    async def _use_sinks(self, settings: Sequence[SinkSettings]) -> None:
+        # Lanes hold queued records, so they are left alone unless their settings changed.
+        if tuple(settings) != self._sinks:
+            self._sinks = tuple(settings)
+            await asyncio.to_thread(self.records.use, build_sinks(settings))
+
+    async def _fetch(self, source: KeySetSource) -> bytes:
+        return await fetch_key_set(self._client, source)

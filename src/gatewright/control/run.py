@@ -1,0 +1,227 @@
+"""`gatewright run`: one process from its first line to its exit code. The main thread's loop owns the signals.
+
+SIGTERM and SIGINT drain: not ready, no new connections, up to `node.drain_timeout` for requests under way, records
+flushed, exit 0. A second one ends the process at once with 1. SIGHUP reloads and opens log files anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gatewright.admin.app import build_app
+from gatewright.admin.server import AdminServer
+from gatewright.control.configuration import AdminSettings, Configuration, read
+from gatewright.control.node import DRAIN_SECONDS, DataPlane, Node
+from gatewright.control.reload import Reloader
+from gatewright.control.state import StateDirectory, choose_directory
+from gatewright.errors import ConfigError, GatewrightError
+
+log = logging.getLogger("gatewright.control")
+
+RESTART_SECONDS = 1.0
+# How long a request with an unknown key waits for its issuer (AU-12).
+IDENTITY_TIMEOUT_MS = 2000
+LAST_GOOD_ADMIN = AdminSettings("127.0.0.1", 9901)
+
+MakeEngine = Callable[[bytes], DataPlane]
+Ready = Callable[[Node, AdminServer], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line says; `workers` of `None` is one per processor that this process may use."""
+
+    paths: tuple[Path, ...]
+    workers: int | None = None
+    last_good: bool = False
+
+
+def make_engine(options: bytes) -> DataPlane:
+    """The data plane in Rust."""
+    # Imported here, so that everything but running works where the extension is not built.
+    from gatewright._engine import Engine  # noqa: PLC0415
+
+    return Engine(options)
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def run_node(options: RunOptions, make: MakeEngine = make_engine, ready: Ready | None = None) -> int:
+    """Run a node until it is told to end; give the exit code of the process."""
+    try:
+        start = read_start(options)
+    except (ConfigError, GatewrightError, OSError) as error:
+        say(str(error))
+        return 1
+    return asyncio.run(Life(options, start, make).live(ready))
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a node starts from: a configuration, or the snapshot of the last one that was good."""
+
+    state: StateDirectory
+    configuration: Configuration | None = None
+    snapshot: bytes | None = None
+    refused: ConfigError | None = None
+
+    @property
+    def admin(self) -> AdminSettings:
+        return self.configuration.admin if self.configuration else LAST_GOOD_ADMIN
+
+
+def read_start(options: RunOptions) -> Start:
+    """Read the configuration; with `last_good`, fall back on the saved snapshot. Raises `ConfigError`."""
+    try:
+        configuration = read(options.paths)
+    except ConfigError as error:
+        state = StateDirectory(choose_directory(options.paths[0]))
+        snapshot = state.last_snapshot() if options.last_good else None
+        if snapshot is None:
+            raise
+        say(f"{error}\nstarting from the last good configuration in {state.snapshot_file}")
+        return Start(state, snapshot=snapshot, refused=error)
+    return Start(configuration.state, configuration)
+
+
+class Life:
+    """The life of one node."""
+
+    def __init__(self, options: RunOptions, start: Start, make: MakeEngine) -> None:
+        self._options = options
+        self._start = start
+        self._ending = asyncio.Event()
+        self._node = Node(make(self._engine_options()), start.state)
+        self._reloader = Reloader(self._node, options.paths, start.configuration)
+
+    async def live(self, ready: Ready | None = None) -> int:
+        """Start, serve, drain, stop; give the exit code."""
+        with self._signals():
+            try:
+                admin = AdminServer(build_app(self._node, self._admin_settings), self._start.admin)
+                self._node.start()
+            except GatewrightError as error:
+                say(str(error))
+                return 1
+            async with asyncio.TaskGroup() as tasks:
+                serving = tasks.create_task(supervised("admin", admin.run))
+                try:
+                    code = await self._serve(tasks, admin, ready)
+                finally:
+                    await self._node.close()
+                    admin.stop()
+                    await serving
+        return code
+
+    async def _serve(self, tasks: asyncio.TaskGroup, admin: AdminServer, ready: Ready | None) -> int:
+        try:
+            await self._begin()
+        except (GatewrightError, OSError) as error:
+            say(str(error))
+            return 1
+        self._announce(admin)
+        background = [tasks.create_task(supervised(name, work)) for name, work in self._work()]
+        if ready is not None:
+            background.append(tasks.create_task(ready(self._node, admin)))
+        await self._ending.wait()
+        await self._node.drain(self._drain_seconds())
+        for task in background:
+            task.cancel()
+        return 0
+
+    async def _begin(self) -> None:
+        if self._start.configuration is not None:
+            await self._node.apply(self._start.configuration)
+        elif self._start.snapshot is not None:
+            await self._node.apply_last_good(self._start.snapshot)
+            if self._start.refused is not None:
+                self._node.status.refused(self._start.refused)
+
+    def _work(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
+        work: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("key sets", self._node.key_sets.run),
+            ("discovery", self._node.discovery.run),
+            ("drain request", self._end_when_asked),
+        ]
+        configuration = self._start.configuration
+        if configuration is None or configuration.gateway.reload.watch:
+            work.append(("reload", self._reloader.run))
+        return work
+
+    async def _end_when_asked(self) -> None:
+        await self._node.drain_wanted.wait()
+        self._ending.set()
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end, number)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up, loop)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._ending.is_set():
+            log.warning("ended at once", extra={"signal": number.name})
+            # Threads of the data plane still serve; a clean exit would wait for them.
+            os._exit(1)
+        log.info("draining", extra={"signal": number.name})
+        self._node.is_draining = True
+        self._ending.set()
+
+    def _hang_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._node.records.reopen()
+        self._reloading = loop.create_task(self._reloader.reload())
+
+    def _admin_settings(self) -> AdminSettings:
+        return self._node.configuration.admin if self._node.configuration else self._start.admin
+
+    def _drain_seconds(self) -> float:
+        configuration = self._node.configuration
+        return configuration.gateway.node.drain_timeout / 1000 if configuration else DRAIN_SECONDS
+
+    def _engine_options(self) -> bytes:
+        configured = self._start.configuration.gateway.node.workers if self._start.configuration else None
+        workers = self._options.workers or configured or len(os.sched_getaffinity(0))
+        return json.dumps({"workers": workers, "identity_timeout_ms": IDENTITY_TIMEOUT_MS}).encode()
+
+    def _announce(self, admin: AdminServer) -> None:
+        for listener in json.loads(self._node.engine.state()).get("listeners", []):
+            say(f"listening on http://{listener['address']} ({listener['name']})")
+        settings = self._start.admin
+        say(f"admin on {AdminSettings(settings.host, admin.port).url}")
+        say(f"configuration version {self._node.status.version} is live; state in {self._start.state.path}")
+        for warning in self._node.status.warnings:
+            say(f"warning: {warning}")
+
+
+async def supervised(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Run `work` until it returns; after a fault log it and begin again. The data plane serves on meanwhile."""
+    while True:
+        try:
+            return await work()
+        except Exception:
+            log.exception("background work failed", extra={"work": name})
+        await asyncio.sleep(RESTART_SECONDS)
+
+
+def as_paths(texts: Sequence[Path]) -> tuple[Path, ...]:
+    """The configuration files of a command line: `gateway.yaml` of the working directory when none is given."""
+    return tuple(texts) or (Path("gateway.yaml"),)

@@ -1,0 +1,1 @@
+"""The demonstration: three sample services, keys, a configuration, and requests to try."""

@@ -1,0 +1,1 @@
+"""What proves who calls: key sets fetched from issuers, API-key files, development tokens."""

@@ -1,0 +1,59 @@
+"""Answers the data plane's questions: one thread waits for them, the loop answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+log = logging.getLogger("gatewright.identity")
+
+WAIT_SECONDS = 0.5
+
+
+class QuestionSource(Protocol):
+    """Where questions come from and answers go: the engine."""
+
+    def next_questions(self, wait_seconds: float) -> bytes | None: ...
+    def answer(self, question: int, result: bytes) -> None: ...
+
+
+class QuestionWorker:
+    """Takes questions until it is closed. `refresh` answers `refresh_keys` for one identity."""
+
+    def __init__(self, source: QuestionSource, refresh: Callable[[str], Awaitable[bool]]) -> None:
+        self._source = source
+        self._refresh = refresh
+        self._ending = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take questions in a thread and answer them in `loop`."""
+        self._thread = threading.Thread(target=self._run, args=(loop,), name="questions", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End after the wait that is under way (at most half a second). Blocks."""
+        self._ending.set()
+        if self._thread is not None:
+            self._thread.join(2 * WAIT_SECONDS)
+
+    async def answer(self, question: dict[str, object]) -> None:
+        """Answer one question; an unknown kind is answered with no, so that nobody waits for its deadline."""
+        is_known = question.get("kind") == "refresh_keys"
+        good = is_known and await self._refresh(str(question.get("identity")))
+        self._source.answer(int(str(question["id"])), json.dumps({"ok": bool(good)}).encode())
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        while not self._ending.is_set():
+            try:
+                batch = self._source.next_questions(WAIT_SECONDS)
+            except Exception:
+                log.exception("questions cannot be taken")
+                self._ending.wait(WAIT_SECONDS)
+                continue
+            for question in json.loads(batch) if batch else ():
+                asyncio.run_coroutine_threadsafe(self.answer(question), loop)

@@ -1,0 +1,1 @@
+"""Decision records after they left the data plane: the worker, sinks, queries, `explain`."""

@@ -1,0 +1,102 @@
+"""Who may use the admin listener: every operation, each kind of wrong credential, foreign pages."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from gatewright.admin.app import build_app
+from gatewright.control.configuration import AdminSettings
+from gatewright.control.node import Node
+from gatewright.control.state import StateDirectory
+
+TOKEN = "a-token-of-enough-characters"
+OPEN = {"/healthz", "/readyz"}
+
+
+@pytest.fixture
+def ask(engine, tmp_path: Path) -> Callable[..., httpx2.Response]:
+    """Sends one request to the application, as if from the network."""
+
+    def send(method: str, path: str, settings: AdminSettings | None = None, **more: object) -> httpx2.Response:
+        async def once() -> httpx2.Response:
+            node = Node(engine, StateDirectory(tmp_path))
+            app = build_app(node, lambda: settings or AdminSettings("127.0.0.1", 9901))
+            transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+            async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:9901") as client:
+                return await client.request(method, path, **more)
+
+        return asyncio.run(once())
+
+    return send
+
+
+def operations(ask) -> list[tuple[str, str]]:
+    paths = ask("GET", "/openapi.json").json()["paths"]
+    found = [(method.upper(), path.replace("{service}", "x").replace("{request_id}", "x")) for path in paths for method in paths[path]]
+    assert len(found) > 15
+    return found
+
+
+def test_every_operation_demands_the_token_where_one_is_set(ask) -> None:
+    guarded = AdminSettings("0.0.0.0", 9901, TOKEN)  # noqa: S104 - nothing is bound.
+    wrong = [{}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {TOKEN}"}, {"authorization": TOKEN}]
+    for method, path in [*operations(ask), ("GET", "/openapi.json"), ("GET", "/nothing")]:
+        for headers in wrong:
+            response = ask(method, path, guarded, headers=headers)
+            expected = {200, 503} if path in OPEN else {401}
+            assert response.status_code in expected, (method, path, headers)
+
+
+def test_a_repeated_credential_is_refused(ask) -> None:
+    guarded = AdminSettings("127.0.0.1", 9901, TOKEN)
+    headers = [("authorization", f"Bearer {TOKEN}"), ("authorization", "Bearer x")]
+    assert ask("GET", "/metrics", guarded, headers=headers).status_code == 401
+
+
+def test_the_token_opens_what_it_guards(ask) -> None:
+    guarded = AdminSettings("127.0.0.1", 9901, TOKEN)
+    response = ask("GET", "/metrics", guarded, headers={"authorization": f"Bearer {TOKEN}"})
+    assert response.status_code == 200
+    assert ask("GET", "/metrics", guarded).json()["error"] == "invalid_token"
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1", "http://127.0.0.1.evil.example:9901"])
+def test_a_foreign_page_can_change_nothing(ask, origin: str) -> None:
+    for method, path in operations(ask):
+        if method == "POST":
+            response = ask(method, path, headers={"origin": origin})
+            assert (response.status_code, response.json()["error"]) == (403, "foreign_origin"), path
+
+
+def test_a_foreign_page_without_origin_is_told_by_its_fetch_metadata(ask) -> None:
+    response = ask("POST", "/api/v1/drain", headers={"sec-fetch-site": "cross-site"})
+    assert response.status_code == 403
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:9901", "127.0.0.1.evil.example", "localhost.evil.example", ""])
+def test_a_rebound_name_can_neither_write_nor_read(ask, host: str) -> None:
+    for method, path in operations(ask):
+        if path not in OPEN:
+            assert ask(method, path, headers={"host": host}).status_code == 403, path
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:9901", "127.0.0.1:9901", "[::1]:9901", "10.1.2.3:9901"])
+def test_names_and_addresses_of_the_machine_are_served(ask, host: str) -> None:
+    assert ask("GET", "/metrics", headers={"host": host}).status_code == 200
+    headers = {"host": host, "origin": f"http://{host}"}
+    assert ask("POST", "/gateway/circuit-breakers/reset", headers=headers).status_code == 200
+
+
+def test_with_a_token_any_name_may_read_but_not_write(ask) -> None:
+    guarded = AdminSettings("0.0.0.0", 9901, TOKEN)  # noqa: S104 - nothing is bound.
+    headers = {"host": "gateway.internal:9901", "authorization": f"Bearer {TOKEN}"}
+    assert ask("GET", "/metrics", guarded, headers=headers).status_code == 200
+    assert ask("POST", "/api/v1/drain", guarded, headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_no_page_loads_from_a_cdn(ask, path: str) -> None:
+    assert ask("GET", path).status_code == 404

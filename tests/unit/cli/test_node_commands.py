@@ -1,0 +1,137 @@
+"""Commands that ask a running node."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gatewright.admin.app import build_app
+from gatewright.admin.server import AdminServer
+from gatewright.cli import run
+from gatewright.cli.admin import locate
+from gatewright.control.configuration import AdminSettings, read
+from gatewright.control.node import Node
+
+TOKEN = "a-token-of-enough-characters"
+
+
+class Running:
+    """A node with its admin listener on a port of its own, in a thread."""
+
+    def __init__(self, engine, configuration: Path, token: str | None) -> None:
+        self._settings = AdminSettings("127.0.0.1", 0, token)
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._live(engine, configuration)))
+        self._thread.start()
+        assert self._started.wait(10)
+
+    async def _live(self, engine, configuration: Path) -> None:
+        loaded = read([configuration])
+        self.node = Node(engine, loaded.state)
+        self._admin = AdminServer(build_app(self.node, lambda: self._settings), self._settings)
+        self.node.start()
+        await self.node.apply(loaded)
+        self.url = f"http://127.0.0.1:{self._admin.port}"
+        self._started.set()
+        await self._admin.run()
+        await self.node.close()
+
+    def stop(self) -> None:
+        self._admin.stop()
+        self._thread.join(10)
+
+
+@pytest.fixture
+def start(engine, write_configuration, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Running]]:
+    started: list[Running] = []
+    monkeypatch.delenv("GATEWRIGHT_ADMIN", raising=False)
+    monkeypatch.delenv("GATEWRIGHT_ADMIN_TOKEN", raising=False)
+
+    def begin(token: str | None = None) -> Running:
+        started.append(Running(engine, write_configuration(), token))
+        return started[-1]
+
+    yield begin
+    for running in started:
+        running.stop()
+
+
+def test_status_exits_with_0_only_when_healthy(start, capsys) -> None:
+    running = start()
+    assert run(["status", "--admin", running.url]) == 0
+    assert "healthy" in capsys.readouterr().out
+    running.node.status.refused(ValueError("route `x`: wrong"))
+    assert run(["status", "--admin", running.url]) == 1
+    assert "route `x`: wrong" in capsys.readouterr().out
+    assert run(["status", "--admin", running.url, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["config"]["state"] == "invalid"
+
+
+def test_breakers_are_shown_and_reset(start, engine, capsys) -> None:
+    engine.services = [{"name": "users", "instances": [], "breaker": {"state": "open", "failures": 9}}]
+    url = start().url
+    assert run(["breakers", "--admin", url]) == 0
+    assert "open" in capsys.readouterr().out
+    assert run(["breakers", "--reset", "users", "--admin", url]) == 0
+    assert run(["breakers", "--reset", "all", "--admin", url]) == 0
+    assert [call for call in engine.calls if call[0] == "reset_breaker"] == [
+        ("reset_breaker", "users"),
+        ("reset_breaker", None),
+    ]
+    assert run(["breakers", "--reset", "nobody", "--admin", url]) == 1
+    assert "known: users" in capsys.readouterr().err
+
+
+def test_limits_are_shown_and_reset(start, engine, capsys) -> None:
+    url = start().url
+    assert run(["limits", "--admin", url]) == 0
+    assert "standard" in capsys.readouterr().out
+    assert run(["limits", "--reset", "--tier", "standard", "--caller", "ip:192.0.2.1", "--admin", url]) == 0
+    assert engine.calls[-1] == ("reset_limits", "standard", "ip:192.0.2.1")
+
+
+def test_drain_is_passed_on(start, capsys) -> None:
+    running = start()
+    assert run(["drain", "--admin", running.url]) == 0
+    assert "draining" in capsys.readouterr().out
+    assert running.node.drain_wanted.is_set()
+
+
+def test_the_token_comes_from_the_environment(start, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = start(TOKEN).url
+    assert run(["status", "--admin", url]) == 1
+    assert "GATEWRIGHT_ADMIN_TOKEN" in capsys.readouterr().err
+    monkeypatch.setenv("GATEWRIGHT_ADMIN_TOKEN", TOKEN)
+    monkeypatch.setenv("GATEWRIGHT_ADMIN", url)
+    assert run(["status"]) == 0
+
+
+def test_records_and_explain_ask_the_node(start, tmp_path: Path, engine, capsys, record_line) -> None:
+    url = start().url
+    assert run(["explain", "unknown", "--admin", url]) == 1
+    engine.records.put(record_line(request_id="demo-1") + record_line(request_id="a/../b?c#d%2F"))
+    assert run(["explain", "a/../b?c#d%2F", "--admin", url]) == 0
+    assert run(["explain", "demo-1", "--admin", url]) == 0
+    assert "gateway.yaml:9:5" in capsys.readouterr().out
+    assert run(["records", "--admin", url, "--json", "--where", "request_id=demo-1"]) == 0
+    assert json.loads(capsys.readouterr().out)["request_id"] == "demo-1"
+
+
+@pytest.mark.parametrize(
+    "words", [["status"], ["breakers"], ["limits"], ["drain"], ["records"], ["explain", "demo-1"]]
+)
+def test_a_node_that_does_not_answer_is_said_with_what_to_do(words: list[str], capsys, free_port) -> None:
+    assert run([*words, "--admin", f"127.0.0.1:{free_port()}"]) == 1
+    assert "no node answers at" in capsys.readouterr().err
+
+
+def test_the_address_is_that_of_gateway_yaml_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GATEWRIGHT_ADMIN", raising=False)
+    assert locate(None) == ("http://127.0.0.1:9901", None)
+    monkeypatch.setenv("GATEWRIGHT_ADMIN", "127.0.0.1:1/")
+    assert locate(None) == ("http://127.0.0.1:1", None)
+    assert locate("https://node:2") == ("https://node:2", None)

@@ -1,0 +1,153 @@
+"""A data plane that does nothing and remembers everything, for tests of the operating half."""
+
+import json
+import queue
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gatewright.errors import SnapshotError
+
+
+class FakeEngine:
+    """Has the methods of `gatewright._engine.Engine`."""
+
+    def __init__(self, options: bytes = b"{}") -> None:
+        self.options = json.loads(options)
+        self.calls: list[tuple[object, ...]] = []
+        self.snapshots: list[dict[str, object]] = []
+        self.refuse: Exception | None = None
+        self.services: list[dict[str, object]] = []
+        self.records: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self.questions: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self.answers: queue.SimpleQueue[tuple[int, bytes]] = queue.SimpleQueue()
+        self.drained = threading.Event()
+
+    def start(self) -> None:
+        self.calls.append(("start",))
+
+    def apply(self, snapshot: bytes) -> int:
+        if self.refuse is not None:
+            raise self.refuse
+        document = json.loads(snapshot)
+        self.snapshots.append(document)
+        return int(document["version"])
+
+    def set_instances(self, service: str, instances: bytes) -> None:
+        self.calls.append(("set_instances", service, json.loads(instances)))
+
+    def set_keys(self, identity: str, keys: bytes) -> None:
+        self.calls.append(("set_keys", identity, json.loads(keys)))
+
+    def reset_breaker(self, service: str | None) -> int:
+        self.calls.append(("reset_breaker", service))
+        return 1
+
+    def reset_limits(self, tier: str | None, caller: str | None) -> int:
+        self.calls.append(("reset_limits", tier, caller))
+        return 2
+
+    def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None:
+        try:
+            return self.records.get(timeout=min(wait_seconds, 0.02))
+        except queue.Empty:
+            return None
+
+    def next_questions(self, wait_seconds: float) -> bytes | None:
+        try:
+            return self.questions.get(timeout=min(wait_seconds, 0.02))
+        except queue.Empty:
+            return None
+
+    def answer(self, question: int, result: bytes) -> None:
+        self.answers.put((question, result))
+
+    def metrics(self) -> str:
+        return "# HELP gateway_requests_total Requests.\n# TYPE gateway_requests_total counter\n"
+
+    def state(self) -> bytes:
+        live = self.snapshots[-1] if self.snapshots else {"version": 0, "listeners": [], "services": []}
+        return json.dumps(
+            {
+                "version": live["version"],
+                "listeners": live["listeners"],
+                "services": self.services or live["services"],
+                "tiers": [{"name": "standard", "limit": 100}],
+            }
+        ).encode()
+
+    def drain(self, deadline_seconds: float) -> bool:
+        self.calls.append(("drain", deadline_seconds))
+        self.drained.set()
+        return True
+
+    def stop(self) -> None:
+        self.calls.append(("stop",))
+
+    def refuse_with(self, text: str) -> None:
+        self.refuse = SnapshotError(text)
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+CONFIGURATION = '''\
+import gatewright as g
+
+gateway = g.Gateway(
+    listeners=[g.Listener(name="public", address="127.0.0.1:8080")],
+    admin=g.Admin(address="127.0.0.1:{admin}"{token}),
+    services=[g.Service(name="users", instances=[g.Instance(address="127.0.0.1:9001")])],
+    routes=[g.Route(name="{route}", match=g.Match(path="/api/*"), service="users")],
+)
+'''
+
+
+def unused_port() -> int:
+    """The configuration refuses port 0, so the node is given one that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def write_configuration(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a small valid configuration in Python, which needs no parser of the data plane."""
+
+    port = unused_port()
+
+    def write(route: str = "everything", admin: int = port, token: str | None = None) -> Path:
+        path = tmp_path / "gateway.py"
+        secret = f", token={token!r}" if token else ""
+        path.write_text(CONFIGURATION.format(route=route, admin=admin, token=secret), encoding="utf-8")
+        return path
+
+    return write
+
+
+RECORD = {
+    "timestamp": "2026-11-21T10:00:00.000Z",
+    "request_id": "one",
+    "method": "GET",
+    "path": "/api/users",
+    "status": 200,
+    "client_ip": "203.0.113.9",
+    "route_id": "users",
+    "total_latency_ms": 1.5,
+    "decisions": [{"stage": "route", "verdict": "matched", "rule": "users", "at": "gateway.yaml:9:5", "inputs": {}}],
+}
+
+
+@pytest.fixture
+def record_line() -> Iterator[Callable[..., bytes]]:
+    """Makes records as the data plane writes them, with fields changed."""
+
+    def line(**changes: object) -> bytes:
+        return json.dumps(RECORD | changes).encode() + b"\n"
+
+    yield line
