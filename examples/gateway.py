@@ -1,6 +1,6 @@
 """A gateway in front of three services, in Python. gateway.yaml and gateway.kdl are the same configuration.
 
-The file is run and whatever `gateway` holds is the configuration: use loops, functions and your own modules freely.
+The file is run, and what `gateway` holds is the configuration: use loops, functions and modules freely.
 """
 
 import gatewright
@@ -85,7 +85,7 @@ gateway = gatewright.Gateway(
             timeout="1s",
             max_body="1MiB",
         ),
-        # Money: never let requests pass when the limit cannot be checked, and refuse others first under overload.
+        # Money: never let requests pass when the limit cannot be checked; refuse others first under overload.
         api_route(
             "payments",
             Match(path=f"{API}/payments/{{id}}", methods=["GET", "POST"]),

@@ -1,7 +1,8 @@
 """Gatewright, an API gateway: Python decides, Rust enforces.
 
-A configuration written in Python imports its models from here (`gatewright.Gateway`, `gatewright.Route`, ...). They are
-loaded on first use, so that importing the package stays cheap for commands that need none of them.
+A configuration written in Python imports its models from here (`gatewright.Gateway`, `gatewright.Route`,
+...). They are loaded on first use, so that importing the package stays cheap for commands that need none of
+them.
 """
 
 from importlib import import_module

@@ -1,10 +1,10 @@
 """Every exception that Gatewright raises on purpose.
 
-    GatewrightError
-    ├── ConfigError       a configuration is wrong; carries every problem with its position
-    └── EngineError       the data plane refused
-        ├── SnapshotError     a snapshot does not compile
-        └── ListenError       a listener's address cannot be had
+GatewrightError
+├── ConfigError       a configuration is wrong; carries every problem with its position
+└── EngineError       the data plane refused
+    ├── SnapshotError     a snapshot does not compile
+    └── ListenError       a listener's address cannot be had
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,9 @@ class Problem:
 
 
 class ConfigError(GatewrightError):
-    """A configuration is wrong. `problems` holds everything that is, warnings included; its text is one line for each."""
+    """A configuration is wrong. `problems` holds everything that is, warnings included; its text is one line
+    for each.
+    """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)

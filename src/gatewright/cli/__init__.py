@@ -12,7 +12,7 @@ from cyclopts import App
 from gatewright import __version__
 
 COMMANDS = {
-    "check": ("gatewright.cli.check:check", "Check a configuration and say everything that is wrong with it."),
+    "check": ("gatewright.cli.check:check", "Say everything that is wrong with a configuration."),
     "schema": ("gatewright.cli.schema:schema", "Print the JSON Schema of a configuration."),
     "routes": ("gatewright.cli.routes:routes", "Print which requests go where."),
     "run": ("gatewright.cli.run:run", "Run the gateway."),
@@ -26,7 +26,7 @@ COMMANDS = {
     "limits": ("gatewright.cli.limits:limits", "Show and reset rate limits."),
     "drain": ("gatewright.cli.drain:drain", "Let a node finish what is under way, and end."),
 }
-"""Name of a command to the function that runs it and to its line in `--help`, kept here so that help imports none.
+"""Name of a command to its function and its line in `--help`, kept here so that help imports no command.
 
 The function gives the exit code: 0 fine, 1 the answer is no.
 """
@@ -36,6 +36,7 @@ WRONG_USE = 2
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells give it."""
+
 
 def build_app() -> App:
     """Give the application with every command registered and none imported."""
@@ -61,7 +62,8 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has seen enough; the interpreter must not complain while it closes it either.
+        # Whoever read the output has seen enough; the interpreter must not complain while it closes it
+        # either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return outcome if isinstance(outcome, int) else 0

@@ -49,7 +49,7 @@ def check(
 
 def _compiled(loaded: "Loaded") -> list["Problem"]:
     """Give the warnings of a configuration, and what the engine has against its snapshot."""
-    from gatewright.config import compile  # noqa: A004, PLC0415 -- the word of the design.
+    from gatewright.config import compile  # noqa: PLC0415 -- the word of the design.
     from gatewright.errors import SnapshotError  # noqa: PLC0415
 
     problems = list(loaded.warnings)
@@ -69,7 +69,9 @@ def _compiled(loaded: "Loaded") -> list["Problem"]:
 
 def _counts(loaded: "Loaded") -> dict[str, int]:
     sections = (section for section in _COUNTED if section != "files")
-    return {section: len(getattr(loaded.gateway, section)) for section in sections} | {"files": len(loaded.files)}
+    return {section: len(getattr(loaded.gateway, section)) for section in sections} | {
+        "files": len(loaded.files)
+    }
 
 
 def _print(problems: list["Problem"], errors: int, counts: dict[str, int]) -> None:
@@ -80,7 +82,9 @@ def _print(problems: list["Problem"], errors: int, counts: dict[str, int]) -> No
     if errors:
         print(f"not valid: {found}")
         return
-    parts = ", ".join(_number(count, section, _COUNTED[section]) for section, count in counts.items() if count)
+    parts = ", ".join(
+        _number(count, section, _COUNTED[section]) for section, count in counts.items() if count
+    )
     print(f"valid: {parts}" + (f"; {found}" if warnings else ""))
 
 

@@ -1,9 +1,10 @@
-"""Configuration: files to data with positions, to models, to cross-checks, to the snapshot that Rust compiles.
+"""Configuration: files to data with positions, to models, to cross-checks, to the snapshot that Rust
+compiles.
 
 `load` reads and checks, `compile` makes the snapshot; everything else here serves these two.
 """
 
-from gatewright.config.compile import compile  # noqa: A004 -- the word of the design.
+from gatewright.config.compile import compile
 from gatewright.config.key_material import KeyUrl
 from gatewright.config.loading import Loaded, load
 from gatewright.errors import ConfigError, Problem

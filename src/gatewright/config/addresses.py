@@ -5,6 +5,7 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gatewright.config.models import Service
 from gatewright.config.positions import Position
@@ -79,8 +80,8 @@ def socket_address(ip: str, port: int) -> str:
 def resolve(address: Address, resolver: Resolver) -> list[str]:
     """Give the socket addresses that an address stands for, in a fixed order. Raises `OSError`.
 
-    IPv6 addresses of a name count only where it has no IPv4 address: `localhost` has both on most machines, and a
-    service that listens on one of them would fail every second request.
+    IPv6 addresses of a name count only where it has no IPv4 address: `localhost` has both on most machines,
+    and a service that listens on one of them would fail every second request.
     """
     if address.ip() is not None:
         return [socket_address(address.host, address.port)]
@@ -91,13 +92,13 @@ def resolve(address: Address, resolver: Resolver) -> list[str]:
 
 def instances_of(
     service: Service, resolver: Resolver, place: Callable[[int], Position]
-) -> tuple[list[dict[str, object]], list[Problem]]:
+) -> tuple[list[dict[str, Any]], list[Problem]]:
     """Give the instances of a service for the snapshot, and a warning for each that has no address now.
 
-    A name with several addresses gives one instance for each, all of the same name and weight. `place` gives the
-    position of an instance by its number.
+    A name with several addresses gives one instance for each, all of the same name and weight. `place` gives
+    the position of an instance by its number.
     """
-    instances: list[dict[str, object]] = []
+    instances: list[dict[str, Any]] = []
     problems: list[Problem] = []
     for number, instance in enumerate(service.instances):
         try:

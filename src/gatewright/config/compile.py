@@ -1,4 +1,6 @@
-"""A checked configuration to the snapshot that the engine compiles: `crates/dataplane/src/snapshot/document.rs`."""
+"""A checked configuration to the snapshot that the engine compiles:
+`crates/dataplane/src/snapshot/document.rs`.
+"""
 
 import ipaddress
 import json
@@ -17,7 +19,6 @@ from gatewright.config.models import (
     JwtIdentity,
     Listener,
     Pool,
-    Service,
     Tier,
 )
 from gatewright.config.models.routes import NONE
@@ -27,7 +28,7 @@ FORMAT = 1
 """The value of `format` that this build writes."""
 
 
-def compile(  # noqa: A001 -- the word of the design.
+def compile(
     loaded: Loaded,
     version: int,
     resolver: Resolver = system_resolver,
@@ -35,8 +36,8 @@ def compile(  # noqa: A001 -- the word of the design.
 ) -> bytes:
     """Give the snapshot as JSON: the same bytes for the same configuration, version and addresses.
 
-    Host names of instances are looked up with `resolver`, which may block; an instance without an address is left
-    out, and a warning appended to `warnings`.
+    Host names of instances are looked up with `resolver`, which may block; an instance without an address is
+    left out, and a warning appended to `warnings`.
     """
     gateway = loaded.gateway
     services = [_service(loaded, number, resolver, warnings) for number in range(len(gateway.services))]
@@ -45,7 +46,9 @@ def compile(  # noqa: A001 -- the word of the design.
         "format": FORMAT,
         "version": version,
         "node": _node(loaded),
-        "listeners": [_listener(loaded, number, listener) for number, listener in enumerate(gateway.listeners)],
+        "listeners": [
+            _listener(loaded, number, listener) for number, listener in enumerate(gateway.listeners)
+        ],
         "services": services,
         "identities": [_identity(loaded, number) for number in range(len(gateway.identities))],
         "tiers": _tiers(loaded),
@@ -85,7 +88,9 @@ def _listener(loaded: Loaded, number: int, listener: Listener) -> dict[str, Any]
     }
 
 
-def _service(loaded: Loaded, number: int, resolver: Resolver, warnings: list[Problem] | None) -> dict[str, Any]:
+def _service(
+    loaded: Loaded, number: int, resolver: Resolver, warnings: list[Problem] | None
+) -> dict[str, Any]:
     service = loaded.gateway.services[number]
     instances, problems = instances_of(
         service, resolver, lambda place: loaded.at("services", number, "instances", place)
@@ -100,7 +105,9 @@ def _service(loaded: Loaded, number: int, resolver: Resolver, warnings: list[Pro
         "health_check": _health_check(
             service.health_check, str(loaded.at("services", number, "health_check"))
         ),
-        "circuit_breaker": _breaker(service.circuit_breaker, str(loaded.at("services", number, "circuit_breaker"))),
+        "circuit_breaker": _breaker(
+            service.circuit_breaker, str(loaded.at("services", number, "circuit_breaker"))
+        ),
         "pool": _pool(service.pool),
     }
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from gatewright.config.crosschecks.overlaps import hosts_of
 from gatewright.config.matching import classify
-from gatewright.config.models import Cors, Defaults, HeaderChanges, Match, RateLimit, Respond, Route, ValueTest
+from gatewright.config.models import (
+    Cors,
+    Defaults,
+    HeaderChanges,
+    Match,
+    RateLimit,
+    Respond,
+    Route,
+    ValueTest,
+)
 from gatewright.config.models.routes import NONE
 
 if TYPE_CHECKING:
@@ -83,7 +92,9 @@ def _action(route: Route) -> dict[str, Any]:
         "proxy": {
             "service": route.service,
             "strip_prefix": route.strip_prefix,
-            "rewrite": None if rewrite is None else {"regex": rewrite.regex, "replacement": rewrite.replacement},
+            "rewrite": None
+            if rewrite is None
+            else {"regex": rewrite.regex, "replacement": rewrite.replacement},
             "circuit_breaker": route.circuit_breaker,
             "host": route.host_header,
         }

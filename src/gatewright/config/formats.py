@@ -22,9 +22,10 @@ def read_text(text: bytes, text_format: str, path: str) -> Node:
     """Give the data of a text. Raises `ConfigError` with every problem that the parser found."""
     parsed = json.loads(parse_text(text, text_format))
     if parsed["errors"]:
-        raise ConfigError(
-            [Position(path, error["line"], error["column"]).problem(error["message"]) for error in parsed["errors"]]
-        )
+        raise ConfigError([
+            Position(path, error["line"], error["column"]).problem(error["message"])
+            for error in parsed["errors"]
+        ])
     return from_parsed(parsed["document"], path)
 
 

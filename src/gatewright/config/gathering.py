@@ -15,7 +15,7 @@ MAX_FILES = 1000
 
 @dataclass(slots=True)
 class Gathered:
-    """What files hold together. `directories` are those that were listed: a file that appears there matters."""
+    """What files hold together. `directories` were listed: a file that appears there matters."""
 
     root: Node
     files: list[Path] = field(default_factory=list)
@@ -25,7 +25,9 @@ class Gathered:
 
 
 def gather(paths: Sequence[Path], environment: Mapping[str, str]) -> Gathered:
-    """Read files and directories and all that they include, and join them. Problems are collected, never raised."""
+    """Read files and directories and all that they include, and join them. Problems are collected, never
+    raised.
+    """
     shown = str(paths[0]) if paths else "."
     gathered = Gathered(Node(Position(shown, 1, 1), {}), substitution=Substitution(environment))
     start = Position(shown, 1, 1)
@@ -37,14 +39,18 @@ def gather(paths: Sequence[Path], environment: Mapping[str, str]) -> Gathered:
 
 
 def _expand(path: Path, position: Position, gathered: Gathered) -> list[Path]:
-    """Give the files that a path stands for: itself, or the configuration files of a directory in order of name."""
+    """Give the files that a path stands for: itself, or the configuration files of a directory in order of
+    name.
+    """
     if not path.is_dir():
         return [path]
     gathered.directories.append(path)
     found = sorted(item for item in path.iterdir() if item.suffix in SUFFIXES and item.is_file())
     if not found:
         suffixes = ", ".join(f"`*{suffix}`" for suffix in SUFFIXES)
-        gathered.problems.append(position.problem(f"directory `{path}` holds no configuration; looked for {suffixes}"))
+        gathered.problems.append(
+            position.problem(f"directory `{path}` holds no configuration; looked for {suffixes}")
+        )
     return found
 
 
@@ -68,7 +74,9 @@ def _read(path: Path, position: Position, around: tuple[Path, ...], gathered: Ga
         return
     gathered.substitution.apply(node, path.parent)
     if not isinstance(node.value, dict):
-        gathered.problems.append(node.position.problem("expected sections such as `listeners:` and `routes:`"))
+        gathered.problems.append(
+            node.position.problem("expected sections such as `listeners:` and `routes:`")
+        )
         return
     _absolute_paths(node, path.parent)
     _join(gathered, node.value)
@@ -114,20 +122,28 @@ def _join(gathered: Gathered, sections: dict[str, Entry]) -> None:
             _append(known, entry)
         elif key != "version" or known.node.value != entry.node.value:
             gathered.problems.append(
-                entry.position.problem(f"`{key}` is given a second time; it stands at {known.position} already")
+                entry.position.problem(
+                    f"`{key}` is given a second time; it stands at {known.position} already"
+                )
             )
 
 
 def _append(known: Entry, entry: Entry) -> None:
-    """Put two lists together in a new one; what is no list is kept as an element, where the model refuses it."""
+    """Put two lists together in a new one; what is no list becomes an element, which the model refuses."""
     first = known.node.value if isinstance(known.node.value, list) else [known.node]
     second = entry.node.value if isinstance(entry.node.value, list) else [entry.node]
     known.node = Node(known.node.position, [*first, *second])
 
 
 def _absolute_paths(node: Node, directory: Path) -> None:
-    """Make paths relative to the file that holds them, because the joined tree no longer knows which that was."""
-    for place in (("identities", "*", "jwks"), ("identities", "*", "public_key"), ("identities", "*", "keys")):
+    """Make paths relative to the file that holds them, because the joined tree no longer knows which that
+    was.
+    """
+    for place in (
+        ("identities", "*", "jwks"),
+        ("identities", "*", "public_key"),
+        ("identities", "*", "keys"),
+    ):
         for found in _at(node, place):
             _anchor(found, "file", directory)
             if isinstance(found.value, str):
@@ -145,7 +161,9 @@ def _anchor(node: Node, key: str, directory: Path) -> None:
 
 
 def _at(node: Node, place: tuple[str, ...]) -> list[Node]:
-    """Give the nodes at a place; `*` stands for every element of a list, or for what stands in place of a list."""
+    """Give the nodes at a place; `*` stands for every element of a list, or for what stands in place of a
+    list.
+    """
     found = [node]
     for segment in place:
         below: list[Node] = []

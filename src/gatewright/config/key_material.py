@@ -1,4 +1,4 @@
-"""Key sets and API keys of identities: read from files, checked, and brought into the form of the snapshot."""
+"""Keys of identities: read from files, checked, and brought into the form of the snapshot."""
 
 import base64
 import datetime
@@ -67,17 +67,23 @@ class KeyMaterial:
             document = json.loads(content)
         except ValueError as error:
             where = f"line {error.lineno}: " if isinstance(error, json.JSONDecodeError) else ""
-            self.problems.append(position.problem(f"file `{path}` is not JSON: {where}expected `{{\"keys\": [...]}}`"))
+            self.problems.append(
+                position.problem(f'file `{path}` is not JSON: {where}expected `{{"keys": [...]}}`')
+            )
             return None
         keys = document.get("keys") if isinstance(document, dict) else None
         if not isinstance(keys, list):
-            self.problems.append(position.problem(f"file `{path}` has no list of keys; expected `{{\"keys\": [...]}}`"))
+            self.problems.append(
+                position.problem(f'file `{path}` has no list of keys; expected `{{"keys": [...]}}`')
+            )
             return None
         return keys
 
 
 def gather_keys(gateway: Gateway, root: Node) -> KeyMaterial:
-    """Read the keys of every identity. Problems are collected, at the line of the configuration that names the file."""
+    """Read the keys of every identity. Problems are collected, at the line of the configuration that names
+    the file.
+    """
     material = KeyMaterial()
     for number, identity in enumerate(gateway.identities):
         location = ("identities", number)
@@ -170,7 +176,9 @@ def _entries(entries: list[ApiKeyEntry], material: KeyMaterial, position: Positi
     for entry in entries:
         for unique in (entry.id, entry.hash):
             if unique in seen:
-                material.problems.append(position.problem(f"{source}key `{entry.id}` is there twice, by id or hash"))
+                material.problems.append(
+                    position.problem(f"{source}key `{entry.id}` is there twice, by id or hash")
+                )
             seen.add(unique)
         if entry.tier is not None:
             material.tiers.append((entry.tier, position))
@@ -187,7 +195,9 @@ def _entry(entry: ApiKeyEntry, material: KeyMaterial, position: Position, source
             expires = max(0, int(aware.timestamp() * 1000))
         except ValueError:
             cure = "write it like `2027-01-31T00:00:00Z`"
-            material.problems.append(position.problem(f"{source}key `{entry.id}`: `expires_at` is no moment; {cure}"))
+            material.problems.append(
+                position.problem(f"{source}key `{entry.id}`: `expires_at` is no moment; {cure}")
+            )
     return {
         "id": entry.id,
         "hash": entry.hash,

@@ -23,25 +23,27 @@ class Loaded:
     root: Node
     """The data with positions, as written."""
     files: tuple[Path, ...]
-    """Every file that was read: configuration, key files, `${file:...}`. A change of one of them changes the result."""
+    """Every file that was read: configuration, key files, `${file:...}`. A change of one of them changes the
+    result.
+    """
     directories: tuple[Path, ...]
     """Every directory that was listed: a file that appears there changes the result."""
     warnings: tuple[Problem, ...]
     keys: Mapping[str, Mapping[str, Any]]
-    """Keys by the name of their identity, in the form of the snapshot; without those that are fetched."""
+    """Keys by the name of their identity, in the form of the snapshot; not those to fetch."""
     key_urls: tuple[KeyUrl, ...]
     """Key sets to fetch, for identities that are not in `keys`."""
 
     def at(self, *location: str | int) -> Position:
-        """Give the place of a part of the configuration; of the nearest part around it where it was left out."""
+        """Give the place of a part of the configuration, or of what is around it where it was left out."""
         return self.root.find(location)
 
 
 def load(paths: Sequence[Path], environment: Mapping[str, str] | None = None) -> Loaded:
     """Read files and directories, with all that they include, and check them.
 
-    `environment` is this process's own by default. Raises `ConfigError` with every problem, warnings included, when
-    there is an error. Blocks on files only; nothing is fetched or looked up.
+    `environment` is this process's own by default. Raises `ConfigError` with every problem, warnings
+    included, when there is an error. Blocks on files only; nothing is fetched or looked up.
     """
     gathered = gather([Path(path) for path in paths], os.environ if environment is None else environment)
     gateway, shape = validate(gathered.root)

@@ -18,7 +18,7 @@ KIND_RANK: dict[str, int] = {"exact": 3, "pattern": 2, "prefix": 1, "regex": 0}
 
 @dataclass(frozen=True, slots=True)
 class PathPattern:
-    """A path as a route matches it. `text` is the path, prefix or expression without its notation."""
+    """A path as a route matches it. `text` is the path, prefix or expression alone."""
 
     kind: Kind
     text: str
@@ -28,7 +28,7 @@ class PathPattern:
         return self.text if self.kind == "regex" else _SEGMENT.sub("{}", self.text)
 
     def rank(self) -> tuple[int, int, tuple[int, ...]]:
-        """Give what orders paths, higher first: kind, then length, then literal segments before parameters."""
+        """Give what orders paths, higher first: kind, length, literal segments before parameters."""
         segments = [] if self.kind == "regex" else self.text.strip("/").split("/")
         literal = tuple(0 if _SEGMENT.fullmatch(segment) else 1 for segment in segments)
         return (KIND_RANK[self.kind], len(segments) if self.kind == "prefix" else 0, literal)
@@ -74,7 +74,7 @@ def check_path(path: str) -> str:
         message = "a path has no `?`, `#` or spaces; match query parameters with `query`"
         raise ValueError(message)
     segments = path.removeprefix("/").removesuffix("*").removesuffix("/").split("/")
-    if path.endswith("*") and not path.endswith("/*") or any("*" in segment for segment in segments):
+    if (path.endswith("*") and not path.endswith("/*")) or any("*" in segment for segment in segments):
         message = "`*` stands only at the end, after a `/`: `/a/*` is `/a` and everything below it"
         raise ValueError(message)
     _check_segments(path, segments)
@@ -87,7 +87,9 @@ def _check_segments(path: str, segments: list[str]) -> None:
         raise ValueError(message)
     names = [match[1] for segment in segments if (match := _SEGMENT.fullmatch(segment))]
     if any(("{" in segment or "}" in segment) and not _SEGMENT.fullmatch(segment) for segment in segments):
-        message = "`{name}` stands for one whole segment, such as `/users/{id}`; use `regex:` for anything else"
+        message = (
+            "`{name}` stands for one whole segment, such as `/users/{id}`; use `regex:` for anything else"
+        )
         raise ValueError(message)
     if len(set(names)) < len(names) or len(names) > MAX_PARAMETERS:
         message = f"parameters of a path have different names, and there are at most {MAX_PARAMETERS}"
@@ -98,7 +100,8 @@ def check_host(host: str) -> str:
     """Give the host in lower case. Raises `ValueError` with what would work."""
     lower = host.lower()
     if not (_HOST.fullmatch(lower) or _ADDRESS.fullmatch(lower)):
-        message = f"`{host}` is not a host: write `api.example.com` or `*.example.com`, without scheme, port or path"
+        cure = "write `api.example.com` or `*.example.com`, without scheme, port or path"
+        message = f"`{host}` is not a host: {cure}"
         raise ValueError(message)
     return lower
 

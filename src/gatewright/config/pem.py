@@ -14,7 +14,9 @@ def jwk_of_pem(content: bytes, algorithm: str | None) -> dict[str, Any]:
     key, name = _load(content)
     fitting = {"RSA": ("RS256", "PS256"), "EC": ("ES256",), "OKP": ("EdDSA",)}[name]
     if algorithm is not None and algorithm not in fitting:
-        message = f"`{algorithm}` does not fit a key of type {name}; use " + " or ".join(f"`{one}`" for one in fitting)
+        message = f"`{algorithm}` does not fit a key of type {name}; use " + " or ".join(
+            f"`{one}`" for one in fitting
+        )
         raise ValueError(message)
     return key | {"alg": algorithm or fitting[0]}
 
@@ -25,7 +27,7 @@ def _load(content: bytes) -> tuple[dict[str, Any], str]:
     for kind, name in ((RSAKey, "RSA"), (ECKey, "EC"), (OKPKey, "OKP")):
         try:
             document = json.loads(json.dumps(kind.import_key(content).as_dict(private=False)))
-        except Exception:  # noqa: BLE001, S112 -- each kind refuses the others' keys in its own way; see below.
+        except Exception:  # noqa: S112 -- each kind refuses the others' keys in its own way; see below.
             continue
         if name == "RSA" or document.get("crv") in {"P-256", "Ed25519"}:
             return document, name

@@ -80,10 +80,11 @@ class Node:
         return (entry.position, entry.node) if entry else None
 
     def find(self, location: Sequence[str | int]) -> Position:
-        """Give the place of the deepest part of a location that was written; unknown segments are passed over.
+        """Give the place of the deepest part of a location that was written; unknown segments are passed
+        over.
 
-        The place of a map's value is that of the value, except for the last segment being absent below it. Unknown
-        segments are pydantic's names for the members of a union, and fields that were left out.
+        The place of a map's value is that of the value, except for the last segment being absent below it.
+        Unknown segments are pydantic's names for the members of a union, and fields that were left out.
         """
         node = self
         for segment in location:
@@ -111,7 +112,9 @@ def from_parsed(parsed: dict, path: str) -> Node:
         return Node(
             position,
             {
-                item["key"]: Entry(Position(path, item["line"], item["column"]), from_parsed(item["value"], path))
+                item["key"]: Entry(
+                    Position(path, item["line"], item["column"]), from_parsed(item["value"], path)
+                )
                 for item in parsed["map"]
             },
         )

@@ -19,7 +19,8 @@ _WANTED = "define `gateway = gatewright.Gateway(...)`, or a function `gateway()`
 def read_python(path: Path, shown: str) -> Node:
     """Run a file and give what its `gateway` holds. Raises `ConfigError`.
 
-    The file is code: it runs with the rights of this process. Positions are the lines where sections are constructed.
+    The file is code: it runs with the rights of this process. Positions are the lines where sections are
+    constructed.
     """
     try:
         found = runpy.run_path(str(path)).get("gateway")
@@ -28,7 +29,7 @@ def read_python(path: Path, shown: str) -> Node:
         raise ConfigError(list(_invalid(error, path, shown))) from error
     except OSError as error:
         raise ConfigError([Position(shown, 1, 1).problem(f"cannot be read: {error.strerror}")]) from error
-    except Exception as error:  # noqa: BLE001 -- whatever the user's code raises is a problem of the configuration.
+    except Exception as error:
         message = f"cannot be run: {type(error).__name__}: {error}"
         raise ConfigError([_failed_at(error, path, shown).problem(message)]) from error
     if not isinstance(gateway, Gateway):
@@ -38,7 +39,11 @@ def read_python(path: Path, shown: str) -> Node:
 
 def _failed_at(error: BaseException, path: Path, shown: str) -> Position:
     """Give the innermost line of the configuration file that an exception passed through."""
-    lines = [frame.lineno or 1 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    lines = [
+        frame.lineno or 1
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == str(path)
+    ]
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return Position(shown, error.lineno or 1, error.offset or 1)
     return Position(shown, lines[-1] if lines else 1, 1)
@@ -49,7 +54,9 @@ def _invalid(error: ValidationError, path: Path, shown: str) -> Iterator[Problem
     for detail in error.errors(include_url=False, include_input=False):
         where = ".".join(str(segment) for segment in detail["loc"])
         message = explain(detail, error.title)
-        yield position.problem(f"{error.title}: `{where}`: {message}" if where else f"{error.title}: {message}")
+        yield position.problem(
+            f"{error.title}: `{where}`: {message}" if where else f"{error.title}: {message}"
+        )
 
 
 def _node(value: object, around: Position, path: str) -> Node:
@@ -69,12 +76,14 @@ def _node(value: object, around: Position, path: str) -> Node:
     if isinstance(value, list | tuple):
         return Node(around, [_node(item, around, path) for item in value])
     if isinstance(value, dict):
-        return Node(around, {str(key): Entry(around, _node(item, around, path)) for key, item in value.items()})
+        return Node(
+            around, {str(key): Entry(around, _node(item, around, path)) for key, item in value.items()}
+        )
     return Node(around, value)
 
 
 def _position(section: Section, around: Position, path: str) -> Position:
-    constructed = section._constructed  # noqa: SLF001 -- our own attribute.
+    constructed = section._constructed
     if constructed is None or constructed[0] != path:
         return around
     return Position(around.path, constructed[1], 1)

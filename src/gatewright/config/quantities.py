@@ -30,8 +30,10 @@ class Quantity(int):
         return cls(int(match[1]) * cls.UNITS[match[2]])
 
     def __str__(self) -> str:
+        if not self:
+            return f"0{next(unit for unit in ('s', 'B') if unit in self.UNITS)}"
         for unit, size in sorted(self.UNITS.items(), key=lambda item: -item[1]):
-            if int(self) % size == 0 and (int(self) or size == 1):
+            if int(self) % size == 0:
                 return f"{int(self) // size}{unit}"
         return str(int(self))
 
@@ -41,7 +43,7 @@ class Quantity(int):
 class Duration(Quantity):
     """Milliseconds."""
 
-    UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+    UNITS: ClassVar[dict[str, int]] = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
     EXAMPLES = "`250ms`, `10s`, `5m`, `1h` or `30d`"
     WORD = "duration"
 
@@ -49,7 +51,7 @@ class Duration(Quantity):
 class Size(Quantity):
     """Bytes."""
 
-    UNITS = {
+    UNITS: ClassVar[dict[str, int]] = {
         "B": 1,
         "KB": 10**3,
         "MB": 10**6,
@@ -95,7 +97,9 @@ class Between:
             self.read, serialization=core_schema.to_string_ser_schema()
         )
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
         units = "|".join(self.kind.UNITS)
         return {"type": "string", "pattern": f"^([0-9]{{1,12}})({units})$", "x-bounds": self.bounds()}
 

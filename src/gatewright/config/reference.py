@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from gatewright.config.models import Gateway
 from gatewright.config.models.base import Section
 from gatewright.config.quantities import Between, Duration, Size
+from gatewright.config.validation import PATTERNS
 
 DEFAULT_PATH = Path("docs/reference/configuration.md")
 
@@ -20,16 +21,29 @@ _INTRODUCTION = """# Configuration reference
 
 Written by `python -m gatewright.config.reference` from the models; do not edit.
 
-Durations are written `250ms`, `10s`, `5m`, `1h` or `30d`; sizes `512B`, `64KiB`, `10MiB` or `1MB`. A list of one may be
-written as that one. `${env:NAME}`, `${env:NAME:-default}` and `${file:PATH}` are replaced inside any text; `$${` stands
+Durations are written `250ms`, `10s`, `5m`, `1h` or `30d`; sizes `512B`, `64KiB`, `10MiB` or `1MB`. A list of
+one may be
+written as that one. `${env:NAME}`, `${env:NAME:-default}` and `${file:PATH}` are replaced inside any text;
+`$${` stands
 for the characters themselves. Paths are relative to the file that holds them. Unknown keys are errors.
 
-YAML, JSON, KDL and Python have the same options. In KDL a singular section (`listener`, `service`, `identity`, `tier`,
-`route`) adds one of its kind, named by its argument. In Python every heading below that names a class is one of
+YAML, JSON, KDL and Python have the same options. In KDL a singular section (`listener`, `service`,
+`identity`, `tier`,
+`route`) adds one of its kind, named by its argument. In Python every heading below that names a class is one
+of
 `gatewright`: `gatewright.Route(name="users", ...)`.
 """
 
-_WORDS = {str: "text", int: "number", float: "number", bool: "`true` or `false`", Duration: "duration", Size: "size"}
+_HEAD = "| option | type | default | bounds | what it does |\n|---|---|---|---|---|\n"
+
+_WORDS = {
+    str: "text",
+    int: "number",
+    float: "number",
+    bool: "`true` or `false`",
+    Duration: "duration",
+    Size: "size",
+}
 
 
 def reference() -> str:
@@ -37,7 +51,9 @@ def reference() -> str:
     return _INTRODUCTION + "".join(_section(model, path) for model, path in _sections(Gateway, "", set()))
 
 
-def _sections(model: type[Section], path: str, seen: set[type[Section]]) -> Iterator[tuple[type[Section], str]]:
+def _sections(
+    model: type[Section], path: str, seen: set[type[Section]]
+) -> Iterator[tuple[type[Section], str]]:
     """Give every section once, with the place where it is first met."""
     if model in seen:
         return
@@ -68,7 +84,7 @@ def _section(model: type[Section], path: str) -> str:
     title = f"`{path}` ({model.__name__})" if path else f"The file ({model.__name__})"
     rows = "".join(_row(info.alias or name, info) for name, info in model.model_fields.items())
     about = " ".join((model.__doc__ or "").split())
-    return f"\n## {title}\n\n{about}\n\n| option | type | default | bounds | what it does |\n|---|---|---|---|---|\n{rows}"
+    return f"\n## {title}\n\n{about}\n\n{_HEAD}{rows}"
 
 
 def _row(key: str, info: FieldInfo) -> str:
@@ -89,11 +105,9 @@ def _type(annotation: object) -> str:
         return " or ".join("`true`" if value is True else f"`{value}`" for value in arguments)
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(_type(member) for member in arguments if member is not type(None)))
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation.__name__
-    if isinstance(annotation, type):
-        return _WORDS.get(annotation, annotation.__name__)
-    return "anything"
+    # `Any` is a class since Python 3.11.
+    known = isinstance(annotation, type) and annotation is not Any
+    return _WORDS.get(annotation, annotation.__name__) if known else "anything"
 
 
 def _default(info: FieldInfo) -> str:
@@ -102,9 +116,11 @@ def _default(info: FieldInfo) -> str:
     value: Any = info.get_default(call_default_factory=True)
     if value is None or value is PydanticUndefined:
         return ""
-    if isinstance(value, Section) or (isinstance(value, list) and any(isinstance(item, Section) for item in value)):
+    if isinstance(value, Section) or (
+        isinstance(value, list) and any(isinstance(item, Section) for item in value)
+    ):
         return "see there"
-    return f"`{_written(value)}`"
+    return f"`{_written(value)}`" if value != "" else ""
 
 
 def _written(value: object) -> str:
@@ -138,7 +154,7 @@ def _bounds(metadata: list[Any]) -> Iterator[str]:
             case _:
                 pattern = getattr(item, "pattern", None)
                 if isinstance(pattern, str):
-                    yield f"`{pattern}`"
+                    yield PATTERNS.get(pattern, f"`{pattern}`")
 
 
 def _inner_bounds(annotation: object) -> Iterator[str]:

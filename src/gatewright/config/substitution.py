@@ -1,4 +1,6 @@
-"""`${env:NAME}`, `${env:NAME:-default}` and `${file:PATH}` inside texts, and keeping what they gave out of messages."""
+"""`${env:NAME}`, `${env:NAME:-default}` and `${file:PATH}` inside texts, and keeping what they gave out of
+messages.
+"""
 
 import os
 import re
@@ -19,7 +21,9 @@ MAX_FILE_BYTES = 1_048_576
 
 @dataclass(slots=True)
 class Substitution:
-    """Replaces expressions in a tree. `files` are those that were read, `problems` what could not be replaced."""
+    """Replaces expressions in a tree. `files` are those that were read, `problems` what could not be
+    replaced.
+    """
 
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     files: list[Path] = field(default_factory=list)

@@ -36,22 +36,24 @@ _EXPECTED = {
     "less_than": "must be less than {lt}",
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
+    "union_tag_invalid": "unknown `kind`; known: {expected_tags}",
     "union_tag_not_found": "`kind` is missing",
 }
 """Kinds of pydantic's errors to our words; none of them shows the value, which may be a secret."""
 
-_PATTERNS = {
-    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$": "a name has 1 to 100 letters, digits, `.`, `_` or `-`, a letter or digit first",
-    r"^[0-9a-f]{64}$": "a hash has 64 hexadecimal digits in lower case; `gatewright keys` writes it",
-    r"^/[^\s#]*$": "a path starts with `/` and has no spaces or `#`",
-    r"^/.*[^/]$": "a prefix starts with `/` and does not end with it, such as `/api/v2`",
+PATTERNS = {
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$": "1 to 100 letters, digits, `.`, `_` or `-`, the first no sign",
+    r"^[0-9a-f]{64}$": "64 hexadecimal digits in lower case, as `gatewright keys` writes them",
+    r"^/[^\s#]*$": "a path that starts with `/` and has no spaces or `#`",
+    r"^/.*[^/]$": "a path that starts with `/` and does not end with it, such as `/api/v2`",
 }
 
 
 def validate(root: Node) -> tuple[Gateway, list[Problem]]:
     """Give the configuration, and every problem of its shape.
 
-    With problems, what they name is left out of the configuration, so that cross-checks can find theirs in the rest.
+    With problems, what they name is left out of the configuration, so that cross-checks can find theirs in
+    the rest.
     """
     data = root.plain()
     problems: list[Problem] = []
@@ -67,14 +69,14 @@ def validate(root: Node) -> tuple[Gateway, list[Problem]]:
     return Gateway(), problems
 
 
-def _problem(detail: Any, root: Node) -> Problem:  # noqa: ANN401 -- pydantic's own dictionary.
+def _problem(detail: Any, root: Node) -> Problem:
     location = detail["loc"]
     if detail["type"] == "extra_forbidden":
         return root.find_key(location).problem(unknown(str(location[-1]), "key", known_keys(location[:-1])))
     return root.find(location).problem(explain(detail, ""))
 
 
-def explain(detail: Any, title: str) -> str:  # noqa: ANN401 -- pydantic's own dictionary.
+def explain(detail: Any, title: str) -> str:
     """Say in our words what pydantic found; `title` is the model that unknown keys belong to, or nothing."""
     kind, context = detail["type"], detail.get("ctx") or {}
     if kind == "extra_forbidden":
@@ -82,16 +84,12 @@ def explain(detail: Any, title: str) -> str:  # noqa: ANN401 -- pydantic's own d
     if kind == "missing":
         return f"`{detail['loc'][-1]}` is missing"
     if kind == "string_pattern_mismatch":
-        return _PATTERNS.get(context["pattern"], f"must match `{context['pattern']}`")
-    if kind == "union_tag_invalid":
-        return f"unknown `kind`; known: {context['expected_tags'].replace(chr(39), '`')}"
-    if kind == "literal_error":
-        # Only the switches of `present` and `absent` are written without quotes and are no number.
-        return "must be " + str(context["expected"]).replace("'", "`").replace("True", "`true`")
+        return f"expected {PATTERNS.get(context['pattern'], context['pattern'])}"
     if context.get("min_length") == 1:
         return "cannot be empty"
     if kind in _EXPECTED:
-        return _EXPECTED[kind].format(**context)
+        # Pydantic lists choices as Python writes them, we as a configuration does.
+        return _EXPECTED[kind].format(**context).replace("'", "`").replace("True", "`true`")
     return str(detail["msg"]).removeprefix("Value error, ")
 
 
@@ -101,7 +99,7 @@ def unknown(name: str, kind: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1)
     meant = f"; did you mean `{close[0]}`?" if close else ""
     listed = ", ".join(f"`{known_name}`" for known_name in names[:40]) or "none"
-    more = ", ..." if len(names) > 40 else ""  # noqa: PLR2004 -- a line that can still be read.
+    more = ", ..." if len(names) > 40 else ""
     return f"unknown {kind} `{name}`{meant} (known: {listed}{more})"
 
 
@@ -164,9 +162,11 @@ def _tags(annotation: object) -> tuple[object, ...]:
 
 
 def _leave_out(data: object, locations: list[tuple[int | str, ...]]) -> None:
-    """Take out what was wrong: unknown and wrong values alone, a list's element where something is missing in it.
+    """Take out what was wrong: unknown and wrong values alone, a list's element where something is missing in
+    it.
 
-    A wrong `match` is replaced by one that meets no other route, so that the rest of its route is still checked.
+    A wrong `match` is replaced by one that meets no other route, so that the rest of its route is still
+    checked.
     """
     locations = [location for location in locations if not _replace_match(data, location)]
     holders = [_holder(data, location) for location in locations]
@@ -185,7 +185,7 @@ _GONE = object()
 
 
 def _replace_match(data: object, location: tuple[int | str, ...]) -> bool:
-    if len(location) < 3 or location[0] != "routes" or location[2] != "match":  # noqa: PLR2004 -- routes, number, match.
+    if len(location) < 3 or location[0] != "routes" or location[2] != "match":
         return False
     route = _child(_child(data, "routes"), location[1])
     if not isinstance(route, dict):
@@ -214,14 +214,18 @@ def _holder(data: object, location: tuple[int | str, ...]) -> tuple[Any, int | s
             continue
         trail.append((current, segment))
         current = below
-    missing = bool(location) and _child(current, location[-1]) is _GONE and not (trail and trail[-1][1] == location[-1])
+    missing = (
+        bool(location)
+        and _child(current, location[-1]) is _GONE
+        and not (trail and trail[-1][1] == location[-1])
+    )
     if missing:
         elements = [step for step in trail if isinstance(step[0], list)]
         return elements[-1] if elements else (trail[-1] if trail else None)
     return trail[-1] if trail else None
 
 
-def _child(data: object, segment: int | str) -> Any:  # noqa: ANN401 -- whatever the data holds.
+def _child(data: object, segment: int | str) -> Any:
     if isinstance(data, dict) and segment in data:
         return data[segment]
     if isinstance(data, list) and isinstance(segment, int) and segment < len(data):

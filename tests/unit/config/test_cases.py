@@ -1,8 +1,8 @@
 """Every file of tests/config_cases: configuration above a line of `----`, what comes of it below.
 
-Above: one file `gateway.yaml`, or several, each after a line `=== NAME`; `=== env` holds environment variables.
-Below: every problem, line by line, and then, where the configuration is valid, an excerpt of the snapshot as JSON: maps
-may leave keys out, lists are complete.
+Above: one file `gateway.yaml`, or several, each after a line `=== NAME`; `=== env` holds environment
+variables. Below: every problem, line by line, and then, where the configuration is valid, an excerpt of the
+snapshot as JSON: maps may leave keys out, lists are complete.
 """
 
 import json
@@ -12,10 +12,14 @@ from typing import Any
 
 import pytest
 
-from gatewright.config import ConfigError, compile, load  # noqa: A004 -- the word of the design.
+from gatewright.config import ConfigError, compile, load
 
 CASES = sorted((Path(__file__).parents[2] / "config_cases").glob("*.txt"))
-ADDRESSES = {"localhost": ["::1", "127.0.0.1"], "users.internal": ["10.0.0.2", "10.0.0.1"], "six.internal": ["fd00::1"]}
+ADDRESSES = {
+    "localhost": ["::1", "127.0.0.1"],
+    "users.internal": ["10.0.0.2", "10.0.0.1"],
+    "six.internal": ["fd00::1"],
+}
 
 
 def test_there_are_cases() -> None:
@@ -57,7 +61,9 @@ def outcome(paths: Sequence[Path], environment: dict[str, str], directory: Path)
         loaded = load(paths, environment)
         warnings += loaded.warnings
         snapshot = json.loads(
-            compile(loaded, 1, lambda host, port: _resolve(host), warnings).replace(f"{directory}/".encode(), b"")
+            compile(loaded, 1, lambda host, port: _resolve(host), warnings).replace(
+                f"{directory}/".encode(), b""
+            )
         )
     except ConfigError as error:
         return [str(problem).replace(f"{directory}/", "") for problem in error.problems], None

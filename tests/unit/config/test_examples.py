@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gatewright.config import compile, load  # noqa: A004 -- the word of the design.
+from gatewright.config import compile, load
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 

@@ -18,7 +18,11 @@ def write(directory: Path, **texts: str) -> Path:
 
 
 def test_every_file_that_was_read_is_listed(tmp_path: Path) -> None:
-    write(tmp_path, gateway="include: [more.yaml]\n" + LISTENER + JWT, more=ROUTE + 'admin: {token: "${file:token}"}\n')
+    write(
+        tmp_path,
+        gateway="include: [more.yaml]\n" + LISTENER + JWT,
+        more=ROUTE + 'admin: {token: "${file:token}"}\n',
+    )
     (tmp_path / "token").write_text("0123456789abcdef\n")
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "jwks.json").write_text('{"keys": [{"kty": "oct", "k": "eA"}]}')
@@ -58,7 +62,7 @@ def test_paths_are_relative_to_the_file_that_holds_them(tmp_path: Path) -> None:
     write(tmp_path, a="include: below/b.yaml\n" + LISTENER + ROUTE)
     write(below, b="records: {sinks: [{kind: file, path: records.jsonl}]}\nnode: {state_directory: state}\n")
     gateway = load([tmp_path / "a.yaml"]).gateway
-    assert gateway.records.sinks[0].path == str(below / "records.jsonl")
+    assert gateway.records.sinks[0].model_dump()["path"] == str(below / "records.jsonl")
     assert gateway.node.state_directory == str(below / "state")
 
 
@@ -80,5 +84,7 @@ def test_error_is_one_line_for_each_problem(tmp_path: Path) -> None:
 
 def test_environment_of_the_process_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWRIGHT_TEST_NODE", "blue")
-    loaded = load([write(tmp_path, a=LISTENER + ROUTE + 'node: {name: "${env:GATEWRIGHT_TEST_NODE}"}\n') / "a.yaml"])
+    loaded = load([
+        write(tmp_path, a=LISTENER + ROUTE + 'node: {name: "${env:GATEWRIGHT_TEST_NODE}"}\n') / "a.yaml"
+    ])
     assert loaded.gateway.node.name == "blue"

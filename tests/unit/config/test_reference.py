@@ -10,7 +10,9 @@ from gatewright.config.reference import DEFAULT_PATH, reference
 
 ROOT = Path(__file__).parents[3]
 SECTIONS = [
-    value for name in models.__all__ if isinstance(value := getattr(models, name), type) and issubclass(value, Section)
+    value
+    for name in models.__all__
+    if isinstance(value := getattr(models, name), type) and issubclass(value, Section)
 ]
 
 

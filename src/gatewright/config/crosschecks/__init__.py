@@ -1,4 +1,5 @@
-"""Cross-checks: what is right in itself but does not fit together. One file a theme, each a function from view to problems.
+"""Cross-checks: what is right in itself but does not fit together. One file a theme, each a function from
+view to problems.
 
 To add a theme, write `crosschecks/NAME.py` with `check(view)` and add it to `THEMES`.
 """

@@ -1,6 +1,7 @@
 """Regular expressions: they compile, Rust's syntax has what they use, and requests can match them.
 
-Python's syntax is not Rust's. What both have is checked here; `gatewright check` then asks the engine as well.
+Python's syntax is not Rust's. What both have is checked here; `gatewright check` then asks the engine as
+well.
 """
 
 import re
@@ -65,7 +66,9 @@ def _faults(expression: str) -> Iterator[str]:
     try:
         re.compile(translated)
     except (re.error, OverflowError, RecursionError) as error:
-        where = f" at character {error.pos + 1}" if isinstance(error, re.error) and error.pos is not None else ""
+        where = (
+            f" at character {error.pos + 1}" if isinstance(error, re.error) and error.pos is not None else ""
+        )
         yield f"not a regular expression: {getattr(error, 'msg', error)}{where}"
 
 

@@ -7,8 +7,19 @@ from gatewright.config.crosschecks.view import View
 from gatewright.config.models import HeaderChanges, Route
 from gatewright.errors import Problem
 
-_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?|null|[a-z][a-z0-9+.-]*://[a-z0-9._-]+")
-_FRAMING = {"connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+_ORIGIN = re.compile(
+    r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?|null|[a-z][a-z0-9+.-]*://[a-z0-9._-]+"
+)
+_FRAMING = {
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
 _IDENTITY = {"x-user-id", "x-user-scopes", "x-partner-id"}
 
 
@@ -17,12 +28,15 @@ def check(view: View) -> Iterator[Problem]:
     for number, route in view.routes():
         yield from _changes(view, number, "request_headers", route.request_headers)
         yield from _changes(view, number, "response_headers", route.response_headers)
-        if route.respond is not None:
-            for name in route.respond.headers:
-                if name.lower() in _FRAMING:
-                    position = view.key_at("routes", number, "respond", "headers", name)
-                    yield position.problem(f"header `{name}` is the gateway's own to set; leave it out")
+        yield from _answer(view, number, route)
         yield from _origins(view, number, route)
+
+
+def _answer(view: View, number: int, route: Route) -> Iterator[Problem]:
+    for name in route.respond.headers if route.respond is not None else ():
+        if name.lower() in _FRAMING:
+            position = view.key_at("routes", number, "respond", "headers", name)
+            yield position.problem(f"header `{name}` is the gateway's own to set; leave it out")
 
 
 def _changes(view: View, number: int, option: str, changes: HeaderChanges) -> Iterator[Problem]:
@@ -34,7 +48,9 @@ def _changes(view: View, number: int, option: str, changes: HeaderChanges) -> It
             if plain in _FRAMING:
                 yield position.problem(f"header `{name}` is the gateway's own to set; leave it out")
             elif option == "request_headers" and plain in _IDENTITY:
-                yield position.problem(f"header `{name}` says who calls and is set from what was proved; leave it out")
+                yield position.problem(
+                    f"header `{name}` says who calls and is set from what was proved; leave it out"
+                )
 
 
 def _origins(view: View, number: int, route: Route) -> Iterator[Problem]:
@@ -50,7 +66,5 @@ def _origins(view: View, number: int, route: Route) -> Iterator[Problem]:
         yield view.at(*here, "allow_origins").problem("`*` stands alone; list it or the origins, not both")
     for place, origin in enumerate(origins):
         if origin != "*" and not _ORIGIN.fullmatch(origin):
-            yield view.at(*here, "allow_origins", place).problem(
-                f"`{origin}` is not an origin; write scheme, host and port in lower case without a path, such as "
-                "`https://app.example.com`"
-            )
+            cure = "write scheme, host and port in lower case alone, such as `https://app.example.com`"
+            yield view.at(*here, "allow_origins", place).problem(f"`{origin}` is not an origin; {cure}")

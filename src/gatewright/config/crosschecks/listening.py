@@ -25,7 +25,9 @@ def check(view: View) -> Iterator[Problem]:
             yield position.problem(str(error))
             continue
         if address.ip() is None:
-            yield position.problem(f"a listener needs an IP address, not the name `{address.host}`; write `127.0.0.1`")
+            yield position.problem(
+                f"a listener needs an IP address, not the name `{address.host}`; write `127.0.0.1`"
+            )
             continue
         for other, place in taken:
             if _clash(address, other):
@@ -56,7 +58,9 @@ def _networks(view: View) -> Iterator[Problem]:
             try:
                 network = ipaddress.ip_network(text, strict=False)
             except ValueError:
-                yield position.problem(f"`{text}` is not a network; write `10.0.0.0/8`, `10.1.2.3` or `fd00::/8`")
+                yield position.problem(
+                    f"`{text}` is not a network; write `10.0.0.0/8`, `10.1.2.3` or `fd00::/8`"
+                )
                 continue
             if "/" in text and str(network.network_address) != text.partition("/")[0]:
                 yield position.problem(f"`{text}` has bits set outside its prefix; write `{network}`")

@@ -25,7 +25,9 @@ def check(view: View) -> Iterator[Problem]:
                 continue
             name, position = written.node.value, written.node.position
             if name in seen:
-                yield position.problem(f"name `{name}` is taken by {seen[name]}; give each of the {section} its own")
+                yield position.problem(
+                    f"name `{name}` is taken by {seen[name]}; give each of the {section} its own"
+                )
             reserved = _RESERVED.get(section, {}).get(name)
             if reserved:
                 yield position.problem(f"{reserved}; choose another name")

@@ -54,7 +54,9 @@ def hosts_of(match: Match) -> list[str]:
 
 
 def _ambiguous(candidates: list[_Candidate]) -> Iterator[tuple[int, int]]:
-    """Give the numbers of routes, each with an earlier one that could match the same request with equal right."""
+    """Give the numbers of routes, each with an earlier one that could match the same request with equal
+    right.
+    """
     groups: dict[tuple[object, ...], list[_Candidate]] = defaultdict(list)
     for candidate in candidates:
         group = groups[candidate.order()]
@@ -89,8 +91,9 @@ def _ambiguity(view: View, number: int, other: int) -> Problem:
     routes = view.gateway.routes
     first = view.at("routes", other)
     return view.at("routes", number).problem(
-        f"route `{routes[number].name}` matches the same requests as route `{routes[other].name}` at {first}, and "
-        "nothing decides between them; change path, host, methods or matchers of one, or give it a `precedence`"
+        f"route `{routes[number].name}` matches the same requests as route `{routes[other].name}` at "
+        f"{first}, and nothing decides between them; change path, host, methods or matchers of one, or "
+        "give it a `precedence`"
     )
 
 
@@ -152,11 +155,15 @@ def _shadow(view: View, number: int, other: int) -> Problem:
     routes = view.gateway.routes
     by = f"route `{routes[other].name}` at {view.at('routes', other)}"
     position = view.at("routes", number, "match")
-    if classify(routes[number].match.path).kind == "regex" and routes[number].precedence == routes[other].precedence:
+    if (
+        classify(routes[number].match.path).kind == "regex"
+        and routes[number].precedence == routes[other].precedence
+    ):
         return position.problem(
-            f"route `{routes[number].name}` can never be reached: a prefix goes before a regular expression, and {by} "
-            "matches all that it does; give it a higher `precedence`"
+            f"route `{routes[number].name}` can never be reached: a prefix goes before a regular expression, "
+            f"and {by} matches all that it does; give it a higher `precedence`"
         )
     return position.warning(
-        f"route `{routes[number].name}` is never reached: {by} has a higher `precedence` and matches all that it does"
+        f"route `{routes[number].name}` is never reached: {by} has a higher `precedence` and matches "
+        "all that it does"
     )

@@ -38,7 +38,9 @@ def _identities(view: View, number: int, route: Route) -> Iterator[Problem]:
         if name not in known:
             yield view.at("routes", number, "auth", "accept", place).problem(unknown(name, "identity", known))
         elif name in route.auth.accept[:place]:
-            yield view.at("routes", number, "auth", "accept", place).problem(f"identity `{name}` is named twice")
+            yield view.at("routes", number, "auth", "accept", place).problem(
+                f"identity `{name}` is named twice"
+            )
     if not route.auth.accept:
         what = "demands scopes but accepts nobody" if route.auth.scopes else "accepts nobody"
         cure = "list identities in `accept`, or write `auth: none`"

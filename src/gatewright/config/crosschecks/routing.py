@@ -7,7 +7,14 @@ from gatewright.config.matching import classify
 from gatewright.config.models import Route
 from gatewright.errors import Problem
 
-_FORWARDING = ("strip_prefix", "rewrite", "host_header", "circuit_breaker", "forward_authorization", "forward_api_key")
+_FORWARDING = (
+    "strip_prefix",
+    "rewrite",
+    "host_header",
+    "circuit_breaker",
+    "forward_authorization",
+    "forward_api_key",
+)
 
 
 def check(view: View) -> Iterator[Problem]:
@@ -30,8 +37,8 @@ def _prefix(view: View, number: int, route: Route) -> Iterator[Problem]:
     possible = pattern.kind == "regex" and route.strip_prefix.startswith(start)
     if not inside and not possible:
         yield view.at("routes", number, "strip_prefix").problem(
-            f"`{route.strip_prefix}` is not a prefix of the route's path `{route.match.path}`, so nothing would be "
-            "stripped; use whole segments that the path begins with"
+            f"`{route.strip_prefix}` is not a prefix of the route's path `{route.match.path}`, so nothing "
+            "would be stripped; use whole segments that the path begins with"
         )
 
 
@@ -49,7 +56,7 @@ def _redirect(view: View, number: int, route: Route) -> Iterator[Problem]:
     if route.redirect is None:
         return
     target = route.redirect.to
-    if not target.startswith(("/", "http://", "https://")) or any(ord(letter) <= 32 for letter in target):  # noqa: PLR2004 -- space and control characters.
+    if not target.startswith(("/", "http://", "https://")) or any(ord(letter) <= 32 for letter in target):
         yield view.at("routes", number, "redirect", "to").problem(
             f"`{target}` cannot be redirected to; write a path such as `/new`, or an address with `https://`"
         )

@@ -19,7 +19,9 @@ def check(view: View) -> Iterator[Problem]:
     for number, identity in enumerate(view.gateway.identities):
         if isinstance(identity, JwtIdentity) and identity.jwks is not None and identity.jwks.url is not None:
             position = view.at("identities", number, "jwks", "url")
-            yield from (position.problem(text) for text in _url_faults(identity.jwks.url, identity.jwks.allow_http))
+            yield from (
+                position.problem(text) for text in _url_faults(identity.jwks.url, identity.jwks.allow_http)
+            )
 
 
 def _instances(view: View, number: int) -> Iterator[Problem]:
@@ -34,7 +36,9 @@ def _instances(view: View, number: int) -> Iterator[Problem]:
             continue
         if instance.address in seen:
             cure = "use `weight` for a larger share"
-            yield position.problem(f"service `{service.name}` has instance `{instance.address}` twice; {cure}")
+            yield position.problem(
+                f"service `{service.name}` has instance `{instance.address}` twice; {cure}"
+            )
         seen.add(instance.address)
     check_settings = service.health_check
     if check_settings is not None and check_settings.timeout > check_settings.interval:
@@ -50,9 +54,10 @@ def _unused(view: View) -> Iterator[Problem]:
             yield view.at("services", number, "name").warning(f"no route uses service `{service.name}`")
 
 
-def _url_faults(url: str, allow_http: bool) -> Iterator[str]:  # noqa: FBT001 -- the option's own value.
+def _url_faults(url: str, allow_http: bool) -> Iterator[str]:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         yield f"`{url}` is not an address of a key set; write `https://id.example.com/jwks.json`"
     elif parts.scheme == "http" and not allow_http and parts.hostname not in _LOOPBACK:
-        yield "keys fetched over plain `http` can be replaced on the way; use `https`, or set `allow_http: true`"
+        cure = "use `https`, or set `allow_http: true`"
+        yield f"keys fetched over plain `http` can be replaced on the way; {cure}"

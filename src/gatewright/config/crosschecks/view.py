@@ -11,8 +11,9 @@ from gatewright.config.positions import Node, Position
 class View:
     """A configuration whose parts each have the right shape.
 
-    `names` are all that were written, by section, those of broken elements included. `complete` is false where parts
-    of the configuration are left out because they have problems of their own: what is missing then proves nothing.
+    `names` are all that were written, by section, those of broken elements included. `complete` is false
+    where parts of the configuration are left out because they have problems of their own: what is missing
+    then proves nothing.
     """
 
     gateway: Gateway

@@ -6,8 +6,8 @@ from gatewright.config.models.identities import (
     ApiKeyEntry,
     ApiKeyIdentity,
     ApiKeys,
-    JwtIdentity,
     Jwks,
+    JwtIdentity,
     PublicKey,
     Tier,
 )

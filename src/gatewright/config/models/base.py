@@ -1,10 +1,20 @@
-"""What every section of a configuration shares: unknown keys are refused, and nothing changes once it is read."""
+"""What every section of a configuration shares: unknown keys are refused, and nothing changes once it is
+read.
+"""
 
 import re
 import sys
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+)
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _METHOD = re.compile(r"[A-Z][A-Z0-9-]*")
@@ -17,17 +27,19 @@ class _Placed(type(BaseModel)):
     Only construction by the user passes here; models that pydantic makes from files do not.
     """
 
-    def __call__(cls, *arguments: Any, **fields: Any) -> Any:  # noqa: ANN401 -- passes on whatever the model takes.
+    def __call__(cls, *arguments: Any, **fields: Any) -> Any:
         section = super().__call__(*arguments, **fields)
-        frame = sys._getframe(1)  # noqa: SLF001 -- the standard way to the caller's line.
-        section._constructed = (frame.f_code.co_filename, frame.f_lineno)  # noqa: SLF001 -- our own attribute.
+        frame = sys._getframe(1)
+        section._constructed = (frame.f_code.co_filename, frame.f_lineno)
         return section
 
 
 class Section(BaseModel, metaclass=_Placed):
     """A part of a configuration."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=False, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=False, hide_input_in_errors=True
+    )
 
     _constructed: tuple[str, int] | None = PrivateAttr(default=None)
 

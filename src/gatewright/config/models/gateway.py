@@ -20,7 +20,8 @@ class Defaults(Section):
     )
     unauthenticated_tier: Text = Field(
         "unauthenticated",
-        description="Tier that unmatched and unauthenticated requests are charged to by client address, or `none`.",
+        description="Tier that unmatched and unauthenticated requests are charged to by client address, or "
+        "`none`.",
     )
     timeout: Timeout = Field(Duration.of("10s"), description="The timeout of routes without one.")
     security_headers: bool = Field(True, description="Whether routes that do not say add security headers.")
@@ -32,8 +33,8 @@ class Gateway(Section):
     version: Literal[1] = Field(1, description="Version of this format; always 1.")
     include: Texts = Field(
         default_factory=list,
-        description="Further files, directories or patterns such as `routes/*.yaml`, relative to this file. Lists of "
-        "all files are joined; every other section may stand in one file only.",
+        description="Further files, directories or patterns such as `routes/*.yaml`, relative to this file. "
+        "Lists of all files are joined; every other section may stand in one file only.",
     )
     node: Node = Field(default_factory=Node, description="The node's name and bounds.")
     listeners: Annotated[list[Listener], OneOrMany] = Field(
@@ -44,7 +45,9 @@ class Gateway(Section):
     identities: Identities = Field(default_factory=list, description="Ways to prove who calls.")
     tiers: Annotated[list[Tier], OneOrMany] = Field(default_factory=list, description="Named rate limits.")
     routes: Annotated[list[Route], OneOrMany] = Field(default_factory=list, description="What goes where.")
-    defaults: Defaults = Field(default_factory=Defaults, description="What routes do unless they say otherwise.")
+    defaults: Defaults = Field(
+        default_factory=Defaults, description="What routes do unless they say otherwise."
+    )
     records: Records = Field(default_factory=Records, description="Where decision records go.")
     reload: Reload = Field(default_factory=Reload, description="How changes of the files become live.")
 

@@ -24,9 +24,13 @@ class Jwks(Section):
     """Where the JSON Web Key Set of an issuer is. A file's path alone may stand for it."""
 
     file: Text | None = Field(None, description="File with the key set, relative to the configuration file.")
-    url: Text | None = Field(None, description="Address the key set is fetched from; `https` unless `allow_http`.")
+    url: Text | None = Field(
+        None, description="Address the key set is fetched from; `https` unless `allow_http`."
+    )
     keys: list[dict[str, Any]] | None = Field(None, description="The keys themselves (RFC 7517).")
-    allow_http: bool = Field(False, description="Allow plain `http` for `url`. A loopback address needs no permission.")
+    allow_http: bool = Field(
+        False, description="Allow plain `http` for `url`. A loopback address needs no permission."
+    )
     refresh: Annotated[Duration, duration("1s", "1d")] = Field(
         Duration.of("30m"), description="How often the key set is fetched again."
     )
@@ -35,8 +39,8 @@ class Jwks(Section):
     )
     lifetime: Annotated[Duration, duration("1s", "30d")] = Field(
         Duration.of("75m"),
-        description="How long fetched keys may be used while no newer ones can be had; then requests that need them "
-        "are answered with 503.",
+        description="How long fetched keys may be used while no newer ones can be had; then requests that "
+        "need them are answered with 503.",
     )
     timeout: Timeout = Field(Duration.of("5s"), description="For one fetch.")
 
@@ -60,11 +64,12 @@ class JwtIdentity(Section):
     """Callers who prove themselves with a JSON Web Token."""
 
     name: Name = Field(description="Name that routes refer to.")
-    kind: Literal["jwt"] = Field("jwt", description="Always `jwt`.")
+    kind: Literal["jwt"] = Field("jwt", description="`jwt`; must be written in files.")
     header: HeaderName = Field("Authorization", description="Header that carries `Bearer` and the token.")
     issuer: Text | None = Field(None, description="What `iss` must be; anything by default.")
     audience: Texts = Field(
-        default_factory=list, description="One of these must be in `aud`; anything by default. A text or a list."
+        default_factory=list,
+        description="One of these must be in `aud`; anything by default. A text or a list.",
     )
     jwks: Annotated[Jwks | None, BeforeValidator(_file_alone)] = Field(
         None, description="The issuer's key set. Exactly one of `jwks`, `public_key` and `secret` is needed."
@@ -74,17 +79,20 @@ class JwtIdentity(Section):
     )
     secret: Annotated[str, Field(min_length=32)] | None = Field(
         None,
-        description="Shared secret for HS256, at least 32 characters; best as `${file:...}` or `${env:...}`. Whoever "
-        "checks with it can also sign: prefer a public key.",
+        description="Shared secret for HS256, at least 32 characters; best as `${file:...}` or "
+        "`${env:...}`. Whoever checks with it can also sign: prefer a public key.",
     )
     leeway: Annotated[Duration, duration("0s", "10m")] = Field(
         Duration.of("30s"), description="How far clocks may differ when `exp` and `nbf` are checked."
     )
     require_expiry: bool = Field(True, description="Refuse tokens without `exp`.")
-    user_claim: Text = Field("sub", description="Claim that becomes `X-User-ID` and that limits per user count by.")
+    user_claim: Text = Field(
+        "sub", description="Claim that becomes `X-User-ID` and that limits per user count by."
+    )
     scope_claims: Texts = Field(
         default_factory=lambda: ["scope", "scp", "scopes"],
-        description="Claims read for scopes: a text with spaces, or a list. `[scope, scp, scopes]` by default.",
+        description="Claims read for scopes: a text with spaces, or a list. `[scope, scp, scopes]` by "
+        "default.",
     )
 
     @model_validator(mode="after")
@@ -98,13 +106,16 @@ class ApiKeyEntry(Section):
 
     id: Text = Field(description="Public name of the key, for records.")
     hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(
-        description="Hexadecimal SHA-256 of the whole key in lower case, or HMAC-SHA256 where there is a `pepper`."
+        description="Hexadecimal SHA-256 of the whole key in lower case, or HMAC-SHA256 where there is a "
+        "`pepper`."
     )
     partner: Text = Field(description="Becomes `X-Partner-ID`.")
     scopes: Texts = Field(default_factory=list, description="Scopes of whoever has this key.")
     tier: Text | None = Field(None, description="Tier that replaces the route's for this key.")
     expires_at: Text | None = Field(
-        None, description="Moment after which the key is refused, such as `2027-01-31T00:00:00Z`; never by default."
+        None,
+        description="Moment after which the key is refused, such as `2027-01-31T00:00:00Z`; never by "
+        "default.",
     )
 
 
@@ -112,7 +123,9 @@ class ApiKeys(Section):
     """Where API keys are. A file's path alone may stand for it."""
 
     file: Text | None = Field(
-        None, description='JSON file `{"keys": [...]}`, relative to the configuration file; `gatewright keys` writes it.'
+        None,
+        description='JSON file `{"keys": [...]}`, relative to the configuration file; '
+        "`gatewright keys` writes it.",
     )
     keys: list[ApiKeyEntry] | None = Field(None, description="The keys themselves, hashed.")
 
@@ -126,7 +139,7 @@ class ApiKeyIdentity(Section):
     """Partners who prove themselves with an API key."""
 
     name: Name = Field(description="Name that routes refer to.")
-    kind: Literal["api_key"] = Field("api_key", description="Always `api_key`.")
+    kind: Literal["api_key"] = Field("api_key", description="`api_key`; must be written in files.")
     header: HeaderName = Field("X-API-Key", description="Header that carries the key.")
     pepper: Annotated[str, Field(min_length=16)] | None = Field(
         None,
@@ -141,7 +154,9 @@ Identities = Annotated[list[Identity], OneOrMany]
 
 
 class Tier(Section):
-    """A named rate limit. `standard`, `premium`, `third_party` and `unauthenticated` exist without being defined."""
+    """A named rate limit. `standard`, `premium`, `third_party` and `unauthenticated` exist without being
+    defined.
+    """
 
     name: Name = Field(description="Name that routes refer to; `none` means no limit and cannot be taken.")
     limit: int = Field(ge=1, le=1_000_000_000_000, description="Requests in a window; above it 429.")
@@ -150,7 +165,8 @@ class Tier(Section):
     )
     per: Literal["user", "api_key", "client_ip", "global"] = Field(
         "user",
-        description="Whom the limit is counted for. Callers without a user or key are counted by client address.",
+        description="Whom the limit is counted for. Callers without a user or key are counted by client "
+        "address.",
     )
 
 

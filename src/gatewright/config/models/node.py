@@ -11,36 +11,41 @@ from gatewright.config.quantities import Duration, Size, Timeout, duration, size
 class Node(Section):
     """The node: its name and the bounds of what it holds in memory."""
 
-    name: Text | None = Field(None, description="Name of this node in records and metrics; the host name by default.")
+    name: Text | None = Field(
+        None, description="Name of this node in records and metrics; the host name by default."
+    )
     workers: int | None = Field(
         None,
         ge=1,
         le=1024,
-        description="Worker threads; one per processor by default. `--workers` of `gatewright run` goes first.",
+        description="Worker threads; one per processor by default. `--workers` of `gatewright run` goes "
+        "first.",
     )
     max_in_flight: int = Field(
         5000,
         ge=1,
         le=10_000_000,
-        description="Requests under way on the whole node; above it new ones are refused with 503 `overloaded`.",
+        description="Requests under way on the whole node; above it new ones are refused with 503 "
+        "`overloaded`.",
     )
     max_limit_keys: int = Field(
         1_000_000,
         ge=1000,
         le=100_000_000,
-        description="Callers that rate limits are counted for, all tiers together; above it a check counts as failed "
-        "and the route's `on_failure` decides.",
+        description="Callers that rate limits are counted for, all tiers together; above it a check counts "
+        "as failed and the route's `on_failure` decides.",
     )
     token_cache: int = Field(
         10_000,
         ge=0,
         le=1_000_000,
-        description="Verified tokens that each worker remembers; above it the oldest are forgotten. 0 turns it off.",
+        description="Verified tokens that each worker remembers; above it the oldest are forgotten. 0 turns "
+        "it off.",
     )
     state_directory: Text | None = Field(
         None,
-        description="Directory for the last good snapshot and SQLite records, relative to the configuration file; "
-        "`.gatewright` beside the first configuration file by default.",
+        description="Directory for the last good snapshot and SQLite records, relative to the configuration "
+        "file; `.gatewright` beside the first configuration file by default.",
     )
     drain_timeout: Annotated[Duration, duration("0s", "1h")] = Field(
         Duration.of("30s"), description="How long requests may finish after SIGTERM before they are cut off."
@@ -58,16 +63,19 @@ class Listener(Section):
         10_000, ge=1, le=10_000_000, description="Open connections; above it new ones are closed at once."
     )
     header_timeout: Timeout = Field(
-        Duration.of("10s"), description="From the first byte of a head to its end; then 408 and the connection closes."
+        Duration.of("10s"),
+        description="From the first byte of a head to its end; then 408 and the connection closes.",
     )
     idle_timeout: Timeout = Field(
         Duration.of("60s"), description="Between two requests of one connection; then the connection closes."
     )
     body_timeout: Timeout = Field(
-        Duration.of("30s"), description="Between two reads of a request's body; then 408 and the connection closes."
+        Duration.of("30s"),
+        description="Between two reads of a request's body; then 408 and the connection closes.",
     )
     write_timeout: Timeout = Field(
-        Duration.of("30s"), description="Between two writes of a response that the client takes; then it is cut off."
+        Duration.of("30s"),
+        description="Between two writes of a response that the client takes; then it is cut off.",
     )
     max_header_bytes: Annotated[Size, size("1KiB", "1MiB")] = Field(
         Size.of("8KiB"), description="Size of a request's head; above it 431."
@@ -77,11 +85,13 @@ class Listener(Section):
     )
     trusted_proxies: Texts = Field(
         default_factory=list,
-        description="Addresses or networks (`10.0.0.0/8`) whose `X-Forwarded-For` is believed; nobody's by default.",
+        description="Addresses or networks (`10.0.0.0/8`) whose `X-Forwarded-For` is believed; nobody's by "
+        "default.",
     )
     path_parameters: Literal["refuse", "keep"] = Field(
         "refuse",
-        description="What a `;` in a path is: `refuse` answers 400, `keep` takes it for a character of its segment.",
+        description="What a `;` in a path is: `refuse` answers 400, `keep` takes it for a character of its "
+        "segment.",
     )
 
 
@@ -93,30 +103,32 @@ class Admin(Section):
     )
     token: Annotated[str, Field(min_length=16)] | None = Field(
         None,
-        description="Secret that `Authorization: Bearer` must carry, at least 16 characters; best as `${file:...}` or "
-        "`${env:...}`. None is demanded on a loopback address by default.",
+        description="Secret that `Authorization: Bearer` must carry, at least 16 characters; best as "
+        "`${file:...}` or `${env:...}`. None is demanded on a loopback address by default.",
     )
 
 
 class StdoutSink(Section):
     """Writes each record as a line of JSON to standard output."""
 
-    kind: Literal["stdout"] = Field("stdout", description="Always `stdout`.")
+    kind: Literal["stdout"] = Field("stdout", description="`stdout`; must be written in files.")
 
 
 class FileSink(Section):
     """Appends each record as a line of JSON to a file, which is opened again on SIGHUP."""
 
-    kind: Literal["file"] = Field("file", description="Always `file`.")
+    kind: Literal["file"] = Field("file", description="`file`; must be written in files.")
     path: Text = Field(description="The file, relative to the configuration file.")
 
 
 class SqliteSink(Section):
     """Keeps records in hourly SQLite files, where `gatewright records` and `explain` find them."""
 
-    kind: Literal["sqlite"] = Field("sqlite", description="Always `sqlite`.")
+    kind: Literal["sqlite"] = Field("sqlite", description="`sqlite`; must be written in files.")
     path: Text | None = Field(
-        None, description="The directory, relative to the configuration file; `records` in the state directory by default."
+        None,
+        description="The directory, relative to the configuration file; `records` in the state directory by "
+        "default.",
     )
     retention: Annotated[Duration, duration("1h", "3650d")] = Field(
         Duration.of("30d"), description="Age at which an hour of records is deleted."
@@ -150,5 +162,6 @@ class Reload(Section):
 
     watch: bool = Field(True, description="Reload when a file changes. SIGHUP reloads in any case.")
     debounce: Annotated[Duration, duration("10ms", "1m")] = Field(
-        Duration.of("250ms"), description="Quiet time after a change before it is read, so that half a copy is not."
+        Duration.of("250ms"),
+        description="Quiet time after a change before it is read, so that half a copy is not.",
     )

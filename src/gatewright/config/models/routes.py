@@ -26,7 +26,7 @@ NONE = "none"
 
 def _value_alone(value: object) -> object:
     if isinstance(value, bool | int | float):
-        message = f"expected text or a test; write `\"{value}\"` for the text"
+        message = f'expected text or a test; write `"{value}"` for the text'
         raise ValueError(message)
     return {"exact": value} if isinstance(value, str) else value
 
@@ -76,13 +76,16 @@ class Match(Section):
 
     path: Annotated[str, AfterValidator(check_path)] = Field(
         "/*",
-        description="`/a/b` is exact, `/a/*` is `/a` and all below it, `{name}` binds a segment, `regex:` says so.",
+        description="`/a/b` is exact, `/a/*` is `/a` and all below it, `{name}` binds a segment, `regex:` "
+        "says so.",
     )
     host: Host | None = Field(None, description="`api.example.com`, or `*.example.com` for all below it.")
     hosts: Annotated[list[Host], OneOrMany] = Field(
         default_factory=list, description="Several hosts; any host by default."
     )
-    methods: Methods = Field(default_factory=list, description="Methods; any by default. `GET` includes `HEAD`.")
+    methods: Methods = Field(
+        default_factory=list, description="Methods; any by default. `GET` includes `HEAD`."
+    )
     headers: dict[HeaderName, Test] = Field(default_factory=dict, description="Tests of headers.")
     query: dict[str, Test] = Field(default_factory=dict, description="Tests of query parameters.")
 
@@ -101,7 +104,9 @@ class Respond(Section):
     headers: Headers = Field(default_factory=dict, description="Headers of the answer.")
     body: str = Field("", max_length=1_048_576, description="The body, at most 1 MiB.")
     json_body: Any = Field(
-        None, alias="json", description="The body as data, sent as JSON with its `Content-Type`; instead of `body`."
+        None,
+        alias="json",
+        description="The body as data, sent as JSON with its `Content-Type`; instead of `body`.",
     )
 
     @model_validator(mode="after")
@@ -123,11 +128,15 @@ class Auth(Section):
     """Who may use a route."""
 
     accept: Texts = Field(
-        default_factory=list, description="Names of identities; the first whose credential is present is asked."
+        default_factory=list,
+        description="Names of identities; the first whose credential is present is asked.",
     )
-    scopes: Texts = Field(default_factory=list, description="Scopes that the caller must have, all of them; else 403.")
+    scopes: Texts = Field(
+        default_factory=list, description="Scopes that the caller must have, all of them; else 403."
+    )
     optional: bool = Field(
-        False, description="Let requests without any credential through as anonymous. A wrong one is still a 401."
+        False,
+        description="Let requests without any credential through as anonymous. A wrong one is still a 401.",
     )
 
 
@@ -137,8 +146,8 @@ class RateLimit(Section):
     tier: Name = Field(description="Name of a tier, or `none`.")
     on_failure: Literal["local", "open", "closed"] = Field(
         "local",
-        description="When the limit cannot be checked: `local` uses this node's own share, `open` lets pass, `closed` "
-        "refuses with 503.",
+        description="When the limit cannot be checked: `local` uses this node's own share, `open` lets "
+        "pass, `closed` refuses with 503.",
     )
 
 
@@ -153,13 +162,22 @@ class HeaderChanges(Section):
 class Cors(Section):
     """Which pages of other origins may use a route from a browser. Preflights are answered by the gateway."""
 
-    allow_origins: Texts = Field(min_length=1, description="Origins such as `https://app.example.com`, or `*` alone.")
-    allow_methods: Methods = Field(
-        default_factory=lambda: ["GET", "HEAD", "POST"], description="Methods; `[GET, HEAD, POST]` by default."
+    allow_origins: Texts = Field(
+        min_length=1, description="Origins such as `https://app.example.com`, or `*` alone."
     )
-    allow_headers: HeaderNames = Field(default_factory=list, description="Request headers that pages may send.")
-    expose_headers: HeaderNames = Field(default_factory=list, description="Response headers that pages may read.")
-    allow_credentials: bool = Field(False, description="Allow cookies and credentials; not together with `*`.")
+    allow_methods: Methods = Field(
+        default_factory=lambda: ["GET", "HEAD", "POST"],
+        description="Methods; `[GET, HEAD, POST]` by default.",
+    )
+    allow_headers: HeaderNames = Field(
+        default_factory=list, description="Request headers that pages may send."
+    )
+    expose_headers: HeaderNames = Field(
+        default_factory=list, description="Response headers that pages may read."
+    )
+    allow_credentials: bool = Field(
+        False, description="Allow cookies and credentials; not together with `*`."
+    )
     max_age: Annotated[Duration, duration("0s", "1d")] = Field(
         Duration.of("10m"), description="How long a browser may remember a preflight."
     )
@@ -177,7 +195,7 @@ class Route(Section):
         description="Higher goes first, before anything else that orders routes.",
     )
     service: Name | None = Field(
-        None, description="Service that requests are forwarded to; `self` answers `{\"status\": \"ok\"}` itself."
+        None, description='Service that requests are forwarded to; `self` answers `{"status": "ok"}` itself.'
     )
     redirect: Redirect | None = Field(None, description="Answer with a redirect instead.")
     respond: Respond | None = Field(None, description="Answer with a fixed response instead.")
@@ -186,15 +204,16 @@ class Route(Section):
     )
     rewrite: Rewrite | None = Field(None, description="Changes the path after `strip_prefix`.")
     host_header: Literal["preserve", "instance"] = Field(
-        "preserve", description="`Host` for the service: the client's (`preserve`), or the name of the instance."
+        "preserve",
+        description="`Host` for the service: the client's (`preserve`), or the name of the instance.",
     )
     auth: Annotated[Auth | None, BeforeValidator(_none_alone)] = Field(
         None, description="Who may use it; `none`, the default, is everybody."
     )
     rate_limit: Annotated[RateLimit | None, BeforeValidator(_tier_alone)] = Field(
         None,
-        description="Its limit, a tier's name, or `none`. By default that of `defaults`, else `standard` where `auth` "
-        "is required and `unauthenticated` elsewhere.",
+        description="Its limit, a tier's name, or `none`. By default that of `defaults`, else `standard` "
+        "where `auth` is required and `unauthenticated` elsewhere.",
     )
     timeout: Timeout | None = Field(
         None, description="For the whole exchange with the service; then 504. `defaults.timeout` by default."
@@ -216,7 +235,8 @@ class Route(Section):
     )
     security_headers: bool | None = Field(
         None,
-        description="Add security headers that the service has not set. `defaults.security_headers` by default.",
+        description="Add security headers that the service has not set. `defaults.security_headers` by "
+        "default.",
     )
     cors: Cors | None = Field(None, description="Use from pages of other origins; not allowed by default.")
     deprecated: bool = Field(False, description="Send `Deprecation: true`.")

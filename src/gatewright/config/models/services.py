@@ -25,10 +25,12 @@ class Instance(Section):
     """One address of a service. The address alone may stand for it."""
 
     address: Text = Field(
-        description="Host and port, such as `127.0.0.1:9001`, `users.internal:80` or `[::1]:9001`. A host name is "
-        "looked up when the configuration is loaded and again while it is live.",
+        description="Host and port, such as `127.0.0.1:9001`, `users.internal:80` or `[::1]:9001`. A host "
+        "name is looked up when the configuration is loaded and again while it is live.",
     )
-    weight: int = Field(1, ge=1, le=1000, description="Share of the requests, relative to the other instances.")
+    weight: int = Field(
+        1, ge=1, le=1000, description="Share of the requests, relative to the other instances."
+    )
 
 
 class HealthCheck(Section):
@@ -62,7 +64,10 @@ class CircuitBreaker(Section):
         Duration.of("30s"), description="How long requests are refused with 503 before one is tried again."
     )
     probes: int = Field(
-        2, ge=1, le=100, description="Successes in a row, one request at a time, that close the breaker again."
+        2,
+        ge=1,
+        le=100,
+        description="Successes in a row, one request at a time, that close the breaker again.",
     )
 
 
@@ -73,7 +78,10 @@ class Pool(Section):
         100, ge=1, le=100_000, description="Connections to one instance; above it requests wait for one."
     )
     max_pending: int = Field(
-        1024, ge=0, le=1_000_000, description="Requests of one worker that wait for a connection; above it 503."
+        1024,
+        ge=0,
+        le=1_000_000,
+        description="Requests of one worker that wait for a connection; above it 503.",
     )
     connect_timeout: Timeout = Field(Duration.of("2s"), description="For a connection to open; then 502.")
     idle_timeout: Timeout = Field(Duration.of("60s"), description="After which an unused connection closes.")
@@ -85,17 +93,23 @@ class Pool(Section):
 class Service(Section):
     """A service that requests are forwarded to."""
 
-    name: Name = Field(description="Name that routes refer to; `self` is the gateway's own and cannot be taken.")
+    name: Name = Field(
+        description="Name that routes refer to; `self` is the gateway's own and cannot be taken."
+    )
     instances: Annotated[list[Annotated[Instance, BeforeValidator(_address_alone)]], OneOrMany] = Field(
-        min_length=1, max_length=10_000, description="Where the service answers: addresses, or maps with a weight."
+        min_length=1,
+        max_length=10_000,
+        description="Where the service answers: addresses, or maps with a weight.",
     )
     balance: Literal["round_robin"] = Field(
         "round_robin", description="How an instance is picked: `round_robin` is in turn, by weight."
     )
     health_check: HealthCheck | None = Field(
-        None, description="Regular checks of every instance; none by default: every instance counts as healthy."
+        None,
+        description="Regular checks of every instance; none by default: every instance counts as healthy.",
     )
     circuit_breaker: Annotated[CircuitBreaker, BeforeValidator(_switch)] = Field(
-        default_factory=CircuitBreaker, description="The breaker of this service, on by default; `off` for none."
+        default_factory=CircuitBreaker,
+        description="The breaker of this service, on by default; `off` for none.",
     )
     pool: Pool = Field(default_factory=Pool, description="Connections to the instances.")
