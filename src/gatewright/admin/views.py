@@ -76,7 +76,7 @@ def breaker(service: Document) -> Document:
 async def limits(node: Node) -> Document:
     """The tiers and their busiest callers (AD-7)."""
     state = await engine_state(node)
-    return {"tiers": state.get("tiers", []), "limits": state.get("limits", {})}
+    return {"tiers": state.get("tiers", []), "keys": state.get("limit_keys", 0)}
 
 
 async def stats(node: Node) -> Document:
