@@ -32,7 +32,7 @@ def test_a_wrong_method_is_told_the_right_ones_of_every_route(origin: Origin) ->
 def test_the_exact_path_wins_over_a_parameter_a_prefix_and_an_expression(origin: Origin) -> None:
     text = routes(
         origin,
-        "name: regex, match: {path: 'regex:/users/[a-z0-9/]+'}, service: users",
+        "name: regex, match: {path: 'regex:/(users|items)/[a-z0-9/]+'}, service: users",
         'name: prefix, match: "/users/*", service: users',
         'name: parameter, match: "/users/{id}", service: users',
         "name: exact, match: /users/me, service: users",
@@ -43,6 +43,7 @@ def test_the_exact_path_wins_over_a_parameter_a_prefix_and_an_expression(origin:
             "/users/you": "parameter",
             "/users/you/x": "prefix",
             "/users": "prefix",
+            "/items/x": "regex",
         }
         for path, route in expected.items():
             assert get(node.address, path).status == 200

@@ -4,6 +4,7 @@ import json
 import time
 import warnings
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from joserfc import jwt
@@ -63,7 +64,7 @@ class ApiKey:
     pepper: str | None = None
     secret: str = field(default_factory=new_secret)
 
-    @property
+    @cached_property
     def entry(self) -> dict[str, object]:
         """What a key file holds of it."""
         return entry_of(NewKey(self.partner, self.scopes, self.tier), self.secret, self.pepper)

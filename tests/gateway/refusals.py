@@ -1,4 +1,4 @@
-"""What every refusal of the gateway has in common, checked in one place: the answer, its headers, its record."""
+"""What all refusals of the gateway have in common, checked in one place: answer, headers and record."""
 
 import re
 from dataclasses import dataclass, field
