@@ -146,7 +146,8 @@ impl Client {
     async fn wait_for_byte(&mut self, patience: Duration, is_first: bool) -> bool {
         let buffers = &self.worker.links.buffers;
         buffers.borrow_mut().give_back(std::mem::take(&mut self.exchange.input));
-        self.local.timer.set(Instant::now() + patience);
+        let since = self.local.account.ended_at().unwrap_or_else(Instant::now);
+        self.local.timer.set(since + patience);
         self.is_idle.set(true);
         let (exchange, timer) = (&mut self.exchange, &mut self.local.timer);
         let readable = poll_fn(|context| match exchange.poll_readable(context) {

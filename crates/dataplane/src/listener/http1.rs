@@ -270,6 +270,9 @@ impl Exchange for Http1 {
     }
 
     fn begin(&mut self, status: u16) {
+        if status == 200 {
+            return self.put(b"HTTP/1.1 200 OK\r\n");
+        }
         let mut digits = itoa::Buffer::new();
         self.put(b"HTTP/1.1 ");
         self.put(digits.format(status).as_bytes());

@@ -49,9 +49,11 @@ pub struct Account {
     pub status: u16,
     pub attempts: u32,
     pub trace_id: Option<[u8; 32]>,
-    /// When the service was first turned to, and how long it took.
-    pub upstream_began: Option<Instant>,
-    pub upstream: Option<Duration>,
+    /// When the service was turned to, and when it was done.
+    upstream_began: Option<Instant>,
+    upstream_ended: Option<Instant>,
+    /// When the record was written.
+    ended: Option<Instant>,
     pub limit: Option<LimitState>,
     route: Option<u32>,
     service: Option<u32>,
@@ -135,8 +137,16 @@ impl Account {
         self.trace_id = trace_id.as_bytes().try_into().ok();
     }
 
-    pub fn upstream_ended(&mut self) {
-        self.upstream = self.upstream_began.map(|began| began.elapsed());
+    /// The service is done; gives the moment, so that nobody reads the clock again for it.
+    pub fn upstream_ended(&mut self) -> Instant {
+        let now = Instant::now();
+        self.upstream_ended = Some(now);
+        now
+    }
+
+    /// When the last request of this connection ended.
+    pub fn ended_at(&self) -> Option<Instant> {
+        self.ended
     }
 
     pub fn refused(&mut self, refusal: &Refusal) {
@@ -166,7 +176,9 @@ impl Account {
     ) {
         self.ended(worker, end);
         self.count(worker, visit, end);
-        let times = self.times(visit.facts.now.elapsed());
+        let now = Instant::now();
+        self.ended = Some(now);
+        let times = self.times(now.saturating_duration_since(visit.facts.now));
         let sample = Sample {
             status: self.status,
             total: times.total,
@@ -181,7 +193,8 @@ impl Account {
     }
 
     fn times(&self, total: Duration) -> Times {
-        let upstream = self.upstream.map(micros);
+        let upstream = self.upstream_began.zip(self.upstream_ended);
+        let upstream = upstream.map(|(began, ended)| micros(ended.saturating_duration_since(began)));
         let total = micros(total);
         Times { total, overhead: total.saturating_sub(upstream.unwrap_or(0)), upstream }
     }

@@ -37,9 +37,9 @@ pub async fn forward<E: Exchange>(
     forwarded_path(plan.proxy, request, &mut local.path)?;
     exchange.limit_body(route.max_body);
     let trip = Trip { worker, visit, request, route, plan: &plan };
-    let result = trip.make(exchange, local).await;
+    let (result, ended) = trip.make(exchange, local).await;
     let outcome = outcome(&result, local.account.status);
-    plan.target.finish(outcome, Instant::now());
+    plan.target.finish(outcome, ended);
     result
 }
 
@@ -80,16 +80,19 @@ struct Trip<'a> {
 }
 
 impl Trip<'_> {
-    async fn make<E: Exchange>(&self, exchange: &mut E, local: &mut Local) -> Result<(), End> {
+    /// Gives also when the service was done.
+    async fn make<E: Exchange>(&self, exchange: &mut E, local: &mut Local) -> (Result<(), End>, Instant) {
         let Local { account, timer, response, outgoing, path, .. } = local;
         let trace = Trace::of(self.request, &mut || fastrand::u64(..));
         account.attempted(trace.id());
         response.clear();
         let mut means = Means { exchange, timer, response, outgoing };
         let result = self.carry(&trace, path, &mut means, account).await;
-        account.upstream_ended();
-        result?;
-        delivery::flush(self.visit, means.exchange, means.timer).await
+        let ended = account.upstream_ended();
+        if result.is_err() {
+            return (result, ended);
+        }
+        (delivery::flush(self.visit, means.exchange, means.timer).await, ended)
     }
 
     async fn carry<E: Exchange>(

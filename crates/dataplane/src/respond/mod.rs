@@ -40,7 +40,10 @@ pub fn pass<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, response: &Respons
         let name = response.slice(header.name);
         present.note(header.known);
         if passes(header, facts) && !facts.policy.is_some_and(|policy| policy.drops(name)) {
-            exchange.header(name, response.slice(header.value));
+            match response.line(header) {
+                Some(line) => exchange.header_lines(line),
+                None => exchange.header(name, response.slice(header.value)),
+            }
         }
     }
     write_ours(exchange, facts, present);

@@ -40,6 +40,10 @@ def _tier_alone(value: object) -> object:
 
 
 def _none_alone(value: object) -> object:
+    if value is None:
+        # An `auth:` whose lines were commented out must not open the route.
+        message = "`auth` is empty; list identities in `accept`, or write `auth: none`"
+        raise ValueError(message)
     return None if value == NONE else value
 
 
