@@ -224,3 +224,10 @@ def test_version_is_not_handed_out_again_when_its_file_is_lost(tmp_path: Path) -
     directory = StateDirectory(tmp_path)
     directory.save_snapshot(b'{"version": 7}')
     assert directory.next_version() == 8
+
+
+def test_version_is_higher_than_a_snapshot_that_is_newer_than_the_version_file(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    directory.next_version()
+    directory.save_snapshot(b'{"version": 7}')
+    assert directory.next_version() == 8

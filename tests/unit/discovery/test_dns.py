@@ -108,3 +108,14 @@ async def test_instances_that_the_data_plane_refuses_are_pushed_again(engine, na
     await discovery.check()
     discovery.close()
     assert len(engine.calls) == 1
+
+
+async def test_a_service_whose_names_never_resolved_is_left_as_it_is(engine) -> None:
+    def unknown(host: str, port: int) -> list[str]:
+        raise OSError("no such name")
+
+    discovery = DnsDiscovery(engine.set_instances, unknown)
+    discovery.use([("users", [NamedInstance("users.internal:80")])])
+    await discovery.check()
+    discovery.close()
+    assert engine.calls == []
