@@ -12,14 +12,17 @@ import pytest
 def base_of_five_free_ports() -> int:
     """A port after which four more are free a moment before they are taken."""
     for base in range(21_000 + os.getpid() % 1000 * 5, 32_000, 5):
-        try:
-            for port in range(base, base + 5):
-                with socket.create_server(("127.0.0.1", port)):
-                    pass
-        except OSError:
-            continue
-        return base
+        if all(is_free(port) for port in range(base, base + 5)):
+            return base
     raise AssertionError("no five free ports in a row")
+
+
+def is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def demo(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:

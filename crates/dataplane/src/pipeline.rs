@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod explanation;
 pub mod forward;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,16 +17,17 @@ use crate::authorize;
 use crate::balance::{self, Target};
 use crate::exchange::Exchange;
 use crate::http1::response_head::ResponseHead;
+use crate::intake;
 use crate::io::timer::Timer;
 use crate::limit::{self, Counters, Limits, Permit};
 use crate::questions::Question;
 use crate::refusal::{CredentialFault, Refusal};
-use crate::request::{Framing, Request};
+use crate::request::{Framing, Request, Scheme};
 use crate::respond::answer::Fixed;
 use crate::respond::cors;
 use crate::route;
 use crate::shed::{self, Admission, Load};
-use crate::snapshot::{Action, Proxy, Route, Snapshot};
+use crate::snapshot::{Action, Listener, Proxy, Route, Snapshot};
 use crate::worker::Worker;
 use account::{Account, End, Visit};
 use forward::Plan;
@@ -57,6 +59,17 @@ pub struct Local {
     pub response: ResponseHead,
     pub outgoing: Vec<u8>,
     pub path: Vec<u8>,
+}
+
+/// Intake: the canonical request out of the bytes of a head; `None` while the head is incomplete.
+pub fn receive(
+    bytes: &[u8],
+    scanned: &mut usize,
+    listener: &Listener,
+    peer: IpAddr,
+    request: &mut Request,
+) -> Result<Option<usize>, Refusal> {
+    intake::read(bytes, scanned, &listener.limits(Scheme::Http), peer, request)
 }
 
 /// From route to balance. Leaves what it found out in the account, refused or not.

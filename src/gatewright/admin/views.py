@@ -24,12 +24,14 @@ def configuration(node: Node) -> Document:
 
 
 async def health(node: Node) -> Document:
-    """One word, and what it is made of (AD-1). A gateway that serves is `degraded` at worst, never `unhealthy`."""
+    """One word, and what it is made of (AD-1). A gateway that serves is `degraded` at worst, never
+    `unhealthy`.
+    """
     state = await engine_state(node)
     services = [{"name": one["name"], **counted(one)} for one in services_of(state)]
     key_sets = node.key_sets.state()
     faults = [one["name"] for one in services if one["healthy"] == 0]
-    faults += [one["identity"] for one in key_sets if not one["has_keys"]]
+    faults += [str(one["identity"]) for one in key_sets if not one["has_keys"]]
     return {
         "status": word(node, bool(faults) or node.status.state == "invalid"),
         "version": __version__,

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 use crate::http1::response_head::ResponseHead;
-use crate::intake;
 use crate::io::timer::Timer;
 use crate::listener::accept::Guard;
 use crate::listener::http1::Http1;
@@ -19,7 +18,7 @@ use crate::pipeline::account::{Account, Visit};
 use crate::pipeline::{self, Facts, Local};
 use crate::record::TimeoutKind;
 use crate::refusal::Refusal;
-use crate::request::{Request, Scheme};
+use crate::request::Request;
 use crate::snapshot::{Listener, Snapshot};
 use crate::worker::Worker;
 
@@ -167,7 +166,6 @@ impl Client {
     /// False when the client left before a head was complete.
     async fn read_head(&mut self, listener: &Listener) -> Result<bool, Refusal> {
         self.request.clear();
-        let limits = listener.limits(Scheme::Http);
         let mut scanned = 0;
         let Self { exchange, request, local, .. } = self;
         let peer = request.peer;
@@ -175,7 +173,7 @@ impl Client {
             loop {
                 if !exchange.input.is_empty()
                     && let Some(length) =
-                        intake::read(exchange.input.data(), &mut scanned, &limits, peer, request)?
+                        pipeline::receive(exchange.input.data(), &mut scanned, listener, peer, request)?
                 {
                     exchange.input.consume(length);
                     return Poll::Ready(Ok(true));

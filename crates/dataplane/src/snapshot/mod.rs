@@ -1,6 +1,7 @@
 //! The compiled configuration that a request is decided by. Made off the path, swapped in as one pointer.
 
 pub mod document;
+mod document_route;
 mod routes;
 
 use std::net::SocketAddr;
