@@ -114,6 +114,15 @@ def test_a_token_in_a_header_of_its_own_is_forwarded_as_a_token(origin: Origin) 
             assert origin.next_request().all("x-token") == seen, option
 
 
+def test_a_key_in_the_authorization_header_is_forwarded_as_a_key(origin: Origin) -> None:
+    key = ApiKey()
+    identities = f"identities: [{key.identity.replace('X-API-Key', 'Authorization')}]"
+    for option, seen in {"forward_authorization": [], "forward_api_key": [key.secret]}.items():
+        with Node(one_route(origin, f"auth: {{accept: [partners]}}, {option}: true", identities)) as node:
+            assert get(node.address, "/", ("Authorization", key.secret)).status == 200
+            assert origin.next_request().all("authorization") == seen, option
+
+
 def test_a_scope_check_comes_before_the_limit_is_charged(origin: Origin) -> None:
     issuer = Issuer()
     sections = [f"identities: [{issuer.identity}]", "tiers: [{name: one, limit: 1, window: 1h}]"]

@@ -4,7 +4,21 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from gateway import ApiKey, Issuer, Node, Origin, Refused, Response, get, one_route, routes, steps
+from gateway import (
+    ApiKey,
+    Client,
+    Issuer,
+    Node,
+    Origin,
+    Refused,
+    Response,
+    encode,
+    get,
+    listener,
+    one_route,
+    routes,
+    steps,
+)
 
 
 def limits(response: Response) -> tuple[str | None, str | None]:
@@ -195,33 +209,26 @@ def test_a_reset_forgets_the_counts_of_a_caller(origin: Origin) -> None:
 
 
 def test_full_counters_do_what_the_route_says(origin: Origin) -> None:
-    """The smallest bound there is, filled by as many users."""
-    issuer = Issuer("EdDSA")
-    accept = "auth: {accept: [mobile]}, service: users"
-    text = routes(
-        origin,
-        *(
-            f"name: {mode}, match: /{mode}, {accept}, rate_limit: {{tier: many, on_failure: {mode}}}"
-            for mode in ("closed", "open", "local")
-        ),
-    )
-    sections = f"identities: [{issuer.identity}]\nnode: {{max_limit_keys: 1000}}\n"
-    with Node(text + sections + "tiers: [{name: many, limit: 9, window: 1h}]\n") as node:
-        full = fill(node, issuer)
+    """The smallest bound there is, filled by as many addresses."""
+    modes = ("closed", "open", "local")
+    rule = "service: self, rate_limit: {{tier: many, on_failure: {}}}"
+    text = routes(origin, *(f"name: {mode}, match: /{mode}, {rule.format(mode)}" for mode in modes))
+    text += "tiers: [{name: many, limit: 9, window: 1h, per: client_ip}]\nnode: {max_limit_keys: 1000}\n"
+    text += listener("trusted_proxies: 127.0.0.1")
+    with Node(text) as node, Client(node.address) as client:
+
+        def ask(path: str, number: int) -> Response:
+            address = f"10.0.{number // 250}.{number % 250}"
+            client.send(encode(path, [("X-Forwarded-For", address)]))
+            return client.response()
+
+        number = 0
+        while (full := ask("/closed", number)).status == 200 and number < 2000:
+            node.record()
+            number += 1
         refused = Refused(503, "limiter_unavailable", "limit", ("routes", 0), retry_after=5)
         refused.check(node, full)
-        last = issuer.bearer(sub="last")
-        admitted = get(node.address, "/open", last)
+        admitted = ask("/open", number)
         assert (admitted.status, limits(admitted)) == (200, (None, None))
-        assert limits(get(node.address, "/local", last)) == ("9", "8")
+        assert limits(ask("/local", number)) == ("9", "8")
         assert node.metric("gateway_limit_full_total") >= 1
-
-
-def fill(node: Node, issuer: Issuer) -> Response:
-    """The first answer that is no success; the next record is its own."""
-    for number in range(2000):
-        response = get(node.address, "/closed", issuer.bearer(sub=f"user-{number}"))
-        if response.status != 200:
-            return response
-        node.record()
-    raise AssertionError("two thousand users fit into a thousand places")

@@ -63,7 +63,7 @@ class Node:
         if "listeners:" not in text:
             text += "\nlisteners: [{name: public, address: '127.0.0.1:1'}]\n"
         if "defaults:" not in text:
-            text += "defaults: {rate_limit: none, unauthenticated_tier: none}\n"
+            text += "\ndefaults: {rate_limit: none, unauthenticated_tier: none}\n"
         self.file.write_text(text)
         return load([self.file], {})
 
