@@ -25,7 +25,7 @@ use crate::worker::Worker;
 /// The answer to a connection over the maximum; there is no request yet that it could answer better.
 pub const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
-content-length: 80\r\nconnection: close\r\n\r\n\
+content-length: 82\r\nconnection: close\r\n\r\n\
 {\"error\": \"overloaded\", \"message\": \"the listener has its maximum of connections\"}\n";
 
 /// After a refusal the client may still be sending; reading some of it lets the answer arrive (RFC 9112 section 9.6).
@@ -103,9 +103,8 @@ impl Client {
 
     async fn refuse(&mut self, visit: &Visit, refusal: Refusal) {
         let Self { worker, exchange, request, local, .. } = self;
-        if let Refusal::Slow(_) = refusal {
-            worker.counts().timed_out(TimeoutKind::Head);
-        }
+        // Intake has named all but what never came to its end.
+        pipeline::identify(request);
         exchange.expect_nothing();
         pipeline::reject(worker, visit, request, refusal, (exchange, local)).await;
     }

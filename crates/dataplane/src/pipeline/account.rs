@@ -233,6 +233,9 @@ impl Account {
         let counts = worker.counts();
         if let Some(End::Refused(refusal)) = end {
             counts.refused(refusal);
+            if let Refusal::Slow(part) = refusal {
+                counts.timed_out(if *part == "body" { TimeoutKind::Body } else { TimeoutKind::Head });
+            }
             self.count_refusal(worker, &visit.snapshot, refusal);
         }
         let caller = self.caller.as_ref().filter(|caller| caller.kind == CallerKind::User);
