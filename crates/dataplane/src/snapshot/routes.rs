@@ -142,8 +142,8 @@ pub(super) fn credential_headers(document: &SnapshotDocument) -> Vec<Box<[u8]>> 
             IdentityKindDocument::Jwt(jwt) => jwt.header.as_bytes().into(),
             IdentityKindDocument::ApiKey(key) => key.header.as_bytes().into(),
         })
-        .filter(|header: &Box<[u8]>| **header != *b"authorization")
         .collect();
+    headers.retain(|header| **header != *b"authorization");
     headers.sort();
     headers.dedup();
     headers
