@@ -108,6 +108,7 @@ impl Client {
             worker.counts().timed_out(TimeoutKind::Head);
         }
         exchange.expect_nothing();
+        local.account.begin();
         pipeline::reject(worker, visit, request, refusal, (exchange, local)).await;
     }
 
