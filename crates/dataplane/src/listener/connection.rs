@@ -184,7 +184,12 @@ impl Client {
                 match poll_more(exchange, &mut local.timer, context) {
                     Poll::Ready(More::Bytes) => {}
                     Poll::Ready(More::End) => return Poll::Ready(Ok(false)),
-                    Poll::Ready(More::Late) => return Poll::Ready(Err(Refusal::Slow("head"))),
+                    // Nothing was asked, so there is nothing to answer.
+                    Poll::Ready(More::Late) if exchange.input.is_empty() => return Poll::Ready(Ok(false)),
+                    Poll::Ready(More::Late) => {
+                        intake::identify(request);
+                        return Poll::Ready(Err(Refusal::Slow("head")));
+                    }
                     Poll::Pending => return Poll::Pending,
                 }
             }
