@@ -154,7 +154,8 @@ pub async fn answer<E: Exchange>(
     match run(worker, visit, request, exchange, local).await {
         Err(End::Refused(refusal)) => reject(worker, visit, request, refusal, (exchange, local)).await,
         ended => {
-            local.account.write(worker, visit, request, &*exchange, ended.as_ref().err());
+            local.account.close(worker, visit, ended.as_ref().err());
+            local.account.write(worker, visit, request, &*exchange);
             ended.is_ok()
         }
     }
@@ -170,7 +171,8 @@ pub async fn reject<E: Exchange>(
 ) -> bool {
     local.account.refused(&refusal);
     let told = delivery::refuse(worker, visit, request, &refusal, (&mut *exchange, &mut *local)).await;
-    local.account.write(worker, visit, request, &*exchange, Some(&End::Refused(refusal)));
+    local.account.close(worker, visit, Some(&End::Refused(refusal)));
+    local.account.write(worker, visit, request, &*exchange);
     told.is_ok()
 }
 

@@ -106,25 +106,24 @@ impl Client {
         // Intake has named all but what never came to its end.
         pipeline::identify(request);
         exchange.expect_nothing();
+        local.account.begin();
         pipeline::reject(worker, visit, request, refusal, (exchange, local)).await;
     }
 
     /// Waits for a request and reads its head. The configuration is that of its first byte.
     async fn next_head(&mut self, is_first: bool) -> Head {
-        let Some((mut snapshot, mut listener)) = self.settings() else { return Head::Closed };
         if self.exchange.input.is_empty() {
+            let listener = &self.guard.listener;
             let wait = if is_first { listener.header_timeout } else { listener.idle_timeout };
             if !self.wait_for_byte(wait, is_first).await {
                 return Head::Closed;
             }
-            match self.settings() {
-                Some(settings) => (snapshot, listener) = settings,
-                None => return Head::Closed,
-            }
         }
+        let Some((snapshot, is_open)) = self.settings() else { return Head::Closed };
+        let listener = Arc::clone(&self.guard.listener);
         let now = Instant::now();
         let facts = Facts { now, unix_ms: self.worker.unix_ms(now) };
-        let close = self.worker.node.is_draining();
+        let close = !is_open || self.worker.node.is_draining();
         let visit = Visit { snapshot, listener, facts, close };
         self.local.timer.set(now + visit.listener.header_timeout);
         match self.read_head(&visit.listener).await {
@@ -134,10 +133,16 @@ impl Client {
         }
     }
 
-    fn settings(&self) -> Option<(Arc<Snapshot>, Arc<Listener>)> {
+    /// The live configuration, and whether the listener is still in it. Where it is not, the next request is the last
+    /// and is served as the listener was configured at its end.
+    fn settings(&mut self) -> Option<(Arc<Snapshot>, bool)> {
         let snapshot = self.worker.node.snapshot()?;
-        let listener = Arc::clone(snapshot.listener(&self.guard.door.name)?);
-        Some((snapshot, listener))
+        let listener = snapshot.listener(&self.guard.door.name);
+        let is_open = listener.is_some();
+        if let Some(listener) = listener.filter(|listener| !Arc::ptr_eq(listener, &self.guard.listener)) {
+            self.guard.listener = Arc::clone(listener);
+        }
+        Some((snapshot, is_open))
     }
 
     /// An idle connection holds no buffer. False when it ended or idled too long.
@@ -177,10 +182,18 @@ impl Client {
                     exchange.input.consume(length);
                     return Poll::Ready(Ok(true));
                 }
+                if exchange.input.room().is_empty() {
+                    exchange.input.grow(limits.max_header_bytes as usize + 1);
+                }
                 match poll_more(exchange, &mut local.timer, context) {
                     Poll::Ready(More::Bytes) => {}
                     Poll::Ready(More::End) => return Poll::Ready(Ok(false)),
-                    Poll::Ready(More::Late) => return Poll::Ready(Err(Refusal::Slow("head"))),
+                    // Nothing was asked, so there is nothing to answer.
+                    Poll::Ready(More::Late) if exchange.input.is_empty() => return Poll::Ready(Ok(false)),
+                    Poll::Ready(More::Late) => {
+                        intake::identify(request);
+                        return Poll::Ready(Err(Refusal::Slow("head")));
+                    }
                     Poll::Pending => return Poll::Pending,
                 }
             }

@@ -220,7 +220,11 @@ impl Exchange for Http1 {
         loop {
             let length = match self.incoming.decode(&mut self.input) {
                 Ok(length) => length,
-                Err(malformed) => return Poll::Ready(Err(BodyFault::Refused(Refusal::Malformed(malformed)))),
+                Err(malformed) => {
+                    // Nobody knows where the next request would begin.
+                    self.keep_alive = false;
+                    return Poll::Ready(Err(BodyFault::Refused(Refusal::Malformed(malformed))));
+                }
             };
             if self.incoming.received() + length as u64 > self.body_limit {
                 let limit = self.body_limit;

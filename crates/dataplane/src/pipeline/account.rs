@@ -165,17 +165,14 @@ impl Account {
         }
     }
 
-    /// One record, and every counter.
-    pub fn write<E: Exchange>(
-        &mut self,
-        worker: &Worker,
-        visit: &Visit,
-        request: &Request,
-        exchange: &E,
-        end: Option<&End>,
-    ) {
+    /// How it ended, in every counter that asks why.
+    pub fn close(&mut self, worker: &Worker, visit: &Visit, end: Option<&End>) {
         self.ended(worker, end);
         self.count(worker, visit, end);
+    }
+
+    /// One record, and the counters of the route. Last of all.
+    pub fn write<E: Exchange>(&mut self, worker: &Worker, visit: &Visit, request: &Request, exchange: &E) {
         let now = Instant::now();
         self.ended = Some(now);
         let times = self.times(now.saturating_duration_since(visit.facts.now));
@@ -260,10 +257,11 @@ impl Account {
         else {
             return;
         };
-        match refusal {
-            Refusal::BadGateway(fault) => service.metrics.worker(worker.index).failed(*fault),
-            Refusal::UpstreamTimeout => service.metrics.worker(worker.index).timed_out(),
-            _ => {}
+        let metrics = service.metrics.worker(worker.index);
+        if let Refusal::BadGateway(fault) = refusal {
+            metrics.failed(*fault);
+        } else if *refusal == Refusal::UpstreamTimeout {
+            metrics.timed_out();
         }
     }
 

@@ -72,9 +72,11 @@ impl Upstream {
 }
 
 fn connect_fault(error: &io::Error) -> UpstreamFault {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => UpstreamFault::ConnectionRefused,
-        io::ErrorKind::TimedOut => UpstreamFault::ConnectionTimeout,
-        _ => UpstreamFault::ConnectionFailed,
+    if error.kind() == io::ErrorKind::ConnectionRefused {
+        UpstreamFault::ConnectionRefused
+    } else if error.kind() == io::ErrorKind::TimedOut {
+        UpstreamFault::ConnectionTimeout
+    } else {
+        UpstreamFault::ConnectionFailed
     }
 }
