@@ -98,7 +98,6 @@ PATHS = {
     "/%61%7e": "/a~",
     "/%c3%bc": "/%C3%BC",
     "/a/%2e%2e/b": "/b",
-    "/../../etc": "/etc",
     "http://gateway.test/x?y": "/x?y",
     "/a?b=../c&d=%2f": "/a?b=../c&d=%2f",
 }
@@ -115,8 +114,11 @@ def test_one_path_is_matched_recorded_and_forwarded(origin: Origin) -> None:
 def test_a_hidden_path_is_authorised_as_what_it_is(origin: Origin) -> None:
     text = one_route(origin, "", path="/public/*")
     with Node(text) as node:
-        for target in ("/public/../admin", "/public/%2e%2e/admin", "/public//../../admin"):
+        for target in ("/public/../admin", "/public/%2e%2e/admin", "/public/.//..//admin"):
             assert get(node.address, target).status == 404
+        # Above the root there is nothing that two components could agree on.
+        for target in ("/..", "/public/../../admin", "/%2e%2e/public"):
+            assert raw(node.address, encode(target)).only.status == 400
         assert origin.connections == 0
 
 
@@ -189,13 +191,7 @@ def test_a_head_may_come_byte_by_byte(origin: Origin) -> None:
 def test_an_upgrade_is_not_passed_on(origin: Origin) -> None:
     with Node(one_route(origin)) as node:
         headers = [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "x")]
-        response = raw(node.address, encode("/", headers)).only
-        if response.status == 200:
-            received = origin.next_request()
-            assert received.all("upgrade") == []
-            assert received.all("http2-settings") == []
-        else:
-            reason = "protocol upgrades are not served on this route"
-            Refused(400, "bad_request", "intake", inputs={"reason": reason}, closes=True).check(
-                node, response
-            )
+        assert raw(node.address, encode("/", headers)).only.status == 200
+        received = origin.next_request()
+        assert received.all("upgrade") == []
+        assert received.all("http2-settings") == []

@@ -17,7 +17,6 @@ use crate::authorize;
 use crate::balance::{self, Target};
 use crate::exchange::Exchange;
 use crate::http1::response_head::ResponseHead;
-pub use crate::intake::identify;
 use crate::intake;
 use crate::io::timer::Timer;
 use crate::limit::{self, Counters, Limits, Permit};

@@ -103,8 +103,6 @@ impl Client {
 
     async fn refuse(&mut self, visit: &Visit, refusal: Refusal) {
         let Self { worker, exchange, request, local, .. } = self;
-        // Intake has named all but what never came to its end.
-        pipeline::identify(request);
         exchange.expect_nothing();
         local.account.begin();
         pipeline::reject(worker, visit, request, refusal, (exchange, local)).await;

@@ -25,6 +25,13 @@ pub struct Visit {
     pub close: bool,
 }
 
+impl Visit {
+    /// Asked when the answer's head is written: a drain may have begun while the request was under way.
+    pub fn is_last(&self, worker: &Worker) -> bool {
+        self.close || worker.node.is_draining()
+    }
+}
+
 /// Why a request did not end with a complete response of a service, or of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
