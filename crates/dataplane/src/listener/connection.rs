@@ -184,7 +184,7 @@ impl Client {
                     return Poll::Ready(Ok(true));
                 }
                 if exchange.input.room().is_empty() {
-                    exchange.input.grow(limits.max_header_bytes as usize + 1);
+                    exchange.input.grow(listener.max_header_bytes as usize + 1);
                 }
                 match poll_more(exchange, &mut local.timer, context) {
                     Poll::Ready(More::Bytes) => {}
@@ -192,7 +192,7 @@ impl Client {
                     // Nothing was asked, so there is nothing to answer.
                     Poll::Ready(More::Late) if exchange.input.is_empty() => return Poll::Ready(Ok(false)),
                     Poll::Ready(More::Late) => {
-                        intake::identify(request);
+                        pipeline::identify(request);
                         return Poll::Ready(Err(Refusal::Slow("head")));
                     }
                     Poll::Pending => return Poll::Pending,
