@@ -50,9 +50,9 @@ class Setting:
         beside.write_text(text if text is not None else self.text())
         beside.replace(self.file)
 
-    def run(self, *arguments: str, prefix: tuple[str, ...] = ()) -> Process:
+    def run(self, *arguments: str) -> Process:
         """Start a gateway and wait until its configuration is live."""
-        process = Process(self.file, self.admin, "--workers", "2", *arguments, prefix=prefix)
+        process = Process(self.file, self.admin, "--workers", "2", *arguments)
         self.running.append(process)
         process.wait_until_live()
         return process

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
+PROGRAM = ("-m", "gatewright")
 DEADLINE = 30.0
 
 
@@ -34,10 +35,10 @@ def wait_until(what: str, condition: Callable[[], bool], seconds: float = DEADLI
 class Process:
     """A gateway under test. A context manager: on leaving, the process is gone."""
 
-    def __init__(self, config: Path, admin_port: int, *arguments: str, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(self, config: Path, admin_port: int, *arguments: str, program: tuple[str, ...] = PROGRAM) -> None:
         self.admin_port = admin_port
         self.lines: list[str] = []
-        command = [*prefix, sys.executable, "-m", "gatewright", "run", str(config), *arguments]
+        command = [sys.executable, *program, "run", str(config), *arguments]
         self.child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment())
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -105,5 +106,5 @@ class Process:
 
 def gatewright(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Any other command, to its end."""
-    command = [sys.executable, "-m", "gatewright", *arguments]
+    command = [sys.executable, *PROGRAM, *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=DEADLINE)
