@@ -72,6 +72,11 @@ pub fn receive(
     intake::read(bytes, scanned, &listener.limits(Scheme::Http), peer, request)
 }
 
+/// Intake's other half: a request id for what never became a request, so that its refusal can be found.
+pub fn identify(request: &mut Request) {
+    intake::identify(request);
+}
+
 /// From route to balance. Leaves what it found out in the account, refused or not.
 pub fn decide<'s>(
     snapshot: &'s Snapshot,

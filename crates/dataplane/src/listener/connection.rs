@@ -151,18 +151,22 @@ impl Client {
         self.local.timer.set(since + patience);
         self.is_idle.set(true);
         let (exchange, timer) = (&mut self.exchange, &mut self.local.timer);
-        let readable = poll_fn(|context| match exchange.poll_readable(context) {
-            Poll::Ready(result) => Poll::Ready(result.is_ok()),
-            Poll::Pending => timer.poll(context).map(|()| {
+        let has_begun = poll_fn(|context| {
+            // Read, not asked whether there is something to read: the runtime takes every new connection for readable.
+            exchange.input = buffers.borrow_mut().small();
+            if let Poll::Ready(result) = exchange.poll_fill(context) {
+                return Poll::Ready(result.is_ok_and(|count| count > 0));
+            }
+            buffers.borrow_mut().give_back(std::mem::take(&mut exchange.input));
+            timer.poll(context).map(|()| {
                 let kind = if is_first { TimeoutKind::Head } else { TimeoutKind::Idle };
                 self.worker.counts().timed_out(kind);
                 false
-            }),
+            })
         })
         .await;
         self.is_idle.set(false);
-        self.exchange.input = buffers.borrow_mut().small();
-        readable
+        has_begun
     }
 
     /// False when the client left before a head was complete.
@@ -181,7 +185,7 @@ impl Client {
                     return Poll::Ready(Ok(true));
                 }
                 if exchange.input.room().is_empty() {
-                    exchange.input.grow(limits.max_header_bytes as usize + 1);
+                    exchange.input.grow(listener.max_header_bytes as usize + 1);
                 }
                 match poll_more(exchange, &mut local.timer, context) {
                     Poll::Ready(More::Bytes) => {}
@@ -189,7 +193,7 @@ impl Client {
                     // Nothing was asked, so there is nothing to answer.
                     Poll::Ready(More::Late) if exchange.input.is_empty() => return Poll::Ready(Ok(false)),
                     Poll::Ready(More::Late) => {
-                        intake::identify(request);
+                        pipeline::identify(request);
                         return Poll::Ready(Err(Refusal::Slow("head")));
                     }
                     Poll::Pending => return Poll::Pending,

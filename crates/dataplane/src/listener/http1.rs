@@ -114,10 +114,6 @@ impl Http1 {
         self.keep_alive && self.incoming.is_complete()
     }
 
-    pub fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_read_ready(context)
-    }
-
     /// Reads once into `input`; ready with the number of bytes, 0 at the end of the stream.
     pub fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let room = self.input.room();
