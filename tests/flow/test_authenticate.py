@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +71,19 @@ def test_a_shared_secret_verifies_hs256(origin: Origin) -> None:
         assert origin.next_request().get("x-user-id") == "user-1"
 
 
+@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "EdDSA"])
+def test_a_public_key_in_a_file_verifies_its_tokens(origin: Origin, tmp_path: Path, algorithm: str) -> None:
+    issuer = Issuer(algorithm)
+    file = tmp_path / "key.pem"
+    file.write_bytes(issuer.key.as_pem(private=False))
+    public = f"public_key: {{file: '{file}', algorithm: {algorithm}, key_id: key-1}}"
+    identity = f"identities: [{{name: mobile, kind: jwt, {public}}}]"
+    with Node(one_route(origin, AUTH, identity)) as node:
+        assert get(node.address, PATH, issuer.bearer()).status == 200
+        other = issuer.token({"kid": "key-2"})
+        assert get(node.address, PATH, ("Authorization", f"Bearer {other}")).status == 401
+
+
 def test_no_token_is_refused_and_the_service_not_asked(node: Node, origin: Origin) -> None:
     check(node, get(node.address, PATH), "no credential was sent")
     assert origin.connections == 0
@@ -99,7 +113,9 @@ def critical(issuer: Issuer) -> str:
     """A token that is good but for the extension that it demands, which the library would not sign."""
     parts = [{"alg": "EdDSA", "kid": "key-1", "crit": ["x"], "x": 1}, issuer.claims()]
     coded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
-    signature = issuer.key.private_key.sign(".".join(coded).encode())
+    private = issuer.key.private_key
+    assert isinstance(private, Ed25519PrivateKey)
+    signature = private.sign(".".join(coded).encode())
     return ".".join([*coded, base64.urlsafe_b64encode(signature).decode().rstrip("=")])
 
 

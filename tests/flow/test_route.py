@@ -69,7 +69,8 @@ def test_hosts_methods_headers_and_queries_choose_a_route(origin: Origin) -> Non
         "name: below, match: {hosts: ['*.below.test', other.test]}, service: users",
         "name: post, match: {methods: POST}, service: users",
         "name: header, match: {headers: {X-Beta: {regex: 'y(es)?'}}}, service: users",
-        "name: query, match: {query: {debug: {present: true}, off: {absent: true}, v: '1'}}, service: users",
+        "name: query, service: users, "
+        "match: {query: {debug: {present: true}, off: {absent: true}, v: {exact: '1'}}}",
     )
     with Node(text) as node:
         cases = [

@@ -9,6 +9,7 @@ from typing import Any
 
 from joserfc import jwt
 from joserfc.errors import SecurityWarning
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from gatewright.identity.api_keys import NewKey, entry_of, new_secret
 from gatewright.identity.tokens import generate
@@ -22,7 +23,9 @@ class Issuer:
     ) -> None:
         self.algorithm = algorithm
         self.issuer = issuer
-        self.key = generate(algorithm, key_id)
+        key = generate(algorithm, key_id)
+        assert isinstance(key, RSAKey | ECKey | OKPKey)
+        self.key = key
 
     @property
     def key_set(self) -> dict[str, Any]:
