@@ -32,6 +32,9 @@ use crate::worker::Worker;
 use account::{Account, End, Visit};
 use forward::Plan;
 
+/// An idle connection keeps at most this much memory for heads and bodies that go to services.
+const KEPT: usize = 4 * 1024;
+
 /// The time of a decision; read once, before it.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
@@ -70,6 +73,21 @@ pub fn receive(
     request: &mut Request,
 ) -> Result<Option<usize>, Refusal> {
     intake::read(bytes, scanned, &listener.limits(Scheme::Http), peer, request)
+}
+
+/// The head did not come in time. Its request gets an id, as every refusal needs one.
+pub fn receive_late(request: &mut Request) -> Refusal {
+    intake::identify(request);
+    Refusal::Slow("head")
+}
+
+impl Local {
+    /// Gives memory of a long request back before the connection idles.
+    pub fn rest(&mut self) {
+        if self.outgoing.capacity() > KEPT {
+            self.outgoing = Vec::new();
+        }
+    }
 }
 
 /// From route to balance. Leaves what it found out in the account, refused or not.
@@ -141,7 +159,7 @@ fn charge_unaccounted(
     charged.err().unwrap_or(refusal)
 }
 
-/// Serves one request to its end, whatever that is, and accounts for it. False: the client's connection is to be cut.
+/// Serves one request to its end, whatever that is, and accounts for it in an account just begun. False: the client's connection is to be cut.
 pub async fn answer<E: Exchange>(
     worker: &Worker,
     visit: &Visit,
@@ -149,7 +167,6 @@ pub async fn answer<E: Exchange>(
     exchange: &mut E,
     local: &mut Local,
 ) -> bool {
-    local.account.begin();
     match run(worker, visit, request, exchange, local).await {
         Err(End::Refused(refusal)) => reject(worker, visit, request, refusal, (exchange, local)).await,
         ended => {
@@ -175,6 +192,19 @@ pub async fn reject<E: Exchange>(
     told.is_ok()
 }
 
+/// Accounts for a request that nobody serves to its end, because of a panic or because the worker stops.
+pub fn abandon<E: Exchange>(
+    worker: &Worker,
+    visit: &Visit,
+    request: &Request,
+    exchange: &E,
+    account: &mut Account,
+) {
+    let end = if std::thread::panicking() { End::Panicked } else { End::Stopped };
+    account.close(worker, visit, Some(&end));
+    account.write(worker, visit, request, exchange);
+}
+
 async fn run<E: Exchange>(
     worker: &Worker,
     visit: &Visit,
@@ -182,6 +212,8 @@ async fn run<E: Exchange>(
     exchange: &mut E,
     local: &mut Local,
 ) -> Result<(), End> {
+    #[cfg(test)]
+    crate::testing::panic_where_asked(request);
     if let Some(route) = preflight(&visit.snapshot, request) {
         let route = local.account.routed(&visit.snapshot, route)?;
         return delivery::preflight(worker, visit, request, route, (exchange, local)).await;
@@ -228,7 +260,7 @@ fn decide_now<'v>(
 }
 
 /// The route that a CORS preflight asks about, where that route answers preflights.
-fn preflight(snapshot: &Snapshot, request: &Request) -> Option<u32> {
+pub fn preflight(snapshot: &Snapshot, request: &Request) -> Option<u32> {
     let method = cors::preflight_method(request)?;
     let found = route::find(&snapshot.table, request, method).ok()?;
     let route = snapshot.routes.get(found.route as usize)?;

@@ -90,14 +90,14 @@ impl Client {
     }
 
     async fn answer(&mut self, visit: &Visit) {
-        let Self { worker, exchange, request, local, .. } = self;
-        exchange.expect(request);
-        let counts = worker.counts();
-        counts.in_flight.add(1);
+        self.exchange.expect(&self.request);
+        self.local.account.begin();
+        self.worker.counts().in_flight.add(1);
+        let serving = Serving { client: self, visit };
+        let Self { worker, exchange, request, local, .. } = &mut *serving.client;
         let intact = pipeline::answer(worker, visit, request, exchange, local).await;
-        counts.in_flight.subtract(1);
         if !intact {
-            self.exchange.give_up();
+            exchange.give_up();
         }
     }
 
@@ -150,6 +150,8 @@ impl Client {
     async fn wait_for_byte(&mut self, patience: Duration, is_first: bool) -> bool {
         let buffers = &self.worker.links.buffers;
         buffers.borrow_mut().give_back(std::mem::take(&mut self.exchange.input));
+        self.exchange.rest();
+        self.local.rest();
         let since = self.local.account.ended_at().unwrap_or_else(Instant::now);
         self.local.timer.set(since + patience);
         self.is_idle.set(true);
@@ -184,17 +186,14 @@ impl Client {
                     return Poll::Ready(Ok(true));
                 }
                 if exchange.input.room().is_empty() {
-                    exchange.input.grow(limits.max_header_bytes as usize + 1);
+                    exchange.input.grow(listener.max_header_bytes as usize + 1);
                 }
                 match poll_more(exchange, &mut local.timer, context) {
                     Poll::Ready(More::Bytes) => {}
                     Poll::Ready(More::End) => return Poll::Ready(Ok(false)),
                     // Nothing was asked, so there is nothing to answer.
                     Poll::Ready(More::Late) if exchange.input.is_empty() => return Poll::Ready(Ok(false)),
-                    Poll::Ready(More::Late) => {
-                        intake::identify(request);
-                        return Poll::Ready(Err(Refusal::Slow("head")));
-                    }
+                    Poll::Ready(More::Late) => return Poll::Ready(Err(pipeline::receive_late(request))),
                     Poll::Pending => return Poll::Pending,
                 }
             }
@@ -220,6 +219,22 @@ impl Client {
             }
         })
         .await;
+    }
+}
+
+/// A request being served. It is counted out and recorded however that ends: a panic, and the end of the worker, too.
+struct Serving<'a> {
+    client: &'a mut Client,
+    visit: &'a Visit,
+}
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        let Client { worker, exchange, request, local, .. } = &mut *self.client;
+        worker.counts().in_flight.subtract(1);
+        if local.account.ended_at().is_none() {
+            pipeline::abandon(worker, self.visit, request, exchange, &mut local.account);
+        }
     }
 }
 
