@@ -25,7 +25,7 @@ use crate::worker::Worker;
 /// The answer to a connection over the maximum; there is no request yet that it could answer better.
 pub const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
-content-length: 80\r\nconnection: close\r\n\r\n\
+content-length: 82\r\nconnection: close\r\n\r\n\
 {\"error\": \"overloaded\", \"message\": \"the listener has its maximum of connections\"}\n";
 
 /// After a refusal the client may still be sending; reading some of it lets the answer arrive (RFC 9112 section 9.6).
@@ -156,18 +156,22 @@ impl Client {
         self.local.timer.set(since + patience);
         self.is_idle.set(true);
         let (exchange, timer) = (&mut self.exchange, &mut self.local.timer);
-        let readable = poll_fn(|context| match exchange.poll_readable(context) {
-            Poll::Ready(result) => Poll::Ready(result.is_ok()),
-            Poll::Pending => timer.poll(context).map(|()| {
+        let has_begun = poll_fn(|context| {
+            // Read, not asked whether there is something to read: the runtime takes every new connection for readable.
+            exchange.input = buffers.borrow_mut().small();
+            if let Poll::Ready(result) = exchange.poll_fill(context) {
+                return Poll::Ready(result.is_ok_and(|count| count > 0));
+            }
+            buffers.borrow_mut().give_back(std::mem::take(&mut exchange.input));
+            timer.poll(context).map(|()| {
                 let kind = if is_first { TimeoutKind::Head } else { TimeoutKind::Idle };
                 self.worker.counts().timed_out(kind);
                 false
-            }),
+            })
         })
         .await;
         self.is_idle.set(false);
-        self.exchange.input = buffers.borrow_mut().small();
-        readable
+        has_begun
     }
 
     /// False when the client left before a head was complete.
@@ -193,7 +197,10 @@ impl Client {
                     Poll::Ready(More::End) => return Poll::Ready(Ok(false)),
                     // Nothing was asked, so there is nothing to answer.
                     Poll::Ready(More::Late) if exchange.input.is_empty() => return Poll::Ready(Ok(false)),
-                    Poll::Ready(More::Late) => return Poll::Ready(Err(pipeline::receive_late(request))),
+                    Poll::Ready(More::Late) => {
+                        pipeline::identify(request);
+                        return Poll::Ready(Err(Refusal::Slow("head")));
+                    }
                     Poll::Pending => return Poll::Pending,
                 }
             }

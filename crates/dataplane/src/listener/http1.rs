@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::exchange::{BodyFault, Exchange, Piece, ResponseBody};
 use crate::http1::body::Reader;
-use crate::http1::chunk_writer::{CHUNK_END, write_chunk_size, write_last_chunk};
+use crate::http1::chunk_writer::{write_chunk, write_last_chunk};
 use crate::http1::reason;
 use crate::http1::response_head::ResponseHead;
 use crate::http1::trailers::Trailers;
@@ -129,10 +129,6 @@ impl Http1 {
         self.keep_alive && self.incoming.is_complete()
     }
 
-    pub fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_read_ready(context)
-    }
-
     /// Reads once into `input`; ready with the number of bytes, 0 at the end of the stream.
     pub fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let room = self.input.room();
@@ -202,9 +198,7 @@ impl Http1 {
 
     fn send_chunk(&mut self, data: &[u8]) -> usize {
         let before = self.output.len();
-        write_chunk_size(&mut self.output, data.len());
-        self.output.extend_from_slice(data);
-        self.output.extend_from_slice(CHUNK_END);
+        write_chunk(&mut self.output, data);
         self.sent += (self.output.len() - before) as u64;
         data.len()
     }

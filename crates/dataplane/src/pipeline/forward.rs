@@ -150,8 +150,6 @@ impl Trip<'_> {
             HostHeader::Preserve => None,
             HostHeader::Instance => Some(self.plan.target.instance.name.as_bytes()),
         };
-        let credentials: &[Box<[u8]>] =
-            if self.route.forward_api_key { &[] } else { &self.visit.snapshot.credential_headers };
         OutgoingHead {
             request: self.request,
             path,
@@ -159,8 +157,7 @@ impl Trip<'_> {
             caller: self.plan.permit.grant().caller(),
             trace,
             changes: &self.route.request_headers,
-            credentials,
-            forward_authorization: self.route.forward_authorization,
+            withheld: &self.route.withheld,
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::exchange::{BodyFault, Exchange, Piece};
 use crate::http1::body::Reader;
-use crate::http1::chunk_writer::{CHUNK_END, write_chunk_size, write_last_chunk};
+use crate::http1::chunk_writer::{write_chunk, write_last_chunk};
 use crate::http1::response_head::{self, ResponseHead};
 use crate::http1::trailers::Trailers;
 use crate::io::buffer::Buffers;
@@ -187,6 +187,13 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
         }
     }
 
+    fn client_read(&mut self) {
+        if self.waiting == Waiting::ClientReads {
+            self.waiting = Waiting::Service;
+            self.progressed();
+        }
+    }
+
     fn must_wait_for(&mut self, whom: Waiting) {
         if self.waiting != whom {
             self.waiting = whom;
@@ -272,7 +279,11 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
             Piece::Data(data) => {
                 let data = data.get(..UPLOAD_WINDOW).unwrap_or(data);
                 let length = data.len();
-                append_data(outgoing, data, chunked);
+                if chunked {
+                    write_chunk(outgoing, data);
+                } else {
+                    outgoing.extend_from_slice(data);
+                }
                 exchange.consume_body(length);
                 // The end of a body of known length is seen without waiting for anything.
                 if !chunked && exchange.body_is_complete() {
@@ -304,10 +315,7 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
                 match self.means.exchange.poll_send(context, data) {
                     Poll::Ready(Ok(count)) => {
                         self.reader.consume(&mut self.upstream.input, count);
-                        if self.waiting == Waiting::ClientReads {
-                            self.waiting = Waiting::Service;
-                            self.progressed();
-                        }
+                        self.client_read();
                         continue;
                     }
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(Fault::ClientGone)),
@@ -384,16 +392,5 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
     /// The request has gone out whole; nothing more is expected from the client.
     pub fn upload_is_complete(&self) -> bool {
         self.upload == Upload::Complete
-    }
-}
-
-/// Body data as the service will read it.
-fn append_data(outgoing: &mut Vec<u8>, data: &[u8], chunked: bool) {
-    if chunked {
-        write_chunk_size(outgoing, data.len());
-    }
-    outgoing.extend_from_slice(data);
-    if chunked {
-        outgoing.extend_from_slice(CHUNK_END);
     }
 }

@@ -168,8 +168,10 @@ fn trailers_go_to_the_client_that_asked_for_them_only() {
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 1\r\nset-cookie: a\r\n\r\n",
     );
     let gateway = Gateway::start(&snapshot(origin, &[proxied("/")]));
-    for (asks, end) in [("te: trailers\r\nconnection: te, close", "0\r\nx-sum: 1\r\n\r\n"), ("connection: close", "0\r\n\r\n")]
-    {
+    for (asks, end) in [
+        ("te: trailers\r\nconnection: te, close", "0\r\nx-sum: 1\r\n\r\n"),
+        ("connection: close", "0\r\n\r\n"),
+    ] {
         let mut client = gateway.connect();
         client.send(format!("GET /a HTTP/1.1\r\nhost: a\r\n{asks}\r\n\r\n"));
         let all = String::from_utf8(client.rest()).unwrap();

@@ -97,8 +97,6 @@ pub struct Snapshot {
     pub tier_entries: Vec<Counted>,
     /// Charged for requests that no route or no credential accounts for (D1, D2).
     pub unauthenticated_tier: Option<u32>,
-    /// Headers that carry credentials of some identity; kept from services unless a route asks.
-    pub credential_headers: Vec<Box<[u8]>>,
     pub unrouted: Arc<RouteMetrics>,
     pub unidentified: Arc<Tally>,
 }
@@ -147,7 +145,6 @@ impl Snapshot {
             tiers,
             tier_entries: tier_entries(&document, metrics),
             unauthenticated_tier,
-            credential_headers: routes::credential_headers(&document),
             unrouted: metrics.unrouted(),
             unidentified: metrics.unidentified(),
             node: document.node.name.into(),
