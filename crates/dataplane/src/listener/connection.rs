@@ -106,8 +106,6 @@ impl Client {
         if let Refusal::Slow(_) = refusal {
             worker.counts().timed_out(TimeoutKind::Head);
         }
-        // A head that did not arrive in time was never read as a whole, so it has no id yet.
-        intake::identify(request);
         exchange.expect_nothing();
         local.account.begin();
         pipeline::reject(worker, visit, request, refusal, (exchange, local)).await;
