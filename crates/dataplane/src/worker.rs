@@ -49,17 +49,23 @@ pub struct Worker {
 
 impl Worker {
     pub fn new(index: usize, node: Arc<Node>) -> Self {
-        let capacity = node.snapshot().map_or(0, |snapshot| snapshot.token_cache as usize);
         Self {
             index,
             links: Links::default(),
-            tokens: RefCell::new(TokenCache::new(capacity)),
+            tokens: RefCell::new(TokenCache::new(0)),
             recorder: RefCell::new(Recorder::new(Arc::clone(&node.records))),
             connections: RefCell::default(),
             date: RefCell::default(),
             calibration: Cell::new(Calibration::now()),
             last_connection: Cell::new(0),
             node,
+        }
+    }
+
+    /// Follows what the live configuration says about this worker's memory. A worker starts before the first one is live.
+    pub fn fit(&self) {
+        if let Some(snapshot) = self.node.snapshot() {
+            self.tokens.borrow_mut().resize(snapshot.token_cache as usize);
         }
     }
 

@@ -50,6 +50,16 @@ impl TokenCache {
         }
     }
 
+    /// A new capacity; a smaller one forgets everything, so that it holds at once.
+    pub fn resize(&mut self, capacity: usize) {
+        let half = capacity / 2;
+        if half < self.half {
+            self.newer = HashTable::new();
+            self.older = HashTable::new();
+        }
+        self.half = half;
+    }
+
     /// Tokens remembered now.
     pub fn len(&self) -> usize {
         self.newer.len() + self.older.len()

@@ -98,6 +98,7 @@ impl Life {
 
     fn look_after(&self, ticks: u32) {
         self.worker.recorder.borrow_mut().flush();
+        self.worker.fit();
         if ticks.is_multiple_of(SWEEP) {
             self.worker.calibrate();
             self.worker.links.pools.borrow_mut().sweep(Instant::now());
