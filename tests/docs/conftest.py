@@ -1,4 +1,4 @@
-"""Papers as tests see them: their fenced blocks, and a terminal in which what they tell people to type is typed."""
+"""Papers as tests see them: their fenced blocks, and a terminal in which what they say is typed."""
 
 import os
 import re
@@ -45,17 +45,22 @@ def fences(paper: Path) -> list[Fence]:
 
 def plain(text: str) -> str:
     """Give a line without what differs from one run to the next."""
-    return " ".join(VARIABLE.sub("0", text).split())
+    return " ".join(re.sub("─+", "─", VARIABLE.sub("0", text)).split())
 
 
 class Terminal:
-    """A shell in a directory of its own. Ports of papers become free ones; everything started in it ends with it."""
+    """A shell in a directory of its own. Ports of papers become free ones. What it started ends with it."""
 
     def __init__(self, directory: Path, ports: dict[str, int], source: Path) -> None:
         self.directory = directory
         self._ports = ports
         self._groups: list[int] = []
         self._environment = self._prepared(source)
+
+    def use(self, ports: dict[str, int]) -> None:
+        """Let other ports stand for those of the papers."""
+        self._ports = ports
+        self._environment["GATEWRIGHT_ADMIN"] = f"http://127.0.0.1:{self.port('9901')}"
 
     def _prepared(self, source: Path) -> dict[str, str]:
         commands = self.directory / "commands"
@@ -119,10 +124,10 @@ class Terminal:
         while time.monotonic() < deadline:
             try:
                 health = httpx2.get(f"http://127.0.0.1:{self.port('9901')}/health", timeout=5.0).json()
+                found = int(health["config"]["version"])
             except httpx2.TransportError:
-                health = {"config": {"version": 0}, "status": "starting"}
-            found = int(health["config"]["version"])
-            if found >= at_least and health["status"] != "starting":
+                found = 0
+            if found >= at_least:
                 return found
             time.sleep(0.02)
         raise AssertionError(f"version {found} is live, not {at_least}")
@@ -150,6 +155,29 @@ def terminal(tmp_path: Path, repository: Path, free_port: Callable[[], int]) -> 
     opened = Terminal(tmp_path, ports, repository / "src")
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def ports_in_a_row(free_port: Callable[[], int]) -> Callable[[int], int]:
+    """Gives the first of so many neighbouring ports that nothing listened on a moment ago."""
+
+    def give(count: int) -> int:
+        for _ in range(100):
+            base = free_port()
+            if base + count < 65536 and all(is_free(base + step) for step in range(1, count)):
+                return base
+        raise OSError(f"no {count} neighbouring ports are free")
+
+    return give
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ _INTRODUCTION = """# Commands
 
 Written by `python -m gatewright.cli.reference` from the commands; do not edit.
 
-`gw` is the short name of `gatewright`. Exit codes: 0 fine, 1 the answer is no, 2 wrong use. Commands that talk to a node
-take `--admin URL`; [how they find it](admin.md#how-commands-find-a-node) without.
+`gw` is the short name of `gatewright`. Exit codes: 0 fine, 1 the answer is no, 2 wrong use. Commands that
+talk to a node take `--admin URL`; [how they find it](admin.md#how-commands-find-a-node) without.
 """
 
 
