@@ -32,6 +32,9 @@ use crate::worker::Worker;
 use account::{Account, End, Visit};
 use forward::Plan;
 
+/// An idle connection keeps at most this much memory for heads and bodies that go to services.
+const KEPT: usize = 4 * 1024;
+
 /// The time of a decision; read once, before it.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
@@ -75,6 +78,15 @@ pub fn receive(
 /// Intake's other half: a request id for what never became a request, so that its refusal can be found.
 pub fn identify(request: &mut Request) {
     intake::identify(request);
+}
+
+impl Local {
+    /// Gives memory of a long request back before the connection idles.
+    pub fn rest(&mut self) {
+        if self.outgoing.capacity() > KEPT {
+            self.outgoing = Vec::new();
+        }
+    }
 }
 
 /// From route to balance. Leaves what it found out in the account, refused or not.
@@ -146,7 +158,7 @@ fn charge_unaccounted(
     charged.err().unwrap_or(refusal)
 }
 
-/// Serves one request to its end, whatever that is, and accounts for it. False: the client's connection is to be cut.
+/// Serves one request to its end, whatever that is, and accounts for it in an account just begun. False: the client's connection is to be cut.
 pub async fn answer<E: Exchange>(
     worker: &Worker,
     visit: &Visit,
@@ -154,7 +166,6 @@ pub async fn answer<E: Exchange>(
     exchange: &mut E,
     local: &mut Local,
 ) -> bool {
-    local.account.begin();
     match run(worker, visit, request, exchange, local).await {
         Err(End::Refused(refusal)) => reject(worker, visit, request, refusal, (exchange, local)).await,
         ended => {
@@ -180,6 +191,19 @@ pub async fn reject<E: Exchange>(
     told.is_ok()
 }
 
+/// Accounts for a request that nobody serves to its end, because of a panic or because the worker stops.
+pub fn abandon<E: Exchange>(
+    worker: &Worker,
+    visit: &Visit,
+    request: &Request,
+    exchange: &E,
+    account: &mut Account,
+) {
+    let end = if std::thread::panicking() { End::Panicked } else { End::Stopped };
+    account.close(worker, visit, Some(&end));
+    account.write(worker, visit, request, exchange);
+}
+
 async fn run<E: Exchange>(
     worker: &Worker,
     visit: &Visit,
@@ -187,6 +211,8 @@ async fn run<E: Exchange>(
     exchange: &mut E,
     local: &mut Local,
 ) -> Result<(), End> {
+    #[cfg(test)]
+    crate::testing::panic_where_asked(request);
     if let Some(route) = preflight(&visit.snapshot, request) {
         let route = local.account.routed(&visit.snapshot, route)?;
         return delivery::preflight(worker, visit, request, route, (exchange, local)).await;
@@ -249,7 +275,7 @@ fn decide_now<'v>(
 }
 
 /// The route that a CORS preflight asks about, where that route answers preflights.
-fn preflight(snapshot: &Snapshot, request: &Request) -> Option<u32> {
+pub fn preflight(snapshot: &Snapshot, request: &Request) -> Option<u32> {
     let method = cors::preflight_method(request)?;
     let found = route::find(&snapshot.table, request, method).ok()?;
     let route = snapshot.routes.get(found.route as usize)?;

@@ -140,6 +140,11 @@ pub fn fixed(prefix: &str, body: &str) -> Value {
     route(prefix, &json!({"respond": {"status": 200, "headers": {}, "body": body}}))
 }
 
+/// A bug in a stage, for the tests of what it may take down with it.
+pub fn panic_where_asked(request: &crate::request::Request) {
+    assert!(request.path() != "/panic", "as asked");
+}
+
 /// A service: `script` is run on a thread for each connection. The threads end with their clients.
 pub fn service(script: impl Fn(&mut Client) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

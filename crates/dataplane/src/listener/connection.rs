@@ -90,14 +90,14 @@ impl Client {
     }
 
     async fn answer(&mut self, visit: &Visit) {
-        let Self { worker, exchange, request, local, .. } = self;
-        exchange.expect(request);
-        let counts = worker.counts();
-        counts.in_flight.add(1);
+        self.exchange.expect(&self.request);
+        self.local.account.begin();
+        self.worker.counts().in_flight.add(1);
+        let serving = Serving { client: self, visit };
+        let Self { worker, exchange, request, local, .. } = &mut *serving.client;
         let intact = pipeline::answer(worker, visit, request, exchange, local).await;
-        counts.in_flight.subtract(1);
         if !intact {
-            self.exchange.give_up();
+            exchange.give_up();
         }
     }
 
@@ -147,6 +147,8 @@ impl Client {
     async fn wait_for_byte(&mut self, patience: Duration, is_first: bool) -> bool {
         let buffers = &self.worker.links.buffers;
         buffers.borrow_mut().give_back(std::mem::take(&mut self.exchange.input));
+        self.exchange.rest();
+        self.local.rest();
         let since = self.local.account.ended_at().unwrap_or_else(Instant::now);
         self.local.timer.set(since + patience);
         self.is_idle.set(true);
@@ -221,6 +223,22 @@ impl Client {
             }
         })
         .await;
+    }
+}
+
+/// A request being served. It is counted out and recorded however that ends: a panic, and the end of the worker, too.
+struct Serving<'a> {
+    client: &'a mut Client,
+    visit: &'a Visit,
+}
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        let Client { worker, exchange, request, local, .. } = &mut *self.client;
+        worker.counts().in_flight.subtract(1);
+        if local.account.ended_at().is_none() {
+            pipeline::abandon(worker, self.visit, request, exchange, &mut local.account);
+        }
     }
 }
 

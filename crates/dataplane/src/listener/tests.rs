@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::testing::{Gateway, always, fixed, listener, proxied, service, snapshot};
+use crate::testing::{Gateway, PATIENCE, always, fixed, listener, proxied, service, snapshot};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -95,4 +95,52 @@ fn a_body_with_a_doubtful_end_ends_the_connection() {
     let all = String::from_utf8(client.rest()).unwrap();
     assert!(all.starts_with("HTTP/1.1 400 "), "{all}");
     assert!(all.contains("connection: close\r\n") && !all.contains("smuggled"), "{all}");
+}
+
+#[test]
+fn a_panic_takes_one_connection_down_and_is_counted_and_recorded() {
+    let gateway = Gateway::start(&snapshot(always(OK), &[proxied("/")]));
+    let mut bystander = gateway.connect();
+    bystander.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(bystander.answer().status, 200);
+    let mut victim = gateway.connect();
+    victim.send("GET /panic HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(victim.rest(), b"");
+    bystander.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(bystander.answer().body, b"ok");
+    gateway.metric("gateway_worker_panics_total 1");
+    let record = gateway.record(|record| record["path"] == "/panic");
+    assert_eq!((&record["status"], &record["error_type"]), (&json!(500), &json!("internal_error")));
+    let state = gateway.state();
+    assert_eq!((&state["connections"], &state["in_flight"]), (&json!(1), &json!(0)));
+    assert!(gateway.engine.metrics().lines().any(|line| line == "gateway_in_flight_requests 0"));
+}
+
+#[test]
+fn a_request_that_is_cut_by_stopping_is_recorded() {
+    let (arrived, arrival) = std::sync::mpsc::channel();
+    let arrived = std::sync::Mutex::new(arrived);
+    let origin = service(move |client| {
+        client.head();
+        arrived.lock().unwrap().send(()).unwrap();
+        client.rest();
+    });
+    let gateway = Gateway::start(&snapshot(origin, &[proxied("/")]));
+    let mut client = gateway.connect();
+    client.send("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n");
+    arrival.recv_timeout(PATIENCE).unwrap();
+    gateway.engine.stop();
+    let record = gateway.record(|record| record["path"] == "/slow");
+    assert_eq!((&record["status"], &record["error_type"]), (&json!(503), &json!("stopped")));
+}
+
+#[test]
+fn a_client_that_waits_for_leave_is_not_given_it_behind_the_final_answer() {
+    let gateway = Gateway::start(&snapshot(always(OK), &[fixed("/", "hello")]));
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n");
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(client.rest(), b"");
 }

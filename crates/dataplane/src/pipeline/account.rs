@@ -42,6 +42,10 @@ pub enum End {
     ClientStalled,
     /// The service failed in the middle of its response; the client's connection is cut.
     Cut(Fault),
+    /// The gateway itself failed; the connection is cut.
+    Panicked,
+    /// The worker was stopped while it served the request; the connection is cut.
+    Stopped,
 }
 
 impl From<Refusal> for End {
@@ -219,14 +223,21 @@ impl Account {
                 (fault.text(), "the service failed in the middle of its response")
             }
             Some(End::Cut(_)) => ("request_body", "the request failed in the middle of its response"),
+            Some(End::Panicked) => ("internal_error", "the gateway failed; this is a bug"),
+            Some(End::Stopped) => ("stopped", "the gateway was stopped before the response was complete"),
         };
         match end {
             Some(End::ClientGone) => worker.counts().client_aborts.add(1),
             Some(End::ClientStalled) => worker.counts().timed_out(TimeoutKind::Write),
-            Some(End::Cut(_) | End::Refused(_)) | None => {}
+            Some(End::Cut(_) | End::Refused(_) | End::Panicked | End::Stopped) | None => {}
         }
-        if matches!(end, Some(End::ClientGone)) && self.status == 0 {
-            self.status = 499;
+        if self.status == 0 {
+            self.status = match end {
+                Some(End::ClientGone) => 499,
+                Some(End::Panicked) => 500,
+                Some(End::Stopped) => 503,
+                Some(End::ClientStalled | End::Cut(_) | End::Refused(_)) | None => 0,
+            };
         }
         self.error_type = Some(error);
         self.error_message = Some(message.to_owned());

@@ -91,15 +91,21 @@ async fn send<E: Exchange>(
     local: &mut Local,
 ) -> Result<(), End> {
     let mut rest = body;
-    local.timer.set(visit.facts.now + visit.listener.write_timeout);
     let timer = &mut local.timer;
+    let mut has_moved = true;
     poll_fn(|context| {
         while !rest.is_empty() {
             match exchange.poll_send(context, rest) {
                 Poll::Ready(Ok(count)) => rest = rest.get(count..).unwrap_or_default(),
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(End::ClientGone)),
-                Poll::Pending => return timer.poll(context).map(|()| Err(End::ClientStalled)),
+                Poll::Pending => {
+                    if std::mem::take(&mut has_moved) {
+                        timer.set(Instant::now() + visit.listener.write_timeout);
+                    }
+                    return timer.poll(context).map(|()| Err(End::ClientStalled));
+                }
             }
+            has_moved = true;
         }
         Poll::Ready(Ok(()))
     })

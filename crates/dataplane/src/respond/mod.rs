@@ -48,7 +48,10 @@ pub fn pass<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, response: &Respons
     }
     write_ours(exchange, facts, present);
     let body = body_of(response);
-    if let (ResponseBody::Absent, Some(length)) = (body, response.content_length) {
+    // What a GET would have; a 204 may not have it (RFC 9110 section 8.6), and a client might wait for those bytes.
+    if let (ResponseBody::Absent, Some(length), true) =
+        (body, response.content_length, response.status != 204)
+    {
         exchange.header(b"content-length", itoa::Buffer::new().format(length).as_bytes());
     }
     exchange.end_head(body, facts.close);
