@@ -160,6 +160,16 @@ pub async fn reject<E: Exchange>(
     told.is_ok()
 }
 
+/// Accounts for a request that nobody goes on answering: the node stops before it has ended, or a stage panicked.
+pub fn abandon<E: Exchange>(
+    worker: &Worker,
+    visit: &Visit,
+    request: &Request,
+    (exchange, local): (&E, &mut Local),
+) {
+    local.account.write(worker, visit, request, exchange, Some(&End::Abandoned));
+}
+
 async fn run<E: Exchange>(
     worker: &Worker,
     visit: &Visit,

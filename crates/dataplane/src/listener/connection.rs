@@ -40,6 +40,8 @@ struct Client {
     exchange: Http1,
     request: Request,
     local: Local,
+    /// What the request that is being answered is served with.
+    under_way: Option<Visit>,
 }
 
 /// What a connection's next head turned out to be.
@@ -68,7 +70,7 @@ pub async fn serve(
         path: Vec::new(),
     };
     let (exchange, request) = (Http1::new(stream), Request::new(peer.ip()));
-    let mut client = Client { worker, guard, is_idle, exchange, request, local };
+    let mut client = Client { worker, guard, is_idle, exchange, request, local, under_way: None };
     client.run().await;
 }
 
@@ -82,7 +84,7 @@ impl Client {
                     self.refuse(&visit, refusal).await;
                     return self.linger().await;
                 }
-                Head::Request(visit) => self.answer(&visit).await,
+                Head::Request(visit) => self.answer(visit).await,
             }
             if !self.exchange.keeps_alive() {
                 return self.linger().await;
@@ -90,15 +92,26 @@ impl Client {
         }
     }
 
-    async fn answer(&mut self, visit: &Visit) {
-        let Self { worker, exchange, request, local, .. } = self;
+    async fn answer(&mut self, visit: Visit) {
+        let Self { worker, exchange, request, local, under_way, .. } = self;
         exchange.expect(request);
-        let counts = worker.counts();
-        counts.in_flight.add(1);
+        worker.counts().in_flight.add(1);
+        let visit = &*under_way.insert(visit);
         let intact = pipeline::answer(worker, visit, request, exchange, local).await;
-        counts.in_flight.subtract(1);
+        worker.counts().in_flight.subtract(1);
+        self.under_way = None;
         if !intact {
             self.exchange.give_up();
+        }
+    }
+
+    /// The request whose task was ended from outside still has its record: the node stopped, or a stage panicked.
+    fn account_for_cut(&mut self) {
+        let Some(visit) = self.under_way.take() else { return };
+        self.worker.counts().in_flight.subtract(1);
+        // A panic within the recorder holds it; a second one would end the process.
+        if self.worker.recorder.try_borrow_mut().is_ok() {
+            pipeline::abandon(&self.worker, &visit, &self.request, (&self.exchange, &mut self.local));
         }
     }
 
@@ -219,6 +232,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
+        self.account_for_cut();
         let input = std::mem::take(&mut self.exchange.input);
         if let Ok(mut buffers) = self.worker.links.buffers.try_borrow_mut() {
             buffers.give_back(input);

@@ -3,7 +3,9 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -85,6 +87,10 @@ impl Http1 {
     pub fn give_up(&mut self) {
         self.keep_alive = false;
         self.is_broken = true;
+        if self.outgoing == Outgoing::UntilClose {
+            // A clean end would say that the body is complete. A failure here leaves nothing better to do.
+            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        }
     }
 
     /// The last answer is complete and worth waiting for.

@@ -35,6 +35,8 @@ pub enum End {
     ClientStalled,
     /// The service failed in the middle of its response; the client's connection is cut.
     Cut(Fault),
+    /// The gateway stopped working on it: the drain's deadline passed, or a stage panicked.
+    Abandoned,
 }
 
 impl From<Refusal> for End {
@@ -201,15 +203,19 @@ impl Account {
             Some(End::Cut(Fault::Upstream(fault))) => {
                 (fault.text(), "the service failed in the middle of its response")
             }
+            Some(End::Abandoned) => ("abandoned", "the gateway ended before the response was complete"),
             Some(End::Cut(_)) => ("request_body", "the request failed in the middle of its response"),
         };
         match end {
             Some(End::ClientGone) => worker.counts().client_aborts.add(1),
             Some(End::ClientStalled) => worker.counts().timed_out(TimeoutKind::Write),
-            Some(End::Cut(_) | End::Refused(_)) | None => {}
+            Some(End::Cut(_) | End::Refused(_) | End::Abandoned) | None => {}
         }
         if matches!(end, Some(End::ClientGone)) && self.status == 0 {
             self.status = 499;
+        }
+        if matches!(end, Some(End::Abandoned)) && self.status == 0 {
+            self.status = if std::thread::panicking() { 500 } else { 503 };
         }
         self.error_type = Some(error);
         self.error_message = Some(message.to_owned());

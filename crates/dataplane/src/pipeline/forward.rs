@@ -67,7 +67,9 @@ fn outcome(result: &Result<(), End>, status: u16) -> Outcome {
         ))) => Outcome::Unreachable,
         Err(End::Refused(Refusal::BadGateway(_) | Refusal::UpstreamTimeout)) => Outcome::Failure,
         Err(End::Cut(Fault::Upstream(_) | Fault::UpstreamTimeout)) => Outcome::Failure,
-        Err(End::Refused(_) | End::ClientGone | End::ClientStalled | End::Cut(_)) => Outcome::Neutral,
+        Err(End::Refused(_) | End::ClientGone | End::ClientStalled | End::Cut(_) | End::Abandoned) => {
+            Outcome::Neutral
+        }
     }
 }
 

@@ -19,6 +19,8 @@ use crate::request::{Framing, Request};
 const UPLOAD_WINDOW: usize = 32 * 1024;
 /// Heads of services may be this long; a longer one is a 502.
 const RESPONSE_HEAD_LIMIT: usize = 16 * 1024 - 1;
+/// Interim answers wait for the client like all that is to be written, so a service may not send them for ever.
+const MAX_INTERIM: u32 = 16;
 
 /// Why an attempt ended without a complete response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +78,7 @@ pub struct Attempt<'a, 'm, E> {
     upload: Upload,
     waiting: Waiting,
     reader: Reader,
+    interim: u32,
 }
 
 impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
@@ -88,7 +91,7 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
     ) -> Self {
         let upload = if means.exchange.body_is_complete() { Upload::Complete } else { Upload::Running };
         let (waiting, reader) = (Waiting::Service, Reader::none());
-        Self { means, request, upstream, patience, written: 0, upload, waiting, reader }
+        Self { means, request, upstream, patience, written: 0, upload, waiting, reader, interim: 0 }
     }
 
     /// Begins again on a fresh connection with the request that is still whole in `outgoing`.
@@ -117,6 +120,10 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
                 Poll::Ready(_) => return Poll::Ready(Err(self.closed_early())),
                 Poll::Pending => break,
             }
+        }
+        // An interim answer is of use only while the final one is not there.
+        if let Poll::Ready(Err(_)) = self.means.exchange.poll_flush(context) {
+            return Poll::Ready(Err(Fault::ClientGone));
         }
         let body_is_in = self.means.exchange.body_is_complete();
         if body_is_in && self.means.exchange.poll_gone(context).is_ready() {
@@ -152,6 +159,10 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
 
     /// Interim answers go on to the client, but for `100`, which is ours to say, and `101`, which we never asked for.
     fn pass_interim(&mut self) -> Result<(), Fault> {
+        self.interim += 1;
+        if self.interim > MAX_INTERIM {
+            return Err(Fault::Upstream(UpstreamFault::InvalidResponse));
+        }
         let Means { exchange, response, .. } = &mut *self.means;
         match response.status {
             100 => {}

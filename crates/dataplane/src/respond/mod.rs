@@ -45,7 +45,10 @@ pub fn pass<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, response: &Respons
     }
     write_ours(exchange, facts, present);
     let body = body_of(response);
-    if let (ResponseBody::Absent, Some(length)) = (body, response.content_length) {
+    // For HEAD and 304 it tells of a body that is not sent; with 204 it may not be there (RFC 9110 section 8.6).
+    if let (ResponseBody::Absent, Some(length)) = (body, response.content_length)
+        && response.status != 204
+    {
         exchange.header(b"content-length", itoa::Buffer::new().format(length).as_bytes());
     }
     exchange.end_head(body, facts.close);
