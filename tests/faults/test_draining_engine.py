@@ -9,7 +9,7 @@ TEXT = """
 version: 1
 routes: [{name: fixed, match: /*, respond: {body: fixed}}]
 """
-ROUNDS = 60
+ROUNDS = 3
 
 
 def test_connection_that_waits_to_be_accepted_is_answered_before_the_drain_is_over() -> None:
