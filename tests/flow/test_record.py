@@ -117,6 +117,24 @@ def test_a_client_that_leaves_is_recorded(origin: Origin) -> None:
         assert record["request_id"]
 
 
+def send_every_kind(node: Node, origin: Origin) -> None:
+    """21 requests, of every outcome that a route can have."""
+    for number in range(7):
+        assert get(node.address, f"/open/{number}").status == 200
+    for _ in range(3):
+        get(node.address, "/closed")
+    for _ in range(5):
+        get(node.address, "/limited")
+    for _ in range(2):
+        get(node.address, "/nowhere")
+    get(node.address, "/fixed")
+    origin.script(plain(b"", "500 Internal Server Error"))
+    get(node.address, "/open/500")
+    origin.script(CLOSE)
+    request(node.address, "/open/502", method="POST", body=b"")
+    raw(node.address, b"nonsense\r\n\r\n")
+
+
 def test_every_outcome_is_recorded_once_and_the_counters_agree(origin: Origin) -> None:
     issuer = Issuer()
     text = f"""
@@ -130,20 +148,7 @@ routes:
   - {{name: fixed, match: /fixed, respond: {{status: 418}}}}
 """
     with Node(text) as node:
-        for number in range(7):
-            assert get(node.address, f"/open/{number}").status == 200
-        for _ in range(3):
-            get(node.address, "/closed")
-        for _ in range(5):
-            get(node.address, "/limited")
-        for _ in range(2):
-            get(node.address, "/nowhere")
-        get(node.address, "/fixed")
-        origin.script(plain(b"", "500 Internal Server Error"))
-        get(node.address, "/open/500")
-        origin.script(CLOSE)
-        request(node.address, "/open/502", method="POST", body=b"")
-        raw(node.address, b"nonsense\r\n\r\n")
+        send_every_kind(node, origin)
         records = node.records(21)
         assert len({record["request_id"] for record in records}) == 21
 
