@@ -52,6 +52,7 @@ impl Worker {
         Self {
             index,
             links: Links::default(),
+            // Workers start before there is a configuration; each request brings its own capacity.
             tokens: RefCell::new(TokenCache::new(0)),
             recorder: RefCell::new(Recorder::new(Arc::clone(&node.records))),
             connections: RefCell::default(),
@@ -59,13 +60,6 @@ impl Worker {
             calibration: Cell::new(Calibration::now()),
             last_connection: Cell::new(0),
             node,
-        }
-    }
-
-    /// Follows what the live configuration says about this worker's memory. A worker starts before the first one is live.
-    pub fn fit(&self) {
-        if let Some(snapshot) = self.node.snapshot() {
-            self.tokens.borrow_mut().resize(snapshot.token_cache as usize);
         }
     }
 

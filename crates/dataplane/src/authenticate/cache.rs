@@ -50,8 +50,8 @@ impl TokenCache {
         }
     }
 
-    /// A new capacity; a smaller one forgets everything, so that it holds at once.
-    pub fn resize(&mut self, capacity: usize) {
+    /// Follows the configuration, which may change while the cache is in use. A smaller one begins empty.
+    pub fn set_capacity(&mut self, capacity: usize) {
         let half = capacity / 2;
         if half < self.half {
             self.newer = HashTable::new();

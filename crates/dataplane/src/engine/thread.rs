@@ -98,7 +98,6 @@ impl Life {
 
     fn look_after(&self, ticks: u32) {
         self.worker.recorder.borrow_mut().flush();
-        self.worker.fit();
         if ticks.is_multiple_of(SWEEP) {
             self.worker.calibrate();
             self.worker.links.pools.borrow_mut().sweep(Instant::now());
@@ -113,9 +112,10 @@ impl Life {
     }
 
     async fn close(&mut self, gone: impl Fn(&OpenDoor) -> bool) {
-        let (closing, staying) = std::mem::take(&mut self.doors).into_iter().partition(|open| gone(open));
+        let (closing, staying): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.doors).into_iter().partition(|open| gone(open));
         self.doors = staying;
-        for open in Vec::<OpenDoor>::from(closing) {
+        for open in closing {
             open.task.abort();
             accept::empty_backlog(&self.worker, &open.door, &open.listener).await;
         }

@@ -67,7 +67,14 @@ fn outcome(result: &Result<(), End>, status: u16) -> Outcome {
         ))) => Outcome::Unreachable,
         Err(End::Refused(Refusal::BadGateway(_) | Refusal::UpstreamTimeout)) => Outcome::Failure,
         Err(End::Cut(Fault::Upstream(_) | Fault::UpstreamTimeout)) => Outcome::Failure,
-        Err(End::Refused(_) | End::ClientGone | End::ClientStalled | End::Cut(_)) => Outcome::Neutral,
+        Err(
+            End::Refused(_)
+            | End::ClientGone
+            | End::ClientStalled
+            | End::Cut(_)
+            | End::Panicked
+            | End::Stopped,
+        ) => Outcome::Neutral,
     }
 }
 
@@ -107,7 +114,7 @@ impl Trip<'_> {
         self.count_connection(answered.resent, answered.reused);
         account.attempts = answered.attempts();
         let mut attempt = answered.attempt;
-        let close = self.visit.close || !attempt.upload_is_complete();
+        let close = self.visit.is_last(self.worker) || !attempt.upload_is_complete();
         let (exchange, response) = attempt.parts();
         account.status = response.status;
         let date = self.worker.date(self.visit.facts.unix_ms);
@@ -143,8 +150,6 @@ impl Trip<'_> {
             HostHeader::Preserve => None,
             HostHeader::Instance => Some(self.plan.target.instance.name.as_bytes()),
         };
-        let credentials: &[Box<[u8]>] =
-            if self.route.forward_api_key { &[] } else { &self.visit.snapshot.credential_headers };
         OutgoingHead {
             request: self.request,
             path,
@@ -152,8 +157,7 @@ impl Trip<'_> {
             caller: self.plan.permit.grant().caller(),
             trace,
             changes: &self.route.request_headers,
-            credentials,
-            forward_authorization: self.route.forward_authorization,
+            withheld: &self.route.withheld,
         }
     }
 

@@ -31,9 +31,8 @@ pub struct OutgoingHead<'a> {
     pub caller: &'a Caller,
     pub trace: &'a Trace,
     pub changes: &'a HeaderChanges,
-    /// Headers that carry API keys or tokens of some identity; not forwarded unless the route asks.
-    pub credentials: &'a [Box<[u8]>],
-    pub forward_authorization: bool,
+    /// Headers that carry credentials which the route does not forward.
+    pub withheld: &'a [Box<[u8]>],
 }
 
 impl OutgoingHead<'_> {
@@ -60,8 +59,9 @@ impl OutgoingHead<'_> {
         for header in &request.headers {
             let name = request.slice(header.name);
             let goes_on = match header.known {
-                Known::Other => !self.credentials.iter().any(|credential| **credential == *name),
-                Known::Authorization => self.forward_authorization,
+                Known::Other | Known::Authorization => {
+                    !self.withheld.iter().any(|withheld| **withheld == *name)
+                }
                 Known::Cookie | Known::Origin | Known::UserAgent => true,
                 Known::Tracestate => self.trace.continues,
                 // `TE` is ours to say; only `trailers` can be passed on, as we pass the trailers on.
