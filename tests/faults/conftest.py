@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from faults.process import Process
+from faults.process import PROGRAM, Process
 
 TEXT = """\
 version: 1
@@ -50,9 +50,9 @@ class Setting:
         beside.write_text(text if text is not None else self.text())
         beside.replace(self.file)
 
-    def run(self, *arguments: str) -> Process:
+    def run(self, *arguments: str, program: tuple[str, ...] = PROGRAM) -> Process:
         """Start a gateway and wait until its configuration is live."""
-        process = Process(self.file, self.admin, "--workers", "2", *arguments)
+        process = Process(self.file, self.admin, "--workers", "2", *arguments, program=program)
         self.running.append(process)
         process.wait_until_live()
         return process

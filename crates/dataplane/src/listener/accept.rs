@@ -16,6 +16,8 @@ use crate::worker::{Open, Worker};
 
 /// Connections that the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 4_096;
+/// How long the runtime may take to notice what the kernel has accepted.
+const NOTICE: Duration = Duration::from_millis(1);
 /// How long to wait before trying again, so that others can close their connections when no descriptor is left.
 const BREATH: Duration = Duration::from_millis(50);
 
@@ -52,8 +54,11 @@ pub async fn run(worker: Rc<Worker>, door: Door, listener: Rc<TcpListener>) {
 
 /// Takes what the kernel has accepted for us already, so that closing the socket resets nobody (granian#567).
 pub async fn empty_backlog(worker: &Rc<Worker>, door: &Door, listener: &TcpListener) {
-    while let Ok(Ok((stream, peer))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
+    let mut patience = NOTICE;
+    while let Ok(Ok((stream, peer))) = tokio::time::timeout(patience, listener.accept()).await {
         admit(worker, door, stream, peer);
+        // From the first one on the runtime asks the kernel each time.
+        patience = Duration::ZERO;
     }
 }
 
