@@ -235,3 +235,29 @@ def test_targets_are_refused_as_the_reference_says(
     page = (reference / "refusals.md").read_text(encoding="utf-8")
     texts = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.MULTILINE))
     assert (verdict["error"], verdict["message"]) == ("bad_request", texts[reason])
+
+
+CALL = re.compile(
+    r"(?:^|`|\$ )(?:gatewright|gw) ([a-z]+(?: (?:create|list|generate-jwk))?)\b([^`\n]*)", re.MULTILINE
+)
+
+
+def test_every_command_line_in_the_papers_uses_options_that_exist(
+    papers: list[Path], reference: Path
+) -> None:
+    pages = re.split(
+        r"^#+ gatewright ", (reference / "cli.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    known = {
+        page.partition("\n")[0]: set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", page)) for page in pages[1:]
+    }
+    unknown, found = [], 0
+    for paper in papers:
+        for command, rest in CALL.findall(paper.read_text(encoding="utf-8")):
+            found += 1
+            # What stands in quotes is an argument, such as a header.
+            options = set(re.findall(r"(?<=\s)--?[a-zA-Z][\w-]*", re.sub(r"\"[^\"]*\"|'[^']*'", "", rest)))
+            if command not in known or options - known[command]:
+                unknown.append(f"{paper.name}: gatewright {command}{rest}")
+    assert unknown == []
+    assert found > 40
