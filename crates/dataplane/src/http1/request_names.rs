@@ -113,6 +113,19 @@ mod tests {
         }
     }
 
+    /// A wrong length in the table would make a name unknown.
+    #[test]
+    fn each_name_of_ours_is_found() {
+        for name in "te host proxy cookie expect origin trailer upgrade forwarded x-real-ip x-user-id user-agent \
+                     connection keep-alive tracestate traceparent x-request-id x-partner-id authorization \
+                     x-user-scopes content-length http2-settings x-forwarded-for x-forwarded-host \
+                     x-forwarded-port proxy-connection x-forwarded-proto transfer-encoding proxy-authorization"
+            .split_whitespace()
+        {
+            assert_ne!(known(name.as_bytes()), Known::Other, "{name}");
+        }
+    }
+
     #[test]
     fn other_names_are_left_alone() {
         for name in ["x-user", "x-user-idx", "my_header", "a.b", "x-user-id-", "_", "x__user_id"] {

@@ -118,3 +118,26 @@ impl KnownResponse {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A wrong length in the table would make a name unknown.
+    #[test]
+    fn each_name_of_ours_is_found() {
+        for name in "te date vary server sunset trailer upgrade connection keep-alive deprecation \
+                     retry-after content-type x-request-id cache-control content-length referrer-policy \
+                     x-frame-options content-encoding proxy-connection x-xss-protection transfer-encoding \
+                     x-ratelimit-limit x-ratelimit-reset permissions-policy proxy-authenticate \
+                     x-response-time-ms x-ratelimit-remaining access-control-max-age \
+                     x-content-type-options content-security-policy strict-transport-security \
+                     access-control-allow-origin access-control-allow-headers \
+                     access-control-allow-methods access-control-expose-headers \
+                     access-control-allow-credentials"
+            .split_whitespace()
+        {
+            assert_ne!(KnownResponse::from_name(name.as_bytes()), KnownResponse::Other, "{name}");
+        }
+    }
+}

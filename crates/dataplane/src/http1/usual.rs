@@ -41,13 +41,17 @@ pub(crate) fn request_line(bytes: &[u8]) -> Option<(RequestLine<'_>, usize)> {
 pub(crate) fn status_line(bytes: &[u8]) -> Option<(Version, u16, usize)> {
     let (line, _) = bytes.split_first_chunk::<13>()?;
     let (version, digits) = match line {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b' ', digits @ .., b' '] => (Version::Http11, digits),
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0', b' ', digits @ .., b' '] => (Version::Http10, digits),
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b' ', digits @ .., b' '] => {
+            (Version::Http11, digits)
+        }
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0', b' ', digits @ .., b' '] => {
+            (Version::Http10, digits)
+        }
         _ => return None,
     };
-    let status = digits.iter().try_fold(0_u16, |sum, byte| {
-        byte.is_ascii_digit().then(|| sum * 10 + u16::from(byte - b'0'))
-    })?;
+    let status = digits
+        .iter()
+        .try_fold(0_u16, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + u16::from(byte - b'0')))?;
     let end = end_of_run(bytes, line.len(), Block::value_bytes);
     ends_line(bytes, end).then_some((version, status, end + LINE_END.len()))
 }

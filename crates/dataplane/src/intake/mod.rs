@@ -103,7 +103,8 @@ fn read_usual(bytes: &[u8], limits: &Limits<'_>, request: &mut Request) -> Optio
         headers.push(Header { name, value, known });
     });
     let Some(length) = length else {
-        (text.clear(), headers.clear());
+        text.clear();
+        headers.clear();
         return None;
     };
     text.truncate(length);

@@ -58,6 +58,7 @@ enum Class {
     Other,
 }
 
+#[expect(clippy::indexing_slicing, reason = "the compiler itself would refuse a place that does not exist")]
 static CLASSES: [Class; 256] = {
     let mut classes = [Class::Other; 256];
     let mut byte = 0;
