@@ -12,6 +12,9 @@ use tokio::sync::oneshot;
 const MAX_WAITING: usize = 1_000;
 /// Questions that may be open at once.
 const MAX_OPEN: usize = 100;
+/// An answer stands this long: whoever sends tokens with invented keys makes Python work once in this time, not at
+/// each request.
+const STANDS: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -32,7 +35,32 @@ struct State {
     next: u64,
     open: HashMap<Question, (u64, Vec<oneshot::Sender<bool>>)>,
     untaken: VecDeque<Question>,
+    /// Answers that still stand, and when they were given.
+    answered: HashMap<Question, (Instant, bool)>,
     closed: bool,
+}
+
+impl State {
+    fn standing(&mut self, question: &Question, now: Instant) -> Option<bool> {
+        self.answered.retain(|_, (given, _)| now.saturating_duration_since(*given) < STANDS);
+        self.answered.get(question).map(|(_, yes)| *yes)
+    }
+
+    /// Forgets questions that nobody waits for any more.
+    fn sweep(&mut self) {
+        let Self { open, untaken, .. } = self;
+        open.retain(|_, (_, waiting)| waiting.iter().any(|sender| !sender.is_closed()));
+        untaken.retain(|question| open.contains_key(question));
+    }
+}
+
+/// What became of asking.
+#[derive(Debug)]
+enum Asked {
+    Answered(bool),
+    Waits(oneshot::Receiver<bool>),
+    /// Too many are open, or too many wait.
+    Full,
 }
 
 /// Shared by all workers and by Python's thread.
@@ -49,30 +77,40 @@ impl Questions {
 
     /// Waits at most `deadline` for an answer; `false` when there is none in time, or it is no.
     pub async fn ask(&self, question: Question, deadline: Duration) -> bool {
-        let Some(answer) = self.enqueue(question) else { return false };
-        matches!(tokio::time::timeout(deadline, answer).await, Ok(Ok(true)))
+        match self.enqueue(question, Instant::now()) {
+            Asked::Answered(yes) => yes,
+            Asked::Full => false,
+            Asked::Waits(answer) => matches!(tokio::time::timeout(deadline, answer).await, Ok(Ok(true))),
+        }
     }
 
-    fn enqueue(&self, question: Question) -> Option<oneshot::Receiver<bool>> {
+    fn enqueue(&self, question: Question, now: Instant) -> Asked {
         let mut state = self.lock();
+        if let Some(yes) = state.standing(&question, now) {
+            return Asked::Answered(yes);
+        }
+        if state.open.len() >= MAX_OPEN {
+            state.sweep();
+        }
+        let State { next, open, untaken, closed, .. } = &mut *state;
+        if *closed || (open.len() >= MAX_OPEN && !open.contains_key(&question)) {
+            return Asked::Full;
+        }
+        let (id, waiting) = open.entry(question.clone()).or_default();
+        waiting.retain(|sender| !sender.is_closed());
+        if waiting.len() >= MAX_WAITING {
+            return Asked::Full;
+        }
+        // Nobody waits: it is new, or was taken and never answered. Then it is asked once more, under another number.
+        if waiting.is_empty() && !untaken.contains(&question) {
+            *next += 1;
+            *id = *next;
+            untaken.push_back(question);
+            self.arrived.notify_one();
+        }
         let (sender, receiver) = oneshot::channel();
-        if let Some((_, waiting)) = state.open.get_mut(&question) {
-            waiting.retain(|sender| !sender.is_closed());
-            if waiting.len() >= MAX_WAITING {
-                return None;
-            }
-            waiting.push(sender);
-            return Some(receiver);
-        }
-        if state.closed || state.open.len() >= MAX_OPEN {
-            return None;
-        }
-        state.next += 1;
-        let id = state.next;
-        state.open.insert(question.clone(), (id, vec![sender]));
-        state.untaken.push_back(question);
-        self.arrived.notify_one();
-        Some(receiver)
+        waiting.push(sender);
+        Asked::Waits(receiver)
     }
 
     /// The questions that nobody has taken yet, as a JSON list; `None` when none came in time.
@@ -99,7 +137,11 @@ impl Questions {
         let mut state = self.lock();
         let question =
             state.open.iter().find(|(_, (open, _))| *open == id).map(|(question, _)| question.clone());
-        let waiting = question.and_then(|question| state.open.remove(&question));
+        let waiting = question.and_then(|question| {
+            let waiting = state.open.remove(&question);
+            state.answered.insert(question, (Instant::now(), yes));
+            waiting
+        });
         drop(state);
         for sender in waiting.into_iter().flat_map(|(_, waiting)| waiting) {
             // A request that stopped waiting has dropped its end.
@@ -125,11 +167,16 @@ mod tests {
         Question::RefreshKeys { identity: "mobile".to_owned() }
     }
 
+    fn waits(asked: Asked) -> oneshot::Receiver<bool> {
+        let Asked::Waits(receiver) = asked else { panic!("{asked:?}") };
+        receiver
+    }
+
     #[test]
     fn two_askers_share_one_question_and_its_answer() {
-        let questions = Questions::default();
-        let (mut first, mut second) =
-            (questions.enqueue(question()).unwrap(), questions.enqueue(question()).unwrap());
+        let (questions, now) = (Questions::default(), Instant::now());
+        let mut first = waits(questions.enqueue(question(), now));
+        let mut second = waits(questions.enqueue(question(), now));
         let taken = questions.take(Duration::ZERO).unwrap();
         assert_eq!(taken, br#"[{"id":1,"kind":"refresh_keys","identity":"mobile"}]"#);
         assert_eq!(questions.take(Duration::ZERO), None);
@@ -139,11 +186,54 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_waiting_requests_is_bounded() {
+    fn a_question_whose_askers_have_all_left_is_asked_again() {
+        let (questions, now) = (Questions::default(), Instant::now());
+        drop(waits(questions.enqueue(question(), now)));
+        assert!(questions.take(Duration::ZERO).unwrap().starts_with(br#"[{"id":1,"#));
+        let mut second = waits(questions.enqueue(question(), now));
+        assert!(questions.take(Duration::ZERO).unwrap().starts_with(br#"[{"id":2,"#));
+        questions.answer(1, true);
+        assert!(second.try_recv().is_err());
+        questions.answer(2, true);
+        assert_eq!(second.try_recv(), Ok(true));
+    }
+
+    #[test]
+    fn a_question_that_nobody_has_taken_is_not_queued_twice() {
+        let (questions, now) = (Questions::default(), Instant::now());
+        for _ in 0..3 {
+            drop(waits(questions.enqueue(question(), now)));
+        }
+        assert_eq!(questions.lock().untaken.len(), 1);
+    }
+
+    #[test]
+    fn an_answer_stands_for_a_second() {
         let questions = Questions::default();
-        let waiting: Vec<_> = (0..MAX_WAITING).map(|_| questions.enqueue(question())).collect();
-        assert!(waiting.iter().all(Option::is_some));
-        assert!(questions.enqueue(question()).is_none());
+        let _waiting = waits(questions.enqueue(question(), Instant::now()));
+        questions.answer(1, true);
+        let now = Instant::now();
+        assert!(matches!(questions.enqueue(question(), now), Asked::Answered(true)));
+        assert!(matches!(questions.enqueue(question(), now + STANDS), Asked::Waits(_)));
+    }
+
+    #[test]
+    fn questions_that_nobody_waits_for_make_room() {
+        let (questions, now) = (Questions::default(), Instant::now());
+        let named = |number: usize| Question::RefreshKeys { identity: number.to_string() };
+        let mut waiting: Vec<_> =
+            (0..MAX_OPEN).map(|number| waits(questions.enqueue(named(number), now))).collect();
+        assert!(matches!(questions.enqueue(question(), now), Asked::Full));
+        waiting.pop();
+        drop(waits(questions.enqueue(question(), now)));
+        assert_eq!(questions.lock().open.len(), MAX_OPEN);
+    }
+
+    #[test]
+    fn the_number_of_waiting_requests_is_bounded() {
+        let (questions, now) = (Questions::default(), Instant::now());
+        let _waiting: Vec<_> = (0..MAX_WAITING).map(|_| waits(questions.enqueue(question(), now))).collect();
+        assert!(matches!(questions.enqueue(question(), now), Asked::Full));
     }
 
     #[test]

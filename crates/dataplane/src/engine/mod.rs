@@ -7,6 +7,7 @@ mod thread;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -156,11 +157,15 @@ impl Engine {
     pub fn drain(&self, deadline: Duration) -> bool {
         let until = Instant::now() + deadline;
         self.node.begin_draining();
+        let (ready, accepted) = channel();
         {
             let mut running = self.lock();
             running.listeners.clear();
-            running.workers.iter().for_each(|worker| worker.send(Command::Drain));
+            running.workers.iter().for_each(|worker| worker.send(Command::Drain(ready.clone())));
         }
+        drop(ready);
+        // Without this, connections that wait to be accepted would not be counted yet. Ends when all have said so.
+        while accepted.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok() {}
         while self.node.connections.load(Ordering::Relaxed) > 0 {
             if Instant::now() >= until {
                 return false;

@@ -3,6 +3,7 @@
 use std::net::TcpListener as StandardListener;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,8 @@ const IDLE_GRACE: Duration = Duration::from_secs(1);
 pub enum Command {
     Listen(Door, StandardListener),
     Close(Door),
-    Drain,
+    /// Says so once every connection that the kernel has accepted is counted.
+    Drain(Sender<()>),
     Stop,
 }
 
@@ -84,7 +86,11 @@ impl Life {
                 command = commands.recv() => match command {
                     Some(Command::Listen(door, socket)) => self.listen(door, socket),
                     Some(Command::Close(door)) => self.close(|open| Arc::ptr_eq(&open.door.open, &door.open)).await,
-                    Some(Command::Drain) => self.drain().await,
+                    Some(Command::Drain(ready)) => {
+                        self.drain().await;
+                        // Nobody waits any longer when the deadline has passed.
+                        let _ = ready.send(());
+                    }
                     Some(Command::Stop) | None => break,
                 },
                 _ = tick.tick() => {
@@ -112,9 +118,10 @@ impl Life {
     }
 
     async fn close(&mut self, gone: impl Fn(&OpenDoor) -> bool) {
-        let (closing, staying) = std::mem::take(&mut self.doors).into_iter().partition(|open| gone(open));
+        let (closing, staying): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.doors).into_iter().partition(|open| gone(open));
         self.doors = staying;
-        for open in Vec::<OpenDoor>::from(closing) {
+        for open in closing {
             open.task.abort();
             accept::empty_backlog(&self.worker, &open.door, &open.listener).await;
         }

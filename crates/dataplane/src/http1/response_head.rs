@@ -6,7 +6,7 @@ use crate::http1::response_framing::{Framers, ResponseFraming};
 use crate::http1::response_names::KnownResponse;
 use crate::http1::usual;
 use crate::refusal::UpstreamFault;
-use crate::request::{Method, Span, Version};
+use crate::request::{Method, Span, Version, line_of};
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResponseHeader {
@@ -53,6 +53,11 @@ impl ResponseHead {
 
     pub fn slice(&self, span: Span) -> &[u8] {
         self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    /// The whole line of a header, end included, where it stands in the text as it would be written.
+    pub fn line(&self, header: &ResponseHeader) -> Option<&[u8]> {
+        line_of(&self.text, header.name, header.value)
     }
 
     /// The value of the first header of this kind.

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 use crate::http1::response_head::ResponseHead;
-use crate::intake;
 use crate::io::timer::Timer;
 use crate::listener::accept::Guard;
 use crate::listener::http1::Http1;
@@ -19,14 +18,14 @@ use crate::pipeline::account::{Account, Visit};
 use crate::pipeline::{self, Facts, Local};
 use crate::record::TimeoutKind;
 use crate::refusal::Refusal;
-use crate::request::{Request, Scheme};
+use crate::request::Request;
 use crate::snapshot::{Listener, Snapshot};
 use crate::worker::Worker;
 
 /// The answer to a connection over the maximum; there is no request yet that it could answer better.
 pub const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
-content-length: 80\r\nconnection: close\r\n\r\n\
+content-length: 82\r\nconnection: close\r\n\r\n\
 {\"error\": \"overloaded\", \"message\": \"the listener has its maximum of connections\"}\n";
 
 /// After a refusal the client may still be sending; reading some of it lets the answer arrive (RFC 9112 section 9.6).
@@ -91,42 +90,38 @@ impl Client {
     }
 
     async fn answer(&mut self, visit: &Visit) {
-        let Self { worker, exchange, request, local, .. } = self;
-        exchange.expect(request);
-        let counts = worker.counts();
-        counts.in_flight.add(1);
+        self.exchange.expect(&self.request);
+        self.local.account.begin();
+        self.worker.counts().in_flight.add(1);
+        let serving = Serving { client: self, visit };
+        let Self { worker, exchange, request, local, .. } = &mut *serving.client;
         let intact = pipeline::answer(worker, visit, request, exchange, local).await;
-        counts.in_flight.subtract(1);
         if !intact {
-            self.exchange.give_up();
+            exchange.give_up();
         }
     }
 
     async fn refuse(&mut self, visit: &Visit, refusal: Refusal) {
         let Self { worker, exchange, request, local, .. } = self;
-        if let Refusal::Slow(_) = refusal {
-            worker.counts().timed_out(TimeoutKind::Head);
-        }
         exchange.expect_nothing();
+        local.account.begin();
         pipeline::reject(worker, visit, request, refusal, (exchange, local)).await;
     }
 
     /// Waits for a request and reads its head. The configuration is that of its first byte.
     async fn next_head(&mut self, is_first: bool) -> Head {
-        let Some((mut snapshot, mut listener)) = self.settings() else { return Head::Closed };
         if self.exchange.input.is_empty() {
+            let listener = &self.guard.listener;
             let wait = if is_first { listener.header_timeout } else { listener.idle_timeout };
             if !self.wait_for_byte(wait, is_first).await {
                 return Head::Closed;
             }
-            match self.settings() {
-                Some(settings) => (snapshot, listener) = settings,
-                None => return Head::Closed,
-            }
         }
+        let Some((snapshot, is_open)) = self.settings() else { return Head::Closed };
+        let listener = Arc::clone(&self.guard.listener);
         let now = Instant::now();
         let facts = Facts { now, unix_ms: self.worker.unix_ms(now) };
-        let close = self.worker.node.is_draining();
+        let close = !is_open || self.worker.node.is_draining();
         let visit = Visit { snapshot, listener, facts, close };
         self.local.timer.set(now + visit.listener.header_timeout);
         match self.read_head(&visit.listener).await {
@@ -136,37 +131,49 @@ impl Client {
         }
     }
 
-    fn settings(&self) -> Option<(Arc<Snapshot>, Arc<Listener>)> {
+    /// The live configuration, and whether the listener is still in it. Where it is not, the next request is the last
+    /// and is served as the listener was configured at its end.
+    fn settings(&mut self) -> Option<(Arc<Snapshot>, bool)> {
         let snapshot = self.worker.node.snapshot()?;
-        let listener = Arc::clone(snapshot.listener(&self.guard.door.name)?);
-        Some((snapshot, listener))
+        let listener = snapshot.listener(&self.guard.door.name);
+        let is_open = listener.is_some();
+        if let Some(listener) = listener.filter(|listener| !Arc::ptr_eq(listener, &self.guard.listener)) {
+            self.guard.listener = Arc::clone(listener);
+        }
+        Some((snapshot, is_open))
     }
 
     /// An idle connection holds no buffer. False when it ended or idled too long.
     async fn wait_for_byte(&mut self, patience: Duration, is_first: bool) -> bool {
         let buffers = &self.worker.links.buffers;
         buffers.borrow_mut().give_back(std::mem::take(&mut self.exchange.input));
-        self.local.timer.set(Instant::now() + patience);
+        self.exchange.rest();
+        self.local.rest();
+        let since = self.local.account.ended_at().unwrap_or_else(Instant::now);
+        self.local.timer.set(since + patience);
         self.is_idle.set(true);
         let (exchange, timer) = (&mut self.exchange, &mut self.local.timer);
-        let readable = poll_fn(|context| match exchange.poll_readable(context) {
-            Poll::Ready(result) => Poll::Ready(result.is_ok()),
-            Poll::Pending => timer.poll(context).map(|()| {
+        let has_begun = poll_fn(|context| {
+            // Read, not asked whether there is something to read: the runtime takes every new connection for readable.
+            exchange.input = buffers.borrow_mut().small();
+            if let Poll::Ready(result) = exchange.poll_fill(context) {
+                return Poll::Ready(result.is_ok_and(|count| count > 0));
+            }
+            buffers.borrow_mut().give_back(std::mem::take(&mut exchange.input));
+            timer.poll(context).map(|()| {
                 let kind = if is_first { TimeoutKind::Head } else { TimeoutKind::Idle };
                 self.worker.counts().timed_out(kind);
                 false
-            }),
+            })
         })
         .await;
         self.is_idle.set(false);
-        self.exchange.input = buffers.borrow_mut().small();
-        readable
+        has_begun
     }
 
     /// False when the client left before a head was complete.
     async fn read_head(&mut self, listener: &Listener) -> Result<bool, Refusal> {
         self.request.clear();
-        let limits = listener.limits(Scheme::Http);
         let mut scanned = 0;
         let Self { exchange, request, local, .. } = self;
         let peer = request.peer;
@@ -174,15 +181,23 @@ impl Client {
             loop {
                 if !exchange.input.is_empty()
                     && let Some(length) =
-                        intake::read(exchange.input.data(), &mut scanned, &limits, peer, request)?
+                        pipeline::receive(exchange.input.data(), &mut scanned, listener, peer, request)?
                 {
                     exchange.input.consume(length);
                     return Poll::Ready(Ok(true));
                 }
+                if exchange.input.room().is_empty() {
+                    exchange.input.grow(listener.max_header_bytes as usize + 1);
+                }
                 match poll_more(exchange, &mut local.timer, context) {
                     Poll::Ready(More::Bytes) => {}
                     Poll::Ready(More::End) => return Poll::Ready(Ok(false)),
-                    Poll::Ready(More::Late) => return Poll::Ready(Err(Refusal::Slow("head"))),
+                    // Nothing was asked, so there is nothing to answer.
+                    Poll::Ready(More::Late) if exchange.input.is_empty() => return Poll::Ready(Ok(false)),
+                    Poll::Ready(More::Late) => {
+                        pipeline::identify(request);
+                        return Poll::Ready(Err(Refusal::Slow("head")));
+                    }
                     Poll::Pending => return Poll::Pending,
                 }
             }
@@ -208,6 +223,22 @@ impl Client {
             }
         })
         .await;
+    }
+}
+
+/// A request being served. It is counted out and recorded however that ends: a panic, and the end of the worker, too.
+struct Serving<'a> {
+    client: &'a mut Client,
+    visit: &'a Visit,
+}
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        let Client { worker, exchange, request, local, .. } = &mut *self.client;
+        worker.counts().in_flight.subtract(1);
+        if local.account.ended_at().is_none() {
+            pipeline::abandon(worker, self.visit, request, exchange, &mut local.account);
+        }
     }
 }
 

@@ -182,3 +182,6 @@ impl Drop for Queued<'_> {
         self.links.pools.borrow_mut().waited(self.instance);
     }
 }
+
+#[cfg(test)]
+mod tests;

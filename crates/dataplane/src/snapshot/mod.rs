@@ -1,6 +1,7 @@
 //! The compiled configuration that a request is decided by. Made off the path, swapped in as one pointer.
 
 pub mod document;
+mod document_route;
 mod routes;
 
 use std::net::SocketAddr;
@@ -20,7 +21,7 @@ use crate::route::Table;
 use crate::trail::Rule;
 use document::{
     FORMAT, IdentityDocument, IdentityKindDocument, ListenerDocument, PathParameters, PoolDocument,
-    SnapshotDocument,
+    SnapshotDocument, TierDocument,
 };
 pub use routes::{Action, Proxy, Route};
 
@@ -98,8 +99,6 @@ pub struct Snapshot {
     pub tier_entries: Vec<Counted>,
     /// Charged for requests that no route or no credential accounts for (D1, D2).
     pub unauthenticated_tier: Option<u32>,
-    /// Headers that carry credentials of some identity; kept from services unless a route asks.
-    pub credential_headers: Vec<Box<[u8]>>,
     pub unrouted: Arc<RouteMetrics>,
     pub unidentified: Arc<Tally>,
 }
@@ -138,32 +137,16 @@ impl Snapshot {
             max_limit_keys: document.node.max_limit_keys,
             record_queue: document.node.record_queue,
             token_cache: document.node.token_cache,
-            listeners: document
-                .listeners
-                .iter()
-                .map(|one| Arc::new(Listener::compile(one, metrics)))
-                .collect(),
+            listeners: listeners(&document, metrics),
             table,
             routes,
             services,
             service_entries: service_entries(&document, lasting),
             identities,
-            identity_entries: document
-                .identities
-                .iter()
-                .map(|one| IdentityEntry::compile(one, metrics))
-                .collect(),
+            identity_entries: identity_entries(&document, metrics),
             tiers,
-            tier_entries: document
-                .tiers
-                .iter()
-                .map(|one| Counted {
-                    named: Named::new(&one.name, &one.at),
-                    refused: metrics.tier(&one.name),
-                })
-                .collect(),
+            tier_entries: tier_entries(&document, metrics),
             unauthenticated_tier,
-            credential_headers: routes::credential_headers(&document),
             unrouted: metrics.unrouted(),
             unidentified: metrics.unidentified(),
             node: document.node.name.into(),
@@ -174,6 +157,18 @@ impl Snapshot {
     pub fn listener(&self, name: &str) -> Option<&Arc<Listener>> {
         self.listeners.iter().find(|listener| *listener.named.name == *name)
     }
+}
+
+fn listeners(document: &SnapshotDocument, metrics: &record::Registry) -> Vec<Arc<Listener>> {
+    document.listeners.iter().map(|listener| Arc::new(Listener::compile(listener, metrics))).collect()
+}
+
+fn identity_entries(document: &SnapshotDocument, metrics: &record::Registry) -> Vec<IdentityEntry> {
+    document.identities.iter().map(|identity| IdentityEntry::compile(identity, metrics)).collect()
+}
+
+fn tier_entries(document: &SnapshotDocument, metrics: &record::Registry) -> Vec<Counted> {
+    document.tiers.iter().map(|tier| Counted::tier(tier, metrics)).collect()
 }
 
 fn service_entries(document: &SnapshotDocument, lasting: &Lasting<'_>) -> Vec<ServiceEntry> {
@@ -206,6 +201,12 @@ impl Named {
 
     fn pair(&self) -> (&str, &str) {
         (&self.name, &self.at)
+    }
+}
+
+impl Counted {
+    fn tier(document: &TierDocument, metrics: &record::Registry) -> Self {
+        Self { named: Named::new(&document.name, &document.at), refused: metrics.tier(&document.name) }
     }
 }
 

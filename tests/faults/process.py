@@ -1,0 +1,110 @@
+"""`gatewright run` in a process of its own, as an operator meets it: files, signals, standard error, exit code."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SOURCES = Path(__file__).resolve().parents[2] / "src"
+PROGRAM = ("-m", "gatewright")
+DEADLINE = 30.0
+
+
+def environment() -> dict[str, str]:
+    """The package of this checkout, also where another one is installed."""
+    return {**os.environ, "PYTHONPATH": str(SOURCES), "PYTHONUNBUFFERED": "1"}
+
+
+def wait_until(what: str, condition: Callable[[], bool], seconds: float = DEADLINE) -> None:
+    """Ask again and again until `condition` holds. Raises `TimeoutError` naming what did not come about."""
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise TimeoutError(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+class Process:
+    """A gateway under test. A context manager: on leaving, the process is gone."""
+
+    def __init__(self, config: Path, admin_port: int, *arguments: str, program: tuple[str, ...] = PROGRAM) -> None:
+        self.admin_port = admin_port
+        self.lines: list[str] = []
+        command = [sys.executable, *program, "run", str(config), *arguments]
+        self.child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment())
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.child.kill()
+        self.child.wait(DEADLINE)
+        self._reader.join(DEADLINE)
+        if self.child.stderr is not None:
+            self.child.stderr.close()
+
+    def _read(self) -> None:
+        assert self.child.stderr is not None
+        for line in self.child.stderr:
+            self.lines.append(line.rstrip("\n"))
+
+    def said(self, text: str) -> bool:
+        return any(text in line for line in self.lines)
+
+    def wait_for_line(self, text: str) -> None:
+        """Wait until standard error has a line with `text`. Raises with everything that was said when it ends first."""
+
+        def has_come() -> bool:
+            if self.said(text):
+                return True
+            if self.child.poll() is not None:
+                raise AssertionError(f"ended with {self.child.returncode}:\n" + "\n".join(self.lines))
+            return False
+
+        wait_until(f"line with {text!r}", has_come)
+
+    def wait_until_live(self) -> None:
+        self.wait_for_line("is live; state in")
+
+    def signal(self, number: signal.Signals) -> None:
+        self.child.send_signal(number)
+
+    def wait(self) -> int:
+        """The exit code."""
+        return self.child.wait(DEADLINE)
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """Status and text of an answer of the admin listener."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.admin_port}{path}")
+        try:
+            with urllib.request.urlopen(request, timeout=DEADLINE) as response:  # noqa: S310 - our own address.
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def health(self) -> dict[str, Any]:
+        return json.loads(self.ask("/health")[1])
+
+    def metric(self, name: str) -> float:
+        """The sum of all series of a metric."""
+        lines = self.ask("/metrics")[1].splitlines()
+        own = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
+        assert own, f"no metric {name}"
+        return sum(float(line.rsplit(" ", 1)[1]) for line in own)
+
+
+def gatewright(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Any other command, to its end."""
+    command = [sys.executable, *PROGRAM, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=DEADLINE)
