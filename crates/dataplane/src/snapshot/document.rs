@@ -39,7 +39,7 @@ pub struct NodeDocument {
     pub max_in_flight: u32,
     /// Callers that limit counters are kept for, all tiers together.
     pub max_limit_keys: u32,
-    /// Records waiting for Python before the oldest are dropped and counted (O14: 10,000).
+    /// Records waiting for Python before the oldest are dropped and counted (O14: 10,000). With 0, none are written.
     pub record_queue: u32,
     /// Verified tokens remembered by each worker.
     pub token_cache: u32,

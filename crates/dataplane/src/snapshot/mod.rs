@@ -39,6 +39,8 @@ pub struct Lasting<'a> {
 pub struct Named {
     pub name: Box<str>,
     pub at: Box<str>,
+    /// Both as a record tells them.
+    encoded: Box<[u8]>,
 }
 
 #[derive(Debug)]
@@ -194,7 +196,7 @@ fn pool_settings(document: &PoolDocument, workers: usize) -> PoolSettings {
 
 impl Named {
     pub fn new(name: &str, at: &str) -> Self {
-        Self { name: name.into(), at: at.into() }
+        Self { name: name.into(), at: at.into(), encoded: record::encode_rule(name, at) }
     }
 
     fn pair(&self) -> (&str, &str) {
@@ -251,15 +253,25 @@ impl Listener {
 
 impl Names for Snapshot {
     fn rule(&self, rule: Rule) -> Option<(&str, &str)> {
+        self.named(rule).map(Named::pair)
+    }
+
+    fn encoded(&self, rule: Rule) -> Option<&[u8]> {
+        self.named(rule).map(|named| &*named.encoded)
+    }
+}
+
+impl Snapshot {
+    fn named(&self, rule: Rule) -> Option<&Named> {
         match rule {
             Rule::None => None,
-            Rule::Listener(index) => self.listeners.get(index as usize).map(|listener| listener.named.pair()),
-            Rule::Route(index) => self.routes.get(index as usize).map(|route| route.named.pair()),
+            Rule::Listener(index) => self.listeners.get(index as usize).map(|listener| &listener.named),
+            Rule::Route(index) => self.routes.get(index as usize).map(|route| &route.named),
             Rule::Identity(index) => {
-                self.identity_entries.get(index as usize).map(|entry| entry.counted.named.pair())
+                self.identity_entries.get(index as usize).map(|entry| &entry.counted.named)
             }
-            Rule::Tier(index) => self.tier_entries.get(index as usize).map(|entry| entry.named.pair()),
-            Rule::Service(index) => self.service_entries.get(index as usize).map(|entry| entry.named.pair()),
+            Rule::Tier(index) => self.tier_entries.get(index as usize).map(|entry| &entry.named),
+            Rule::Service(index) => self.service_entries.get(index as usize).map(|entry| &entry.named),
         }
     }
 }
