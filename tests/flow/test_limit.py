@@ -224,8 +224,8 @@ def test_full_counters_do_what_the_route_says(origin: Origin) -> None:
 
         number = 0
         while (full := ask("/closed", number)).status == 200 and number < 2000:
-            node.record()
             number += 1
+        node.records(number)
         refused = Refused(503, "limiter_unavailable", "limit", ("routes", 0), retry_after=5)
         refused.check(node, full)
         admitted = ask("/open", number)

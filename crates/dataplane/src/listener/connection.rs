@@ -103,9 +103,6 @@ impl Client {
 
     async fn refuse(&mut self, visit: &Visit, refusal: Refusal) {
         let Self { worker, exchange, request, local, .. } = self;
-        if let Refusal::Slow(_) = refusal {
-            worker.counts().timed_out(TimeoutKind::Head);
-        }
         exchange.expect_nothing();
         local.account.begin();
         pipeline::reject(worker, visit, request, refusal, (exchange, local)).await;

@@ -25,6 +25,13 @@ pub struct Visit {
     pub close: bool,
 }
 
+impl Visit {
+    /// Asked when the answer's head is written: a drain may have begun while the request was under way.
+    pub fn is_last(&self, worker: &Worker) -> bool {
+        self.close || worker.node.is_draining()
+    }
+}
+
 /// Why a request did not end with a complete response of a service, or of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -241,6 +248,9 @@ impl Account {
         let counts = worker.counts();
         if let Some(End::Refused(refusal)) = end {
             counts.refused(refusal);
+            if let Refusal::Slow(part) = refusal {
+                counts.timed_out(if *part == "body" { TimeoutKind::Body } else { TimeoutKind::Head });
+            }
             self.count_refusal(worker, &visit.snapshot, refusal);
         }
         let caller = self.caller.as_ref().filter(|caller| caller.kind == CallerKind::User);

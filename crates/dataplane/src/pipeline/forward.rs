@@ -114,7 +114,7 @@ impl Trip<'_> {
         self.count_connection(answered.resent, answered.reused);
         account.attempts = answered.attempts();
         let mut attempt = answered.attempt;
-        let close = self.visit.close || !attempt.upload_is_complete();
+        let close = self.visit.is_last(self.worker) || !attempt.upload_is_complete();
         let (exchange, response) = attempt.parts();
         account.status = response.status;
         let date = self.worker.date(self.visit.facts.unix_ms);
