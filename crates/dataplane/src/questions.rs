@@ -12,9 +12,6 @@ use tokio::sync::oneshot;
 const MAX_WAITING: usize = 1_000;
 /// Questions that may be open at once.
 const MAX_OPEN: usize = 100;
-/// An answer stands this long: whoever sends tokens with invented keys makes Python work once in this time, not at
-/// each request.
-const STANDS: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -35,17 +32,10 @@ struct State {
     next: u64,
     open: HashMap<Question, (u64, Vec<oneshot::Sender<bool>>)>,
     untaken: VecDeque<Question>,
-    /// Answers that still stand, and when they were given.
-    answered: HashMap<Question, (Instant, bool)>,
     closed: bool,
 }
 
 impl State {
-    fn standing(&mut self, question: &Question, now: Instant) -> Option<bool> {
-        self.answered.retain(|_, (given, _)| now.saturating_duration_since(*given) < STANDS);
-        self.answered.get(question).map(|(_, yes)| *yes)
-    }
-
     /// Forgets questions that nobody waits for any more.
     fn sweep(&mut self) {
         let Self { open, untaken, .. } = self;
@@ -57,7 +47,6 @@ impl State {
 /// What became of asking.
 #[derive(Debug)]
 enum Asked {
-    Answered(bool),
     Waits(oneshot::Receiver<bool>),
     /// Too many are open, or too many wait.
     Full,
@@ -77,18 +66,14 @@ impl Questions {
 
     /// Waits at most `deadline` for an answer; `false` when there is none in time, or it is no.
     pub async fn ask(&self, question: Question, deadline: Duration) -> bool {
-        match self.enqueue(question, Instant::now()) {
-            Asked::Answered(yes) => yes,
+        match self.enqueue(question) {
             Asked::Full => false,
             Asked::Waits(answer) => matches!(tokio::time::timeout(deadline, answer).await, Ok(Ok(true))),
         }
     }
 
-    fn enqueue(&self, question: Question, now: Instant) -> Asked {
+    fn enqueue(&self, question: Question) -> Asked {
         let mut state = self.lock();
-        if let Some(yes) = state.standing(&question, now) {
-            return Asked::Answered(yes);
-        }
         if state.open.len() >= MAX_OPEN {
             state.sweep();
         }
@@ -137,11 +122,7 @@ impl Questions {
         let mut state = self.lock();
         let question =
             state.open.iter().find(|(_, (open, _))| *open == id).map(|(question, _)| question.clone());
-        let waiting = question.and_then(|question| {
-            let waiting = state.open.remove(&question);
-            state.answered.insert(question, (Instant::now(), yes));
-            waiting
-        });
+        let waiting = question.and_then(|question| state.open.remove(&question));
         drop(state);
         for sender in waiting.into_iter().flat_map(|(_, waiting)| waiting) {
             // A request that stopped waiting has dropped its end.
@@ -174,9 +155,9 @@ mod tests {
 
     #[test]
     fn two_askers_share_one_question_and_its_answer() {
-        let (questions, now) = (Questions::default(), Instant::now());
-        let mut first = waits(questions.enqueue(question(), now));
-        let mut second = waits(questions.enqueue(question(), now));
+        let questions = Questions::default();
+        let mut first = waits(questions.enqueue(question()));
+        let mut second = waits(questions.enqueue(question()));
         let taken = questions.take(Duration::ZERO).unwrap();
         assert_eq!(taken, br#"[{"id":1,"kind":"refresh_keys","identity":"mobile"}]"#);
         assert_eq!(questions.take(Duration::ZERO), None);
@@ -187,10 +168,10 @@ mod tests {
 
     #[test]
     fn a_question_whose_askers_have_all_left_is_asked_again() {
-        let (questions, now) = (Questions::default(), Instant::now());
-        drop(waits(questions.enqueue(question(), now)));
+        let questions = Questions::default();
+        drop(waits(questions.enqueue(question())));
         assert!(questions.take(Duration::ZERO).unwrap().starts_with(br#"[{"id":1,"#));
-        let mut second = waits(questions.enqueue(question(), now));
+        let mut second = waits(questions.enqueue(question()));
         assert!(questions.take(Duration::ZERO).unwrap().starts_with(br#"[{"id":2,"#));
         questions.answer(1, true);
         assert!(second.try_recv().is_err());
@@ -200,40 +181,30 @@ mod tests {
 
     #[test]
     fn a_question_that_nobody_has_taken_is_not_queued_twice() {
-        let (questions, now) = (Questions::default(), Instant::now());
+        let questions = Questions::default();
         for _ in 0..3 {
-            drop(waits(questions.enqueue(question(), now)));
+            drop(waits(questions.enqueue(question())));
         }
         assert_eq!(questions.lock().untaken.len(), 1);
     }
 
     #[test]
-    fn an_answer_stands_for_a_second() {
-        let questions = Questions::default();
-        let _waiting = waits(questions.enqueue(question(), Instant::now()));
-        questions.answer(1, true);
-        let now = Instant::now();
-        assert!(matches!(questions.enqueue(question(), now), Asked::Answered(true)));
-        assert!(matches!(questions.enqueue(question(), now + STANDS), Asked::Waits(_)));
-    }
-
-    #[test]
     fn questions_that_nobody_waits_for_make_room() {
-        let (questions, now) = (Questions::default(), Instant::now());
+        let questions = Questions::default();
         let named = |number: usize| Question::RefreshKeys { identity: number.to_string() };
         let mut waiting: Vec<_> =
-            (0..MAX_OPEN).map(|number| waits(questions.enqueue(named(number), now))).collect();
-        assert!(matches!(questions.enqueue(question(), now), Asked::Full));
+            (0..MAX_OPEN).map(|number| waits(questions.enqueue(named(number)))).collect();
+        assert!(matches!(questions.enqueue(question()), Asked::Full));
         waiting.pop();
-        drop(waits(questions.enqueue(question(), now)));
+        drop(waits(questions.enqueue(question())));
         assert_eq!(questions.lock().open.len(), MAX_OPEN);
     }
 
     #[test]
     fn the_number_of_waiting_requests_is_bounded() {
-        let (questions, now) = (Questions::default(), Instant::now());
-        let _waiting: Vec<_> = (0..MAX_WAITING).map(|_| waits(questions.enqueue(question(), now))).collect();
-        assert!(matches!(questions.enqueue(question(), now), Asked::Full));
+        let questions = Questions::default();
+        let _waiting: Vec<_> = (0..MAX_WAITING).map(|_| waits(questions.enqueue(question()))).collect();
+        assert!(matches!(questions.enqueue(question()), Asked::Full));
     }
 
     #[test]

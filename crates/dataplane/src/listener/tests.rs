@@ -144,3 +144,61 @@ fn a_client_that_waits_for_leave_is_not_given_it_behind_the_final_answer() {
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     assert_eq!(client.rest(), b"");
 }
+
+#[test]
+fn a_connection_over_the_maximum_gets_a_whole_answer() {
+    let mut document = snapshot(always(OK), &[fixed("/", "hello")]);
+    document["listeners"][0]["max_connections"] = json!(1);
+    let gateway = Gateway::start(&document);
+    let mut first = gateway.connect();
+    first.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(first.answer().status, 200);
+    let mut second = gateway.connect();
+    let answer = second.answer();
+    assert_eq!((answer.status, &answer.json()["error"]), (503, &json!("overloaded")));
+    assert_eq!(second.rest(), b"");
+}
+
+#[test]
+fn explain_says_of_a_preflight_what_the_live_path_does() {
+    let mut route = fixed("/", "hello");
+    route["match"]["methods"] = json!(["GET"]);
+    route["cors"] = json!({
+        "at": "t:1:1", "allow_origins": ["https://a.example"], "allow_methods": ["GET"], "allow_headers": [],
+        "expose_headers": [], "allow_credentials": false, "max_age_s": 60,
+    });
+    let document = snapshot(always(OK), &[route]);
+    let headers = [("origin", "https://a.example"), ("access-control-request-method", "GET")];
+    let asked = json!([{
+        "method": "OPTIONS", "target": "/", "host": "a", "headers": headers, "peer": "127.0.0.1",
+        "listener": null, "now_ms": 0, "content_length": null,
+    }]);
+    let verdicts =
+        crate::engine::decide(document.to_string().as_bytes(), b"{}", asked.to_string().as_bytes()).unwrap();
+    let verdicts: serde_json::Value = serde_json::from_slice(&verdicts).unwrap();
+    let gateway = Gateway::start(&document);
+    let mut client = gateway.connect();
+    client.send(
+        "OPTIONS / HTTP/1.1\r\nhost: a\r\norigin: https://a.example\r\n\
+access-control-request-method: GET\r\n\r\n",
+    );
+    let answer = client.answer_to_head();
+    assert_eq!((&verdicts[0]["status"], &verdicts[0]["route"]), (&json!(answer.status), &json!("/")));
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://a.example"));
+}
+
+#[test]
+fn a_chunked_body_beyond_the_limit_is_refused_and_ends_the_connection() {
+    let origin = service(|client| {
+        client.head();
+        client.rest();
+    });
+    let mut route = proxied("/");
+    route["max_body_bytes"] = json!(10);
+    let gateway = Gateway::start(&snapshot(origin, &[route]));
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n8\r\n12345678\r\n");
+    client.send("3\r\n123\r\n");
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.header("connection")), (413, Some("close")));
+}

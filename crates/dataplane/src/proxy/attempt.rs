@@ -100,8 +100,8 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
         self.upstream = upstream;
         self.written = 0;
         self.upload = Upload::Complete;
+        // The deadline stays that of the first connection: the route's timeout is for both together.
         self.waiting = Waiting::Service;
-        self.progressed();
     }
 
     /// The client and the head of the response, for whoever writes the answer's head.

@@ -3,6 +3,7 @@
 pub mod document;
 mod document_route;
 mod routes;
+mod texts;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -16,7 +16,7 @@ use crate::snapshot::document::{
     ActionDocument, HostHeader, IdentityKindDocument, PathParameters, Priority, ProxyDocument, RouteDocument,
     SnapshotDocument,
 };
-use crate::snapshot::{Lasting, Named};
+use crate::snapshot::{Lasting, Named, texts};
 
 pub struct Route {
     pub named: Named,
@@ -60,6 +60,7 @@ pub(super) struct Context<'a> {
 
 impl Context<'_> {
     pub fn compile(&self, route: &RouteDocument) -> Result<Route, String> {
+        texts::check(route)?;
         let (auth, scopes) = match &route.auth {
             None => (None, ScopePolicy::default()),
             Some(auth) => (Some(AuthPolicy::compile(auth, self.identities)?), ScopePolicy::compile(auth)),

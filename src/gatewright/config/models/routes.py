@@ -10,6 +10,7 @@ from gatewright.config.models.base import (
     HeaderName,
     HeaderNames,
     Headers,
+    HeaderValue,
     Methods,
     Name,
     OneOrMany,
@@ -97,7 +98,7 @@ class Match(Section):
 class Redirect(Section):
     """Answers with a redirect."""
 
-    to: Text = Field(description="The `Location`: a path or a whole address.")
+    to: Annotated[HeaderValue, Field(min_length=1)] = Field(description="The `Location`: a path or a whole address.")
     status: Literal[301, 302, 303, 307, 308] = Field(302, description="Status of the answer.")
 
 
