@@ -15,7 +15,7 @@ class Engine:
 
     def __new__(cls, options: bytes) -> Engine: ...
     def start(self) -> None:
-        """Start the worker, control and telemetry threads. Raises `EngineError` when called twice."""
+        """Start the worker threads and the control thread. Raises `EngineError` when called twice."""
 
     def apply(self, snapshot: bytes) -> int:
         """Compile a snapshot, open and close listeners, swap it in; give its version.

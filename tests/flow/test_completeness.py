@@ -15,9 +15,6 @@ TESTS = Path(__file__).parent.parent
 UNREACHABLE = {"internal_error"}
 """What only a fault of the gateway itself would bring out."""
 
-NOT_BUILT = {"priority", "upgrade"}
-"""Options and reasons that later work gives an effect: shedding by priority, protocol upgrades."""
-
 OF_THE_PROCESS = {
     # tests/unit and tests/flow/test_life.py: what Python does with them, not the data plane.
     *("include", "version", "workers", "state_directory", "drain_timeout", "admin", "token", "sinks", "kind"),
@@ -48,8 +45,8 @@ def test_every_reason_for_a_malformed_request_is_tested(tests: str, repository: 
     source = (repository / "crates/dataplane/src/refusal.rs").read_text()
     source = source[source.index("impl Malformed") : source.index("pub enum CredentialFault")]
     reasons = re.findall(r'"([^"\n]+)"', source)
-    assert len(reasons) >= 30
-    missing = [reason for reason in reasons if reason not in tests and "upgrades" not in reason]
+    assert len(reasons) >= 29
+    missing = [reason for reason in reasons if reason not in tests]
     assert missing == []
 
 
@@ -75,4 +72,4 @@ def test_every_option_is_tested(tests: str) -> None:
     names = options(Gateway, set())
     assert len(names) > 80
     missing = {name for name in names if not re.search(rf"""\b{name}["']?: """, tests)}
-    assert sorted(missing - OF_THE_PROCESS - NOT_BUILT) == []
+    assert sorted(missing - OF_THE_PROCESS) == []

@@ -2,8 +2,9 @@
 
 import threading
 import time
+from contextlib import ExitStack
 
-from gateway import Client, Node, Origin, Refused, encode, get, listener, one_route, plain, raw
+from gateway import Client, Node, Origin, Refused, encode, get, listener, one_route, plain, raw, routes
 
 
 def test_pipelined_requests_are_answered_in_order(origin: Origin) -> None:
@@ -142,6 +143,7 @@ def test_a_connection_over_the_maximum_is_refused_until_another_ends(origin: Ori
                 response = second.response()
                 assert (response.status, response.get("retry-after")) == (503, "1")
                 assert response.json()["error"] == "overloaded"
+                assert response.json()["request_id"] == response.get("x-request-id") != ""
                 assert response.closes
                 second.wait_closed()
         node.wait_for(lambda state: state["connections"] == 0)
@@ -163,6 +165,22 @@ def test_requests_over_the_maximum_in_flight_are_shed(origin: Origin) -> None:
             assert first.response().body == b"waited"
         node.wait_for(lambda state: state["in_flight"] == 0)
         assert get(node.address, "/").status == 200
+
+
+def test_a_route_that_matters_less_is_shed_earlier(origin: Origin) -> None:
+    go, names = threading.Event(), ("p0", "p1", "p2", "p3")
+    options = "service: users, rate_limit: none"
+    each = [f"name: {name}, match: {{path: /{name}}}, priority: {name.upper()}, {options}" for name in names]
+    with Node(routes(origin, *each) + "node: {max_in_flight: 10}\n") as node, ExitStack() as clients:
+        for more, expected in ((6, [200, 200, 200, 503]), (2, [200, 200, 503, 503]), (1, [200, 503, 503, 503])):
+            for _ in range(more):
+                origin.script(go, plain(b"waited"))
+                clients.enter_context(Client(node.address)).send(encode("/p0"))
+                origin.next_request()
+            assert [get(node.address, f"/{name}").status for name in names] == expected
+            for _ in range(expected.count(200)):
+                origin.next_request()
+        go.set()
 
 
 def test_each_listener_has_its_own_settings_and_name(origin: Origin) -> None:

@@ -35,7 +35,6 @@ pub enum Malformed {
     ChunkTooLong,
     Trailer,
     ForwardedFor,
-    Upgrade,
 }
 
 impl Malformed {
@@ -72,7 +71,6 @@ impl Malformed {
             Self::ChunkTooLong => "a chunk line or the trailers are too long",
             Self::Trailer => "a trailer is malformed",
             Self::ForwardedFor => "X-Forwarded-For from a trusted proxy is not a list of addresses",
-            Self::Upgrade => "protocol upgrades are not served on this route",
         }
     }
 }

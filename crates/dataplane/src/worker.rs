@@ -63,6 +63,24 @@ impl Worker {
         }
     }
 
+    /// Tells how many connections to each service are idle and active. Called every second.
+    pub fn count_connections(&self) {
+        let Some(snapshot) = self.node.snapshot() else { return };
+        let pools = self.links.pools.borrow();
+        for (entry, service) in snapshot.service_entries.iter().zip(snapshot.services.iter()) {
+            let counted = service
+                .instances()
+                .iter()
+                .map(|instance| pools.connections(instance))
+                .fold((0, 0), |(idle, active), (more_idle, more_active)| {
+                    (idle + more_idle, active + more_active)
+                });
+            let metrics = entry.metrics.worker(self.index);
+            metrics.idle.set(counted.0 as u64);
+            metrics.active.set(counted.1 as u64);
+        }
+    }
+
     /// Called every second, so that a step of the wall clock is followed.
     pub fn calibrate(&self) {
         self.calibration.set(Calibration::now());

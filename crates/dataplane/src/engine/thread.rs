@@ -107,6 +107,7 @@ impl Life {
         if ticks.is_multiple_of(SWEEP) {
             self.worker.calibrate();
             self.worker.links.pools.borrow_mut().sweep(Instant::now());
+            self.worker.count_connections();
         }
     }
 

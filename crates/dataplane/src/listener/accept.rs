@@ -71,7 +71,7 @@ fn admit(worker: &Rc<Worker>, door: &Door, stream: TcpStream, peer: SocketAddr) 
         door.open.fetch_sub(1, Ordering::Relaxed);
         counts.refused.add(1);
         // One attempt: the buffer of a new socket is empty, and a client that does not read is not waited for.
-        let _ = stream.try_write(connection::TOO_MANY);
+        let _ = stream.try_write(&connection::too_many(peer.ip()));
         return;
     }
     counts.open.add(1);

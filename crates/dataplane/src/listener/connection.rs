@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -22,11 +22,22 @@ use crate::request::Request;
 use crate::snapshot::{Listener, Snapshot};
 use crate::worker::Worker;
 
-/// The answer to a connection over the maximum; there is no request yet that it could answer better.
-pub const TOO_MANY: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
-content-length: 82\r\nconnection: close\r\n\r\n\
-{\"error\": \"overloaded\", \"message\": \"the listener has its maximum of connections\"}\n";
+/// The answer to a connection over the maximum. There is no request yet: none is read, and none is recorded.
+pub fn too_many(peer: IpAddr) -> Vec<u8> {
+    let mut request = Request::new(peer);
+    pipeline::identify(&mut request);
+    let id = request.id();
+    let body = format!(
+        "{{\"error\":\"overloaded\",\"message\":\"the listener has its maximum of connections\",\
+         \"request_id\":\"{id}\",\"retry_after\":1}}\n"
+    );
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
+         x-request-id: {id}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
 
 /// After a refusal the client may still be sending; reading some of it lets the answer arrive (RFC 9112 section 9.6).
 const LINGER_BYTES: usize = 256 * 1024;

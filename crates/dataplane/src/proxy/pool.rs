@@ -108,9 +108,12 @@ impl Pools {
         self.by_instance.retain(|_, pool| Arc::strong_count(&pool.instance) > 1 || pool.is_in_use());
     }
 
-    /// Idle connections of an instance.
-    pub fn idle(&self, instance: &Arc<Instance>) -> usize {
-        self.by_instance.get(&key(instance)).map_or(0, |pool| pool.idle.len())
+    /// Connections to an instance that are idle, and that carry a request.
+    pub fn connections(&self, instance: &Arc<Instance>) -> (usize, usize) {
+        self.by_instance.get(&key(instance)).map_or((0, 0), |pool| {
+            let active = pool.settings.connections.saturating_sub(pool.places.available_permits());
+            (pool.idle.len(), active)
+        })
     }
 }
 

@@ -16,6 +16,11 @@ impl Cell {
         self.0.store(self.0.load(Relaxed).wrapping_sub(amount), Relaxed);
     }
 
+    /// For gauges that are told rather than counted.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }

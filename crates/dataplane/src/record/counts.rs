@@ -62,7 +62,7 @@ fn code_index(refusal: &Refusal) -> usize {
 }
 
 /// Every way of being malformed, in the order of the enum.
-pub(super) const MALFORMED: [Malformed; 30] = [
+pub(super) const MALFORMED: [Malformed; 29] = [
     Malformed::RequestLine,
     Malformed::Method,
     Malformed::Target,
@@ -92,7 +92,6 @@ pub(super) const MALFORMED: [Malformed; 30] = [
     Malformed::ChunkTooLong,
     Malformed::Trailer,
     Malformed::ForwardedFor,
-    Malformed::Upgrade,
 ];
 
 /// The `reason` label: one word for what `Malformed::text` says in a sentence.
@@ -127,7 +126,6 @@ pub(super) fn reason(malformed: Malformed) -> &'static str {
         Malformed::ChunkTooLong => "chunk_too_long",
         Malformed::Trailer => "trailer",
         Malformed::ForwardedFor => "forwarded_for",
-        Malformed::Upgrade => "upgrade",
     }
 }
 
@@ -224,7 +222,7 @@ mod tests {
         let unauthenticated =
             |kind| Refusal::Unauthenticated { kind, identity: None, fault: CredentialFault::Missing };
         vec![
-            Refusal::Malformed(Malformed::Upgrade),
+            Refusal::Malformed(Malformed::ForwardedFor),
             Refusal::Slow("head"),
             Refusal::BodyTooLarge { limit: 1 },
             Refusal::UriTooLong { limit: 1 },

@@ -230,8 +230,8 @@ class Route(Section):
     )
     priority: Literal["P0", "P1", "P2", "P3"] = Field(
         "P1",
-        description="Who is to be refused first under overload: P3, then P2, P1; P0 last. Read, and without "
-        "effect yet.",
+        description="Who is refused first under overload: a P3 request while 60 % of `node.max_in_flight` are in "
+        "flight, P2 from 75 %, P1 from 90 %, P0 only at the whole of it.",
     )
     circuit_breaker: bool = Field(True, description="Use the breaker of the service.")
     forward_authorization: bool = Field(False, description="Send the token's header on to the service.")
