@@ -6,6 +6,8 @@ served. The shape of what goes down is `crates/dataplane/src/snapshot/document.r
 
 from typing import final
 
+__all__ = ["Engine", "decide", "parse"]
+
 @final
 class Engine:
     """One data plane: workers, their listeners, counters and the record queue.
