@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 # Run as `python -m MODULE` in the root; each writes below docs/reference.
-GENERATORS = ["gatewright.config.reference"]
+GENERATORS = ["gatewright.config.reference", "gatewright.cli.reference"]
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 MAKE_WORD = re.compile(r"`make ([a-z-]+)")

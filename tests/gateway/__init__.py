@@ -1,9 +1,11 @@
 """What tests on real sockets share: a gateway, a scripted service, a client for exact bytes, credentials."""
 
 from gateway.client import Client, Exchange, Response, Wrong, encode, get, raw, request
+from gateway.configuration import listener, one_route, routes
 from gateway.credentials import ApiKey, Issuer
 from gateway.node import Node, Record, steps
 from gateway.origin import CLOSE, RESET, Connection, Origin, Received, plain
+from gateway.refusals import Refused
 
 __all__ = [
     "CLOSE",
@@ -17,12 +19,16 @@ __all__ = [
     "Origin",
     "Received",
     "Record",
+    "Refused",
     "Response",
     "Wrong",
     "encode",
     "get",
+    "listener",
+    "one_route",
     "plain",
     "raw",
     "request",
+    "routes",
     "steps",
 ]

@@ -4,10 +4,12 @@ import json
 import time
 import warnings
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from joserfc import jwt
 from joserfc.errors import SecurityWarning
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from gatewright.identity.api_keys import NewKey, entry_of, new_secret
 from gatewright.identity.tokens import generate
@@ -21,7 +23,9 @@ class Issuer:
     ) -> None:
         self.algorithm = algorithm
         self.issuer = issuer
-        self.key = generate(algorithm, key_id)
+        key = generate(algorithm, key_id)
+        assert isinstance(key, RSAKey | ECKey | OKPKey)
+        self.key = key
 
     @property
     def key_set(self) -> dict[str, Any]:
@@ -63,7 +67,7 @@ class ApiKey:
     pepper: str | None = None
     secret: str = field(default_factory=new_secret)
 
-    @property
+    @cached_property
     def entry(self) -> dict[str, object]:
         """What a key file holds of it."""
         return entry_of(NewKey(self.partner, self.scopes, self.tier), self.secret, self.pepper)

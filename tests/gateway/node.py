@@ -35,6 +35,7 @@ class Node:
         self.engine = Engine(json.dumps(options).encode())
         self.version = 0
         self.snapshot = b""
+        self.loaded: Loaded | None = None
         self._directory = tempfile.TemporaryDirectory(prefix="gatewright-test-")
         self._taken: list[Record] = []
         self.engine.start()
@@ -62,13 +63,18 @@ class Node:
         if "listeners:" not in text:
             text += "\nlisteners: [{name: public, address: '127.0.0.1:1'}]\n"
         if "defaults:" not in text:
-            text += "defaults: {rate_limit: none, unauthenticated_tier: none}\n"
+            text += "\ndefaults: {rate_limit: none, unauthenticated_tier: none}\n"
         self.file.write_text(text)
         return load([self.file], {})
 
-    def compile(self, text: str) -> bytes:
+    def at(self, *location: str | int) -> str:
+        """Where a part of the live configuration stands, as decisions name it."""
+        assert self.loaded is not None
+        return str(self.loaded.at(*location))
+
+    def compile(self, loaded: Loaded) -> bytes:
         """The snapshot of a configuration, with the next version."""
-        document = json.loads(compile(self.load(text), self.version + 1))
+        document = json.loads(compile(loaded, self.version + 1))
         for listener in document["listeners"]:
             host, _, port = listener["address"].rpartition(":")
             # A configuration names real ports only; a low one stands for one that is free.
@@ -78,9 +84,10 @@ class Node:
 
     def apply(self, text: str) -> int:
         """Make a configuration live and give its version. Raises `ConfigError` or `EngineError`."""
-        snapshot = self.compile(text)
+        loaded = self.load(text)
+        snapshot = self.compile(loaded)
         self.version = self.engine.apply(snapshot)
-        self.snapshot = snapshot
+        self.snapshot, self.loaded = snapshot, loaded
         return self.version
 
     def stop(self) -> None:

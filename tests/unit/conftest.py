@@ -70,14 +70,12 @@ class FakeEngine:
 
     def state(self) -> bytes:
         live = self.snapshots[-1] if self.snapshots else {"version": 0, "listeners": [], "services": []}
-        return json.dumps(
-            {
-                "version": live["version"],
-                "listeners": live["listeners"],
-                "services": self.services or live["services"],
-                "tiers": [{"name": "standard", "limit": 100}],
-            }
-        ).encode()
+        return json.dumps({
+            "version": live["version"],
+            "listeners": live["listeners"],
+            "services": self.services or live["services"],
+            "tiers": [{"name": "standard", "limit": 100}],
+        }).encode()
 
     def drain(self, deadline_seconds: float) -> bool:
         self.calls.append(("drain", deadline_seconds))
@@ -96,7 +94,7 @@ def engine() -> FakeEngine:
     return FakeEngine()
 
 
-CONFIGURATION = '''\
+CONFIGURATION = """\
 import gatewright as g
 
 gateway = g.Gateway(
@@ -105,7 +103,7 @@ gateway = g.Gateway(
     services=[g.Service(name="users", instances=[g.Instance(address="127.0.0.1:9001")])],
     routes=[g.Route(name="{route}", match=g.Match(path="/api/*"), service="users")],
 )
-'''
+"""
 
 
 def unused_port() -> int:
@@ -139,7 +137,9 @@ RECORD = {
     "client_ip": "203.0.113.9",
     "route_id": "users",
     "total_latency_ms": 1.5,
-    "decisions": [{"stage": "route", "verdict": "matched", "rule": "users", "at": "gateway.yaml:9:5", "inputs": {}}],
+    "decisions": [
+        {"stage": "route", "verdict": "matched", "rule": "users", "at": "gateway.yaml:9:5", "inputs": {}}
+    ],
 }
 
 

@@ -23,5 +23,7 @@ pub mod respond;
 pub mod route;
 pub mod shed;
 pub mod snapshot;
+#[cfg(test)]
+mod testing;
 pub mod trail;
 pub mod worker;

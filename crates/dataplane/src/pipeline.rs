@@ -1,6 +1,6 @@
 //! The life of a request: every stage, in order, on one screen.
 //!
-//! `decide` is a pure function of its inputs: no clock, no I/O. The live path and `explain` call the same one.
+//! `decide` is a pure function of its inputs: no clock, no I/O. The live path and `explain` call the same stages.
 //! `answer` is the live path around it: ask, forward or refuse, and account for it on every outcome.
 
 pub mod account;
@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod explanation;
 pub mod forward;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,19 +17,23 @@ use crate::authorize;
 use crate::balance::{self, Target};
 use crate::exchange::Exchange;
 use crate::http1::response_head::ResponseHead;
+use crate::intake;
 use crate::io::timer::Timer;
 use crate::limit::{self, Counters, Limits, Permit};
 use crate::questions::Question;
 use crate::refusal::{CredentialFault, Refusal};
-use crate::request::{Framing, Request};
+use crate::request::{Framing, Request, Scheme};
 use crate::respond::answer::Fixed;
 use crate::respond::cors;
 use crate::route;
 use crate::shed::{self, Admission, Load};
-use crate::snapshot::{Action, Proxy, Route, Snapshot};
+use crate::snapshot::{Action, Listener, Proxy, Route, Snapshot};
 use crate::worker::Worker;
 use account::{Account, End, Visit};
 use forward::Plan;
+
+/// An idle connection keeps at most this much memory for heads and bodies that go to services.
+const KEPT: usize = 4 * 1024;
 
 /// The time of a decision; read once, before it.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +64,31 @@ pub struct Local {
     pub path: Vec<u8>,
 }
 
+/// Intake: the canonical request out of the bytes of a head; `None` while the head is incomplete.
+pub fn receive(
+    bytes: &[u8],
+    scanned: &mut usize,
+    listener: &Listener,
+    peer: IpAddr,
+    request: &mut Request,
+) -> Result<Option<usize>, Refusal> {
+    intake::read(bytes, scanned, &listener.limits(Scheme::Http), peer, request)
+}
+
+/// Intake's other half: a request id for what never became a request, so that its refusal can be found.
+pub fn identify(request: &mut Request) {
+    intake::identify(request);
+}
+
+impl Local {
+    /// Gives memory of a long request back before the connection idles.
+    pub fn rest(&mut self) {
+        if self.outgoing.capacity() > KEPT {
+            self.outgoing = Vec::new();
+        }
+    }
+}
+
 /// From route to balance. Leaves what it found out in the account, refused or not.
 pub fn decide<'s>(
     snapshot: &'s Snapshot,
@@ -68,7 +98,7 @@ pub fn decide<'s>(
     account: &mut Account,
 ) -> Result<Next<'s>, Refusal> {
     let found = stages(snapshot, request, facts, state, account);
-    found.map_err(|refusal| charge_unaccounted(snapshot, request, facts, state, refusal))
+    found.map_err(|refusal| charge_unaccounted(snapshot, request, facts, state.counters, refusal))
 }
 
 fn stages<'s>(
@@ -115,7 +145,7 @@ fn charge_unaccounted(
     snapshot: &Snapshot,
     request: &Request,
     facts: Facts,
-    state: &State<'_>,
+    counters: &Counters,
     refusal: Refusal,
 ) -> Refusal {
     let (Refusal::NoRoute | Refusal::Unauthenticated { .. }, Some(tier)) =
@@ -123,12 +153,12 @@ fn charge_unaccounted(
     else {
         return refusal;
     };
-    let limits = Limits { counters: state.counters, tiers: &snapshot.tiers };
+    let limits = Limits { counters, tiers: &snapshot.tiers };
     let charged = limit::charge_client(limits, tier, request.client, facts.unix_ms);
     charged.err().unwrap_or(refusal)
 }
 
-/// Serves one request to its end, whatever that is, and accounts for it. False: the client's connection is to be cut.
+/// Serves one request to its end, whatever that is, and accounts for it in an account just begun. False: the client's connection is to be cut.
 pub async fn answer<E: Exchange>(
     worker: &Worker,
     visit: &Visit,
@@ -136,11 +166,11 @@ pub async fn answer<E: Exchange>(
     exchange: &mut E,
     local: &mut Local,
 ) -> bool {
-    local.account.begin();
     match run(worker, visit, request, exchange, local).await {
         Err(End::Refused(refusal)) => reject(worker, visit, request, refusal, (exchange, local)).await,
         ended => {
-            local.account.write(worker, visit, request, &*exchange, ended.as_ref().err());
+            local.account.close(worker, visit, ended.as_ref().err());
+            local.account.write(worker, visit, request, &*exchange);
             ended.is_ok()
         }
     }
@@ -156,18 +186,22 @@ pub async fn reject<E: Exchange>(
 ) -> bool {
     local.account.refused(&refusal);
     let told = delivery::refuse(worker, visit, request, &refusal, (&mut *exchange, &mut *local)).await;
-    local.account.write(worker, visit, request, &*exchange, Some(&End::Refused(refusal)));
+    local.account.close(worker, visit, Some(&End::Refused(refusal)));
+    local.account.write(worker, visit, request, &*exchange);
     told.is_ok()
 }
 
-/// Accounts for a request that nobody goes on answering: the node stops before it has ended, or a stage panicked.
+/// Accounts for a request that nobody serves to its end, because of a panic or because the worker stops.
 pub fn abandon<E: Exchange>(
     worker: &Worker,
     visit: &Visit,
     request: &Request,
-    (exchange, local): (&E, &mut Local),
+    exchange: &E,
+    account: &mut Account,
 ) {
-    local.account.write(worker, visit, request, exchange, Some(&End::Abandoned));
+    let end = if std::thread::panicking() { End::Panicked } else { End::Stopped };
+    account.close(worker, visit, Some(&end));
+    account.write(worker, visit, request, exchange);
 }
 
 async fn run<E: Exchange>(
@@ -177,27 +211,13 @@ async fn run<E: Exchange>(
     exchange: &mut E,
     local: &mut Local,
 ) -> Result<(), End> {
+    #[cfg(test)]
+    crate::testing::panic_where_asked(request);
     if let Some(route) = preflight(&visit.snapshot, request) {
         let route = local.account.routed(&visit.snapshot, route)?;
         return delivery::preflight(worker, visit, request, route, (exchange, local)).await;
     }
-    let next = match decide_now(worker, visit, request, local) {
-        Err(Refusal::Unauthenticated {
-            identity: Some(identity),
-            fault: CredentialFault::UnknownKey,
-            kind,
-        }) => {
-            let refusal = Refusal::Unauthenticated {
-                identity: Some(identity),
-                fault: CredentialFault::UnknownKey,
-                kind,
-            };
-            ask_for_keys(worker, visit, identity, refusal).await?;
-            local.account.begin();
-            decide_now(worker, visit, request, local)?
-        }
-        decided => decided?,
-    };
+    let next = settle(worker, visit, request, local).await?;
     match next {
         Next::Answer { fixed, permit, admission } => {
             let _in_flight = (permit, admission);
@@ -211,6 +231,37 @@ async fn run<E: Exchange>(
     }
 }
 
+/// Decides, once more where Python found the key that a token names. Only the last refusal is charged: a client whose
+/// key is found has guessed nothing.
+async fn settle<'v>(
+    worker: &Worker,
+    visit: &'v Visit,
+    request: &Request,
+    local: &mut Local,
+) -> Result<Next<'v>, Refusal> {
+    let mut refusal = match decide_now(worker, visit, request, local) {
+        Ok(next) => return Ok(next),
+        Err(refusal) => refusal,
+    };
+    if let Some(identity) = unknown_key(&refusal)
+        && ask_for_keys(worker, visit, identity).await
+    {
+        local.account.begin();
+        match decide_now(worker, visit, request, local) {
+            Ok(next) => return Ok(next),
+            Err(again) => refusal = again,
+        }
+    }
+    Err(charge_unaccounted(&visit.snapshot, request, visit.facts, &worker.node.counters, refusal))
+}
+
+fn unknown_key(refusal: &Refusal) -> Option<u32> {
+    if let Refusal::Unauthenticated { identity, fault: CredentialFault::UnknownKey, .. } = refusal {
+        return *identity;
+    }
+    None
+}
+
 fn decide_now<'v>(
     worker: &Worker,
     visit: &'v Visit,
@@ -218,12 +269,13 @@ fn decide_now<'v>(
     local: &mut Local,
 ) -> Result<Next<'v>, Refusal> {
     let mut tokens = worker.tokens.borrow_mut();
+    tokens.set_capacity(visit.snapshot.token_cache as usize);
     let mut state = State { counters: &worker.node.counters, tokens: &mut tokens, load: &worker.node.load };
-    decide(&visit.snapshot, request, visit.facts, &mut state, &mut local.account)
+    stages(&visit.snapshot, request, visit.facts, &mut state, &mut local.account)
 }
 
 /// The route that a CORS preflight asks about, where that route answers preflights.
-fn preflight(snapshot: &Snapshot, request: &Request) -> Option<u32> {
+pub fn preflight(snapshot: &Snapshot, request: &Request) -> Option<u32> {
     let method = cors::preflight_method(request)?;
     let found = route::find(&snapshot.table, request, method).ok()?;
     let route = snapshot.routes.get(found.route as usize)?;
@@ -231,18 +283,10 @@ fn preflight(snapshot: &Snapshot, request: &Request) -> Option<u32> {
 }
 
 /// A token may name a key that is newer than the keys at hand: Python fetches them, once for all who wait (AU-9).
-async fn ask_for_keys(
-    worker: &Worker,
-    visit: &Visit,
-    identity: u32,
-    refusal: Refusal,
-) -> Result<(), Refusal> {
+/// False when there are none to be had.
+async fn ask_for_keys(worker: &Worker, visit: &Visit, identity: u32) -> bool {
     let entry = visit.snapshot.identity_entries.get(identity as usize);
-    let Some(entry) = entry.filter(|entry| entry.keys_are_pushed) else { return Err(refusal) };
+    let Some(entry) = entry.filter(|entry| entry.keys_are_pushed) else { return false };
     let question = Question::RefreshKeys { identity: entry.counted.named.name.to_string() };
-    if worker.node.questions.ask(question, worker.node.options.identity_timeout()).await {
-        Ok(())
-    } else {
-        Err(refusal)
-    }
+    worker.node.questions.ask(question, worker.node.options.identity_timeout()).await
 }

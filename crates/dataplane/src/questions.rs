@@ -35,6 +35,23 @@ struct State {
     closed: bool,
 }
 
+impl State {
+    /// Forgets questions that nobody waits for any more.
+    fn sweep(&mut self) {
+        let Self { open, untaken, .. } = self;
+        open.retain(|_, (_, waiting)| waiting.iter().any(|sender| !sender.is_closed()));
+        untaken.retain(|question| open.contains_key(question));
+    }
+}
+
+/// What became of asking.
+#[derive(Debug)]
+enum Asked {
+    Waits(oneshot::Receiver<bool>),
+    /// Too many are open, or too many wait.
+    Full,
+}
+
 /// Shared by all workers and by Python's thread.
 #[derive(Debug, Default)]
 pub struct Questions {
@@ -49,30 +66,36 @@ impl Questions {
 
     /// Waits at most `deadline` for an answer; `false` when there is none in time, or it is no.
     pub async fn ask(&self, question: Question, deadline: Duration) -> bool {
-        let Some(answer) = self.enqueue(question) else { return false };
-        matches!(tokio::time::timeout(deadline, answer).await, Ok(Ok(true)))
+        match self.enqueue(question) {
+            Asked::Full => false,
+            Asked::Waits(answer) => matches!(tokio::time::timeout(deadline, answer).await, Ok(Ok(true))),
+        }
     }
 
-    fn enqueue(&self, question: Question) -> Option<oneshot::Receiver<bool>> {
+    fn enqueue(&self, question: Question) -> Asked {
         let mut state = self.lock();
+        if state.open.len() >= MAX_OPEN {
+            state.sweep();
+        }
+        let State { next, open, untaken, closed, .. } = &mut *state;
+        if *closed || (open.len() >= MAX_OPEN && !open.contains_key(&question)) {
+            return Asked::Full;
+        }
+        let (id, waiting) = open.entry(question.clone()).or_default();
+        waiting.retain(|sender| !sender.is_closed());
+        if waiting.len() >= MAX_WAITING {
+            return Asked::Full;
+        }
+        // Nobody waits: it is new, or was taken and never answered. Then it is asked once more, under another number.
+        if waiting.is_empty() && !untaken.contains(&question) {
+            *next += 1;
+            *id = *next;
+            untaken.push_back(question);
+            self.arrived.notify_one();
+        }
         let (sender, receiver) = oneshot::channel();
-        if let Some((_, waiting)) = state.open.get_mut(&question) {
-            waiting.retain(|sender| !sender.is_closed());
-            if waiting.len() >= MAX_WAITING {
-                return None;
-            }
-            waiting.push(sender);
-            return Some(receiver);
-        }
-        if state.closed || state.open.len() >= MAX_OPEN {
-            return None;
-        }
-        state.next += 1;
-        let id = state.next;
-        state.open.insert(question.clone(), (id, vec![sender]));
-        state.untaken.push_back(question);
-        self.arrived.notify_one();
-        Some(receiver)
+        waiting.push(sender);
+        Asked::Waits(receiver)
     }
 
     /// The questions that nobody has taken yet, as a JSON list; `None` when none came in time.
@@ -125,11 +148,16 @@ mod tests {
         Question::RefreshKeys { identity: "mobile".to_owned() }
     }
 
+    fn waits(asked: Asked) -> oneshot::Receiver<bool> {
+        let Asked::Waits(receiver) = asked else { panic!("{asked:?}") };
+        receiver
+    }
+
     #[test]
     fn two_askers_share_one_question_and_its_answer() {
         let questions = Questions::default();
-        let (mut first, mut second) =
-            (questions.enqueue(question()).unwrap(), questions.enqueue(question()).unwrap());
+        let mut first = waits(questions.enqueue(question()));
+        let mut second = waits(questions.enqueue(question()));
         let taken = questions.take(Duration::ZERO).unwrap();
         assert_eq!(taken, br#"[{"id":1,"kind":"refresh_keys","identity":"mobile"}]"#);
         assert_eq!(questions.take(Duration::ZERO), None);
@@ -139,11 +167,44 @@ mod tests {
     }
 
     #[test]
+    fn a_question_whose_askers_have_all_left_is_asked_again() {
+        let questions = Questions::default();
+        drop(waits(questions.enqueue(question())));
+        assert!(questions.take(Duration::ZERO).unwrap().starts_with(br#"[{"id":1,"#));
+        let mut second = waits(questions.enqueue(question()));
+        assert!(questions.take(Duration::ZERO).unwrap().starts_with(br#"[{"id":2,"#));
+        questions.answer(1, true);
+        assert!(second.try_recv().is_err());
+        questions.answer(2, true);
+        assert_eq!(second.try_recv(), Ok(true));
+    }
+
+    #[test]
+    fn a_question_that_nobody_has_taken_is_not_queued_twice() {
+        let questions = Questions::default();
+        for _ in 0..3 {
+            drop(waits(questions.enqueue(question())));
+        }
+        assert_eq!(questions.lock().untaken.len(), 1);
+    }
+
+    #[test]
+    fn questions_that_nobody_waits_for_make_room() {
+        let questions = Questions::default();
+        let named = |number: usize| Question::RefreshKeys { identity: number.to_string() };
+        let mut waiting: Vec<_> =
+            (0..MAX_OPEN).map(|number| waits(questions.enqueue(named(number)))).collect();
+        assert!(matches!(questions.enqueue(question()), Asked::Full));
+        waiting.pop();
+        drop(waits(questions.enqueue(question())));
+        assert_eq!(questions.lock().open.len(), MAX_OPEN);
+    }
+
+    #[test]
     fn the_number_of_waiting_requests_is_bounded() {
         let questions = Questions::default();
-        let waiting: Vec<_> = (0..MAX_WAITING).map(|_| questions.enqueue(question())).collect();
-        assert!(waiting.iter().all(Option::is_some));
-        assert!(questions.enqueue(question()).is_none());
+        let _waiting: Vec<_> = (0..MAX_WAITING).map(|_| waits(questions.enqueue(question()))).collect();
+        assert!(matches!(questions.enqueue(question()), Asked::Full));
     }
 
     #[test]

@@ -233,6 +233,11 @@ impl Request {
         self.str(self.id)
     }
 
+    /// The whole line of a header, end included, where it stands in the text as it would be written.
+    pub fn line(&self, header: &Header) -> Option<&[u8]> {
+        line_of(&self.text, header.name, header.value)
+    }
+
     /// The value of the first header of this kind.
     pub fn known(&self, known: Known) -> Option<&[u8]> {
         self.headers.iter().find(|header| header.known == known).map(|header| self.slice(header.value))
@@ -254,4 +259,13 @@ impl Request {
             .filter(move |header| self.slice(header.name) == name)
             .map(|header| self.slice(header.value))
     }
+}
+
+/// `name: value CR LF` as one slice, where a copied head has the two spans laid out just so.
+pub(crate) fn line_of(text: &[u8], name: Span, value: Span) -> Option<&[u8]> {
+    let line = text.get(name.start as usize..value.end as usize + 2)?;
+    let is_plain = name.end + 2 == value.start
+        && text.get(name.end as usize..value.start as usize) == Some(b": ")
+        && line.ends_with(b"\r\n");
+    is_plain.then_some(line)
 }

@@ -79,6 +79,10 @@ impl Inputs {
         self
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &(&'static str, Input)> {
         self.list.iter()
     }

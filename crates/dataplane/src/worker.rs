@@ -49,11 +49,11 @@ pub struct Worker {
 
 impl Worker {
     pub fn new(index: usize, node: Arc<Node>) -> Self {
-        let capacity = node.snapshot().map_or(0, |snapshot| snapshot.token_cache as usize);
         Self {
             index,
             links: Links::default(),
-            tokens: RefCell::new(TokenCache::new(capacity)),
+            // Workers start before there is a configuration; each request brings its own capacity.
+            tokens: RefCell::new(TokenCache::new(0)),
             recorder: RefCell::new(Recorder::new(Arc::clone(&node.records))),
             connections: RefCell::default(),
             date: RefCell::default(),

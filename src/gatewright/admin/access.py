@@ -1,4 +1,6 @@
-"""Who may use the admin listener: the credential, and protection against other web pages of the same browser."""
+"""Who may use the admin listener: the credential, and protection against other web pages of the same
+browser.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class Denial:
 
 
 class Access:
-    """Stands before every operation. Reads the settings at each request, so that a reload changes the token."""
+    """Stands before every operation. Reads the settings at each request, so that a reload changes the
+    token.
+    """
 
     def __init__(self, app: ASGIApp, settings: Callable[[], AdminSettings]) -> None:
         self._app = app
@@ -62,14 +66,18 @@ def judge(method: str, path: str, headers: Headers, settings: AdminSettings) -> 
 
 
 def carries(headers: Headers, token: str) -> bool:
-    """Does exactly one Authorization header carry the token? Takes equally long wherever a wrong one differs."""
+    """Does exactly one Authorization header carry the token? Takes equally long wherever a wrong one
+    differs.
+    """
     sent = headers.getlist("authorization")
     scheme, _, value = sent[0].partition(" ") if len(sent) == 1 else ("", "", "")
     return scheme.lower() == "bearer" and hmac.compare_digest(value.strip().encode(), token.encode())
 
 
 def is_own_host(host: str, settings: AdminSettings) -> bool:
-    """Is this Host a name that only the operator can have given to this node? Names from DNS may be an attacker's."""
+    """Is this Host a name that only the operator can have given to this node? Names from DNS may be an
+    attacker's.
+    """
     name = urlsplit(f"//{host}").hostname or ""
     if name in {"localhost", settings.host, socket.gethostname().lower()} or name.endswith(".localhost"):
         return True

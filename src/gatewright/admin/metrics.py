@@ -116,6 +116,8 @@ def process_metrics() -> list[str]:
 
 
 def exposition(node: Node) -> str:
-    """Everything counted on this node, in text format 0.0.4. Blocks for as long as the data plane needs to sum up."""
+    """Everything counted on this node, in text format 0.0.4. Blocks for as long as the data plane needs to
+    sum up.
+    """
     lines = [*configuration_metrics(node), *sink_metrics(node), *dependency_metrics(node), *process_metrics()]
     return node.engine.metrics().rstrip("\n") + "\n" + "\n".join(lines) + "\n"

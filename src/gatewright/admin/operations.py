@@ -66,7 +66,7 @@ def add_records(router: APIRouter, node: Node) -> None:
         since: Annotated[str | None, Query(description="RFC 3339 time")] = None,
         limit: Annotated[int, Query(ge=1, le=LONGEST_LIMIT)] = LIMIT,
     ) -> JSONResponse:
-        asked = {"where": where or [], "status": status, "since": since, "limit": limit}
+        asked: dict[str, object] = {"where": where or [], "status": status, "since": since, "limit": limit}
         return answer({"records": await ask(record_directory(node), asked)})
 
     # An id is any visible ASCII, slashes too.

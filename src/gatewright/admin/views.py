@@ -24,12 +24,14 @@ def configuration(node: Node) -> Document:
 
 
 async def health(node: Node) -> Document:
-    """One word, and what it is made of (AD-1). A gateway that serves is `degraded` at worst, never `unhealthy`."""
+    """One word, and what it is made of (AD-1). A gateway that serves is `degraded` at worst, never
+    `unhealthy`.
+    """
     state = await engine_state(node)
     services = [{"name": one["name"], **counted(one)} for one in services_of(state)]
     key_sets = node.key_sets.state()
     faults = [one["name"] for one in services if one["healthy"] == 0]
-    faults += [one["identity"] for one in key_sets if not one["has_keys"]]
+    faults += [str(one["identity"]) for one in key_sets if not one["has_keys"]]
     return {
         "status": word(node, bool(faults) or node.status.state == "invalid"),
         "version": __version__,
@@ -76,7 +78,7 @@ def breaker(service: Document) -> Document:
 async def limits(node: Node) -> Document:
     """The tiers and their busiest callers (AD-7)."""
     state = await engine_state(node)
-    return {"tiers": state.get("tiers", []), "limits": state.get("limits", {})}
+    return {"tiers": state.get("tiers", []), "keys": state.get("limit_keys", 0)}
 
 
 async def stats(node: Node) -> Document:

@@ -16,8 +16,14 @@ COMMANDS = {
     "schema": ("gatewright.cli.schema:schema", "Print the JSON Schema of a configuration."),
     "routes": ("gatewright.cli.routes:routes", "Print which requests go where."),
     "run": ("gatewright.cli.run:run", "Run the gateway."),
-    "demo": ("gatewright.cli.demo:demo", "Run the gateway with three sample services and print requests to try."),
-    "explain": ("gatewright.cli.explain:explain", "Say why a request got its answer, or which answer it would get."),
+    "demo": (
+        "gatewright.cli.demo:demo",
+        "Run the gateway with three sample services and print requests to try.",
+    ),
+    "explain": (
+        "gatewright.cli.explain:explain",
+        "Say why a request got its answer, or which answer it would get.",
+    ),
     "token": ("gatewright.cli.token:token", "Print a signed development token."),
     "keys": ("gatewright.cli.keys:keys", "Make and list API keys; make development signing keys."),
     "records": ("gatewright.cli.records:records", "Print stored decision records."),

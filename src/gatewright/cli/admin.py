@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -23,9 +25,11 @@ class NodeError(GatewrightError):
 
 
 def locate(given: str | None) -> tuple[str, str | None]:
-    """The admin URL and its token: `--admin`, `GATEWRIGHT_ADMIN`, `gateway.yaml` here, else the default address.
+    """The admin URL and its token: `--admin`, `GATEWRIGHT_ADMIN`, `gateway.yaml` here, else the default
+    address.
 
-    `GATEWRIGHT_ADMIN_TOKEN` holds the token; without it the one of `gateway.yaml` is used for the address in it.
+    `GATEWRIGHT_ADMIN_TOKEN` holds the token; without it the one of `gateway.yaml` is used for the address
+    in it.
     """
     token = os.environ.get("GATEWRIGHT_ADMIN_TOKEN")
     named = given or os.environ.get("GATEWRIGHT_ADMIN")
@@ -43,8 +47,8 @@ def locate(given: str | None) -> tuple[str, str | None]:
 
 
 def ask(
-    method: str, path: str, admin: str | None = None, parameters: dict[str, object] | None = None
-) -> dict:
+    method: str, path: str, admin: str | None = None, parameters: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """One operation of the admin API. Raises `NodeError` with what to do."""
     url, token = locate(admin)
     headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -54,7 +58,8 @@ def ask(
         )
         document = response.json()
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        message = f"no node answers at {url} ({error}); start one with `gatewright run`, or name it with --admin URL"
+        cure = "start one with `gatewright run`, or name it with --admin URL"
+        message = f"no node answers at {url} ({error}); {cure}"
         raise NodeError(message) from error
     except ValueError as error:
         raise NodeError(f"what answers at {url} is not the admin listener of a gateway") from error

@@ -58,9 +58,8 @@ class Guide:
         from gatewright.demo.lines import printed  # noqa: PLC0415 - start-up of the other commands.
 
         if not self._check:
-            print(
-                f"\nThe gateway runs. Paste these into another terminal, here; end with Ctrl-C.\n\n{printed(self._lines)}"
-            )
+            how = "Paste these into another terminal, in this directory; end with Ctrl-C."
+            print(f"\nThe gateway runs. {how}\n\n{printed(self._lines)}", flush=True)
             return
         try:
             await self._run_all()

@@ -14,7 +14,7 @@ WAIT_SECONDS = 2.0
 USAGE = "write `gatewright explain REQUEST_ID`, or `gatewright explain --config FILE METHOD PATH`"
 
 
-def explain(
+def explain(  # noqa: PLR0913 - one argument an option of the command.
     *what: str,
     config: Annotated[
         list[Path] | None, Parameter(help="Ask this configuration; nothing is sent.", negative=())

@@ -16,7 +16,7 @@ KeyFile = Annotated[Path, Parameter(help='The key file, `{"keys": [...]}`.')]
 
 
 @keys.command
-def create(
+def create(  # noqa: PLR0913 - one argument an option of the command.
     file: KeyFile,
     *,
     partner: Annotated[str, Parameter(help="Whose key it is; becomes `X-Partner-ID`.")],

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -36,6 +36,14 @@ def limits(
     if as_json:
         print(json.dumps(found, indent=2))
         return 0
-    tiers = [one for one in found["tiers"] if tier is None or one.get("name") == tier]
-    table(list(dict.fromkeys(name for one in tiers for name in one)) or ["name"], tiers)
+    table(("tier", "caller", "used"), rows([one for one in found["tiers"] if tier in (None, one["name"])]))
     return 0
+
+
+def rows(tiers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each busy caller, and one for a tier without any."""
+    found = []
+    for tier in tiers:
+        for usage in tier.get("busiest") or [{}]:
+            found.append({"tier": tier["name"], **usage})
+    return found

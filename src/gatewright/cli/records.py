@@ -26,7 +26,7 @@ FOLLOW_SECONDS = 1.0
 DEFAULT_TAIL = 20
 
 
-def records(
+def records(  # noqa: PLR0913 - one argument an option of the command.
     *,
     tail: Annotated[int, Parameter(help="How many, the newest ones.")] = DEFAULT_TAIL,
     route: Annotated[str | None, Parameter(help="Name of a route.")] = None,
@@ -81,7 +81,9 @@ def show(found: list[dict[str, Any]], as_json: bool) -> None:
 
 
 def attempts(seconds: float) -> Iterator[None]:
-    """One attempt at once, then more until `seconds` have passed: a record is stored a moment after the response."""
+    """One attempt at once, then more until `seconds` have passed: a record is stored a moment after the
+    response.
+    """
     deadline = time.monotonic() + seconds
     yield
     while time.monotonic() < deadline:

@@ -16,7 +16,8 @@ def run(
 ) -> int:
     """Run the gateway until SIGTERM or SIGINT.
 
-    Reloads when files change and on SIGHUP; an invalid configuration changes nothing and is shown on `/health`.
+    Reloads when files change and on SIGHUP; an invalid configuration changes nothing and is shown on
+    `/health`.
 
     Parameters
     ----------

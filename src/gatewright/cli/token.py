@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 
-def token(
+def token(  # noqa: PLR0913 - one argument an option of the command.
     *,
     key: Annotated[
         Path, Parameter(help="Private key as a JWK file; `gatewright keys generate-jwk` makes one.")

@@ -59,13 +59,14 @@ def compile(
 
 
 def _node(loaded: Loaded) -> dict[str, Any]:
-    node = loaded.gateway.node
+    node, records = loaded.gateway.node, loaded.gateway.records
     return {
         "name": node.name or socket.gethostname(),
         "software": gatewright.__version__,
         "max_in_flight": node.max_in_flight,
         "max_limit_keys": node.max_limit_keys,
-        "record_queue": loaded.gateway.records.queue,
+        # Nobody would read them: 0 tells the engine to write none.
+        "record_queue": records.queue if records.sinks else 0,
         "token_cache": node.token_cache,
     }
 

@@ -27,11 +27,16 @@ class PathPattern:
         """Give the text with parameter names taken out: two patterns of one shape match the same paths."""
         return self.text if self.kind == "regex" else _SEGMENT.sub("{}", self.text)
 
-    def rank(self) -> tuple[int, int, tuple[int, ...]]:
-        """Give what orders paths, higher first: kind, length, literal segments before parameters."""
-        segments = [] if self.kind == "regex" else self.text.strip("/").split("/")
+    def rank(self) -> tuple[int, int, int, tuple[int, ...]]:
+        """Give what orders paths, higher first, as `route/precedence.rs` does.
+
+        That is the kind, the depth of prefixes, how many segments are literal, and the leftmost literal one.
+        """
+        if self.kind in {"exact", "regex"}:
+            return (KIND_RANK[self.kind], 0, 0, ())
+        segments = [segment for segment in self.text.split("/") if segment]
         literal = tuple(0 if _SEGMENT.fullmatch(segment) else 1 for segment in segments)
-        return (KIND_RANK[self.kind], len(segments) if self.kind == "prefix" else 0, literal)
+        return (KIND_RANK[self.kind], len(segments) if self.kind == "prefix" else 0, sum(literal), literal)
 
     def literal_start(self) -> str:
         """Give what every matching path begins with, as far as it is plain text."""

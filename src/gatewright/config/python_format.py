@@ -65,7 +65,9 @@ def _node(value: object, around: Position, path: str) -> Node:
         position = _position(value, around, path)
         fields = type(value).model_fields
         # The kind of a union's member is set by its class, so it is written although nobody did.
-        names = [name for name in fields if name in value.model_fields_set or name == "kind"]
+        # What is `None` says nothing, as in a file that leaves it out.
+        written = value.model_fields_set | {"kind"}
+        names = [name for name in fields if name in written and getattr(value, name) is not None]
         return Node(
             position,
             {

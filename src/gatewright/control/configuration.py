@@ -1,4 +1,6 @@
-"""What the operating half takes from a configuration, as plain data. The only file here that knows its models."""
+"""What the operating half takes from a configuration, as plain data. The only file here that knows its
+models.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Logging of the operating half: one JSON line per event on stderr, fields instead of sentences, no secrets."""
+"""Logging of the operating half: one JSON line per event on stderr, fields instead of sentences, no
+secrets.
+"""
 
 from __future__ import annotations
 

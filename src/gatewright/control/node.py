@@ -1,4 +1,6 @@
-"""One node: the data plane and everything that feeds it. `apply` is the only way in which a configuration gets live."""
+"""One node: the data plane and everything that feeds it. `apply` is the only way in which a configuration
+gets live.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,9 @@ class Node:
         self.questions.start(asyncio.get_running_loop())
 
     async def apply(self, configuration: Configuration) -> int:
-        """Make a configuration live and give its version. Raises `EngineError`; the old one then stays live."""
+        """Make a configuration live and give its version. Raises `EngineError`; the old one then stays
+        live.
+        """
         async with self._applying:
             await self.discovery.look_up(configuration.services)
             snapshot = await asyncio.to_thread(self._compile, configuration)
@@ -93,8 +97,10 @@ class Node:
                 before = self.configuration
                 await self.key_sets.use(before.key_sets if before else (), FIRST_KEYS_SECONDS)
                 raise
+            self.status.applied(
+                version, [*configuration.warnings, *self._not_live_before_restart(configuration)]
+            )
             self.configuration = configuration
-            self.status.applied(version, configuration.warnings)
             await asyncio.to_thread(self._remember, snapshot)
             await self._use_sinks(configuration.sinks)
             self.discovery.use(configuration.services)
@@ -127,6 +133,12 @@ class Node:
         await asyncio.to_thread(self.questions.close)
         self.discovery.close()
         await self._client.aclose()
+
+    def _not_live_before_restart(self, configuration: Configuration) -> list[str]:
+        before = self.configuration
+        if before is None or before.admin.url == configuration.admin.url:
+            return []
+        return [f"`admin.address` changed; {before.admin.url} answers until the node is started again"]
 
     def _compile(self, configuration: Configuration) -> bytes:
         # Known addresses, not a look-up: while DNS is down a reload must not lose instances (DS-2).

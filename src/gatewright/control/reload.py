@@ -1,7 +1,8 @@
 """Reloading: when files change or on SIGHUP. An invalid configuration changes nothing and is said aloud.
 
-Directories are watched, not files, because editors and Kubernetes replace files (a ConfigMap swaps a symbolic link).
-What is then compared is content, so that a log file written beside the configuration causes no reload.
+Directories are watched, not files, because editors and Kubernetes replace files (a ConfigMap swaps a
+symbolic link). What is then compared is content, so that a log file written beside the configuration
+causes no reload.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from gatewright.errors import GatewrightError
 
 log = logging.getLogger("gatewright.control")
 
-DEBOUNCE_MILLISECONDS = 200
-STEP_MILLISECONDS = 50
+# However long changes go on, they are read after this many times the quiet time.
+LONGEST_QUIET_TIMES = 8
+QUIET_MILLISECONDS = 250
 # Also without any event: some file systems report none.
 POLL_MILLISECONDS = 10_000
 SUFFIXES = frozenset({".yaml", ".yml", ".kdl", ".json", ".py"})
@@ -45,16 +47,25 @@ class Reloader:
             async for _ in awatch(
                 *directories,
                 watch_filter=None,
-                debounce=DEBOUNCE_MILLISECONDS,
-                step=STEP_MILLISECONDS,
+                step=self._quiet(),
+                debounce=self._quiet() * LONGEST_QUIET_TIMES,
                 rust_timeout=POLL_MILLISECONDS,
                 yield_on_timeout=True,
                 recursive=False,
                 ignore_permission_denied=True,
             ):
-                await self.check()
+                if self._is_wanted():
+                    await self.check()
                 if directories_of(self._files) != directories:
                     break
+
+    def _is_wanted(self) -> bool:
+        configuration = self._node.configuration
+        return configuration is None or configuration.gateway.reload.watch
+
+    def _quiet(self) -> int:
+        configuration = self._node.configuration
+        return QUIET_MILLISECONDS if configuration is None else int(configuration.gateway.reload.debounce)
 
     async def check(self) -> bool:
         """Reload if what the files say has changed; give whether a new configuration is live."""
@@ -64,7 +75,9 @@ class Reloader:
         return await self.reload()
 
     async def reload(self) -> bool:
-        """Read, compile and apply what the files say now; give whether it is live. Never raises for a bad one."""
+        """Read, compile and apply what the files say now; give whether it is live. Never raises for a bad
+        one.
+        """
         async with self._one_at_a_time:
             # Taken before reading, so that a change during the reading is seen afterwards.
             self._seen = await asyncio.to_thread(fingerprint, self._files)

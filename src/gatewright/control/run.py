@@ -1,6 +1,8 @@
-"""`gatewright run`: one process from its first line to its exit code. The main thread's loop owns the signals.
+"""`gatewright run`: one process from its first line to its exit code. The main thread's loop owns the
+signals.
 
-SIGTERM and SIGINT drain: not ready, no new connections, up to `node.drain_timeout` for requests under way, records
+SIGTERM and SIGINT drain: not ready, no new connections, up to `node.drain_timeout` for requests under way,
+records
 flushed, exit 0. A second one ends the process at once with 1. SIGHUP reloads and opens log files anew.
 """
 
@@ -13,7 +15,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +35,8 @@ IDENTITY_TIMEOUT_MS = 2000
 LAST_GOOD_ADMIN = AdminSettings("127.0.0.1", 9901)
 
 MakeEngine = Callable[[bytes], DataPlane]
-Ready = Callable[[Node, AdminServer], Awaitable[None]]
+Ready = Callable[[Node, AdminServer], Coroutine[None, None, None]]
+Work = Callable[[], Coroutine[None, None, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +153,13 @@ class Life:
             if self._start.refused is not None:
                 self._node.status.refused(self._start.refused)
 
-    def _work(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
-        work: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+    def _work(self) -> list[tuple[str, Work]]:
+        return [
             ("key sets", self._node.key_sets.run),
             ("discovery", self._node.discovery.run),
             ("drain request", self._end_when_asked),
+            ("reload", self._reloader.run),
         ]
-        configuration = self._start.configuration
-        if configuration is None or configuration.gateway.reload.watch:
-            work.append(("reload", self._reloader.run))
-        return work
 
     async def _end_when_asked(self) -> None:
         await self._node.drain_wanted.wait()
@@ -212,8 +212,10 @@ class Life:
             say(f"warning: {warning}")
 
 
-async def supervised(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Run `work` until it returns; after a fault log it and begin again. The data plane serves on meanwhile."""
+async def supervised(name: str, work: Work) -> None:
+    """Run `work` until it returns; after a fault log it and begin again. The data plane serves on
+    meanwhile.
+    """
     while True:
         try:
             return await work()
@@ -223,5 +225,7 @@ async def supervised(name: str, work: Callable[[], Awaitable[None]]) -> None:
 
 
 def as_paths(texts: Sequence[Path]) -> tuple[Path, ...]:
-    """The configuration files of a command line: `gateway.yaml` of the working directory when none is given."""
+    """The configuration files of a command line: `gateway.yaml` of the working directory when none is
+    given.
+    """
     return tuple(texts) or (Path("gateway.yaml"),)

@@ -1,8 +1,8 @@
 """What a node remembers across restarts: its last version number and its last good snapshot.
 
-The state directory is `node.state_directory` of the configuration (relative to the first configuration file), else
-`.gatewright` beside the first configuration file; if that place cannot be written, `$XDG_STATE_HOME/gatewright`
-(default `~/.local/state/gatewright`).
+The state directory is `node.state_directory` of the configuration (relative to the first configuration file),
+else `.gatewright` beside the first configuration file; if that place cannot be written,
+`$XDG_STATE_HOME/gatewright` (default `~/.local/state/gatewright`).
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ class StateDirectory:
         return version
 
     def save_snapshot(self, snapshot: bytes) -> None:
-        """Remember a snapshot that was applied. It may hold secrets: only its owner may read it. Raises `OSError`."""
+        """Remember a snapshot that was applied. It may hold secrets: only its owner may read it. Raises
+        `OSError`.
+        """
         write_durably(self.snapshot_file, snapshot)
 
     def last_snapshot(self) -> bytes | None:

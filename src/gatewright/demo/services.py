@@ -1,4 +1,6 @@
-"""Three sample services: users, orders, payments. Each says what it received; some paths misbehave on purpose."""
+"""Three sample services: users, orders, payments. Each says what it received; some paths misbehave on
+purpose.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ SHOWN = ("x-user-id", "x-user-scopes", "x-partner-id", "x-request-id", "x-forwar
 
 
 class Service(BaseHTTPRequestHandler):
-    """Answers every request with JSON: the service's name, the path that it saw and who the gateway says is calling."""
+    """Answers every request with JSON: the service's name, the path that it saw and who the gateway says
+    is calling.
+    """
 
     protocol_version = "HTTP/1.1"
     name: ClassVar[str] = "service"
@@ -49,7 +53,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def handle_error(self, *_: object) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:
         """A gateway that gave up waiting is part of the demonstration."""
 
 

@@ -1,4 +1,6 @@
-"""What the demonstration needs on disk: keys, a token, an API key, a configuration. Everything in one directory."""
+"""What the demonstration needs on disk: keys, a token, an API key, a configuration. Everything in one
+directory.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ class Ports:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     probe.bind(("127.0.0.1", port))
-                    # The data plane shares ports between its threads, so only listening shows that nobody else does.
+                    # The data plane shares ports between its threads, so only listening shows that nobody
+                    # else does.
                     probe.listen()
                 except OSError as error:
                     message = (
@@ -124,7 +127,9 @@ routes:
 
 
 def prepare(directory: Path, ports: Ports) -> Path:
-    """Write everything into `directory`; give the configuration file. Raises `GatewrightError` or `OSError`."""
+    """Write everything into `directory`; give the configuration file. Raises `GatewrightError` or
+    `OSError`.
+    """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     private = directory / "dev.jwk"
     tokens.write_key_pair(tokens.generate("RS256"), private, directory / "jwks.json")

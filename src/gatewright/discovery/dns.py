@@ -1,4 +1,6 @@
-"""Instances given by host name: looked up again every 30 s, pushed when they changed, kept when a look-up fails."""
+"""Instances given by host name: looked up again every 30 s, pushed when they changed, kept when a look-up
+fails.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,9 @@ class DnsDiscovery:
         await asyncio.gather(*(self._look_up(address) for address in addresses if address.ip() is None))
 
     def known(self, host: str, port: int) -> Sequence[str]:
-        """What a name gave last: a resolver that never waits. Raises `OSError` when it never gave anything."""
+        """What a name gave last: a resolver that never waits. Raises `OSError` when it never gave
+        anything.
+        """
         found = self._known.get(Address(host, port))
         if not found:
             raise OSError(f"`{host}` cannot be resolved")
@@ -130,5 +134,6 @@ class DnsDiscovery:
                 found = resolve(instance.address, self.known)
             except OSError:
                 continue
-            document += [{"name": instance.name, "address": one, "weight": instance.weight} for one in found]
+            for one in found:
+                document.append({"name": instance.name, "address": one, "weight": instance.weight})
         return document

@@ -1,6 +1,7 @@
 """API-key files: `{"keys": [{"id", "hash", "partner", "scopes", "tier", "expires_at"}]}`, hashes only.
 
-A key is shown once, when it is made. What is stored is its SHA-256, or its HMAC-SHA256 where the identity has a pepper.
+A key is shown once, when it is made. What is stored is its SHA-256, or its HMAC-SHA256 where the identity
+has a pepper.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ def entry_of(key: NewKey, secret: str, pepper: str | None = None) -> dict[str, o
 
 
 def create(path: Path, key: NewKey, pepper: str | None = None) -> tuple[str, str]:
-    """Add a key to a file, which is made if it is missing; give the key's id and secret. Raises `ApiKeyError`."""
+    """Add a key to a file, which is made if it is missing; give the key's id and secret. Raises
+    `ApiKeyError`.
+    """
     secret = new_secret()
     entry = entry_of(key, secret, pepper)
     with locked(path):

@@ -62,7 +62,9 @@ def is_loopback(host: str) -> bool:
 
 
 async def fetch_key_set(client: httpx2.AsyncClient, source: KeySetSource) -> bytes:
-    """The key set of `source` as canonical JSON, at most 1 MiB and 1,000 keys, in time. Raises `KeySetError`."""
+    """The key set of `source` as canonical JSON, at most 1 MiB and 1,000 keys, in time. Raises
+    `KeySetError`.
+    """
     source.check()
     seconds = source.times.timeout
     try:
@@ -77,7 +79,8 @@ async def fetch_key_set(client: httpx2.AsyncClient, source: KeySetSource) -> byt
 
 async def read_bounded(client: httpx2.AsyncClient, url: str) -> bytes:
     headers = {"accept": "application/jwk-set+json, application/json"}
-    # A redirect would let the issuer, or whoever speaks for it, send the gateway to any address: it is an error.
+    # A redirect would let the issuer, or whoever speaks for it, send the gateway to any address: it is an
+    # error.
     async with client.stream("GET", url, headers=headers, follow_redirects=False) as response:
         if response.status_code != httpx2.codes.OK:
             raise KeySetError(f"status {response.status_code}")
@@ -99,6 +102,7 @@ def checked(body: bytes) -> bytes:
     if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
         raise KeySetError("not a key set: `keys` is not a list of objects")
     if not keys or len(keys) > MAXIMUM_KEYS:
-        # An empty set would lock every caller out; keeping the old keys until they expire is what D15 asks for.
+        # An empty set would lock every caller out; keeping the old keys until they expire is what D15 asks
+        # for.
         raise KeySetError(f"a key set with {len(keys)} keys; 1 to {MAXIMUM_KEYS} are accepted")
     return json.dumps({"keys": keys}, separators=(",", ":"), sort_keys=True).encode()

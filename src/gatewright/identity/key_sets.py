@@ -1,7 +1,8 @@
-"""Key sets of issuers: fetched, refreshed, refreshed at once when a token names an unknown key, forgotten when too old.
+"""Key sets of issuers: fetched, refreshed, refreshed at once when a token names an unknown key, forgotten
+when too old.
 
-Keys are refreshed every half hour with jitter (D14). While the issuer is down they stay for 75 minutes from their last
-fetch (D15); after that the data plane gets an empty set and answers 503: never open.
+Keys are refreshed every half hour with jitter (D14). While the issuer is down they stay for 75 minutes from
+their last fetch (D15); after that the data plane gets an empty set and answers 503: never open.
 """
 
 from __future__ import annotations
@@ -73,7 +74,9 @@ class KeySets:
         self._changed.set()
 
     async def refresh_for_unknown_key(self, identity: str) -> bool:
-        """Fetch at once, unless that was tried within the least time between; give whether fresh keys are in place."""
+        """Fetch at once, unless that was tried within the least time between; give whether fresh keys are
+        in place.
+        """
         held = self._sets.get(identity)
         if held is None:
             return False

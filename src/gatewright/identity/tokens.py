@@ -1,4 +1,6 @@
-"""Development tokens and the keys that sign them. For trying things out: a production issuer is another program."""
+"""Development tokens and the keys that sign them. For trying things out: a production issuer is another
+program.
+"""
 
 from __future__ import annotations
 

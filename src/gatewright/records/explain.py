@@ -1,4 +1,6 @@
-"""Why a request got its answer: the decisions of a record, or of `decide`, as rows and one closing sentence."""
+"""Why a request got its answer: the decisions of a record, or of `decide`, as rows and one closing
+sentence.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Sinks for JSON lines: standard output, or a file that is only ever appended to. Bytes pass through unparsed."""
+"""Sinks for JSON lines: standard output, or a file that is only ever appended to. Bytes pass through
+unparsed.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,8 @@ class FileSink:
             self._descriptor = None
 
     def _opened(self) -> int:
-        # A batch that was cut short goes on in the file in which it began, or one line would lie in two files.
+        # A batch that was cut short goes on in the file in which it began, or one line would lie in two
+        # files.
         if self._reopen and not self._progress.is_torn:
             self._reopen = False
             self.close()
@@ -68,7 +71,9 @@ class FileSink:
 
 
 class Progress:
-    """How much of a batch is written, so that a retry goes on where the disk was full instead of doubling lines."""
+    """How much of a batch is written, so that a retry goes on where the disk was full instead of doubling
+    lines.
+    """
 
     def __init__(self) -> None:
         self._batch = b""
@@ -80,7 +85,9 @@ class Progress:
         return self._written > 0 and self._batch[self._written - 1 : self._written] != b"\n"
 
     def append(self, descriptor: int, lines: bytes) -> None:
-        """Write what is left of `lines`. Raises `SinkError`, after which the same object may be given again."""
+        """Write what is left of `lines`. Raises `SinkError`, after which the same object may be given
+        again.
+        """
         try:
             if lines is not self._batch:
                 # An earlier batch was given up half way: its torn line must not swallow the next one.

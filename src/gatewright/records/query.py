@@ -1,7 +1,8 @@
 """`python -m gatewright.records.query DIRECTORY`: answers one question about records in a process of its own.
 
-The question is one JSON object on standard input (`{"request_id": ...}` or `{"where": [...], "status": ..., "since": ...,
-"limit": ...}`); the answer is one JSON object on standard output, `{"records": [...]}` or `{"error": ...}`.
+The question is one JSON object on standard input (`{"request_id": ...}` or `{"where": [...], "status":
+..., "since": ..., "limit": ...}`); the answer is one JSON object on standard output, `{"records": [...]}`
+or `{"error": ...}`.
 """
 
 from __future__ import annotations

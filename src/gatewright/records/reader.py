@@ -1,4 +1,6 @@
-"""Questions to stored records. Runs outside the process that writes, because a reader there halves its rate."""
+"""Questions to stored records. Runs outside the process that writes, because a reader there halves its
+rate.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,9 @@ class Question:
             tests.append("timestamp >= ?")
             values.append(text_of(self.since))
         where = f" WHERE {' AND '.join(tests)}" if tests else ""
-        return f"SELECT record FROM records{where} ORDER BY timestamp DESC, rowid DESC LIMIT ?", values
+        # Names come from a fixed list and values are bound, so nothing that is asked becomes SQL.
+        statement = f"SELECT record FROM records{where} ORDER BY timestamp DESC, rowid DESC LIMIT ?"  # noqa: S608
+        return statement, values
 
 
 def text_of(moment: datetime) -> str:
@@ -138,8 +142,8 @@ def read(path: Path, statement: str, values: list[object]) -> list[str]:
 def uri_of(path: Path) -> str:
     """How to open a segment for reading alone.
 
-    One without a log is closed and changes no more: said so, SQLite makes no files beside it, which a reader of
-    another account may not do, and could not delete.
+    One without a log is closed and changes no more: said so, SQLite makes no files beside it, which a
+    reader of another account may not do, and could not delete.
     """
     is_closed = not path.with_name(path.name + "-wal").exists()
     return f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if is_closed else ''}"

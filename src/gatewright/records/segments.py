@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-# Fields that people filter by; they have the names of the record's fields. The whole record is kept beside them.
+# Fields that people filter by; they have the names of the record's fields. The whole record is kept beside
+# them.
 COLUMNS: dict[str, str] = {
     "timestamp": "TEXT",
     "request_id": "TEXT",

@@ -27,7 +27,9 @@ def now_in_utc() -> datetime:
 
 
 class SqliteSink:
-    """Stores records in `directory` (mode 0700), one transaction a batch; deletes segments older than `retention`."""
+    """Stores records in `directory` (mode 0700), one transaction a batch; deletes segments older than
+    `retention`.
+    """
 
     def __init__(
         self, directory: Path, retention: timedelta = RETENTION, now: Callable[[], datetime] = now_in_utc
@@ -59,7 +61,8 @@ class SqliteSink:
         connection = self._open.get(hour)
         if connection is None:
             self._expire()
-            # Records of two hours meet around the turn of one; older segments are closed, which folds their log in.
+            # Records of two hours meet around the turn of one; older segments are closed, which folds
+            # their log in.
             while len(self._open) >= OPEN_SEGMENTS:
                 self._forget(min(self._open))
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -93,7 +96,9 @@ def open_segment(path: Path) -> sqlite3.Connection:
 
 
 def rows_by_hour(lines: bytes) -> dict[str, list[Row]]:
-    """One row a record, by segment. A line that is no record is left out and logged: a retry would not mend it."""
+    """One row a record, by segment. A line that is no record is left out and logged: a retry would not
+    mend it.
+    """
     rows: defaultdict[str, list[Row]] = defaultdict(list)
     malformed = 0
     # Not `splitlines`: it also splits at characters that JSON text may hold.

@@ -1,7 +1,8 @@
-"""The record worker: takes batches from the data plane and hands each to every sink, none waiting for another.
+"""The record worker: takes batches from the data plane and hands each to every sink, none waiting for
+another.
 
-One thread takes; each sink has a thread and a bounded queue of its own (a lane). A lane whose queue is full drops its
-oldest batch and counts it, so that a dead sink costs memory up to a bound and nothing else.
+One thread takes; each sink has a thread and a bounded queue of its own (a lane). A lane whose queue is
+full drops its oldest batch and counts it, so that a dead sink costs memory up to a bound and nothing else.
 """
 
 from __future__ import annotations
@@ -137,7 +138,9 @@ class RecordWorker:
         self._thread.start()
 
     def use(self, sinks: Sequence[Sink], seconds: float = 5.0) -> None:
-        """Send from now on to `sinks` alone; earlier ones get up to `seconds` each to store what they hold. Blocks."""
+        """Send from now on to `sinks` alone; earlier ones get up to `seconds` each to store what they
+        hold. Blocks.
+        """
         before, self._lanes = self._lanes, tuple(Lane(sink) for sink in sinks)
         for lane in before:
             lane.close(seconds)
@@ -148,7 +151,9 @@ class RecordWorker:
             lane.sink.reopen()
 
     def close(self, seconds: float) -> None:
-        """Take what the data plane still holds, store it, end. Call after the data plane has drained. Blocks."""
+        """Take what the data plane still holds, store it, end. Call after the data plane has drained.
+        Blocks.
+        """
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join(seconds)
@@ -160,7 +165,8 @@ class RecordWorker:
 
     def _run(self) -> None:
         while True:
-            # Read before taking: only an empty take that began after the end was asked for proves that all is taken.
+            # Read before taking: only an empty take that began after the end was asked for proves that all
+            # is taken.
             ending = self._ending.is_set()
             try:
                 lines = self._source.next_records(BATCH_BYTES, TAKE_SECONDS)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -20,7 +21,7 @@ OPEN = {"/healthz", "/readyz"}
 def ask(engine, tmp_path: Path) -> Callable[..., httpx2.Response]:
     """Sends one request to the application, as if from the network."""
 
-    def send(method: str, path: str, settings: AdminSettings | None = None, **more: object) -> httpx2.Response:
+    def send(method: str, path: str, settings: AdminSettings | None = None, **more: Any) -> httpx2.Response:
         async def once() -> httpx2.Response:
             node = Node(engine, StateDirectory(tmp_path))
             app = build_app(node, lambda: settings or AdminSettings("127.0.0.1", 9901))
@@ -35,14 +36,23 @@ def ask(engine, tmp_path: Path) -> Callable[..., httpx2.Response]:
 
 def operations(ask) -> list[tuple[str, str]]:
     paths = ask("GET", "/openapi.json").json()["paths"]
-    found = [(method.upper(), path.replace("{service}", "x").replace("{request_id}", "x")) for path in paths for method in paths[path]]
+    found = [
+        (method.upper(), path.replace("{service}", "x").replace("{request_id}", "x"))
+        for path in paths
+        for method in paths[path]
+    ]
     assert len(found) > 15
     return found
 
 
 def test_every_operation_demands_the_token_where_one_is_set(ask) -> None:
     guarded = AdminSettings("0.0.0.0", 9901, TOKEN)  # noqa: S104 - nothing is bound.
-    wrong = [{}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {TOKEN}"}, {"authorization": TOKEN}]
+    wrong = [
+        {},
+        {"authorization": "Bearer wrong"},
+        {"authorization": f"Basic {TOKEN}"},
+        {"authorization": TOKEN},
+    ]
     for method, path in [*operations(ask), ("GET", "/openapi.json"), ("GET", "/nothing")]:
         for headers in wrong:
             response = ask(method, path, guarded, headers=headers)
@@ -63,7 +73,9 @@ def test_the_token_opens_what_it_guards(ask) -> None:
     assert ask("GET", "/metrics", guarded).json()["error"] == "invalid_token"
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1", "http://127.0.0.1.evil.example:9901"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:1", "http://127.0.0.1.evil.example:9901"]
+)
 def test_a_foreign_page_can_change_nothing(ask, origin: str) -> None:
     for method, path in operations(ask):
         if method == "POST":
@@ -76,14 +88,18 @@ def test_a_foreign_page_without_origin_is_told_by_its_fetch_metadata(ask) -> Non
     assert response.status_code == 403
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:9901", "127.0.0.1.evil.example", "localhost.evil.example", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:9901", "127.0.0.1.evil.example", "localhost.evil.example", ""]
+)
 def test_a_rebound_name_can_neither_write_nor_read(ask, host: str) -> None:
     for method, path in operations(ask):
         if path not in OPEN:
             assert ask(method, path, headers={"host": host}).status_code == 403, path
 
 
-@pytest.mark.parametrize("host", ["localhost", "localhost:9901", "127.0.0.1:9901", "[::1]:9901", "10.1.2.3:9901"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:9901", "127.0.0.1:9901", "[::1]:9901", "10.1.2.3:9901"]
+)
 def test_names_and_addresses_of_the_machine_are_served(ask, host: str) -> None:
     assert ask("GET", "/metrics", headers={"host": host}).status_code == 200
     headers = {"host": host, "origin": f"http://{host}"}

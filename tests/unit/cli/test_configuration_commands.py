@@ -16,7 +16,8 @@ VALID = """listeners: [{name: public, address: "127.0.0.1:8080"}]
 services: [{name: users, instances: ["127.0.0.1:9001"]}]
 routes:
   - {name: all, match: "/*", service: users}
-  - {name: beta, match: {path: "/u/{id}", methods: [GET], headers: {X-Beta: "1"}}, service: users, strip_prefix: /u}
+  - {name: beta, match: {path: "/u/{id}", methods: [GET], headers: {X-Beta: "1"}}, service: users,
+     strip_prefix: /u}
   - {name: exact, match: /u/me, redirect: {to: /me}}
   - {name: first, match: /late, precedence: 9, service: self}
 """

@@ -19,7 +19,10 @@ def stored(tmp_path: Path, record_line) -> str:
     sink = SqliteSink(tmp_path)
     now = datetime.now(UTC)
     before = now - timedelta(hours=2)
-    sink.write(record_line(timestamp=text_of(before)) + record_line(request_id="two", status=502, timestamp=text_of(now)))
+    sink.write(
+        record_line(timestamp=text_of(before))
+        + record_line(request_id="two", status=502, timestamp=text_of(now))
+    )
     sink.close()
     return str(tmp_path)
 
@@ -28,7 +31,20 @@ def test_a_signing_key_a_token_and_no_second_key_in_its_place(tmp_path: Path, ca
     private = str(tmp_path / "dev.jwk")
     assert run(["keys", "generate-jwk", private, "--algorithm", "ES256"]) == 0
     capsys.readouterr()
-    words = ["--issuer", "me", "--audience", "api", "--subject", "u", "--scope", "a", "--scope", "b", "--expires", "5m"]
+    words = [
+        "--issuer",
+        "me",
+        "--audience",
+        "api",
+        "--subject",
+        "u",
+        "--scope",
+        "a",
+        "--scope",
+        "b",
+        "--expires",
+        "5m",
+    ]
     assert run(["token", "--key", private, *words]) == 0
     assert capsys.readouterr().out.count(".") == 2
     assert run(["keys", "generate-jwk", private]) == 1
@@ -37,7 +53,9 @@ def test_a_signing_key_a_token_and_no_second_key_in_its_place(tmp_path: Path, ca
 
 def test_an_api_key_is_shown_once_and_listed_without_its_hash(tmp_path: Path, capsys) -> None:
     file = str(tmp_path / "partners.json")
-    assert run(["keys", "create", file, "--partner", "acme", "--scope", "orders:read", "--expires", "90d"]) == 0
+    assert (
+        run(["keys", "create", file, "--partner", "acme", "--scope", "orders:read", "--expires", "90d"]) == 0
+    )
     secret = capsys.readouterr().out.strip()
     assert secret.startswith("pk_live_")
     assert run(["keys", "list", file, "--json"]) == 0
@@ -53,7 +71,21 @@ def test_records_are_filtered_and_printed_oldest_first(stored: str, capsys) -> N
     assert run(["records", "--directory", stored, "--json"]) == 0
     ids = [json.loads(line)["request_id"] for line in capsys.readouterr().out.splitlines()]
     assert ids == ["one", "two"]
-    assert run(["records", "--directory", stored, "--json", "--status", "5xx", "--route", "users", "--since", "1h"]) == 0
+    assert (
+        run([
+            "records",
+            "--directory",
+            stored,
+            "--json",
+            "--status",
+            "5xx",
+            "--route",
+            "users",
+            "--since",
+            "1h",
+        ])
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["request_id"] == "two"
     assert run(["records", "--directory", stored, "--json", "--since", "1h", "--where", "status=200"]) == 0
     assert capsys.readouterr().out == ""
@@ -71,13 +103,17 @@ def test_explain_prints_each_stage_with_rule_and_place(stored: str, capsys) -> N
     assert "\x1b" not in printed
 
 
-def test_explain_of_an_unknown_request_exits_with_1(stored: str, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_explain_of_an_unknown_request_exits_with_1(
+    stored: str, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("gatewright.cli.explain.WAIT_SECONDS", 0)
     assert run(["explain", "nobody", "--directory", stored]) == 1
     assert "no record" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["explain"], ["explain", "a", "b", "c"], ["explain", "--config", "x.py", "GET"]])
+@pytest.mark.parametrize(
+    "words", [["explain"], ["explain", "a", "b", "c"], ["explain", "--config", "x.py", "GET"]]
+)
 def test_explain_with_the_wrong_number_of_words_is_wrong_use(words: list[str], capsys) -> None:
     assert run(words) == 2
     assert "REQUEST_ID" in capsys.readouterr().err
@@ -92,12 +128,28 @@ class Decider:
     def decide(self, snapshot: bytes, keys: bytes, requests: bytes) -> bytes:
         self.asked = json.loads(requests)
         at = json.loads(snapshot)["routes"][0]["at"]
-        steps = [{"stage": "route", "verdict": "matched", "rule": "everything", "at": at, "inputs": {"path": "/api"}}]
-        answer = {"action": "proxy", "status": None, "error": None, "service": "users", "instance": "127.0.0.1:9001"}
+        steps = [
+            {
+                "stage": "route",
+                "verdict": "matched",
+                "rule": "everything",
+                "at": at,
+                "inputs": {"path": "/api"},
+            }
+        ]
+        answer = {
+            "action": "proxy",
+            "status": None,
+            "error": None,
+            "service": "users",
+            "instance": "127.0.0.1:9001",
+        }
         return json.dumps([answer | {"forward_path": "/api/x", "decisions": steps}]).encode()
 
 
-def test_explain_of_a_configuration_asks_the_data_plane(write_configuration, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_explain_of_a_configuration_asks_the_data_plane(
+    write_configuration, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
     decider = Decider()
     monkeypatch.setitem(sys.modules, "gatewright._engine", decider)
     path = str(write_configuration())

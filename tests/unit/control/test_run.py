@@ -6,19 +6,21 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
 from gatewright.admin.server import AdminServer
 from gatewright.control.node import Node
+from gatewright.control.reload import Reloader
 from gatewright.control.run import RunOptions, run_node
 from gatewright.control.state import StateDirectory
 
 Write = Callable[..., Path]
 
 
-def run(path: Path, engine, visit, **options: object) -> int:
+def run(path: Path, engine, visit, **options: Any) -> int:
     """Run a node, call `visit` once it serves, then end it with SIGTERM."""
 
     async def ready(node: Node, admin: AdminServer) -> None:
@@ -50,7 +52,9 @@ def test_version_rises_over_restarts(engine, write_configuration: Write) -> None
     assert versions == [1, 2, 3]
 
 
-def test_last_good_snapshot_is_on_disk_and_private(engine, write_configuration: Write, tmp_path: Path) -> None:
+def test_last_good_snapshot_is_on_disk_and_private(
+    engine, write_configuration: Write, tmp_path: Path
+) -> None:
     run(write_configuration(), engine, nothing)
     saved = tmp_path / ".gatewright" / "last-good.json"
     assert json.loads(saved.read_bytes()) == engine.snapshots[-1]
@@ -91,7 +95,9 @@ def test_busy_admin_port_is_named(engine, write_configuration: Write, capsys) ->
     assert f"127.0.0.1:{port}" in capsys.readouterr().err
 
 
-def test_snapshot_that_the_data_plane_refuses_exits_with_1(engine, write_configuration: Write, capsys) -> None:
+def test_snapshot_that_the_data_plane_refuses_exits_with_1(
+    engine, write_configuration: Write, capsys
+) -> None:
     path = write_configuration()
 
     def make(options: bytes):
@@ -117,7 +123,9 @@ def test_admin_listener_answers_and_is_not_ready_while_draining(engine, write_co
     assert seen == [200, 503, 200]
 
 
-def test_records_taken_after_the_drain_are_stored(engine, write_configuration: Write, tmp_path: Path, record_line) -> None:
+def test_records_taken_after_the_drain_are_stored(
+    engine, write_configuration: Write, tmp_path: Path, record_line
+) -> None:
     async def visit(node: Node, _: AdminServer) -> None:
         engine.records.put(record_line())
 
@@ -136,7 +144,7 @@ def test_sighup_reloads(engine, write_configuration: Write) -> None:
         before = node.status.version
         os.kill(os.getpid(), signal.SIGHUP)
         async with asyncio.timeout(5):
-            while node.status.version == before:
+            while node.status.version == before:  # noqa: ASYNC110 - a counter is what there is.
                 await asyncio.sleep(0.01)
 
     assert run(path, engine, visit) == 0
@@ -165,7 +173,46 @@ def test_a_changed_file_becomes_live_and_a_broken_one_does_not(engine, write_con
     assert names == ["everything", "second", "third"]
 
 
-def test_state_directory_falls_back_where_it_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_admin_address_is_said_to_wait_for_a_restart(engine, write_configuration: Write) -> None:
+    path = write_configuration()
+
+    async def visit(node: Node, _: AdminServer) -> None:
+        write_configuration(admin=9)
+        os.kill(os.getpid(), signal.SIGHUP)
+        async with asyncio.timeout(5):
+            while node.status.version < 2:  # noqa: ASYNC110 - a counter is what there is.
+                await asyncio.sleep(0.01)
+        assert "admin.address" in node.status.warnings[0]
+
+    assert run(path, engine, visit) == 0
+
+
+def test_without_watching_a_changed_file_waits_for_sighup(
+    engine, write_configuration: Write, tmp_path: Path
+) -> None:
+    text = write_configuration().read_text(encoding="utf-8")
+    path = tmp_path / "gateway.py"
+    path.write_text(
+        text.replace("services=", "reload=g.Reload(watch=False, debounce='10ms'), services="),
+        encoding="utf-8",
+    )
+
+    async def visit(node: Node, _: AdminServer) -> None:
+        path.write_text(path.read_text(encoding="utf-8").replace("everything", "second"), encoding="utf-8")
+        assert not Reloader(node, [path], node.configuration)._is_wanted()
+        assert Reloader(node, [path], node.configuration)._quiet() == 10
+        os.kill(os.getpid(), signal.SIGHUP)
+        async with asyncio.timeout(5):
+            while node.status.version < 2:  # noqa: ASYNC110 - a counter is what there is.
+                await asyncio.sleep(0.01)
+
+    assert run(path, engine, visit) == 0
+    assert engine.snapshots[-1]["routes"][0]["name"] == "second"
+
+
+def test_state_directory_falls_back_where_it_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from gatewright.control import state
 
     monkeypatch.setattr(state.os, "access", lambda *_: False)
@@ -175,5 +222,12 @@ def test_state_directory_falls_back_where_it_cannot_be_written(tmp_path: Path, m
 
 def test_version_is_not_handed_out_again_when_its_file_is_lost(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path)
+    directory.save_snapshot(b'{"version": 7}')
+    assert directory.next_version() == 8
+
+
+def test_version_is_higher_than_a_snapshot_that_is_newer_than_the_version_file(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    directory.next_version()
     directory.save_snapshot(b'{"version": 7}')
     assert directory.next_version() == 8

@@ -66,7 +66,9 @@ async def test_a_changed_address_is_pushed(discovery: DnsDiscovery, engine, name
     assert engine.calls[-1][2][0]["address"] == "10.0.0.7:8080"
 
 
-async def test_the_last_addresses_stay_while_dns_is_down(discovery: DnsDiscovery, engine, names: Names) -> None:
+async def test_the_last_addresses_stay_while_dns_is_down(
+    discovery: DnsDiscovery, engine, names: Names
+) -> None:
     await discovery.check()
     names.addresses.clear()
     await discovery.check()
@@ -79,7 +81,7 @@ async def test_the_last_addresses_stay_while_dns_is_down(discovery: DnsDiscovery
 async def test_a_name_that_never_resolved_is_left_out(discovery: DnsDiscovery, engine, names: Names) -> None:
     names.addresses.clear()
     await discovery.check()
-    with pytest.raises(OSError, match="users.internal"):
+    with pytest.raises(OSError, match=r"users\.internal"):
         discovery.known("users.internal", 8080)
     assert engine.calls == [("set_instances", "users", instances(("10.0.0.9:80", "10.0.0.9:80", 1)))]
 
@@ -106,3 +108,14 @@ async def test_instances_that_the_data_plane_refuses_are_pushed_again(engine, na
     await discovery.check()
     discovery.close()
     assert len(engine.calls) == 1
+
+
+async def test_a_service_whose_names_never_resolved_is_left_as_it_is(engine) -> None:
+    def unknown(host: str, port: int) -> list[str]:
+        raise OSError("no such name")
+
+    discovery = DnsDiscovery(engine.set_instances, unknown)
+    discovery.use([("users", [NamedInstance("users.internal:80")])])
+    await discovery.check()
+    discovery.close()
+    assert engine.calls == []

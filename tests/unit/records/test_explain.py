@@ -4,14 +4,24 @@ from gatewright.records.explain import expected_outcome, inputs_of, recorded_out
 
 
 def test_decisions_keep_their_order_rule_and_place() -> None:
-    steps = steps_of(
-        {
-            "decisions": [
-                {"stage": "route", "verdict": "matched", "rule": "users", "at": "g.yaml:3:5", "inputs": {"path": "/a"}},
-                {"stage": "limit", "verdict": "refused", "rule": None, "at": None, "inputs": {"limit": 3, "left": 0}},
-            ]
-        }
-    )
+    steps = steps_of({
+        "decisions": [
+            {
+                "stage": "route",
+                "verdict": "matched",
+                "rule": "users",
+                "at": "g.yaml:3:5",
+                "inputs": {"path": "/a"},
+            },
+            {
+                "stage": "limit",
+                "verdict": "refused",
+                "rule": None,
+                "at": None,
+                "inputs": {"limit": 3, "left": 0},
+            },
+        ]
+    })
     assert [(step.stage, step.rule, step.at, step.inputs) for step in steps] == [
         ("route", "users", "g.yaml:3:5", "path=/a"),
         ("limit", "", "", "limit=3 left=0"),
@@ -20,13 +30,21 @@ def test_decisions_keep_their_order_rule_and_place() -> None:
 
 
 def test_inputs_with_spaces_are_quoted() -> None:
-    assert inputs_of({"fault": "the key is not known", "n": 1, "none": None}) == 'fault="the key is not known" n=1 none=-'
+    assert (
+        inputs_of({"fault": "the key is not known", "n": 1, "none": None})
+        == 'fault="the key is not known" n=1 none=-'
+    )
     assert inputs_of([["a", 1], ["b", "x"]]) == "a=1 b=x"
     assert inputs_of(None) == ""
 
 
 def test_a_recorded_refusal_names_its_error() -> None:
-    record = {"status": 502, "error_type": "connection_refused", "error_message": "no", "total_latency_ms": 2.0}
+    record = {
+        "status": 502,
+        "error_type": "connection_refused",
+        "error_message": "no",
+        "total_latency_ms": 2.0,
+    }
     assert recorded_outcome(record) == "502, connection_refused: no, in 2.0 ms"
 
 

@@ -66,7 +66,9 @@ def test_a_retry_goes_on_where_the_disk_was_full(tmp_path: Path, monkeypatch: py
     assert (tmp_path / "a").read_bytes() == batch
 
 
-def test_a_batch_given_up_half_way_does_not_tear_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_given_up_half_way_does_not_tear_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     disk = FullDisk(8)
     monkeypatch.setattr(lines.os, "write", disk.write)
     sink = FileSink(tmp_path / "a")

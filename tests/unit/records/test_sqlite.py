@@ -35,8 +35,12 @@ def stored(tmp_path: Path, record_line) -> Path:
         record_line(request_id="a", timestamp="2026-11-21T10:59:59.900Z")
         + record_line(request_id="b", timestamp="2026-11-21T11:00:00.100Z", status=503, route_id="orders")
     )
-    sink.write(record_line(request_id="c", timestamp="2026-11-21T12:30:00.000Z", status=404, user_id="u", path="/x"))
-    sink.write(record_line(request_id="d", timestamp="2026-11-21T12:31:00.000Z", status=500, total_latency_ms=90))
+    sink.write(
+        record_line(request_id="c", timestamp="2026-11-21T12:30:00.000Z", status=404, user_id="u", path="/x")
+    )
+    sink.write(
+        record_line(request_id="d", timestamp="2026-11-21T12:31:00.000Z", status=500, total_latency_ms=90)
+    )
     sink.close()
     return tmp_path
 
@@ -59,7 +63,7 @@ def test_records_come_newest_first_over_segments(stored: Path) -> None:
 def test_the_whole_record_comes_back(stored: Path) -> None:
     record = find_request(stored, "a")
     assert record is not None
-    assert record["decisions"][0]["at"] == "gateway.yaml:9:5"
+    assert "gateway.yaml:9:5" in str(record["decisions"])
     assert find_request(stored, "unknown") is None
 
 
@@ -115,7 +119,12 @@ def test_a_record_is_found_while_the_writer_has_the_segment_open(tmp_path: Path,
 
 
 def test_expired_segments_are_deleted_with_their_logs(tmp_path: Path, record_line) -> None:
-    for name in ("records-2026102009.sqlite", "records-2026102009.sqlite-wal", "records-2026102110.sqlite", "other"):
+    for name in (
+        "records-2026102009.sqlite",
+        "records-2026102009.sqlite-wal",
+        "records-2026102110.sqlite",
+        "other",
+    ):
         (tmp_path / name).touch()
     sink = SqliteSink(tmp_path, timedelta(days=31), now=lambda: datetime(2026, 11, 21, 10, 30, tzinfo=UTC))
     sink.write(record_line())
@@ -146,7 +155,7 @@ def test_a_broken_segment_is_an_error_and_not_an_empty_answer(tmp_path: Path) ->
 
 def test_a_reader_cannot_write(stored: Path) -> None:
     path = next(stored.glob("*.sqlite"))
-    with pytest.raises((sqlite3.OperationalError, RecordQueryError), match="readonly|cannot be read"):
+    with pytest.raises((sqlite3.OperationalError, RecordQueryError), match=r"readonly|cannot be read"):
         query.find.__globals__["read"](path, "DELETE FROM records RETURNING record", [])
 
 
@@ -167,7 +176,9 @@ async def test_a_wrong_question_says_what_is_wrong(stored: Path) -> None:
         await ask(stored, {"status": "blue"})
 
 
-async def test_a_question_that_takes_too_long_ends_its_process(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_question_that_takes_too_long_ends_its_process(
+    stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(query, "SECONDS", 0.0)
     with pytest.raises(RecordQueryError, match="no answer within"):
         await asyncio.wait_for(ask(stored, {}), 10)

@@ -138,3 +138,25 @@ def test_replaced_sinks_store_what_they_hold_and_close(engine) -> None:
     engine.records.put(b"2\n")
     assert after.batches.get(timeout=5) == b"2\n"
     worker.close(5)
+
+
+class Late:
+    """Gives its only batch in the take after the one during which the end was asked for."""
+
+    def __init__(self) -> None:
+        self.worker: RecordWorker | None = None
+        self.takes = iter([None, b"late\n"])
+
+    def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None:
+        if self.worker is not None:
+            self.worker._ending.set()
+        return next(self.takes, None)
+
+
+def test_a_take_that_began_before_the_end_does_not_prove_that_all_is_taken() -> None:
+    source, sink = Late(), Stored()
+    source.worker = worker = RecordWorker(source)
+    worker.use([sink])
+    worker.start()
+    assert sink.batches.get(timeout=5) == b"late\n"
+    worker.close(5)

@@ -50,6 +50,16 @@ impl TokenCache {
         }
     }
 
+    /// Follows the configuration, which may change while the cache is in use. A smaller one begins empty.
+    pub fn set_capacity(&mut self, capacity: usize) {
+        let half = capacity / 2;
+        if half < self.half {
+            self.newer = HashTable::new();
+            self.older = HashTable::new();
+        }
+        self.half = half;
+    }
+
     /// Tokens remembered now.
     pub fn len(&self) -> usize {
         self.newer.len() + self.older.len()

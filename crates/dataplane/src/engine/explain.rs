@@ -13,7 +13,7 @@ use crate::limit::Counters;
 use crate::node::{Node, Options};
 use crate::pipeline::account::Account;
 use crate::pipeline::forward::forwarded_path;
-use crate::pipeline::{Facts, Next, State, decide as decide_request};
+use crate::pipeline::{Facts, Next, State, decide as decide_request, preflight};
 use crate::record::Names;
 use crate::refusal::Refusal;
 use crate::request::{Request, Scheme};
@@ -77,6 +77,12 @@ impl<'s> Desk<'s> {
         verdict: &mut Map<String, Value>,
     ) -> Result<(), Refusal> {
         self.read(document, request)?;
+        if let Some(route) = preflight(self.snapshot, request) {
+            account.routed(self.snapshot, route)?;
+            verdict.insert("action".to_owned(), json!("answer"));
+            verdict.insert("status".to_owned(), json!(204));
+            return Ok(());
+        }
         let facts = Facts { now: Instant::now(), unix_ms: document.now_ms };
         let mut state = State { counters: &self.counters, tokens: &mut self.tokens, load: &self.load };
         let next = decide_request(self.snapshot, request, facts, &mut state, account)?;

@@ -118,9 +118,10 @@ impl Life {
     }
 
     async fn close(&mut self, gone: impl Fn(&OpenDoor) -> bool) {
-        let (closing, staying) = std::mem::take(&mut self.doors).into_iter().partition(|open| gone(open));
+        let (closing, staying): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.doors).into_iter().partition(|open| gone(open));
         self.doors = staying;
-        for open in Vec::<OpenDoor>::from(closing) {
+        for open in closing {
             open.task.abort();
             accept::empty_backlog(&self.worker, &open.door, &open.listener).await;
         }

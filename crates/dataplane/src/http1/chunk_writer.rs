@@ -21,6 +21,13 @@ pub fn write_chunk_size(out: &mut Vec<u8>, length: usize) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Writes data as one chunk, copied.
+pub fn write_chunk(out: &mut Vec<u8>, data: &[u8]) {
+    write_chunk_size(out, data.len());
+    out.extend_from_slice(data);
+    out.extend_from_slice(CHUNK_END);
+}
+
 /// Ends a body. Trailers come from a `Decoder`, which has proved them.
 pub fn write_last_chunk(out: &mut Vec<u8>, trailers: &Trailers) {
     out.extend_from_slice(b"0\r\n");

@@ -14,16 +14,21 @@ pub fn slots<'b>() -> Slots<'b> {
     [const { MaybeUninit::uninit() }; MAX_HEADERS]
 }
 
-/// Copies the header block of `head` behind `text` in one piece and gives what turns its slices into spans of `text`.
-pub(crate) fn copy_block(head: &[u8], fields: &[httparse::Header<'_>], text: &mut Vec<u8>) -> Block {
-    let head_start = head.as_ptr() as usize;
-    let skipped = fields.first().map_or(head.len(), |field| field.name.as_ptr() as usize - head_start);
-    let block = Block { head_start: head_start + skipped, text_start: text.len() };
-    text.extend_from_slice(head.get(skipped..).unwrap_or_default());
+/// Copies `head` behind `text` in one piece and gives what turns its slices into spans of `text`.
+pub(crate) fn copy_head(head: &[u8], text: &mut Vec<u8>) -> Block {
+    let block = Block { head_start: head.as_ptr() as usize, text_start: text.len() };
+    text.extend_from_slice(head);
     block
 }
 
-/// Where a copied header block was and is.
+/// Makes a part of `text` lower case and gives it.
+pub(crate) fn lower_case(text: &mut [u8], span: Span) -> &[u8] {
+    let part = text.get_mut(span.start as usize..span.end as usize).unwrap_or_default();
+    part.make_ascii_lowercase();
+    part
+}
+
+/// Where a copied head was and is.
 #[derive(Clone, Copy)]
 pub(crate) struct Block {
     head_start: usize,
@@ -31,7 +36,7 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// The copy of a slice of the block.
+    /// The copy of a slice of the head.
     pub(crate) fn span(self, slice: &[u8]) -> Span {
         // The tokeniser may give an empty slice from anywhere.
         if slice.is_empty() {
@@ -39,15 +44,6 @@ impl Block {
         }
         let start = self.text_start + (slice.as_ptr() as usize).saturating_sub(self.head_start);
         Span { start: start as u32, end: (start + slice.len()) as u32 }
-    }
-
-    /// The same, made lower case in place.
-    pub(crate) fn lower_case_span(self, slice: &[u8], text: &mut [u8]) -> Span {
-        let span = self.span(slice);
-        if let Some(name) = text.get_mut(span.start as usize..span.end as usize) {
-            name.make_ascii_lowercase();
-        }
-        span
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Framers {
     is_chunked: bool,
     closes: bool,
     keeps_alive: bool,
-    pub(super) connections: u32,
+    pub(super) names_headers: bool,
 }
 
 impl Framers {
@@ -39,10 +39,20 @@ impl Framers {
             self.encodings += 1;
             self.is_chunked = value.eq_ignore_ascii_case(b"chunked");
         } else if known == KnownResponse::Connection {
-            self.connections += 1;
-            for option in list(value) {
-                self.closes |= option.eq_ignore_ascii_case(b"close");
-                self.keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            self.count_options(value);
+        }
+    }
+
+    fn count_options(&mut self, value: &[u8]) {
+        match value {
+            // What almost every service sends. `Keep-Alive`, which it names, is not passed on in any case.
+            b"keep-alive" => self.keeps_alive = true,
+            _ => {
+                self.names_headers = true;
+                for option in list(value) {
+                    self.closes |= option.eq_ignore_ascii_case(b"close");
+                    self.keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
             }
         }
     }

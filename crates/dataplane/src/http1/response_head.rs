@@ -1,11 +1,12 @@
 //! The head of a service's response, as strict as that of a request: a service may be in an attacker's hands too.
 
-use crate::http1::fields::{self, copy_block, list};
+use crate::http1::fields::{self, copy_head, list, lower_case};
 use crate::http1::head_end;
 use crate::http1::response_framing::{Framers, ResponseFraming};
 use crate::http1::response_names::KnownResponse;
+use crate::http1::usual;
 use crate::refusal::UpstreamFault;
-use crate::request::{Method, Span, Version};
+use crate::request::{Method, Span, Version, line_of};
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResponseHeader {
@@ -40,14 +41,23 @@ impl ResponseHead {
 
     /// Forgets the last response, keeps the buffers. Needed before the first `parse` of each response.
     pub fn clear(&mut self) {
-        let (mut text, mut headers) = (std::mem::take(&mut self.text), std::mem::take(&mut self.headers));
-        text.clear();
-        headers.clear();
-        *self = Self { text, headers, ..Self::default() };
+        self.text.clear();
+        self.headers.clear();
+        self.status = 0;
+        self.version = Version::default();
+        self.framing = ResponseFraming::default();
+        self.content_length = None;
+        self.keep_alive = false;
+        self.scanned = 0;
     }
 
     pub fn slice(&self, span: Span) -> &[u8] {
         self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    /// The whole line of a header, end included, where it stands in the text as it would be written.
+    pub fn line(&self, header: &ResponseHeader) -> Option<&[u8]> {
+        line_of(&self.text, header.name, header.value)
     }
 
     /// The value of the first header of this kind.
@@ -65,7 +75,21 @@ impl ResponseHead {
         matches!(self.status, 100 | 102..=199)
     }
 
-    fn read(&mut self, head: &[u8], method: Method) -> Result<(), UpstreamFault> {
+    /// Reads a head of the usual form; gives its length, or `None` where `read` must look.
+    fn read_usual(&mut self, bytes: &[u8], framers: &mut Framers) -> Option<usize> {
+        let bytes = usual::likely_head(bytes)?;
+        let (version, status, fields_start) = usual::status_line(bytes)?;
+        (self.version, self.status) = (version, status);
+        self.text.extend_from_slice(bytes);
+        let headers = &mut self.headers;
+        usual::fields(&mut self.text, fields_start, |text, name, value| {
+            let known = KnownResponse::from_name(text);
+            framers.count(known, bytes.get(value.start as usize..value.end as usize).unwrap_or_default());
+            headers.push(ResponseHeader { name, value, known });
+        })
+    }
+
+    fn read(&mut self, head: &[u8], framers: &mut Framers) -> Result<(), UpstreamFault> {
         let mut slots = fields::slots();
         let mut parsed = httparse::Response::new(&mut []);
         let outcome = httparse::ParserConfig::default().parse_response_with_uninit_headers(
@@ -77,19 +101,25 @@ impl ResponseHead {
             Ok(httparse::Status::Complete(length)) if length == head.len() => {}
             Ok(_) | Err(_) => return Err(UpstreamFault::InvalidResponse),
         }
-        self.status =
-            parsed.code.filter(|code| (100..=599).contains(code)).ok_or(UpstreamFault::InvalidResponse)?;
+        self.status = parsed.code.unwrap_or_default();
         self.version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
-        let mut framers = Framers::default();
-        let block = copy_block(head, parsed.headers, &mut self.text);
+        let head = copy_head(head, &mut self.text);
         for field in parsed.headers.iter() {
-            let name = block.lower_case_span(field.name.as_bytes(), &mut self.text);
-            let known = KnownResponse::from_name(self.slice(name));
+            let (name, value) = (head.span(field.name.as_bytes()), head.span(field.value));
+            let known = KnownResponse::from_name(lower_case(&mut self.text, name));
             framers.count(known, field.value);
-            self.headers.push(ResponseHeader { name, value: block.span(field.value), known });
+            self.headers.push(ResponseHeader { name, value, known });
+        }
+        Ok(())
+    }
+
+    /// Decides by what was read.
+    fn settle(&mut self, framers: &Framers, method: Method) -> Result<(), UpstreamFault> {
+        if !(100..=599).contains(&self.status) {
+            return Err(UpstreamFault::InvalidResponse);
         }
         framers.decide(method, self)?;
-        if framers.connections > 0 {
+        if framers.names_headers {
             self.mark_named();
         }
         Ok(())
@@ -142,6 +172,15 @@ pub fn parse(
         return Err(UpstreamFault::InvalidResponse);
     }
     let visible = bytes.get(..bytes.len().min(limit.saturating_add(1))).unwrap_or_default();
+    // Only the first look: bytes that come one by one must not be read from the start each time.
+    if into.scanned == 0 {
+        into.clear();
+        let mut framers = Framers::default();
+        if let Some(length) = into.read_usual(visible, &mut framers).filter(|length| *length <= limit) {
+            return into.settle(&framers, request_method).map(|()| Some(length));
+        }
+        into.clear();
+    }
     let length = match head_end::find(visible, &mut into.scanned) {
         Ok(Some(length)) if length <= limit => length,
         Ok(None) if visible.len() <= limit => return Ok(None),
@@ -149,7 +188,9 @@ pub fn parse(
         Err(_) => return Err(UpstreamFault::InvalidResponse),
     };
     into.clear();
-    into.read(bytes.get(..length).unwrap_or_default(), request_method)?;
+    let mut framers = Framers::default();
+    into.read(bytes.get(..length).unwrap_or_default(), &mut framers)?;
+    into.settle(&framers, request_method)?;
     Ok(Some(length))
 }
 

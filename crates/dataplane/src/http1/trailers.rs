@@ -1,6 +1,6 @@
 //! Trailers: headers after a chunked body, bounded and cleaned of everything that a head has already decided.
 
-use crate::http1::fields::{MAX_HEADERS, copy_block};
+use crate::http1::fields::{MAX_HEADERS, copy_head, lower_case};
 use crate::http1::head_end::has_bare_return;
 use crate::http1::request_names::may_be_trailer;
 use crate::refusal::Malformed;
@@ -48,9 +48,10 @@ impl Trailers {
             Ok(httparse::Status::Complete((length, parsed))) if length == section.len() => parsed,
             Ok(_) | Err(_) => return Err(Malformed::Trailer),
         };
-        let block = copy_block(section, parsed, &mut self.text);
+        let block = copy_head(section, &mut self.text);
         for field in parsed {
-            let name = block.lower_case_span(field.name.as_bytes(), &mut self.text);
+            let name = block.span(field.name.as_bytes());
+            lower_case(&mut self.text, name);
             if may_be_trailer(self.slice(name)) {
                 self.list.push((name, block.span(field.value)));
             }

@@ -56,10 +56,20 @@ fn write_again(request: &Request) -> Vec<u8> {
     out
 }
 
+/// Reads bytes that were looked at before, which takes the careful way and never the short one.
+fn read_again(bytes: &[u8], limits: &Limits<'_>) -> (Result<Option<usize>, Refusal>, Request) {
+    let mut request = Request::new(PEER);
+    let mut scanned = bytes.len().min(1);
+    (read(bytes, &mut scanned, limits, PEER, &mut request), request)
+}
+
 /// The one invariant of the whole stage, for any bytes.
 fn check(bytes: &[u8], limits: &Limits<'_>) -> Result<(), TestCaseError> {
     let (whole, request) = read_with(bytes, limits);
     prop_assert_eq!(&whole, &dribble(bytes, limits));
+    let (careful, same) = read_again(bytes, limits);
+    prop_assert_eq!(&whole, &careful);
+    prop_assert_eq!(shape(&request), shape(&same));
     match whole {
         Ok(None) => {}
         Ok(Some(_)) => {

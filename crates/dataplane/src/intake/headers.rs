@@ -1,6 +1,6 @@
-//! Copies the headers once, in lower case, marks what each means to us, and counts those that intake itself reads.
+//! Copies the head once, its header names in lower case, marks what each means to us, and counts those that intake itself reads.
 
-use crate::http1::fields::copy_block;
+use crate::http1::fields::{copy_head, lower_case};
 use crate::http1::request_names;
 use crate::request::{Header, Known, Request, Span};
 
@@ -25,7 +25,8 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, known: Known, value: Span) {
+    #[inline]
+    pub(super) fn count(&mut self, known: Known, value: Span) {
         let sent = match known {
             Known::Host => &mut self.host,
             Known::ContentLength => &mut self.content_length,
@@ -60,15 +61,13 @@ impl Tally {
     }
 }
 
+/// The text of the request becomes the head, and what is not canonical yet is written behind it.
 pub(super) fn copy(head: &[u8], fields: &[httparse::Header<'_>], request: &mut Request) -> Tally {
-    // Path, method, host and id come behind the headers.
-    request.text.reserve(head.len() * 2 + 64);
-    let block = copy_block(head, fields, &mut request.text);
+    let copied = copy_head(head, &mut request.text);
     let mut tally = Tally::default();
     for field in fields {
-        let name = block.lower_case_span(field.name.as_bytes(), &mut request.text);
-        let value = block.span(field.value);
-        let known = request_names::known(request.slice(name));
+        let (name, value) = (copied.span(field.name.as_bytes()), copied.span(field.value));
+        let known = request_names::known(lower_case(&mut request.text, name));
         tally.count(known, value);
         request.headers.push(Header { name, value, known });
     }

@@ -35,10 +35,15 @@ pub(super) fn settle(
     let sent = tally.host.value;
     let text = request.text.get(sent.start as usize..sent.end as usize).unwrap_or_default();
     let (name, port) = split(text).ok_or(Malformed::Host)?;
-    let length = name.len();
-    let start = sent.start as usize;
-    append_name(start..start + length, request)?;
-    append_port(port, request);
+    if is_host_name(name) && !name.iter().any(u8::is_ascii_uppercase) {
+        // As it was sent it is in its one spelling: nothing is copied.
+        request.host = Span { start: sent.start, end: sent.start + name.len() as u32 };
+        request.authority = sent;
+    } else {
+        let (start, length) = (sent.start as usize, name.len());
+        append_name(start..start + length, request)?;
+        append_port(port, request);
+    }
     match target {
         Some(target) => agree(&target, port, request),
         None => Ok(()),

@@ -6,8 +6,6 @@ use crate::request::Request;
 /// Longer ids are replaced (O5).
 const MAX_ID_BYTES: usize = 128;
 
-const VERSION_FOUR: &[u8; 36] = b"xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx";
-
 /// Keeps an id that was sent once and is 1 to 128 visible ASCII characters; makes one otherwise.
 pub(super) fn settle(tally: &Tally, request: &mut Request) {
     let sent = request.slice(tally.request_id.value);
@@ -26,20 +24,29 @@ pub fn identify(request: &mut Request) {
     if !request.id.is_empty() {
         return;
     }
+    request.id = request.append(&version_four());
+}
+
+fn version_four() -> [u8; 36] {
     // Ids are unique, not secret, so a fast generator will do.
-    let (mut low, mut high) = (fastrand::u64(..), fastrand::u64(..));
-    let mut id = *VERSION_FOUR;
-    for place in &mut id {
-        if matches!(*place, b'-' | b'4') {
-            continue;
-        }
-        let random = low as u8 & 15;
-        // The two highest bits of this digit say that the id follows RFC 9562.
-        let digit = if *place == b'y' { random & 3 | 8 } else { random };
-        *place = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
-        (low, high) = (low >> 4 | high << 60, high >> 4);
+    let (first, second, third) = (fastrand::u64(..), fastrand::u64(..), fastrand::u64(..));
+    // The two highest bits of digit 19 say that the id follows RFC 9562.
+    let marked = second & !(0x0c << 24) | 0x08 << 24;
+    let words = [first, first >> 4, marked, second >> 4, third].map(eight_digits);
+    let mut id = *b"xxxxxxxx-xxxx-4xxx-xxxx-xxxxxxxxxxxx";
+    for (place, &digit) in id.iter_mut().zip(words.as_flattened()) {
+        *place = if *place == b'x' { digit } else { *place };
     }
-    request.id = request.append(&id);
+    id
+}
+
+/// The low half of each byte as a hexadecimal digit, all eight at once.
+fn eight_digits(word: u64) -> [u8; 8] {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let digits = word & (ONES * 15);
+    // A digit from ten on becomes a letter; adding six to it carries into the high half of its byte.
+    let letters = (digits + ONES * 6) >> 4 & ONES;
+    (digits + ONES * u64::from(b'0') + letters * u64::from(b'a' - b'9' - 1)).to_le_bytes()
 }
 
 #[cfg(test)]

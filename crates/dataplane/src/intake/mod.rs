@@ -22,12 +22,16 @@ pub use self::path::canonical_path;
 use crate::http1::fields::{is_token_byte, slots};
 use crate::http1::head_end;
 use crate::http1::request_head::tokenise;
+use crate::http1::request_names;
+use crate::http1::usual::{self, RequestLine};
+use crate::intake::headers::Tally;
+use crate::intake::target::Target;
 use crate::refusal::{Malformed, Refusal};
-use crate::request::{Method, Request, Scheme, Version};
+use crate::request::{Header, Method, Request, Scheme, Span, Version};
 use crate::snapshot::document::PathParameters;
 
 /// Longer methods are refused; the longest registered one has 17 bytes.
-const MAX_METHOD_BYTES: usize = 32;
+const MAX_METHOD_BYTES: u32 = 32;
 
 /// What the listener allows.
 #[derive(Clone, Copy, Debug)]
@@ -59,16 +63,17 @@ pub fn read(
     request.peer = peer.to_canonical();
     request.client = request.peer;
     request.scheme = limits.scheme;
-    let answer = find_head(bytes, scanned, limits);
-    if answer == Ok(None) {
-        return Ok(None);
-    }
+    // Only the first look: bytes that come one by one must not be read from the start each time.
+    let usual = if *scanned == 0 { read_usual(bytes, limits, request) } else { None };
+    let answer = match usual {
+        Some(answer) => answer,
+        None => match find_head(bytes, scanned, limits) {
+            Ok(None) => return Ok(None),
+            Ok(Some(head)) => fill(head, limits, request).map(|()| leading_line(bytes) + head.len()),
+            Err(refusal) => Err(refusal),
+        },
+    };
     *scanned = 0;
-    let answer = answer.and_then(|head| {
-        let head = head.unwrap_or_default();
-        fill(head, limits, request).map_err(Refusal::Malformed)?;
-        Ok(leading_line(bytes) + head.len())
-    });
     match answer {
         Ok(length) => {
             request.head_bytes = length as u32;
@@ -79,6 +84,32 @@ pub fn read(
             Err(refusal)
         }
     }
+}
+
+/// Reads a head of the usual form. `None` where `find_head` and the tokeniser must look; nothing is changed then.
+fn read_usual(bytes: &[u8], limits: &Limits<'_>, request: &mut Request) -> Option<Result<usize, Refusal>> {
+    let limit = limits.max_header_bytes as usize;
+    let visible = usual::likely_head(bytes.get(..bytes.len().min(limit)).unwrap_or_default())?;
+    let (line, fields_start) = usual::request_line(visible)?;
+    if line.target.len() > limits.max_uri_bytes as usize {
+        return None;
+    }
+    let mut tally = Tally::default();
+    let Request { text, headers, .. } = &mut *request;
+    text.extend_from_slice(visible);
+    let length = usual::fields(text, fields_start, |text, name, value| {
+        let known = request_names::exact(text);
+        tally.count(known, value);
+        headers.push(Header { name, value, known });
+    });
+    let Some(length) = length else {
+        text.clear();
+        headers.clear();
+        return None;
+    };
+    text.truncate(length);
+    let answer = settle(&line, &tally, limits, request);
+    Some(answer.map(|()| length).map_err(Refusal::Malformed))
 }
 
 /// One empty line in front of a request is skipped (RFC 9112 section 2.2); more are refused.
@@ -134,29 +165,47 @@ fn too_large(line: &[u8], limits: &Limits<'_>) -> Refusal {
     Refusal::UriTooLong { limit: u64::from(limits.max_uri_bytes.min(limits.max_header_bytes)) }
 }
 
-fn fill(head: &[u8], limits: &Limits<'_>, request: &mut Request) -> Result<(), Malformed> {
+fn fill(head: &[u8], limits: &Limits<'_>, request: &mut Request) -> Result<(), Refusal> {
     let mut slots = slots();
     let tokens = tokenise(head, &mut slots);
     if let Some(fault) = tokens.fault {
-        return Err(fault);
+        return Err(Refusal::Malformed(fault));
     }
-    request.version = tokens.version.unwrap_or(Version::Http11);
+    let method = tokens.method.unwrap_or_default().as_bytes();
+    let line = RequestLine {
+        method,
+        kind: Method::from_bytes(method),
+        target: tokens.target.unwrap_or_default(),
+        version: tokens.version.unwrap_or(Version::Http11),
+    };
     let tally = headers::copy(head, tokens.fields, request);
-    identifier::settle(&tally, request);
-    set_method(tokens.method.unwrap_or_default(), request)?;
-    let authority = target::read(tokens.target.unwrap_or_default(), limits.path_parameters, request)?;
-    host::settle(&tally, authority, request)?;
-    framing::settle(&tally, request)?;
-    client::settle(&tally, limits.trusted_proxies, request)?;
-    connection::settle(&tally, request)
+    settle(&line, &tally, limits, request).map_err(Refusal::Malformed)
 }
 
-fn set_method(method: &str, request: &mut Request) -> Result<(), Malformed> {
-    request.method = Method::from_bytes(method.as_bytes());
-    if method.len() > MAX_METHOD_BYTES {
+/// What both ways to read a head have in common. The text of the request is the head, which begins with the line.
+fn settle(
+    line: &RequestLine<'_>,
+    tally: &Tally,
+    limits: &Limits<'_>,
+    request: &mut Request,
+) -> Result<(), Malformed> {
+    request.version = line.version;
+    identifier::settle(tally, request);
+    set_method(line.kind, Span { start: 0, end: line.method.len() as u32 }, request)?;
+    let target = Target { text: line.target, start: line.method.len() + 1 };
+    let authority = target::read(target, limits.path_parameters, request)?;
+    host::settle(tally, authority, request)?;
+    framing::settle(tally, request)?;
+    client::settle(tally, limits.trusted_proxies, request)?;
+    connection::settle(tally, request)
+}
+
+fn set_method(kind: Method, text: Span, request: &mut Request) -> Result<(), Malformed> {
+    request.method = kind;
+    if text.end - text.start > MAX_METHOD_BYTES {
         return Err(Malformed::Method);
     }
-    request.method_text = request.append(method.as_bytes());
+    request.method_text = text;
     match request.method {
         // TRACE shows headers to whoever asks, and CONNECT would make us a tunnel.
         Method::Trace | Method::Connect => Err(Malformed::Method),
@@ -181,12 +230,16 @@ fn fill_what_is_known(bytes: &[u8], limits: &Limits<'_>, request: &mut Request) 
     let visible = bytes.get(leading_line(bytes)..request.head_bytes as usize).unwrap_or_default();
     let tokens = tokenise(visible, &mut slots);
     if request.method_text.is_empty() {
+        let method = tokens.method.unwrap_or_default().as_bytes();
+        let text = request.append(method);
         // A refused method stays in the record; only its text may be too long for it.
-        let _ = set_method(tokens.method.unwrap_or_default(), request);
+        let _ = set_method(Method::from_bytes(method), text, request);
     }
     if request.path.is_empty() {
+        let text = tokens.target.unwrap_or_default();
+        let target = Target { text, start: request.append(text).start as usize };
         // The refusal itself has been decided; a target that is at fault leaves no path.
-        let _ = target::read(tokens.target.unwrap_or_default(), limits.path_parameters, request);
+        let _ = target::read(target, limits.path_parameters, request);
     }
 }
 

@@ -9,12 +9,21 @@ use crate::snapshot::document::PathParameters;
 /// case, and a character that a URI may not hold is escaped. A slash at the end stays.
 /// Refuses what services read in different ways: see `Malformed`. `out` is as before on a refusal.
 pub fn canonical_path(raw: &[u8], parameters: PathParameters, out: &mut Vec<u8>) -> Result<(), Malformed> {
-    if raw.first() != Some(&b'/') {
-        return Err(Malformed::Target);
-    }
     if is_canonical(raw) {
         out.extend_from_slice(raw);
         return Ok(());
+    }
+    append_canonical(raw, parameters, out)
+}
+
+/// The same for a path that `is_canonical` has found wanting.
+pub(super) fn append_canonical(
+    raw: &[u8],
+    parameters: PathParameters,
+    out: &mut Vec<u8>,
+) -> Result<(), Malformed> {
+    if raw.first() != Some(&b'/') {
+        return Err(Malformed::Target);
     }
     let start = out.len();
     let answer = rewrite(raw, parameters, out);
@@ -24,21 +33,50 @@ pub fn canonical_path(raw: &[u8], parameters: PathParameters, out: &mut Vec<u8>)
     answer
 }
 
-/// True for most paths: one look at each byte, and a copy is all that is left to do.
-fn is_canonical(raw: &[u8]) -> bool {
-    let mut previous = 0;
+/// True for most paths: one look at each byte is all that there is to do.
+pub(super) fn is_canonical(raw: &[u8]) -> bool {
+    let mut previous = Class::Other;
     for &byte in raw {
-        let is_doubtful = previous == b'/' && matches!(byte, b'/' | b'.');
-        if is_doubtful || byte == b';' || !is_path_byte(byte) {
+        let class = CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Other);
+        let is_doubtful = class == Class::Other
+            || (previous == Class::Slash && (class == Class::Slash || class == Class::Dot));
+        if is_doubtful {
             return false;
         }
-        previous = byte;
+        previous = class;
     }
-    true
+    raw.first() == Some(&b'/')
 }
 
+/// What `is_canonical` must know of a byte.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Plain,
+    Dot,
+    Slash,
+    /// To be rewritten or refused.
+    Other,
+}
+
+#[expect(clippy::indexing_slicing, reason = "the compiler itself would refuse a place that does not exist")]
+static CLASSES: [Class; 256] = {
+    let mut classes = [Class::Other; 256];
+    let mut byte = 0;
+    while byte < classes.len() {
+        classes[byte] = match byte as u8 {
+            b'/' => Class::Slash,
+            b'.' => Class::Dot,
+            b';' => Class::Other,
+            other if is_path_byte(other) => Class::Plain,
+            _ => Class::Other,
+        };
+        byte += 1;
+    }
+    classes
+};
+
 /// `pchar` of RFC 3986 without `%`, and the slash.
-fn is_path_byte(byte: u8) -> bool {
+const fn is_path_byte(byte: u8) -> bool {
     is_unreserved(byte)
         || matches!(
             byte,
@@ -46,7 +84,7 @@ fn is_path_byte(byte: u8) -> bool {
         )
 }
 
-fn is_unreserved(byte: u8) -> bool {
+const fn is_unreserved(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~')
 }
 

@@ -1,13 +1,29 @@
 //! The request target: origin form, or absolute form with an authority that must agree with Host.
 
-use std::ops::Range;
-
 use memchr::memchr;
 
-use crate::intake::path::canonical_path;
+use crate::intake::path::{append_canonical, is_canonical};
 use crate::refusal::Malformed;
 use crate::request::{Request, Scheme, Span};
 use crate::snapshot::document::PathParameters;
+
+/// A target as sent, and where it stands in the text of the request: what is canonical already is not copied again.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'t> {
+    pub(super) text: &'t [u8],
+    pub(super) start: usize,
+}
+
+impl<'t> Target<'t> {
+    fn split_at(self, place: usize) -> Option<(Self, Self)> {
+        let (text, rest) = self.text.split_at_checked(place)?;
+        Some((Self { text, ..self }, Self { text: rest, start: self.start + place }))
+    }
+
+    fn span(self) -> Span {
+        Span { start: self.start as u32, end: (self.start + self.text.len()) as u32 }
+    }
+}
 
 /// The authority of an absolute target, for `host` to compare. It is not kept in the request.
 pub(super) struct TargetAuthority<'t> {
@@ -17,30 +33,30 @@ pub(super) struct TargetAuthority<'t> {
 
 /// Sets path and query. Refuses rootless targets, `*`, other schemes and fragments.
 pub(super) fn read<'t>(
-    target: &'t [u8],
+    target: Target<'t>,
     parameters: PathParameters,
     request: &mut Request,
 ) -> Result<Option<TargetAuthority<'t>>, Malformed> {
-    if target.first() == Some(&b'/') {
+    if target.text.first() == Some(&b'/') {
         return set_path_and_query(target, parameters, request).map(|()| None);
     }
     let (scheme, rest) = split_scheme(target).ok_or(Malformed::Target)?;
-    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
-    let (text, rest) = rest.split_at_checked(end).ok_or(Malformed::Target)?;
-    if rest.first() == Some(&b'/') {
+    let end = rest.text.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    let (authority, rest) = rest.split_at(end.unwrap_or(rest.text.len())).ok_or(Malformed::Target)?;
+    if rest.text.first() == Some(&b'/') {
         set_path_and_query(rest, parameters, request)?;
     } else {
         // `http://host?query` has the path `/` (RFC 9112 section 3.2.1).
         request.path = request.append(b"/");
         set_query(rest, request)?;
     }
-    Ok(Some(TargetAuthority { text, scheme }))
+    Ok(Some(TargetAuthority { text: authority.text, scheme }))
 }
 
-fn split_scheme(target: &[u8]) -> Option<(Scheme, &[u8])> {
+fn split_scheme(target: Target<'_>) -> Option<(Scheme, Target<'_>)> {
     for (prefix, scheme) in [(&b"http://"[..], Scheme::Http), (b"https://", Scheme::Https)] {
-        if let Some((start, rest)) = target.split_at_checked(prefix.len())
-            && start.eq_ignore_ascii_case(prefix)
+        if let Some((start, rest)) = target.split_at(prefix.len())
+            && start.text.eq_ignore_ascii_case(prefix)
         {
             return Some((scheme, rest));
         }
@@ -49,31 +65,30 @@ fn split_scheme(target: &[u8]) -> Option<(Scheme, &[u8])> {
 }
 
 fn set_path_and_query(
-    target: &[u8],
+    target: Target<'_>,
     parameters: PathParameters,
     request: &mut Request,
 ) -> Result<(), Malformed> {
-    let end = memchr(b'?', target).unwrap_or(target.len());
-    let (path, query) = target.split_at_checked(end).ok_or(Malformed::Target)?;
-    let start = request.text.len();
-    canonical_path(path, parameters, &mut request.text)?;
-    request.path = span(start..request.text.len());
+    let end = memchr(b'?', target.text).unwrap_or(target.text.len());
+    let (path, query) = target.split_at(end).ok_or(Malformed::Target)?;
+    if is_canonical(path.text) {
+        request.path = path.span();
+    } else {
+        let start = request.text.len() as u32;
+        append_canonical(path.text, parameters, &mut request.text)?;
+        request.path = Span { start, end: request.text.len() as u32 };
+    }
     set_query(query, request)
 }
 
 /// Takes what follows the path: nothing, or `?` and the query, which is kept as sent.
-fn set_query(rest: &[u8], request: &mut Request) -> Result<(), Malformed> {
-    let Some((&first, query)) = rest.split_first() else { return Ok(()) };
-    if first == b'#' || query.contains(&b'#') {
-        return Err(Malformed::Fragment);
+fn set_query(rest: Target<'_>, request: &mut Request) -> Result<(), Malformed> {
+    let Some((mark, query)) = rest.split_at(1) else { return Ok(()) };
+    let is_plain = |byte: &u8| matches!(byte, 0x21..=0x7e) && *byte != b'#';
+    if mark.text == b"#" || !query.text.iter().all(is_plain) {
+        let has_fragment = rest.text.contains(&b'#');
+        return Err(if has_fragment { Malformed::Fragment } else { Malformed::Query });
     }
-    if !query.iter().all(|byte| matches!(byte, 0x21..=0x7e)) {
-        return Err(Malformed::Query);
-    }
-    request.query = Some(request.append(query));
+    request.query = Some(query.span());
     Ok(())
-}
-
-fn span(range: Range<usize>) -> Span {
-    Span { start: range.start as u32, end: range.end as u32 }
 }

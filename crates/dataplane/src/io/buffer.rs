@@ -24,11 +24,6 @@ impl Buffer {
         self.start == self.end
     }
 
-    /// No memory behind it: `room` would be empty for ever.
-    pub fn is_absent(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
     pub fn is_large(&self) -> bool {
         self.bytes.len() > SMALL
     }
@@ -43,13 +38,19 @@ impl Buffer {
         self.bytes.get_mut(self.end..).unwrap_or_default()
     }
 
+    /// For heads longer than a small buffer: room for twice as much, up to `limit` bytes in all.
+    pub fn grow(&mut self, limit: usize) {
+        let length = self.bytes.len();
+        self.bytes.resize((length * 2).min(limit).max(length), 0);
+    }
+
     /// `count` bytes of `room` were filled.
     pub fn filled(&mut self, count: usize) {
         self.end = (self.end + count).min(self.bytes.len());
     }
 
     pub fn consume(&mut self, count: usize) {
-        self.start = (self.start + count).min(self.end);
+        self.start = self.start.saturating_add(count).min(self.end);
     }
 }
 
@@ -70,8 +71,13 @@ impl Buffers {
     }
 
     pub fn give_back(&mut self, buffer: Buffer) {
-        let list = if buffer.is_large() { &mut self.large } else { &mut self.small };
-        if list.len() < KEPT && !buffer.is_absent() {
+        let list = match buffer.bytes.len() {
+            SMALL => &mut self.small,
+            LARGE => &mut self.large,
+            // None, or one that grew.
+            _ => return,
+        };
+        if list.len() < KEPT {
             list.push(buffer.bytes);
         }
     }
@@ -90,6 +96,29 @@ mod tests {
         buffer.consume(length - 3);
         assert_eq!(buffer.room().len(), SMALL - 3);
         assert_eq!(buffer.data(), [7, 7, 7]);
+    }
+
+    #[test]
+    fn consuming_more_than_there_is_consumes_all_that_there_is() {
+        let mut buffer = Buffers::default().small();
+        buffer.filled(10);
+        buffer.consume(5);
+        buffer.consume(usize::MAX);
+        assert!(buffer.is_empty());
+        assert_eq!(buffer.room().len(), SMALL);
+    }
+
+    #[test]
+    fn a_buffer_grows_to_its_limit_and_is_then_not_kept() {
+        let mut buffers = Buffers::default();
+        let mut buffer = buffers.small();
+        buffer.filled(SMALL);
+        buffer.grow(SMALL * 2 - 1);
+        assert_eq!((buffer.data().len(), buffer.room().len()), (SMALL, SMALL - 1));
+        buffer.grow(SMALL);
+        assert_eq!(buffer.room().len(), SMALL - 1);
+        buffers.give_back(buffer);
+        assert!(buffers.small.is_empty() && buffers.large.is_empty());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use tokio::task::coop;
 use tokio::time::Sleep;
 
 /// Fires once at the deadline that was set last. Must be polled from one task only.
@@ -40,8 +41,10 @@ impl Timer {
     /// Ready when the deadline has passed. Cheap while it has not.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while self.unregistered || self.sleep.is_elapsed() {
+            // A task that has used up its budget is told to come back at once, and the timer has not heard of it.
+            let is_heard = coop::has_budget_remaining();
             if self.sleep.as_mut().poll(context).is_pending() {
-                self.unregistered = false;
+                self.unregistered = !is_heard;
                 return Poll::Pending;
             }
             if Instant::now() >= self.deadline {
@@ -86,6 +89,27 @@ mod tests {
             timer.set(begin + Duration::from_millis(5));
             poll_fn(|context| timer.poll(context)).await;
             assert!(begin.elapsed() < Duration::from_secs(30));
+        });
+    }
+
+    #[test]
+    fn a_timer_fires_though_its_task_had_no_budget_left_when_it_was_set() {
+        run(async {
+            let begin = Instant::now();
+            let mut timer = Timer::new(begin + Duration::from_millis(5));
+            let mut was_starved = false;
+            let fired = poll_fn(|context| {
+                while !was_starved && coop::has_budget_remaining() {
+                    let mut step = std::pin::pin!(coop::consume_budget());
+                    assert!(step.as_mut().poll(context).is_ready());
+                }
+                was_starved = true;
+                timer.poll(context)
+            });
+            // The outer wait is a timer of its own, so it wakes the task too: late, and therefore seen.
+            let limit = tokio::time::timeout(Duration::from_secs(5), fired);
+            assert!(limit.await.is_ok());
+            assert!(begin.elapsed() < Duration::from_secs(4));
         });
     }
 

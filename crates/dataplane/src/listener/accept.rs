@@ -11,13 +11,14 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::listener::connection;
+use crate::snapshot::Listener;
 use crate::worker::{Open, Worker};
 
 /// Connections that the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 4_096;
 /// How long the runtime may take to notice what the kernel has accepted.
 const NOTICE: Duration = Duration::from_millis(1);
-/// How long to let others close theirs when no descriptor is left.
+/// How long to wait before trying again, so that others can close their connections when no descriptor is left.
 const BREATH: Duration = Duration::from_millis(50);
 
 /// Binds one socket of an address that several workers share.
@@ -43,9 +44,10 @@ pub async fn run(worker: Rc<Worker>, door: Door, listener: Rc<TcpListener>) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => admit(&worker, &door, stream, peer),
-            Err(error) if is_exhausted(&error) => tokio::time::sleep(BREATH).await,
             // The peer gave up before it was accepted.
-            Err(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            // No descriptor or memory is left, or something that trying again at once would only repeat.
+            Err(_) => tokio::time::sleep(BREATH).await,
         }
     }
 }
@@ -58,11 +60,6 @@ pub async fn empty_backlog(worker: &Rc<Worker>, door: &Door, listener: &TcpListe
         // From the first one on the runtime asks the kernel each time.
         patience = Duration::ZERO;
     }
-}
-
-fn is_exhausted(error: &io::Error) -> bool {
-    // EMFILE and ENFILE have no kind of their own.
-    matches!(error.raw_os_error(), Some(23 | 24)) || error.kind() == io::ErrorKind::OutOfMemory
 }
 
 fn admit(worker: &Rc<Worker>, door: &Door, stream: TcpStream, peer: SocketAddr) {
@@ -82,6 +79,7 @@ fn admit(worker: &Rc<Worker>, door: &Door, stream: TcpStream, peer: SocketAddr) 
     let guard = Guard {
         worker: Rc::clone(worker),
         door: door.clone(),
+        listener: Arc::clone(listener),
         metrics: Arc::clone(&listener.metrics),
         id: 0,
     };
@@ -101,6 +99,8 @@ fn spawn(worker: &Rc<Worker>, mut guard: Guard, stream: TcpStream, peer: SocketA
 pub struct Guard {
     worker: Rc<Worker>,
     pub door: Door,
+    /// As it was configured last; a connection may outlive it.
+    pub listener: Arc<Listener>,
     metrics: Arc<crate::record::ListenerMetrics>,
     id: u64,
 }

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 use crate::http1::response_head::ResponseHead;
-use crate::intake;
 use crate::io::timer::Timer;
 use crate::listener::accept::Guard;
 use crate::listener::http1::Http1;
@@ -19,7 +18,7 @@ use crate::pipeline::account::{Account, Visit};
 use crate::pipeline::{self, Facts, Local};
 use crate::record::TimeoutKind;
 use crate::refusal::Refusal;
-use crate::request::{Request, Scheme};
+use crate::request::Request;
 use crate::snapshot::{Listener, Snapshot};
 use crate::worker::Worker;
 
@@ -40,8 +39,6 @@ struct Client {
     exchange: Http1,
     request: Request,
     local: Local,
-    /// What the request that is being answered is served with.
-    under_way: Option<Visit>,
 }
 
 /// What a connection's next head turned out to be.
@@ -70,7 +67,7 @@ pub async fn serve(
         path: Vec::new(),
     };
     let (exchange, request) = (Http1::new(stream), Request::new(peer.ip()));
-    let mut client = Client { worker, guard, is_idle, exchange, request, local, under_way: None };
+    let mut client = Client { worker, guard, is_idle, exchange, request, local };
     client.run().await;
 }
 
@@ -84,7 +81,7 @@ impl Client {
                     self.refuse(&visit, refusal).await;
                     return self.linger().await;
                 }
-                Head::Request(visit) => self.answer(visit).await,
+                Head::Request(visit) => self.answer(&visit).await,
             }
             if !self.exchange.keeps_alive() {
                 return self.linger().await;
@@ -92,56 +89,39 @@ impl Client {
         }
     }
 
-    async fn answer(&mut self, visit: Visit) {
-        let Self { worker, exchange, request, local, under_way, .. } = self;
-        exchange.expect(request);
-        worker.counts().in_flight.add(1);
-        let visit = &*under_way.insert(visit);
+    async fn answer(&mut self, visit: &Visit) {
+        self.exchange.expect(&self.request);
+        self.local.account.begin();
+        self.worker.counts().in_flight.add(1);
+        let serving = Serving { client: self, visit };
+        let Self { worker, exchange, request, local, .. } = &mut *serving.client;
         let intact = pipeline::answer(worker, visit, request, exchange, local).await;
-        worker.counts().in_flight.subtract(1);
-        self.under_way = None;
         if !intact {
-            self.exchange.give_up();
-        }
-    }
-
-    /// The request whose task was ended from outside still has its record: the node stopped, or a stage panicked.
-    fn account_for_cut(&mut self) {
-        let Some(visit) = self.under_way.take() else { return };
-        self.worker.counts().in_flight.subtract(1);
-        // A panic within the recorder holds it; a second one would end the process.
-        if self.worker.recorder.try_borrow_mut().is_ok() {
-            pipeline::abandon(&self.worker, &visit, &self.request, (&self.exchange, &mut self.local));
+            exchange.give_up();
         }
     }
 
     async fn refuse(&mut self, visit: &Visit, refusal: Refusal) {
         let Self { worker, exchange, request, local, .. } = self;
-        if let Refusal::Slow(_) = refusal {
-            worker.counts().timed_out(TimeoutKind::Head);
-        }
-        // A head that did not arrive in time was never read as a whole, so it has no id yet.
-        intake::identify(request);
         exchange.expect_nothing();
+        local.account.begin();
         pipeline::reject(worker, visit, request, refusal, (exchange, local)).await;
     }
 
     /// Waits for a request and reads its head. The configuration is that of its first byte.
     async fn next_head(&mut self, is_first: bool) -> Head {
-        let Some((mut snapshot, mut listener)) = self.settings() else { return Head::Closed };
         if self.exchange.input.is_empty() {
+            let listener = &self.guard.listener;
             let wait = if is_first { listener.header_timeout } else { listener.idle_timeout };
             if !self.wait_for_byte(wait, is_first).await {
                 return Head::Closed;
             }
-            match self.settings() {
-                Some(settings) => (snapshot, listener) = settings,
-                None => return Head::Closed,
-            }
         }
+        let Some((snapshot, is_open)) = self.settings() else { return Head::Closed };
+        let listener = Arc::clone(&self.guard.listener);
         let now = Instant::now();
         let facts = Facts { now, unix_ms: self.worker.unix_ms(now) };
-        let close = self.worker.node.is_draining();
+        let close = !is_open || self.worker.node.is_draining();
         let visit = Visit { snapshot, listener, facts, close };
         self.local.timer.set(now + visit.listener.header_timeout);
         match self.read_head(&visit.listener).await {
@@ -151,17 +131,26 @@ impl Client {
         }
     }
 
-    fn settings(&self) -> Option<(Arc<Snapshot>, Arc<Listener>)> {
+    /// The live configuration, and whether the listener is still in it. Where it is not, the next request is the last
+    /// and is served as the listener was configured at its end.
+    fn settings(&mut self) -> Option<(Arc<Snapshot>, bool)> {
         let snapshot = self.worker.node.snapshot()?;
-        let listener = Arc::clone(snapshot.listener(&self.guard.door.name)?);
-        Some((snapshot, listener))
+        let listener = snapshot.listener(&self.guard.door.name);
+        let is_open = listener.is_some();
+        if let Some(listener) = listener.filter(|listener| !Arc::ptr_eq(listener, &self.guard.listener)) {
+            self.guard.listener = Arc::clone(listener);
+        }
+        Some((snapshot, is_open))
     }
 
     /// An idle connection holds no buffer. False when it ended or idled too long.
     async fn wait_for_byte(&mut self, patience: Duration, is_first: bool) -> bool {
         let buffers = &self.worker.links.buffers;
         buffers.borrow_mut().give_back(std::mem::take(&mut self.exchange.input));
-        self.local.timer.set(Instant::now() + patience);
+        self.exchange.rest();
+        self.local.rest();
+        let since = self.local.account.ended_at().unwrap_or_else(Instant::now);
+        self.local.timer.set(since + patience);
         self.is_idle.set(true);
         let (exchange, timer) = (&mut self.exchange, &mut self.local.timer);
         let has_begun = poll_fn(|context| {
@@ -185,7 +174,6 @@ impl Client {
     /// False when the client left before a head was complete.
     async fn read_head(&mut self, listener: &Listener) -> Result<bool, Refusal> {
         self.request.clear();
-        let limits = listener.limits(Scheme::Http);
         let mut scanned = 0;
         let Self { exchange, request, local, .. } = self;
         let peer = request.peer;
@@ -193,15 +181,23 @@ impl Client {
             loop {
                 if !exchange.input.is_empty()
                     && let Some(length) =
-                        intake::read(exchange.input.data(), &mut scanned, &limits, peer, request)?
+                        pipeline::receive(exchange.input.data(), &mut scanned, listener, peer, request)?
                 {
                     exchange.input.consume(length);
                     return Poll::Ready(Ok(true));
                 }
+                if exchange.input.room().is_empty() {
+                    exchange.input.grow(listener.max_header_bytes as usize + 1);
+                }
                 match poll_more(exchange, &mut local.timer, context) {
                     Poll::Ready(More::Bytes) => {}
                     Poll::Ready(More::End) => return Poll::Ready(Ok(false)),
-                    Poll::Ready(More::Late) => return Poll::Ready(Err(Refusal::Slow("head"))),
+                    // Nothing was asked, so there is nothing to answer.
+                    Poll::Ready(More::Late) if exchange.input.is_empty() => return Poll::Ready(Ok(false)),
+                    Poll::Ready(More::Late) => {
+                        pipeline::identify(request);
+                        return Poll::Ready(Err(Refusal::Slow("head")));
+                    }
                     Poll::Pending => return Poll::Pending,
                 }
             }
@@ -230,9 +226,24 @@ impl Client {
     }
 }
 
+/// A request being served. It is counted out and recorded however that ends: a panic, and the end of the worker, too.
+struct Serving<'a> {
+    client: &'a mut Client,
+    visit: &'a Visit,
+}
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        let Client { worker, exchange, request, local, .. } = &mut *self.client;
+        worker.counts().in_flight.subtract(1);
+        if local.account.ended_at().is_none() {
+            pipeline::abandon(worker, self.visit, request, exchange, &mut local.account);
+        }
+    }
+}
+
 impl Drop for Client {
     fn drop(&mut self) {
-        self.account_for_cut();
         let input = std::mem::take(&mut self.exchange.input);
         if let Ok(mut buffers) = self.worker.links.buffers.try_borrow_mut() {
             buffers.give_back(input);

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::exchange::{BodyFault, Exchange, Piece, ResponseBody};
 use crate::http1::body::Reader;
-use crate::http1::chunk_writer::{CHUNK_END, write_chunk_size, write_last_chunk};
+use crate::http1::chunk_writer::{write_chunk, write_last_chunk};
 use crate::http1::reason;
 use crate::http1::response_head::ResponseHead;
 use crate::http1::trailers::Trailers;
@@ -21,6 +21,8 @@ use crate::request::{Framing, Request, Version};
 
 /// Body data up to this size is copied behind what waits to be written, so that it leaves in the same packet.
 const COPIED: usize = 16 * 1024;
+/// An idle connection keeps at most this much memory for what it writes.
+const KEPT: usize = 4 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outgoing {
@@ -88,8 +90,15 @@ impl Http1 {
         self.keep_alive = false;
         self.is_broken = true;
         if self.outgoing == Outgoing::UntilClose {
-            // A clean end would say that the body is complete. A failure here leaves nothing better to do.
+            // An orderly end would be the end of the body. Where this fails, the connection is broken already.
             let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    /// Gives memory of a long answer back before the connection idles.
+    pub fn rest(&mut self) {
+        if self.is_flushed() && self.output.capacity() > KEPT {
+            self.output = Vec::new();
         }
     }
 
@@ -189,9 +198,7 @@ impl Http1 {
 
     fn send_chunk(&mut self, data: &[u8]) -> usize {
         let before = self.output.len();
-        write_chunk_size(&mut self.output, data.len());
-        self.output.extend_from_slice(data);
-        self.output.extend_from_slice(CHUNK_END);
+        write_chunk(&mut self.output, data);
         self.sent += (self.output.len() - before) as u64;
         data.len()
     }
@@ -222,7 +229,11 @@ impl Exchange for Http1 {
         loop {
             let length = match self.incoming.decode(&mut self.input) {
                 Ok(length) => length,
-                Err(malformed) => return Poll::Ready(Err(BodyFault::Refused(Refusal::Malformed(malformed)))),
+                Err(malformed) => {
+                    // Nobody knows where the next request would begin.
+                    self.keep_alive = false;
+                    return Poll::Ready(Err(BodyFault::Refused(Refusal::Malformed(malformed))));
+                }
             };
             if self.incoming.received() + length as u64 > self.body_limit {
                 let limit = self.body_limit;
@@ -272,6 +283,9 @@ impl Exchange for Http1 {
     }
 
     fn begin(&mut self, status: u16) {
+        if status == 200 {
+            return self.put(b"HTTP/1.1 200 OK\r\n");
+        }
         let mut digits = itoa::Buffer::new();
         self.put(b"HTTP/1.1 ");
         self.put(digits.format(status).as_bytes());
@@ -306,6 +320,8 @@ impl Exchange for Http1 {
             self.put(b"connection: keep-alive\r\n");
         }
         self.put(b"\r\n");
+        // The final answer has been given: a `100` behind it would be taken for a part of its body.
+        self.continue_owed = false;
     }
 
     fn interim(&mut self, head: &ResponseHead) {

@@ -4,3 +4,6 @@
 pub mod accept;
 pub mod connection;
 pub mod http1;
+
+#[cfg(test)]
+mod tests;

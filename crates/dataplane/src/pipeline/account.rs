@@ -25,6 +25,13 @@ pub struct Visit {
     pub close: bool,
 }
 
+impl Visit {
+    /// Asked when the answer's head is written: a drain may have begun while the request was under way.
+    pub fn is_last(&self, worker: &Worker) -> bool {
+        self.close || worker.node.is_draining()
+    }
+}
+
 /// Why a request did not end with a complete response of a service, or of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -35,8 +42,10 @@ pub enum End {
     ClientStalled,
     /// The service failed in the middle of its response; the client's connection is cut.
     Cut(Fault),
-    /// The gateway stopped working on it: the drain's deadline passed, or a stage panicked.
-    Abandoned,
+    /// The gateway itself failed; the connection is cut.
+    Panicked,
+    /// The worker was stopped while it served the request; the connection is cut.
+    Stopped,
 }
 
 impl From<Refusal> for End {
@@ -51,9 +60,11 @@ pub struct Account {
     pub status: u16,
     pub attempts: u32,
     pub trace_id: Option<[u8; 32]>,
-    /// When the service was first turned to, and how long it took.
-    pub upstream_began: Option<Instant>,
-    pub upstream: Option<Duration>,
+    /// When the service was turned to, and when it was done.
+    upstream_began: Option<Instant>,
+    upstream_ended: Option<Instant>,
+    /// When the record was written.
+    ended: Option<Instant>,
     pub limit: Option<LimitState>,
     route: Option<u32>,
     service: Option<u32>,
@@ -137,8 +148,16 @@ impl Account {
         self.trace_id = trace_id.as_bytes().try_into().ok();
     }
 
-    pub fn upstream_ended(&mut self) {
-        self.upstream = self.upstream_began.map(|began| began.elapsed());
+    /// The service is done; gives the moment, so that nobody reads the clock again for it.
+    pub fn upstream_ended(&mut self) -> Instant {
+        let now = Instant::now();
+        self.upstream_ended = Some(now);
+        now
+    }
+
+    /// When the last request of this connection ended.
+    pub fn ended_at(&self) -> Option<Instant> {
+        self.ended
     }
 
     pub fn refused(&mut self, refusal: &Refusal) {
@@ -157,18 +176,17 @@ impl Account {
         }
     }
 
-    /// One record, and every counter.
-    pub fn write<E: Exchange>(
-        &mut self,
-        worker: &Worker,
-        visit: &Visit,
-        request: &Request,
-        exchange: &E,
-        end: Option<&End>,
-    ) {
+    /// How it ended, in every counter that asks why.
+    pub fn close(&mut self, worker: &Worker, visit: &Visit, end: Option<&End>) {
         self.ended(worker, end);
         self.count(worker, visit, end);
-        let times = self.times(visit.facts.now.elapsed());
+    }
+
+    /// One record, and the counters of the route. Last of all.
+    pub fn write<E: Exchange>(&mut self, worker: &Worker, visit: &Visit, request: &Request, exchange: &E) {
+        let now = Instant::now();
+        self.ended = Some(now);
+        let times = self.times(now.saturating_duration_since(visit.facts.now));
         let sample = Sample {
             status: self.status,
             total: times.total,
@@ -183,7 +201,8 @@ impl Account {
     }
 
     fn times(&self, total: Duration) -> Times {
-        let upstream = self.upstream.map(micros);
+        let upstream = self.upstream_began.zip(self.upstream_ended);
+        let upstream = upstream.map(|(began, ended)| micros(ended.saturating_duration_since(began)));
         let total = micros(total);
         Times { total, overhead: total.saturating_sub(upstream.unwrap_or(0)), upstream }
     }
@@ -203,19 +222,22 @@ impl Account {
             Some(End::Cut(Fault::Upstream(fault))) => {
                 (fault.text(), "the service failed in the middle of its response")
             }
-            Some(End::Abandoned) => ("abandoned", "the gateway ended before the response was complete"),
             Some(End::Cut(_)) => ("request_body", "the request failed in the middle of its response"),
+            Some(End::Panicked) => ("internal_error", "the gateway failed; this is a bug"),
+            Some(End::Stopped) => ("stopped", "the gateway was stopped before the response was complete"),
         };
         match end {
             Some(End::ClientGone) => worker.counts().client_aborts.add(1),
             Some(End::ClientStalled) => worker.counts().timed_out(TimeoutKind::Write),
-            Some(End::Cut(_) | End::Refused(_) | End::Abandoned) | None => {}
+            Some(End::Cut(_) | End::Refused(_) | End::Panicked | End::Stopped) | None => {}
         }
-        if matches!(end, Some(End::ClientGone)) && self.status == 0 {
-            self.status = 499;
-        }
-        if matches!(end, Some(End::Abandoned)) && self.status == 0 {
-            self.status = if std::thread::panicking() { 500 } else { 503 };
+        if self.status == 0 {
+            self.status = match end {
+                Some(End::ClientGone) => 499,
+                Some(End::Panicked) => 500,
+                Some(End::Stopped) => 503,
+                Some(End::ClientStalled | End::Cut(_) | End::Refused(_)) | None => 0,
+            };
         }
         self.error_type = Some(error);
         self.error_message = Some(message.to_owned());
@@ -226,6 +248,9 @@ impl Account {
         let counts = worker.counts();
         if let Some(End::Refused(refusal)) = end {
             counts.refused(refusal);
+            if let Refusal::Slow(part) = refusal {
+                counts.timed_out(if *part == "body" { TimeoutKind::Body } else { TimeoutKind::Head });
+            }
             self.count_refusal(worker, &visit.snapshot, refusal);
         }
         let caller = self.caller.as_ref().filter(|caller| caller.kind == CallerKind::User);
@@ -250,10 +275,11 @@ impl Account {
         else {
             return;
         };
-        match refusal {
-            Refusal::BadGateway(fault) => service.metrics.worker(worker.index).failed(*fault),
-            Refusal::UpstreamTimeout => service.metrics.worker(worker.index).timed_out(),
-            _ => {}
+        let metrics = service.metrics.worker(worker.index);
+        if let Refusal::BadGateway(fault) = refusal {
+            metrics.failed(*fault);
+        } else if *refusal == Refusal::UpstreamTimeout {
+            metrics.timed_out();
         }
     }
 

@@ -17,14 +17,20 @@ use crate::snapshot::Route;
 use crate::worker::Worker;
 
 /// What the head of any answer is made of at this moment.
-pub fn facts<'a>(visit: &'a Visit, request: &'a Request, local: &Local, date: &'a [u8]) -> Facts<'a> {
+pub fn facts<'a>(
+    worker: &Worker,
+    visit: &'a Visit,
+    request: &'a Request,
+    local: &Local,
+    date: &'a [u8],
+) -> Facts<'a> {
     respond::Facts {
         request,
         policy: local.account.route(&visit.snapshot).map(|route| &route.response),
         limit: local.account.limit,
         elapsed: visit.facts.now.elapsed(),
         date,
-        close: visit.close,
+        close: visit.is_last(worker),
     }
 }
 
@@ -36,7 +42,7 @@ pub async fn fixed<E: Exchange>(
     (exchange, local): (&mut E, &mut Local),
 ) -> Result<(), End> {
     let date = worker.date(visit.facts.unix_ms);
-    let facts = facts(visit, request, local, &date);
+    let facts = facts(worker, visit, request, local, &date);
     local.account.status = fixed.status;
     let body = answer::fixed(exchange, &facts, fixed);
     send(visit, body, exchange, local).await
@@ -50,7 +56,7 @@ pub async fn preflight<E: Exchange>(
     (exchange, local): (&mut E, &mut Local),
 ) -> Result<(), End> {
     let date = worker.date(visit.facts.unix_ms);
-    let mut facts = facts(visit, request, local, &date);
+    let mut facts = facts(worker, visit, request, local, &date);
     facts.policy = Some(&route.response);
     local.account.status = 204;
     answer::preflight(exchange, &facts);
@@ -65,7 +71,7 @@ pub async fn refuse<E: Exchange>(
     (exchange, local): (&mut E, &mut Local),
 ) -> Result<(), End> {
     let date = worker.date(visit.facts.unix_ms);
-    let facts = facts(visit, request, local, &date);
+    let facts = facts(worker, visit, request, local, &date);
     let snapshot = &visit.snapshot;
     let service = local.account.service().and_then(|service| snapshot.service_entries.get(service as usize));
     let tier = local.account.limit.and_then(|state| snapshot.tier_entries.get(state.tier as usize));
@@ -85,15 +91,21 @@ async fn send<E: Exchange>(
     local: &mut Local,
 ) -> Result<(), End> {
     let mut rest = body;
-    local.timer.set(visit.facts.now + visit.listener.write_timeout);
     let timer = &mut local.timer;
+    let mut has_moved = true;
     poll_fn(|context| {
         while !rest.is_empty() {
             match exchange.poll_send(context, rest) {
                 Poll::Ready(Ok(count)) => rest = rest.get(count..).unwrap_or_default(),
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(End::ClientGone)),
-                Poll::Pending => return timer.poll(context).map(|()| Err(End::ClientStalled)),
+                Poll::Pending => {
+                    if std::mem::take(&mut has_moved) {
+                        timer.set(Instant::now() + visit.listener.write_timeout);
+                    }
+                    return timer.poll(context).map(|()| Err(End::ClientStalled));
+                }
             }
+            has_moved = true;
         }
         Poll::Ready(Ok(()))
     })

@@ -53,7 +53,8 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
         Refusal::UpstreamTimeout => (Stage::Proxy, route, none().fixed("fault", "upstream_timeout")),
         Refusal::Internal => (Stage::Respond, Rule::None, none()),
     };
-    Explanation { stage, rule, inputs, error_type: error_type(refusal), message: message(refusal) }
+    let message = message(refusal).into_owned();
+    Explanation { stage, rule, inputs, error_type: error_type(refusal), message }
 }
 
 /// The fault of the service where there is one, else the code of the refusal.

@@ -37,9 +37,9 @@ pub async fn forward<E: Exchange>(
     forwarded_path(plan.proxy, request, &mut local.path)?;
     exchange.limit_body(route.max_body);
     let trip = Trip { worker, visit, request, route, plan: &plan };
-    let result = trip.make(exchange, local).await;
+    let (result, ended) = trip.make(exchange, local).await;
     let outcome = outcome(&result, local.account.status);
-    plan.target.finish(outcome, Instant::now());
+    plan.target.finish(outcome, ended);
     result
 }
 
@@ -67,9 +67,14 @@ fn outcome(result: &Result<(), End>, status: u16) -> Outcome {
         ))) => Outcome::Unreachable,
         Err(End::Refused(Refusal::BadGateway(_) | Refusal::UpstreamTimeout)) => Outcome::Failure,
         Err(End::Cut(Fault::Upstream(_) | Fault::UpstreamTimeout)) => Outcome::Failure,
-        Err(End::Refused(_) | End::ClientGone | End::ClientStalled | End::Cut(_) | End::Abandoned) => {
-            Outcome::Neutral
-        }
+        Err(
+            End::Refused(_)
+            | End::ClientGone
+            | End::ClientStalled
+            | End::Cut(_)
+            | End::Panicked
+            | End::Stopped,
+        ) => Outcome::Neutral,
     }
 }
 
@@ -82,16 +87,19 @@ struct Trip<'a> {
 }
 
 impl Trip<'_> {
-    async fn make<E: Exchange>(&self, exchange: &mut E, local: &mut Local) -> Result<(), End> {
+    /// Gives also when the service was done.
+    async fn make<E: Exchange>(&self, exchange: &mut E, local: &mut Local) -> (Result<(), End>, Instant) {
         let Local { account, timer, response, outgoing, path, .. } = local;
         let trace = Trace::of(self.request, &mut || fastrand::u64(..));
         account.attempted(trace.id());
         response.clear();
         let mut means = Means { exchange, timer, response, outgoing };
         let result = self.carry(&trace, path, &mut means, account).await;
-        account.upstream_ended();
-        result?;
-        delivery::flush(self.visit, means.exchange, means.timer).await
+        let ended = account.upstream_ended();
+        if result.is_err() {
+            return (result, ended);
+        }
+        (delivery::flush(self.visit, means.exchange, means.timer).await, ended)
     }
 
     async fn carry<E: Exchange>(
@@ -106,7 +114,7 @@ impl Trip<'_> {
         self.count_connection(answered.resent, answered.reused);
         account.attempts = answered.attempts();
         let mut attempt = answered.attempt;
-        let close = self.visit.close || !attempt.upload_is_complete();
+        let close = self.visit.is_last(self.worker) || !attempt.upload_is_complete();
         let (exchange, response) = attempt.parts();
         account.status = response.status;
         let date = self.worker.date(self.visit.facts.unix_ms);
@@ -142,8 +150,6 @@ impl Trip<'_> {
             HostHeader::Preserve => None,
             HostHeader::Instance => Some(self.plan.target.instance.name.as_bytes()),
         };
-        let credentials: &[Box<[u8]>] =
-            if self.route.forward_api_key { &[] } else { &self.visit.snapshot.credential_headers };
         OutgoingHead {
             request: self.request,
             path,
@@ -151,8 +157,7 @@ impl Trip<'_> {
             caller: self.plan.permit.grant().caller(),
             trace,
             changes: &self.route.request_headers,
-            credentials,
-            forward_authorization: self.route.forward_authorization,
+            withheld: &self.route.withheld,
         }
     }
 

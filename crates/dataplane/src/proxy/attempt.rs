@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::exchange::{BodyFault, Exchange, Piece};
 use crate::http1::body::Reader;
-use crate::http1::chunk_writer::{CHUNK_END, write_chunk_size, write_last_chunk};
+use crate::http1::chunk_writer::{write_chunk, write_last_chunk};
 use crate::http1::response_head::{self, ResponseHead};
 use crate::http1::trailers::Trailers;
 use crate::io::buffer::Buffers;
@@ -19,8 +19,9 @@ use crate::request::{Framing, Request};
 const UPLOAD_WINDOW: usize = 32 * 1024;
 /// Heads of services may be this long; a longer one is a 502.
 const RESPONSE_HEAD_LIMIT: usize = 16 * 1024 - 1;
-/// Interim answers wait for the client like all that is to be written, so a service may not send them for ever.
-const MAX_INTERIM: u32 = 16;
+
+/// Interim answers to one request; a service that sends more than this is not going to answer.
+const MAX_INTERIMS: u32 = 16;
 
 /// Why an attempt ended without a complete response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +79,7 @@ pub struct Attempt<'a, 'm, E> {
     upload: Upload,
     waiting: Waiting,
     reader: Reader,
-    interim: u32,
+    interims: u32,
 }
 
 impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
@@ -91,7 +92,7 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
     ) -> Self {
         let upload = if means.exchange.body_is_complete() { Upload::Complete } else { Upload::Running };
         let (waiting, reader) = (Waiting::Service, Reader::none());
-        Self { means, request, upstream, patience, written: 0, upload, waiting, reader, interim: 0 }
+        Self { means, request, upstream, patience, written: 0, upload, waiting, reader, interims: 0 }
     }
 
     /// Begins again on a fresh connection with the request that is still whole in `outgoing`.
@@ -99,8 +100,8 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
         self.upstream = upstream;
         self.written = 0;
         self.upload = Upload::Complete;
+        // The deadline stays that of the first connection: the route's timeout is for both together.
         self.waiting = Waiting::Service;
-        self.progressed();
     }
 
     /// The client and the head of the response, for whoever writes the answer's head.
@@ -121,8 +122,9 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
                 Poll::Pending => break,
             }
         }
-        // An interim answer is of use only while the final one is not there.
-        if let Poll::Ready(Err(_)) = self.means.exchange.poll_flush(context) {
+        if self.interims > 0
+            && let Poll::Ready(Err(_)) = self.means.exchange.poll_flush(context)
+        {
             return Poll::Ready(Err(Fault::ClientGone));
         }
         let body_is_in = self.means.exchange.body_is_complete();
@@ -133,7 +135,7 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
     }
 
     fn closed_early(&self) -> Fault {
-        if self.upstream.reused && self.upstream.input.is_empty() {
+        if self.upstream.reused && self.upstream.input.is_empty() && self.interims == 0 {
             return Fault::Stale;
         }
         Fault::Upstream(UpstreamFault::ConnectionReset)
@@ -159,18 +161,37 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
 
     /// Interim answers go on to the client, but for `100`, which is ours to say, and `101`, which we never asked for.
     fn pass_interim(&mut self) -> Result<(), Fault> {
-        self.interim += 1;
-        if self.interim > MAX_INTERIM {
+        self.interims += 1;
+        let Means { exchange, response, .. } = &mut *self.means;
+        if response.status == 101 || self.interims > MAX_INTERIMS {
             return Err(Fault::Upstream(UpstreamFault::InvalidResponse));
         }
-        let Means { exchange, response, .. } = &mut *self.means;
-        match response.status {
-            100 => {}
-            101 => return Err(Fault::Upstream(UpstreamFault::InvalidResponse)),
-            _ => exchange.interim(response),
+        if response.status != 100 {
+            exchange.interim(response);
         }
         response.clear();
         Ok(())
+    }
+
+    /// A client that does not take the response is what ends this exchange, whatever the upload waits for.
+    fn upload_waits_for(&mut self, whom: Waiting) {
+        if self.waiting != Waiting::ClientReads {
+            self.must_wait_for(whom);
+        }
+    }
+
+    fn upload_moved(&mut self) {
+        if self.waiting != Waiting::ClientReads {
+            self.waiting = Waiting::Service;
+            self.progressed();
+        }
+    }
+
+    fn client_read(&mut self) {
+        if self.waiting == Waiting::ClientReads {
+            self.waiting = Waiting::Service;
+            self.progressed();
+        }
     }
 
     fn must_wait_for(&mut self, whom: Waiting) {
@@ -209,7 +230,7 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
             match self.take_piece(context) {
                 Poll::Ready(result) => result?,
                 Poll::Pending => {
-                    self.must_wait_for(Waiting::ClientBody);
+                    self.upload_waits_for(Waiting::ClientBody);
                     return Ok(());
                 }
             }
@@ -223,9 +244,8 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
             match self.upstream.poll_write(context, rest) {
                 Poll::Ready(Ok(count)) if count > 0 => {
                     self.written += count;
-                    if self.upload == Upload::Running {
-                        self.must_wait_for(Waiting::Service);
-                        self.progressed();
+                    if self.upload == Upload::Running || self.waiting == Waiting::ClientBody {
+                        self.upload_moved();
                     }
                 }
                 Poll::Ready(_) => {
@@ -233,7 +253,7 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
                     return false;
                 }
                 Poll::Pending => {
-                    self.must_wait_for(Waiting::Service);
+                    self.upload_waits_for(Waiting::Service);
                     return false;
                 }
             }
@@ -259,7 +279,11 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
             Piece::Data(data) => {
                 let data = data.get(..UPLOAD_WINDOW).unwrap_or(data);
                 let length = data.len();
-                append_data(outgoing, data, chunked);
+                if chunked {
+                    write_chunk(outgoing, data);
+                } else {
+                    outgoing.extend_from_slice(data);
+                }
                 exchange.consume_body(length);
                 // The end of a body of known length is seen without waiting for anything.
                 if !chunked && exchange.body_is_complete() {
@@ -291,6 +315,7 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
                 match self.means.exchange.poll_send(context, data) {
                     Poll::Ready(Ok(count)) => {
                         self.reader.consume(&mut self.upstream.input, count);
+                        self.client_read();
                         continue;
                     }
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(Fault::ClientGone)),
@@ -367,16 +392,5 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
     /// The request has gone out whole; nothing more is expected from the client.
     pub fn upload_is_complete(&self) -> bool {
         self.upload == Upload::Complete
-    }
-}
-
-/// Body data as the service will read it.
-fn append_data(outgoing: &mut Vec<u8>, data: &[u8], chunked: bool) {
-    if chunked {
-        write_chunk_size(outgoing, data.len());
-    }
-    outgoing.extend_from_slice(data);
-    if chunked {
-        outgoing.extend_from_slice(CHUNK_END);
     }
 }

@@ -31,9 +31,8 @@ pub struct OutgoingHead<'a> {
     pub caller: &'a Caller,
     pub trace: &'a Trace,
     pub changes: &'a HeaderChanges,
-    /// Headers that carry API keys or tokens of some identity; not forwarded unless the route asks.
-    pub credentials: &'a [Box<[u8]>],
-    pub forward_authorization: bool,
+    /// Headers that carry credentials which the route does not forward.
+    pub withheld: &'a [Box<[u8]>],
 }
 
 impl OutgoingHead<'_> {
@@ -46,8 +45,7 @@ impl OutgoingHead<'_> {
             out.push(b'?');
             out.extend_from_slice(request.slice(query));
         }
-        out.extend_from_slice(b" HTTP/1.1\r\n");
-        line(out, b"host", self.host.unwrap_or(request.slice(request.authority)));
+        own(out, b" HTTP/1.1\r\nhost: ", self.host.unwrap_or(request.slice(request.authority)));
         self.write_forwarded(out);
         self.write_identity(out);
         self.write_framing(out);
@@ -61,8 +59,9 @@ impl OutgoingHead<'_> {
         for header in &request.headers {
             let name = request.slice(header.name);
             let goes_on = match header.known {
-                Known::Other => !self.credentials.iter().any(|credential| **credential == *name),
-                Known::Authorization => self.forward_authorization,
+                Known::Other | Known::Authorization => {
+                    !self.withheld.iter().any(|withheld| **withheld == *name)
+                }
                 Known::Cookie | Known::Origin | Known::UserAgent => true,
                 Known::Tracestate => self.trace.continues,
                 // `TE` is ours to say; only `trailers` can be passed on, as we pass the trailers on.
@@ -89,7 +88,10 @@ impl OutgoingHead<'_> {
                 | Known::NamedInConnection => false,
             };
             if goes_on && !self.changes.drops(name) {
-                line(out, name, request.slice(header.value));
+                match request.line(header) {
+                    Some(whole) => out.extend_from_slice(whole),
+                    None => line(out, name, request.slice(header.value)),
+                }
             }
         }
     }
@@ -107,27 +109,23 @@ impl OutgoingHead<'_> {
             write_address(out, request.client);
         }
         out.extend_from_slice(b"\r\n");
-        line(
-            out,
-            b"x-forwarded-proto",
-            match request.scheme {
-                Scheme::Http => b"http",
-                Scheme::Https => b"https",
-            },
-        );
+        match request.scheme {
+            Scheme::Http => out.extend_from_slice(b"x-forwarded-proto: http\r\n"),
+            Scheme::Https => out.extend_from_slice(b"x-forwarded-proto: https\r\n"),
+        }
         let host = request.known(Known::XForwardedHost).filter(|_| request.peer_is_trusted);
-        line(out, b"x-forwarded-host", host.unwrap_or(request.slice(request.authority)));
-        line(out, b"x-request-id", request.slice(request.id));
-        line(out, b"traceparent", &self.trace.outgoing);
+        own(out, b"x-forwarded-host: ", host.unwrap_or(request.slice(request.authority)));
+        own(out, b"x-request-id: ", request.slice(request.id));
+        own(out, b"traceparent: ", &self.trace.outgoing);
     }
 
     fn write_identity(&self, out: &mut Vec<u8>) {
         if let Some(user) = &self.caller.user {
-            line(out, b"x-user-id", user.as_bytes());
-            line(out, b"x-user-scopes", self.caller.scopes_text.as_bytes());
+            own(out, b"x-user-id: ", user.as_bytes());
+            own(out, b"x-user-scopes: ", self.caller.scopes_text.as_bytes());
         }
         if let Some(partner) = &self.caller.partner {
-            line(out, b"x-partner-id", partner.as_bytes());
+            own(out, b"x-partner-id: ", partner.as_bytes());
         }
     }
 
@@ -135,7 +133,7 @@ impl OutgoingHead<'_> {
         match self.request.framing {
             Framing::None => {}
             Framing::Length(length) => {
-                line(out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
+                own(out, b"content-length: ", itoa::Buffer::new().format(length).as_bytes());
             }
             Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         }
@@ -143,6 +141,14 @@ impl OutgoingHead<'_> {
             out.extend_from_slice(b"te: trailers\r\nconnection: te\r\n");
         }
     }
+}
+
+/// A line of ours; `prefix` ends with `: `.
+fn own(out: &mut Vec<u8>, prefix: &[u8], value: &[u8]) {
+    out.reserve(prefix.len() + value.len() + 2);
+    out.extend_from_slice(prefix);
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {

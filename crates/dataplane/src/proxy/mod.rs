@@ -41,6 +41,13 @@ pub struct Forward<'a> {
     pub now: Instant,
 }
 
+impl Forward<'_> {
+    /// What is left of the route's timeout for whatever comes before the request can be sent.
+    fn left(&self) -> Duration {
+        (self.now + self.patience.service).saturating_duration_since(Instant::now())
+    }
+}
+
 /// A response whose head is in; its body follows with `relay`.
 pub struct Answered<'a, 'm, E> {
     pub attempt: Attempt<'a, 'm, E>,
@@ -139,7 +146,7 @@ async fn connection(forward: &Forward<'_>, links: &Links) -> Result<Upstream, Fa
         Place::Free(permit) => permit,
         Place::Wait(places) => {
             let _queued = Queued { links, instance: forward.instance };
-            let wait = tokio::time::timeout(forward.patience.service, places.acquire_owned()).await;
+            let wait = tokio::time::timeout(forward.left(), places.acquire_owned()).await;
             wait.ok().and_then(Result::ok).ok_or_else(|| exhausted(Unavailable::PoolExhausted))?
         }
     };
@@ -159,7 +166,7 @@ async fn connect(
     links: &Links,
     place: Option<tokio::sync::OwnedSemaphorePermit>,
 ) -> Result<Upstream, Fault> {
-    let timeout = forward.pool.connect_timeout.min(forward.patience.service);
+    let timeout = forward.pool.connect_timeout.min(forward.left());
     let connected = Upstream::connect(forward.instance.address, timeout, forward.now).await;
     let mut upstream = connected.map_err(Fault::Upstream)?;
     upstream.place = place;
@@ -182,3 +189,6 @@ impl Drop for Queued<'_> {
         self.links.pools.borrow_mut().waited(self.instance);
     }
 }
+
+#[cfg(test)]
+mod tests;

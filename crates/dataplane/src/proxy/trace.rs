@@ -43,13 +43,18 @@ fn put(outgoing: &mut [u8; LENGTH], at: usize, bytes: &[u8]) {
     }
 }
 
+/// Sixteen digits at once: each nibble is spread to a byte of its own, and all bytes become digits together.
 fn hexadecimal(value: u64) -> [u8; 16] {
-    let mut text = [b'0'; 16];
-    for (index, digit) in text.iter_mut().enumerate() {
-        let nibble = (value >> (60 - 4 * index)) as u8 & 15;
-        *digit = if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-    }
-    text
+    const NIBBLES: u128 = 0x0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f;
+    const ONES: u128 = 0x0101_0101_0101_0101_0101_0101_0101_0101;
+    let mut spread = u128::from(value);
+    spread = (spread | spread << 32) & 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff;
+    spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff_0000_ffff_0000_ffff;
+    spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff_00ff_00ff_00ff_00ff;
+    spread = (spread | spread << 4) & NIBBLES;
+    // Adding 6 carries into the next bit exactly for ten to fifteen, which are letters.
+    let letters = ((spread + 6 * ONES) >> 4) & ONES;
+    (spread + u128::from(b'0') * ONES + letters * u128::from(b'a' - b'0' - 10)).to_be_bytes()
 }
 
 fn is_valid(value: &[u8]) -> bool {
@@ -83,6 +88,13 @@ mod tests {
             request.headers.push(Header { name, value, known: Known::Traceparent });
         }
         Trace::of(&request, &mut || 0x1234)
+    }
+
+    #[test]
+    fn hexadecimal_digits_are_those_of_the_formatter() {
+        for value in [0, 1, 0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210, u64::MAX, 0x9a9a_a9a9_0f0f_f0f0] {
+            assert_eq!(hexadecimal(value), *format!("{value:016x}").as_bytes());
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::coop;
 
 use crate::io::buffer::Buffer;
 use crate::refusal::UpstreamFault;
@@ -51,7 +52,8 @@ impl Upstream {
     /// The runtime has seen nothing happen on this idle connection: no close, no stray bytes. Costs no system call.
     pub fn is_quiet(&self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
-        self.stream.poll_read_ready(&mut context).is_pending()
+        // Without budget the runtime says pending whatever has happened.
+        coop::has_budget_remaining() && self.stream.poll_read_ready(&mut context).is_pending()
     }
 
     pub fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -72,9 +74,11 @@ impl Upstream {
 }
 
 fn connect_fault(error: &io::Error) -> UpstreamFault {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => UpstreamFault::ConnectionRefused,
-        io::ErrorKind::TimedOut => UpstreamFault::ConnectionTimeout,
-        _ => UpstreamFault::ConnectionFailed,
+    if error.kind() == io::ErrorKind::ConnectionRefused {
+        UpstreamFault::ConnectionRefused
+    } else if error.kind() == io::ErrorKind::TimedOut {
+        UpstreamFault::ConnectionTimeout
+    } else {
+        UpstreamFault::ConnectionFailed
     }
 }

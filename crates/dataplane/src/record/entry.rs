@@ -7,6 +7,11 @@ use crate::trail::{Rule, Trail};
 pub trait Names {
     /// Name and position (`gateway.yaml:12:5`); `None` for `Rule::None` and for an index that does not exist.
     fn rule(&self, rule: Rule) -> Option<(&str, &str)>;
+
+    /// The same as `encode_rule` writes it, where that was done beforehand.
+    fn encoded(&self, _rule: Rule) -> Option<&[u8]> {
+        None
+    }
 }
 
 /// Durations in whole microseconds.

@@ -16,14 +16,22 @@ const TEXT_LIMIT: usize = 512;
 /// Bytes after which a path or a query is cut.
 const TARGET_LIMIT: usize = 2_048;
 
+/// Texts that most records share with the one before.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    timestamp: Timestamp,
+    constants: Constants,
+}
+
 /// Appends the record with its line end. Allocates only when `out` has to grow.
-pub(super) fn encode(out: &mut Vec<u8>, entry: &Entry<'_>, timestamp: &mut Timestamp) {
+pub(super) fn encode(out: &mut Vec<u8>, entry: &Entry<'_>, memory: &mut Memory) {
     literal(out, b"{\"timestamp\":\"");
-    timestamp.write(out, entry.started_ms);
+    memory.timestamp.write(out, entry.started_ms);
     request(out, entry);
     destination(out, entry);
     measures(out, entry);
     outcome(out, entry);
+    memory.constants.write(out, entry);
     context(out, entry);
     decisions(out, entry.trail.steps(), entry.names);
     literal(out, b"]}\n");
@@ -94,14 +102,37 @@ fn measures(out: &mut Vec<u8>, entry: &Entry<'_>) {
 }
 
 fn outcome(out: &mut Vec<u8>, entry: &Entry<'_>) {
-    literal(out, b",\"error_type\":");
-    optional(out, entry.error_type);
-    literal(out, b",\"error_message\":");
-    optional(out, entry.error_message);
-    literal(out, b",\"gateway_instance\":");
-    text(out, entry.node);
-    literal(out, b",\"gateway_version\":");
-    text(out, entry.software);
+    if (entry.error_type, entry.error_message) == (None, None) {
+        literal(out, b",\"error_type\":null,\"error_message\":null");
+    } else {
+        literal(out, b",\"error_type\":");
+        optional(out, entry.error_type);
+        literal(out, b",\"error_message\":");
+        optional(out, entry.error_message);
+    }
+}
+
+/// What hardly ever changes between two records of a worker.
+#[derive(Debug, Default)]
+pub(super) struct Constants {
+    node: String,
+    software: String,
+    text: Vec<u8>,
+}
+
+impl Constants {
+    fn write(&mut self, out: &mut Vec<u8>, entry: &Entry<'_>) {
+        if self.text.is_empty() || self.node != entry.node || self.software != entry.software {
+            (self.node, self.software) = (entry.node.to_owned(), entry.software.to_owned());
+            self.text.clear();
+            literal(&mut self.text, b",\"gateway_instance\":");
+            text(&mut self.text, entry.node);
+            literal(&mut self.text, b",\"gateway_version\":");
+            text(&mut self.text, entry.software);
+            literal(&mut self.text, b",\"config_version\":");
+        }
+        out.extend_from_slice(&self.text);
+    }
 }
 
 fn context(out: &mut Vec<u8>, entry: &Entry<'_>) {
@@ -114,7 +145,6 @@ fn context(out: &mut Vec<u8>, entry: &Entry<'_>) {
         Scheme::Http => b",\"scheme\":\"http\",\"host\":",
         Scheme::Https => b",\"scheme\":\"https\",\"host\":",
     };
-    literal(out, b",\"config_version\":");
     number(out, entry.config_version);
     out.extend_from_slice(protocol);
     out.extend_from_slice(scheme);
@@ -137,20 +167,35 @@ fn decisions(out: &mut Vec<u8>, steps: &[Step], names: &dyn Names) {
         fixed(out, step.stage.text());
         literal(out, b"\",\"verdict\":\"");
         fixed(out, step.verdict);
-        match names.rule(step.rule) {
-            Some((name, at)) => {
-                literal(out, b"\",\"rule\":");
-                text(out, name);
-                literal(out, b",\"at\":");
-                text(out, at);
-            }
-            None => literal(out, b"\",\"rule\":null,\"at\":null"),
+        if let Some(encoded) = names.encoded(step.rule) {
+            out.extend_from_slice(encoded);
+        } else if let Some((name, at)) = names.rule(step.rule) {
+            rule(out, name, at);
+        } else {
+            literal(out, b"\",\"rule\":null,\"at\":null");
         }
         inputs(out, &step.inputs);
     }
 }
 
+/// What every record says of a rule, to be made once for each.
+pub fn encode_rule(name: &str, at: &str) -> Box<[u8]> {
+    let mut out = Vec::new();
+    rule(&mut out, name, at);
+    out.into_boxed_slice()
+}
+
+fn rule(out: &mut Vec<u8>, name: &str, at: &str) {
+    literal(out, b"\",\"rule\":");
+    text(out, name);
+    literal(out, b",\"at\":");
+    text(out, at);
+}
+
 fn inputs(out: &mut Vec<u8>, inputs: &Inputs) {
+    if inputs.is_empty() {
+        return literal(out, b",\"inputs\":{}}");
+    }
     literal(out, b",\"inputs\":{");
     for (index, (name, value)) in inputs.iter().enumerate() {
         if index > 0 {
@@ -202,17 +247,19 @@ fn known(out: &mut Vec<u8>, value: &[u8], limit: usize) {
 }
 
 fn number(out: &mut Vec<u8>, value: u64) {
-    if value < 10 {
-        return out.push(b'0' + value as u8);
+    match value {
+        0..10 => out.push(b'0' + value as u8),
+        10..100 => literal(out, &[b'0' + (value as u8) / 10, b'0' + (value as u8) % 10]),
+        100..1_000 => literal(out, &three(value as u32)),
+        1_000.. => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
     }
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Microseconds as milliseconds with three decimals.
 fn milliseconds(out: &mut Vec<u8>, microseconds: u64) {
     number(out, microseconds / 1_000);
-    out.push(b'.');
-    out.extend_from_slice(&three((microseconds % 1_000) as u32));
+    let [hundreds, tens, ones] = three((microseconds % 1_000) as u32);
+    literal(out, &[b'.', hundreds, tens, ones]);
 }
 
 /// The standard formatter costs more than the rest of a field, and most addresses are of version 4.
@@ -220,22 +267,13 @@ fn address(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
             let [first, others @ ..] = address.octets();
-            octet(out, first);
+            number(out, u64::from(first));
             for other in others {
                 out.push(b'.');
-                octet(out, other);
+                number(out, u64::from(other));
             }
         }
         // Writing to a vector cannot fail.
         IpAddr::V6(address) => drop(write!(out, "{address}")),
-    }
-}
-
-fn octet(out: &mut Vec<u8>, octet: u8) {
-    let digits @ [_, tens, ones] = three(u32::from(octet));
-    match octet {
-        0..10 => out.push(ones),
-        10..100 => literal(out, &[tens, ones]),
-        100.. => literal(out, &digits),
     }
 }

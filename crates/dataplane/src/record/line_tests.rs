@@ -8,10 +8,9 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::entry::{Entry, Names, Times};
-use super::line::encode;
-use super::queue::Queue;
+use super::line::{Memory, encode, encode_rule};
+use super::queue::{Queue, QueueCounts};
 use super::recorder::Recorder;
-use super::timestamp::Timestamp;
 use crate::request::{Header, Known, Request};
 use crate::trail::{Inputs, Rule, Stage, Trail};
 
@@ -117,7 +116,7 @@ fn entry<'a>(request: &'a Request, trail: &'a Trail) -> Entry<'a> {
 
 fn line(entry: &Entry<'_>) -> String {
     let mut out = Vec::new();
-    encode(&mut out, entry, &mut Timestamp::new());
+    encode(&mut out, entry, &mut Memory::default());
     String::from_utf8(out).expect("a record is UTF-8")
 }
 
@@ -146,6 +145,52 @@ fn a_proxied_request_is_told_completely() {
     let (request, trail) = (request((b"/api/v2/users/me", b"a=1"), &agent), trail());
     let expected: Value = serde_json::from_str(PROXIED).expect("the expected record is JSON");
     assert_eq!(read(&entry(&request, &trail)), expected);
+}
+
+/// Rules that were encoded beforehand, as those of a snapshot are.
+struct Encoded(Box<[u8]>);
+
+impl Names for Encoded {
+    fn rule(&self, rule: Rule) -> Option<(&str, &str)> {
+        Rules.rule(rule)
+    }
+
+    fn encoded(&self, rule: Rule) -> Option<&[u8]> {
+        (rule == Rule::Route(0)).then_some(&self.0)
+    }
+}
+
+#[test]
+fn a_rule_that_was_encoded_beforehand_reads_the_same() {
+    let (request, trail) = (request((b"/a", b""), &[]), trail());
+    let names = Encoded(encode_rule("users-v2", "gateway.yaml:12:5"));
+    let entry = entry(&request, &trail);
+    assert_eq!(line(&Entry { names: &names, ..entry }), line(&entry));
+}
+
+#[test]
+fn a_changed_node_or_version_is_told_by_the_next_record() {
+    let (request, trail) = (request((b"/a", b""), &[]), Trail::default());
+    let (mut memory, before) = (Memory::default(), entry(&request, &trail));
+    for changed in [before, Entry { node: "gateway-4", ..before }, Entry { software: "0.2.0", ..before }] {
+        let mut out = Vec::new();
+        encode(&mut out, &changed, &mut memory);
+        assert_eq!(String::from_utf8_lossy(&out), line(&changed));
+    }
+}
+
+#[test]
+fn a_queue_of_no_records_is_written_nothing() {
+    let queue = Arc::new(Queue::new(0));
+    let (request, trail) = (request((b"/a", b""), &[]), trail());
+    let mut recorder = Recorder::new(Arc::clone(&queue));
+    recorder.write(&entry(&request, &trail));
+    recorder.flush();
+    assert_eq!(queue.counts(), QueueCounts::default());
+    queue.resize(10);
+    recorder.write(&entry(&request, &trail));
+    recorder.flush();
+    assert_eq!(queue.counts().queued, 1);
 }
 
 #[test]

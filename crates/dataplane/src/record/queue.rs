@@ -54,21 +54,21 @@ pub struct QueueCounts {
 }
 
 impl Queue {
-    /// Takes at most `maximum_records` (at least 1) and 2 KiB times as many bytes, but never less than 128 KiB.
+    /// Takes at most `maximum_records` and 2 KiB times as many bytes, but never less than 128 KiB.
     pub fn new(maximum_records: u64) -> Self {
         Self {
             state: Mutex::default(),
             filled: Condvar::new(),
-            maximum_records: AtomicU64::new(maximum_records.max(1)),
+            maximum_records: AtomicU64::new(maximum_records),
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             queued: AtomicU64::new(0),
         }
     }
 
-    /// Changes the bound; a smaller one takes effect with the next push.
+    /// Changes the bound; a smaller one takes effect with the next push. With 0, recorders write nothing.
     pub fn resize(&self, maximum_records: u64) {
-        self.maximum_records.store(maximum_records.max(1), Relaxed);
+        self.maximum_records.store(maximum_records, Relaxed);
     }
 
     /// Gives whole lines, the oldest first: at most `maximum_bytes`, or one chunk where that alone is larger.
@@ -102,6 +102,10 @@ impl Queue {
             dropped: self.dropped.load(Relaxed),
             queued: self.queued.load(Relaxed),
         }
+    }
+
+    pub(super) fn takes_none(&self) -> bool {
+        self.maximum_records.load(Relaxed) == 0
     }
 
     /// Records after which a worker hands its chunk over.

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use super::entry::Entry;
-use super::line::encode;
+use super::line::{Memory, encode};
 use super::queue::{CHUNK_BYTES, Queue, empty_chunk};
-use super::timestamp::Timestamp;
 
 /// Belongs to one worker. Its records are lost with it unless `flush` was called; dropping it flushes.
 #[derive(Debug)]
@@ -13,17 +12,20 @@ pub struct Recorder {
     queue: Arc<Queue>,
     chunk: Vec<u8>,
     records: u64,
-    timestamp: Timestamp,
+    memory: Memory,
 }
 
 impl Recorder {
     pub fn new(queue: Arc<Queue>) -> Self {
-        Self { queue, chunk: empty_chunk(), records: 0, timestamp: Timestamp::new() }
+        Self { queue, chunk: empty_chunk(), records: 0, memory: Memory::default() }
     }
 
-    /// Appends one line. Hands the chunk over when it passes 64 KiB or holds a sixteenth of the queue's records.
+    /// Appends one line, unless the queue takes no records. Hands the chunk over when it passes 64 KiB or holds a sixteenth of the queue's records.
     pub fn write(&mut self, entry: &Entry<'_>) {
-        encode(&mut self.chunk, entry, &mut self.timestamp);
+        if self.queue.takes_none() {
+            return;
+        }
+        encode(&mut self.chunk, entry, &mut self.memory);
         self.records += 1;
         if self.chunk.len() >= CHUNK_BYTES || self.records >= self.queue.chunk_records() {
             self.flush();

@@ -11,11 +11,13 @@ pub(super) struct Timestamp {
     text: [u8; 20],
 }
 
-impl Timestamp {
-    pub(super) fn new() -> Self {
+impl Default for Timestamp {
+    fn default() -> Self {
         Self { second: 0, text: *b"1970-01-01T00:00:00." }
     }
+}
 
+impl Timestamp {
     /// Writes `2025-02-06T14:30:00.042Z`. Times after the year 9999 are written as its last second.
     pub(super) fn write(&mut self, out: &mut Vec<u8>, unix_ms: u64) {
         let second = (unix_ms / 1000).min(END - 1);
@@ -70,7 +72,7 @@ mod tests {
 
     fn text(unix_ms: u64) -> String {
         let mut out = Vec::new();
-        Timestamp::new().write(&mut out, unix_ms);
+        Timestamp::default().write(&mut out, unix_ms);
         String::from_utf8(out).expect("ASCII")
     }
 
@@ -109,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_remembered_second_is_used_for_no_other_second() {
-        let mut timestamp = Timestamp::new();
+        let mut timestamp = Timestamp::default();
         let mut out = Vec::new();
         for unix_ms in [1_000, 1_999, 2_000, 1_001] {
             timestamp.write(&mut out, unix_ms);

@@ -40,14 +40,17 @@ pub fn pass<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, response: &Respons
         let name = response.slice(header.name);
         present.note(header.known);
         if passes(header, facts) && !facts.policy.is_some_and(|policy| policy.drops(name)) {
-            exchange.header(name, response.slice(header.value));
+            match response.line(header) {
+                Some(line) => exchange.header_lines(line),
+                None => exchange.header(name, response.slice(header.value)),
+            }
         }
     }
     write_ours(exchange, facts, present);
     let body = body_of(response);
-    // For HEAD and 304 it tells of a body that is not sent; with 204 it may not be there (RFC 9110 section 8.6).
-    if let (ResponseBody::Absent, Some(length)) = (body, response.content_length)
-        && response.status != 204
+    // What a GET would have; a 204 may not have it (RFC 9110 section 8.6), and a client might wait for those bytes.
+    if let (ResponseBody::Absent, Some(length), true) =
+        (body, response.content_length, response.status != 204)
     {
         exchange.header(b"content-length", itoa::Buffer::new().format(length).as_bytes());
     }
@@ -64,19 +67,18 @@ fn body_of(response: &ResponseHead) -> ResponseBody {
 
 /// Hop-by-hop headers end here; those that we set ourselves are ours alone.
 fn passes(header: &ResponseHeader, facts: &Facts<'_>) -> bool {
+    use KnownResponse::{Deprecation, Sunset, XRateLimit, XRequestId, XResponseTimeMs};
     let known = header.known;
-    match known {
-        KnownResponse::Other | KnownResponse::ContentType | KnownResponse::Date | KnownResponse::Server => {
-            true
-        }
-        KnownResponse::XRequestId | KnownResponse::XResponseTimeMs => false,
-        KnownResponse::XRateLimit => facts.limit.is_none(),
-        KnownResponse::Deprecation | KnownResponse::Sunset => {
-            !facts.policy.is_some_and(Policy::is_deprecated)
-        }
-        _ if known.is_hop_by_hop() => false,
-        _ => !(known.is_cors() && facts.policy.is_some_and(|policy| policy.cors.is_some())),
+    if known == KnownResponse::Other {
+        return true;
     }
+    let is_ours = match (known, facts.policy) {
+        (XRequestId | XResponseTimeMs, _) => true,
+        (XRateLimit, _) => facts.limit.is_some(),
+        (Deprecation | Sunset, policy) => policy.is_some_and(Policy::is_deprecated),
+        (_, policy) => known.is_cors() && policy.is_some_and(|policy| policy.cors.is_some()),
+    };
+    !is_ours && !known.is_hop_by_hop()
 }
 
 /// The headers that the gateway adds to every answer.

@@ -1,6 +1,8 @@
 //! The gateway's own refusals as JSON: a stable code, a sentence that helps, the request id (requirements RS-3, IN-11).
 
-use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+
+use serde::Serialize;
 
 use crate::exchange::Exchange;
 use crate::refusal::{CredentialKind, Refusal};
@@ -23,7 +25,7 @@ pub fn refuse<E: Exchange>(
     told: Told<'_>,
 ) -> Vec<u8> {
     let status = refusal.status();
-    let body = body(refusal, facts.request.id(), told);
+    let mut body = body(refusal, facts.request.id(), told);
     exchange.begin(status);
     exchange.header_lines(b"content-type: application/json\r\ncache-control: no-store\r\n");
     if let Some(seconds) = refusal.retry_after() {
@@ -55,57 +57,105 @@ pub fn refuse<E: Exchange>(
     }
     write_ours(exchange, facts, Present::default());
     end_head(exchange, facts, status, body.len());
-    body_for(facts.request, status, &body).to_vec()
+    body.truncate(body_for(facts.request, status, &body).len());
+    body
+}
+
+/// Written in this order: what every refusal has comes first.
+#[derive(Serialize)]
+struct Body<'a> {
+    error: &'a str,
+    message: Cow<'static, str>,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backend: Option<&'a str>,
 }
 
 fn body(refusal: &Refusal, request_id: &str, told: Told<'_>) -> Vec<u8> {
-    let mut fields = Map::new();
-    fields.insert("error".to_owned(), json!(refusal.code()));
-    fields.insert("message".to_owned(), json!(message(refusal)));
-    fields.insert("request_id".to_owned(), json!(request_id));
-    if let Some(seconds) = refusal.retry_after() {
-        fields.insert("retry_after".to_owned(), json!(seconds));
-    }
-    if let Refusal::OverLimit(state) = refusal {
-        fields.insert("limit".to_owned(), json!(state.limit));
-        told.tier.map(|tier| fields.insert("tier".to_owned(), json!(tier)));
-    }
-    if let Refusal::ServiceUnavailable { .. } | Refusal::BadGateway(_) | Refusal::UpstreamTimeout = refusal {
-        told.service.map(|service| fields.insert("backend".to_owned(), json!(service)));
-    }
-    let mut text = Value::Object(fields).to_string().into_bytes();
+    let limit = if let Refusal::OverLimit(state) = refusal { Some(state.limit) } else { None };
+    let names_service = matches!(
+        refusal,
+        Refusal::ServiceUnavailable { .. } | Refusal::BadGateway(_) | Refusal::UpstreamTimeout
+    );
+    let body = Body {
+        error: refusal.code(),
+        message: message(refusal),
+        request_id,
+        retry_after: refusal.retry_after(),
+        limit,
+        tier: told.tier.filter(|_| limit.is_some()),
+        backend: told.service.filter(|_| names_service),
+    };
+    let mut text = Vec::with_capacity(256);
+    // Texts and numbers into memory cannot fail.
+    let _ = serde_json::to_writer(&mut text, &body);
     text.push(b'\n');
     text
 }
 
 /// What went wrong and what would work, in words for whoever wrote the client. Tells nothing about credentials.
-pub fn message(refusal: &Refusal) -> String {
+pub fn message(refusal: &Refusal) -> Cow<'static, str> {
     match refusal {
-        Refusal::Malformed(malformed) => malformed.text().to_owned(),
-        Refusal::Slow(part) => format!("the {part} of the request did not arrive in time"),
-        Refusal::BodyTooLarge { limit } => format!("the body is longer than {limit} bytes"),
-        Refusal::UriTooLong { limit } => format!("the URI is longer than {limit} bytes"),
-        Refusal::HeadersTooLarge { limit } => format!("the headers are longer than {limit} bytes"),
-        Refusal::NoRoute => "no route matches this host, path and headers".to_owned(),
-        Refusal::MethodNotAllowed { allow } => format!("this path allows {allow}"),
-        Refusal::Overloaded { .. } => "the gateway is at its limit; try again later".to_owned(),
-        Refusal::Unauthenticated { kind: CredentialKind::Token, .. } => {
-            "a valid token is required".to_owned()
-        }
-        Refusal::Unauthenticated { kind: CredentialKind::ApiKey, .. } => {
-            "a valid API key is required".to_owned()
-        }
+        Refusal::Malformed(malformed) => malformed.text().into(),
+        Refusal::Slow(part) => format!("the {part} of the request did not arrive in time").into(),
+        Refusal::BodyTooLarge { limit } => format!("the body is longer than {limit} bytes").into(),
+        Refusal::UriTooLong { limit } => format!("the URI is longer than {limit} bytes").into(),
+        Refusal::HeadersTooLarge { limit } => format!("the headers are longer than {limit} bytes").into(),
+        Refusal::NoRoute => "no route matches this host, path and headers".into(),
+        Refusal::MethodNotAllowed { allow } => format!("this path allows {allow}").into(),
+        Refusal::Overloaded { .. } => "the gateway is at its limit; try again later".into(),
+        Refusal::Unauthenticated { kind: CredentialKind::Token, .. } => "a valid token is required".into(),
+        Refusal::Unauthenticated { kind: CredentialKind::ApiKey, .. } => "a valid API key is required".into(),
         Refusal::AuthenticationUnavailable { .. } => {
-            "credentials cannot be checked at the moment; try again later".to_owned()
+            "credentials cannot be checked at the moment; try again later".into()
         }
-        Refusal::MissingScope { scope } => format!("the scope {scope} is required"),
+        Refusal::MissingScope { scope } => format!("the scope {scope} is required").into(),
         Refusal::OverLimit(state) => {
-            format!("more than {} requests; try again in {} s", state.limit, state.retry_after.max(1))
+            format!("more than {} requests; try again in {} s", state.limit, state.retry_after.max(1)).into()
         }
-        Refusal::LimiterUnavailable => "limits cannot be checked at the moment; try again later".to_owned(),
-        Refusal::ServiceUnavailable { .. } => "the service is not available; try again later".to_owned(),
-        Refusal::BadGateway(_) => "the service could not be reached or gave no valid answer".to_owned(),
-        Refusal::UpstreamTimeout => "the service did not answer in time".to_owned(),
-        Refusal::Internal => "an error of the gateway itself".to_owned(),
+        Refusal::LimiterUnavailable => "limits cannot be checked at the moment; try again later".into(),
+        Refusal::ServiceUnavailable { .. } => "the service is not available; try again later".into(),
+        Refusal::BadGateway(_) => "the service could not be reached or gave no valid answer".into(),
+        Refusal::UpstreamTimeout => "the service did not answer in time".into(),
+        Refusal::Internal => "an error of the gateway itself".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refusal::{LimitState, UpstreamFault};
+
+    fn text(refusal: &Refusal) -> String {
+        let told = Told { service: Some("users"), tier: Some("a \"tier\"") };
+        String::from_utf8(body(refusal, "id-1", told)).unwrap()
+    }
+
+    #[test]
+    fn the_error_comes_first_and_names_are_escaped() {
+        let state = LimitState { tier: 0, limit: 5, remaining: 0, reset: 60, retry_after: 7 };
+        assert_eq!(
+            text(&Refusal::OverLimit(state)),
+            concat!(
+                r#"{"error":"rate_limit_exceeded","message":"more than 5 requests; try again in 7 s","#,
+                r#""request_id":"id-1","retry_after":7,"limit":5,"tier":"a \"tier\""}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn only_faults_of_a_service_name_it() {
+        assert!(text(&Refusal::UpstreamTimeout).ends_with("\"backend\":\"users\"}\n"));
+        assert!(text(&Refusal::BadGateway(UpstreamFault::InvalidResponse)).contains("users"));
+        let refused = text(&Refusal::NoRoute);
+        assert!(!refused.contains("users") && !refused.contains("tier"), "{refused}");
+        assert!(refused.ends_with("\"request_id\":\"id-1\"}\n"), "{refused}");
     }
 }

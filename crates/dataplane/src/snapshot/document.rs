@@ -3,10 +3,11 @@
 //! `at` is the position of a rule in the user's files (`gateway.yaml:12:5`), kept for records and `explain`.
 //! Times are whole milliseconds, sizes bytes.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::Deserialize;
+
+pub use super::document_route::*;
 
 /// The value of `format` that this build reads.
 pub const FORMAT: u32 = 1;
@@ -38,7 +39,7 @@ pub struct NodeDocument {
     pub max_in_flight: u32,
     /// Callers that limit counters are kept for, all tiers together.
     pub max_limit_keys: u32,
-    /// Records waiting for Python before the oldest are dropped and counted (O14: 10,000).
+    /// Records waiting for Python before the oldest are dropped and counted (O14: 10,000). With 0, none are written.
     pub record_queue: u32,
     /// Verified tokens remembered by each worker.
     pub token_cache: u32,
@@ -218,187 +219,6 @@ pub enum PerDocument {
     ApiKey,
     ClientIp,
     Global,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RouteDocument {
-    pub name: String,
-    pub at: String,
-    #[serde(rename = "match")]
-    pub matching: MatchDocument,
-    pub precedence: i32,
-    pub action: ActionDocument,
-    pub auth: Option<AuthDocument>,
-    pub rate_limit: Option<RateLimitDocument>,
-    pub timeout_ms: u64,
-    pub max_body_bytes: u64,
-    pub priority: Priority,
-    /// `Authorization` goes on to the service.
-    pub forward_authorization: bool,
-    /// The API key's header goes on to the service.
-    pub forward_api_key: bool,
-    pub request_headers: HeaderChangesDocument,
-    pub response_headers: HeaderChangesDocument,
-    /// Added where the service has not set them (RS-5, D61).
-    pub security_headers: bool,
-    pub cors: Option<CorsDocument>,
-    /// `Deprecation: true` and, where given, `Sunset` as an HTTP date.
-    pub deprecated: bool,
-    pub sunset: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Priority {
-    P0,
-    P1,
-    P2,
-    P3,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MatchDocument {
-    /// `api.example.com` or `*.example.com`, lower case; empty: any.
-    pub hosts: Vec<String>,
-    pub path: PathMatchDocument,
-    /// Upper case; empty: any.
-    pub methods: Vec<String>,
-    pub headers: Vec<ValueMatchDocument>,
-    pub query: Vec<ValueMatchDocument>,
-}
-
-/// The path in the user's own notation, classified by Python; Rust canonicalises literal parts as it does requests.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PathMatchDocument {
-    /// `/a/b`
-    Exact(String),
-    /// `/a/{id}/b`: a name binds one whole segment.
-    Pattern(String),
-    /// `/a/*` arrives as `/a`: itself and everything below. `/*` arrives as `/`. May hold `{name}` segments.
-    Prefix(String),
-    /// `regex:...` without the prefix; must match the whole path.
-    Regex(String),
-}
-
-impl Default for PathMatchDocument {
-    fn default() -> Self {
-        Self::Prefix("/".to_owned())
-    }
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ValueMatchDocument {
-    /// Headers: lower case.
-    pub name: String,
-    pub test: ValueTestDocument,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ValueTestDocument {
-    Present,
-    Absent,
-    Exact(String),
-    /// Must match the whole value.
-    Regex(String),
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum ActionDocument {
-    Proxy(ProxyDocument),
-    Redirect {
-        status: u16,
-        to: String,
-    },
-    Respond {
-        status: u16,
-        headers: BTreeMap<String, String>,
-        body: String,
-    },
-    /// The service `self`: `{"status": "ok"}` (RT-12).
-    Health {},
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProxyDocument {
-    pub service: String,
-    pub strip_prefix: Option<String>,
-    pub rewrite: Option<RewriteDocument>,
-    /// Use the service's circuit breaker (BH-19).
-    pub circuit_breaker: bool,
-    pub host: HostHeader,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum HostHeader {
-    /// The client's `Host` goes on to the service.
-    Preserve,
-    /// The name of the instance is sent as `Host`.
-    Instance,
-}
-
-/// The regex must match the whole canonical path; `replacement` may use `$1` or `${name}`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RewriteDocument {
-    pub regex: String,
-    pub replacement: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AuthDocument {
-    pub at: String,
-    /// Names of identities, tried in this order by which credential is present.
-    pub accept: Vec<String>,
-    /// All of them are required.
-    pub scopes: Vec<String>,
-    /// A request without any credential goes on as anonymous; a wrong credential is still a 401 (O25).
-    pub optional: bool,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RateLimitDocument {
-    pub at: String,
-    pub tier: String,
-    pub on_failure: OnFailure,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum OnFailure {
-    Local,
-    Open,
-    Closed,
-}
-
-/// Applied in the order remove, set, add. Names in lower case.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HeaderChangesDocument {
-    pub remove: Vec<String>,
-    pub set: BTreeMap<String, String>,
-    pub add: BTreeMap<String, String>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CorsDocument {
-    pub at: String,
-    /// Exact origins, or `*` alone.
-    pub allow_origins: Vec<String>,
-    pub allow_methods: Vec<String>,
-    pub allow_headers: Vec<String>,
-    pub expose_headers: Vec<String>,
-    pub allow_credentials: bool,
-    pub max_age_s: u32,
 }
 
 /// `set_instances` takes a list of these in place of those in the snapshot.

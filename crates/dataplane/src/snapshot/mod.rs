@@ -1,7 +1,9 @@
 //! The compiled configuration that a request is decided by. Made off the path, swapped in as one pointer.
 
 pub mod document;
+mod document_route;
 mod routes;
+mod texts;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +22,7 @@ use crate::route::Table;
 use crate::trail::Rule;
 use document::{
     FORMAT, IdentityDocument, IdentityKindDocument, ListenerDocument, PathParameters, PoolDocument,
-    SnapshotDocument,
+    SnapshotDocument, TierDocument,
 };
 pub use routes::{Action, Proxy, Route};
 
@@ -38,6 +40,8 @@ pub struct Lasting<'a> {
 pub struct Named {
     pub name: Box<str>,
     pub at: Box<str>,
+    /// Both as a record tells them.
+    encoded: Box<[u8]>,
 }
 
 #[derive(Debug)]
@@ -96,8 +100,6 @@ pub struct Snapshot {
     pub tier_entries: Vec<Counted>,
     /// Charged for requests that no route or no credential accounts for (D1, D2).
     pub unauthenticated_tier: Option<u32>,
-    /// Headers that carry credentials of some identity; kept from services unless a route asks.
-    pub credential_headers: Vec<Box<[u8]>>,
     pub unrouted: Arc<RouteMetrics>,
     pub unidentified: Arc<Tally>,
 }
@@ -136,32 +138,16 @@ impl Snapshot {
             max_limit_keys: document.node.max_limit_keys,
             record_queue: document.node.record_queue,
             token_cache: document.node.token_cache,
-            listeners: document
-                .listeners
-                .iter()
-                .map(|one| Arc::new(Listener::compile(one, metrics)))
-                .collect(),
+            listeners: listeners(&document, metrics),
             table,
             routes,
             services,
             service_entries: service_entries(&document, lasting),
             identities,
-            identity_entries: document
-                .identities
-                .iter()
-                .map(|one| IdentityEntry::compile(one, metrics))
-                .collect(),
+            identity_entries: identity_entries(&document, metrics),
             tiers,
-            tier_entries: document
-                .tiers
-                .iter()
-                .map(|one| Counted {
-                    named: Named::new(&one.name, &one.at),
-                    refused: metrics.tier(&one.name),
-                })
-                .collect(),
+            tier_entries: tier_entries(&document, metrics),
             unauthenticated_tier,
-            credential_headers: routes::credential_headers(&document),
             unrouted: metrics.unrouted(),
             unidentified: metrics.unidentified(),
             node: document.node.name.into(),
@@ -172,6 +158,18 @@ impl Snapshot {
     pub fn listener(&self, name: &str) -> Option<&Arc<Listener>> {
         self.listeners.iter().find(|listener| *listener.named.name == *name)
     }
+}
+
+fn listeners(document: &SnapshotDocument, metrics: &record::Registry) -> Vec<Arc<Listener>> {
+    document.listeners.iter().map(|listener| Arc::new(Listener::compile(listener, metrics))).collect()
+}
+
+fn identity_entries(document: &SnapshotDocument, metrics: &record::Registry) -> Vec<IdentityEntry> {
+    document.identities.iter().map(|identity| IdentityEntry::compile(identity, metrics)).collect()
+}
+
+fn tier_entries(document: &SnapshotDocument, metrics: &record::Registry) -> Vec<Counted> {
+    document.tiers.iter().map(|tier| Counted::tier(tier, metrics)).collect()
 }
 
 fn service_entries(document: &SnapshotDocument, lasting: &Lasting<'_>) -> Vec<ServiceEntry> {
@@ -199,11 +197,17 @@ fn pool_settings(document: &PoolDocument, workers: usize) -> PoolSettings {
 
 impl Named {
     pub fn new(name: &str, at: &str) -> Self {
-        Self { name: name.into(), at: at.into() }
+        Self { name: name.into(), at: at.into(), encoded: record::encode_rule(name, at) }
     }
 
     fn pair(&self) -> (&str, &str) {
         (&self.name, &self.at)
+    }
+}
+
+impl Counted {
+    fn tier(document: &TierDocument, metrics: &record::Registry) -> Self {
+        Self { named: Named::new(&document.name, &document.at), refused: metrics.tier(&document.name) }
     }
 }
 
@@ -250,15 +254,25 @@ impl Listener {
 
 impl Names for Snapshot {
     fn rule(&self, rule: Rule) -> Option<(&str, &str)> {
+        self.named(rule).map(Named::pair)
+    }
+
+    fn encoded(&self, rule: Rule) -> Option<&[u8]> {
+        self.named(rule).map(|named| &*named.encoded)
+    }
+}
+
+impl Snapshot {
+    fn named(&self, rule: Rule) -> Option<&Named> {
         match rule {
             Rule::None => None,
-            Rule::Listener(index) => self.listeners.get(index as usize).map(|listener| listener.named.pair()),
-            Rule::Route(index) => self.routes.get(index as usize).map(|route| route.named.pair()),
+            Rule::Listener(index) => self.listeners.get(index as usize).map(|listener| &listener.named),
+            Rule::Route(index) => self.routes.get(index as usize).map(|route| &route.named),
             Rule::Identity(index) => {
-                self.identity_entries.get(index as usize).map(|entry| entry.counted.named.pair())
+                self.identity_entries.get(index as usize).map(|entry| &entry.counted.named)
             }
-            Rule::Tier(index) => self.tier_entries.get(index as usize).map(|entry| entry.named.pair()),
-            Rule::Service(index) => self.service_entries.get(index as usize).map(|entry| entry.named.pair()),
+            Rule::Tier(index) => self.tier_entries.get(index as usize).map(|entry| &entry.named),
+            Rule::Service(index) => self.service_entries.get(index as usize).map(|entry| &entry.named),
         }
     }
 }

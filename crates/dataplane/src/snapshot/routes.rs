@@ -16,7 +16,7 @@ use crate::snapshot::document::{
     ActionDocument, HostHeader, IdentityKindDocument, PathParameters, Priority, ProxyDocument, RouteDocument,
     SnapshotDocument,
 };
-use crate::snapshot::{Lasting, Named};
+use crate::snapshot::{Lasting, Named, texts};
 
 pub struct Route {
     pub named: Named,
@@ -27,12 +27,14 @@ pub struct Route {
     pub action: Action,
     pub timeout: Duration,
     pub max_body: u64,
-    pub forward_authorization: bool,
-    pub forward_api_key: bool,
+    /// Headers that carry credentials, of whatever identity, and are not forwarded.
+    pub withheld: Box<[Box<[u8]>]>,
     pub request_headers: HeaderChanges,
     pub response: Policy,
     pub metrics: Arc<RouteMetrics>,
 }
+
+const AUTHORIZATION: &str = "authorization";
 
 #[derive(Debug)]
 pub enum Action {
@@ -58,6 +60,7 @@ pub(super) struct Context<'a> {
 
 impl Context<'_> {
     pub fn compile(&self, route: &RouteDocument) -> Result<Route, String> {
+        texts::check(route)?;
         let (auth, scopes) = match &route.auth {
             None => (None, ScopePolicy::default()),
             Some(auth) => (Some(AuthPolicy::compile(auth, self.identities)?), ScopePolicy::compile(auth)),
@@ -82,8 +85,7 @@ impl Context<'_> {
             action: self.action(route)?,
             timeout: Duration::from_millis(route.timeout_ms),
             max_body: route.max_body_bytes,
-            forward_authorization: route.forward_authorization,
-            forward_api_key: route.forward_api_key,
+            withheld: self.withheld(route),
             request_headers: HeaderChanges { dropped, lines },
             response: Policy::compile(route),
             metrics: self.lasting.metrics.route(&route.name, service),
@@ -119,6 +121,24 @@ impl Context<'_> {
         })
     }
 
+    /// A token's header goes on with `forward_authorization`, an API key's with `forward_api_key`. `Authorization` is a
+    /// token's unless an identity says otherwise: clients mean the gateway with it on every route.
+    fn withheld(&self, route: &RouteDocument) -> Box<[Box<[u8]>]> {
+        let carriers = self.document.identities.iter().map(|identity| match &identity.kind {
+            IdentityKindDocument::Jwt(jwt) => (jwt.header.as_str(), route.forward_authorization),
+            IdentityKindDocument::ApiKey(key) => (key.header.as_str(), route.forward_api_key),
+        });
+        let mut withheld: Vec<&str> =
+            carriers.clone().filter(|(_, goes_on)| !goes_on).map(|(header, _)| header).collect();
+        let is_carrier = carriers.clone().any(|(header, _)| header == AUTHORIZATION);
+        if !is_carrier && !route.forward_authorization {
+            withheld.push(AUTHORIZATION);
+        }
+        withheld.sort_unstable();
+        withheld.dedup();
+        withheld.into_iter().map(|header| header.as_bytes().into()).collect()
+    }
+
     pub fn unauthenticated_tier(&self) -> Result<Option<u32>, String> {
         let Some(name) = &self.document.unauthenticated_tier else { return Ok(None) };
         let index = self.document.tiers.iter().position(|tier| tier.name == *name);
@@ -132,19 +152,4 @@ pub(super) fn canonical(path: &str) -> Result<String, String> {
     intake::canonical_path(path.as_bytes(), PathParameters::Keep, &mut out)
         .map_err(|malformed| format!("`{path}`: {}", malformed.text()))?;
     String::from_utf8(out).map_err(|error| error.to_string())
-}
-
-pub(super) fn credential_headers(document: &SnapshotDocument) -> Vec<Box<[u8]>> {
-    let mut headers: Vec<Box<[u8]>> = document
-        .identities
-        .iter()
-        .map(|identity| match &identity.kind {
-            IdentityKindDocument::Jwt(jwt) => jwt.header.as_bytes().into(),
-            IdentityKindDocument::ApiKey(key) => key.header.as_bytes().into(),
-        })
-        .filter(|header: &Box<[u8]>| **header != *b"authorization")
-        .collect();
-    headers.sort();
-    headers.dedup();
-    headers
 }

@@ -13,8 +13,10 @@ _ORIGIN = re.compile(
 _FRAMING = {
     "connection",
     "content-length",
+    "expect",
     "host",
     "keep-alive",
+    "proxy-connection",
     "te",
     "trailer",
     "transfer-encoding",

@@ -147,7 +147,7 @@ class Records(Section):
 
     sinks: Annotated[list[Sink], OneOrMany] = Field(
         default_factory=_default_sinks,
-        description="Where records are written; `[{kind: sqlite}]` by default, `[]` for nowhere.",
+        description="Where records are written; `[{kind: sqlite}]` by default; with `[]` none are written.",
     )
     queue: int = Field(
         10_000,

@@ -10,6 +10,7 @@ from gatewright.config.models.base import (
     HeaderName,
     HeaderNames,
     Headers,
+    HeaderValue,
     Methods,
     Name,
     OneOrMany,
@@ -40,6 +41,10 @@ def _tier_alone(value: object) -> object:
 
 
 def _none_alone(value: object) -> object:
+    if value is None:
+        # An `auth:` whose lines were commented out must not open the route.
+        message = "`auth` is empty; list identities in `accept`, or write `auth: none`"
+        raise ValueError(message)
     return None if value == NONE else value
 
 
@@ -93,7 +98,7 @@ class Match(Section):
 class Redirect(Section):
     """Answers with a redirect."""
 
-    to: Text = Field(description="The `Location`: a path or a whole address.")
+    to: Annotated[HeaderValue, Field(min_length=1)] = Field(description="The `Location`: a path or a whole address.")
     status: Literal[301, 302, 303, 307, 308] = Field(302, description="Status of the answer.")
 
 
@@ -146,8 +151,8 @@ class RateLimit(Section):
     tier: Name = Field(description="Name of a tier, or `none`.")
     on_failure: Literal["local", "open", "closed"] = Field(
         "local",
-        description="When the limit cannot be checked: `local` uses this node's own share, `open` lets "
-        "pass, `closed` refuses with 503.",
+        description="When there is no room to count a caller (`node.max_limit_keys`): `local` forgets the "
+        "oldest counts, `open` lets pass uncounted, `closed` refuses with 503.",
     )
 
 
@@ -216,13 +221,17 @@ class Route(Section):
         "where `auth` is required and `unauthenticated` elsewhere.",
     )
     timeout: Timeout | None = Field(
-        None, description="For the whole exchange with the service; then 504. `defaults.timeout` by default."
+        None,
+        description="How long the service may be silent while it is waited for: 504 before its answer "
+        "begins, cut off within it. Not a bound on the whole exchange. `defaults.timeout` by default.",
     )
     max_body: Annotated[Size, size("0B", "64GiB")] = Field(
         Size.of("10MiB"), description="Size of a request's body; above it 413."
     )
     priority: Literal["P0", "P1", "P2", "P3"] = Field(
-        "P1", description="Who is refused first under overload: P3, then P2, P1; P0 last."
+        "P1",
+        description="Who is to be refused first under overload: P3, then P2, P1; P0 last. Read, and without "
+        "effect yet.",
     )
     circuit_breaker: bool = Field(True, description="Use the breaker of the service.")
     forward_authorization: bool = Field(False, description="Send the token's header on to the service.")

@@ -134,6 +134,26 @@ fn the_capacity_is_never_exceeded_and_busy_tokens_stay() {
 }
 
 #[test]
+fn a_new_capacity_holds_at_once() {
+    let mut route = Route::with_every_key(json!({}));
+    route.cache = TokenCache::new(0);
+    route.cache.set_capacity(10);
+    let tokens: Vec<_> = (0..10).map(|number| token("HS256", json!({"sub": format!("{number}")}))).collect();
+    for good in &tokens {
+        route.bearer(good).unwrap();
+    }
+    assert_eq!(route.cache.len(), 10);
+    route.cache.set_capacity(10);
+    assert_eq!(route.cache.len(), 10, "the same capacity forgets nothing");
+    route.cache.set_capacity(4);
+    assert!(route.cache.is_empty());
+    for good in &tokens {
+        route.bearer(good).unwrap();
+        assert!(route.cache.len() <= 4);
+    }
+}
+
+#[test]
 fn no_capacity_remembers_nothing() {
     let mut route = Route::with_every_key(json!({}));
     for capacity in [0, 1] {

@@ -1,0 +1,138 @@
+//! Eight bytes looked at in one step: where heads would spend most of their instructions.
+
+use std::ops::RangeInclusive;
+
+const LENGTH: usize = 8;
+const ONES: u64 = u64::from_le_bytes([1; LENGTH]);
+const HIGH: u64 = ONES << 7;
+
+/// Eight bytes, the first one lowest. Answers are words too: the high bit of each byte that is meant.
+#[derive(Clone, Copy)]
+pub(crate) struct Block(u64);
+
+impl Block {
+    #[inline(always)]
+    fn at(bytes: &[u8], at: usize) -> Option<Self> {
+        bytes.get(at..)?.first_chunk().map(|chunk| Self(u64::from_le_bytes(*chunk)))
+    }
+
+    /// The bytes that lie in a range of ASCII.
+    ///
+    /// Seven bits plus at most 0x80 stay within their byte. The high bit of the first sum is set from the start of the
+    /// range on, that of the second from behind its end on.
+    #[inline(always)]
+    pub(crate) fn within(self, range: RangeInclusive<u8>) -> u64 {
+        let seven_bits = self.0 & !HIGH;
+        let from_start = seven_bits + ONES * u64::from(0x80 - range.start());
+        let behind_end = seven_bits + ONES * u64::from(0x7f - range.end());
+        (from_start ^ behind_end) & !self.0 & HIGH
+    }
+
+    /// All but controls. A tab may stand in a value too, but does so too rarely to be looked for.
+    #[inline(always)]
+    pub(crate) fn value_bytes(self) -> u64 {
+        !(self.within(0..=0x1f) | self.within(0x7f..=0x7f))
+    }
+
+    /// Letters, digits and `-`, and which of them are capitals. Other bytes may stand in a name too; those need a
+    /// closer look.
+    #[inline(always)]
+    fn name_bytes(self) -> (u64, u64) {
+        // One bit tells a capital from its small letter.
+        let letters = Self(self.0 | ONES << 5).within(b'a'..=b'z');
+        let members = letters | self.within(b'0'..=b'9') | self.within(b'-'..=b'-');
+        (members, letters & !(self.0 << 2))
+    }
+}
+
+/// Makes a header name at `at` lower case and gives the place behind it. It ends where another byte comes than
+/// letters, digits and `-`.
+#[inline(always)]
+pub(crate) fn lower_case_name(bytes: &mut [u8], mut at: usize) -> usize {
+    while let Some(chunk) = bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<LENGTH>()) {
+        let block = Block(u64::from_le_bytes(*chunk));
+        let (members, capitals) = block.name_bytes();
+        let others = !members & HIGH;
+        // Everything below the first other byte.
+        let meant = (others & others.wrapping_neg()).wrapping_sub(1);
+        *chunk = (block.0 | capitals >> 2 & meant).to_le_bytes();
+        if others != 0 {
+            return at + others.trailing_zeros() as usize / 8;
+        }
+        at += LENGTH;
+    }
+    while let Some(byte) = bytes.get_mut(at).filter(|byte| byte.is_ascii_alphanumeric() || **byte == b'-') {
+        byte.make_ascii_lowercase();
+        at += 1;
+    }
+    at
+}
+
+/// The place of the first byte from `at` on that is no member; the end of `bytes` where all are.
+///
+/// `members` gives the high bit of each byte of a block that is one.
+#[inline(always)]
+pub(crate) fn end_of_run(bytes: &[u8], mut at: usize, members: impl Fn(Block) -> u64 + Copy) -> usize {
+    while let Some(block) = Block::at(bytes, at) {
+        let others = !members(block) & HIGH;
+        if others != 0 {
+            return at + others.trailing_zeros() as usize / 8;
+        }
+        at += LENGTH;
+    }
+    end_of_short_run(bytes, at, members)
+}
+
+/// The same for fewer than eight bytes at the end of `bytes`.
+#[inline(never)]
+fn end_of_short_run(bytes: &[u8], at: usize, members: impl Fn(Block) -> u64) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let mut block = [0; LENGTH];
+    block.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    let others = !members(Block(u64::from_le_bytes(block))) & HIGH;
+    at + rest.len().min(others.trailing_zeros() as usize / 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn members(block: Block) -> u64 {
+        block.within(b'a'..=b'y') | block.within(0..=9)
+    }
+
+    proptest! {
+        #[test]
+        fn exactly_the_bytes_of_a_range_are_marked(bytes: [u8; 8], from in 0_u8..128, to in 0_u8..128) {
+            let range = from.min(to)..=from.max(to);
+            let expected = bytes.map(|byte| if range.contains(&byte) { 0x80 } else { 0 });
+            prop_assert_eq!(Block(u64::from_le_bytes(bytes)).within(range).to_le_bytes(), expected);
+        }
+
+        #[test]
+        fn a_run_ends_where_a_plain_search_finds_its_end(
+            length in 0_usize..60, rest in prop::collection::vec(any::<u8>(), 0..40), at in 0_usize..50,
+        ) {
+            let bytes = [vec![b'x'; length], rest].concat();
+            let at = at.min(bytes.len());
+            let is_other = |byte: &u8| !matches!(byte, b'a'..=b'y' | 0..=9);
+            let expected = bytes[at..].iter().position(is_other).map_or(bytes.len(), |end| at + end);
+            prop_assert_eq!(end_of_run(&bytes, at, members), expected);
+        }
+
+        #[test]
+        fn a_name_and_nothing_behind_it_becomes_lower_case(
+            name in "[A-Za-z0-9-]{0,30}", rest in prop::collection::vec(any::<u8>(), 0..20), at in 0_usize..5,
+        ) {
+            let mut bytes = [&vec![b'A'; at], name.as_bytes(), &rest].concat();
+            let is_other = |byte: &u8| !byte.is_ascii_alphanumeric() && *byte != b'-';
+            let end = bytes[at..].iter().position(is_other).map_or(bytes.len(), |end| at + end);
+            let mut expected = bytes.clone();
+            expected[at..end].make_ascii_lowercase();
+            prop_assert_eq!(lower_case_name(&mut bytes, at), end);
+            prop_assert_eq!(bytes, expected);
+        }
+    }
+}
