@@ -10,7 +10,7 @@ import pytest
 
 from faults.conftest import Setting
 from faults.process import Process
-from faults.traffic import closed, echo, load
+from faults.traffic import closed, echo, load, read_answer
 from gateway import get
 
 RELOADS = 200
@@ -22,8 +22,8 @@ async def until(what: str, condition: Callable[[], bool]) -> None:
     try:
         async with asyncio.timeout(DEADLINE):
             # What is waited for happens in another process, which sets no event of ours.
-            while not await asyncio.to_thread(condition):
-                await asyncio.sleep(0.02)  # noqa: ASYNC110 - as above.
+            while not await asyncio.to_thread(condition):  # noqa: ASYNC110 - as above.
+                await asyncio.sleep(0.02)
     except TimeoutError:
         raise TimeoutError(f"not within {DEADLINE} s: {what}") from None
 
@@ -163,9 +163,13 @@ async def test_removed_listener_finishes_its_requests_and_takes_no_more(
         process.signal(signal.SIGHUP)
         await until("a new version", lambda: process.health()["config"]["version"] > version)
         service.may_answer.set()
-        answer = await asyncio.wait_for(reader.read(), DEADLINE)
-        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-        assert answer.endswith(b"/held")
+        status, _, body = await asyncio.wait_for(read_answer(reader), DEADLINE)
+        assert (status, body) == (200, b"/held")
+        # That request had begun before the change; the next one on its connection is the last.
+        writer.write(b"GET /last HTTP/1.1\r\nHost: a\r\n\r\n")
+        status, headers, body = await asyncio.wait_for(read_answer(reader), DEADLINE)
+        assert (status, body, headers.get("connection")) == (200, b"/last", "close")
+        assert await asyncio.wait_for(reader.read(), DEADLINE) == b""
         await closed(writer)
         with pytest.raises(ConnectionError):
             await asyncio.open_connection("127.0.0.1", second)
