@@ -1,10 +1,11 @@
-"""A gateway before a service that records every byte it gets, for tests that ask whether both saw the same."""
+"""A gateway before a service that records every byte it gets, to ask whether both saw the same."""
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+
 from conformance.reference import Reading, read
 from gateway import Client, Connection, Node, Origin, Received, Record, Response, plain
 from gateway.client import DEADLINE, encode
@@ -48,7 +49,7 @@ class Matrix:
     marker: int = 0
 
     def check_one_in_one_out(self, stream: bytes, *cuts: int) -> Reading:
-        """The service gets exactly the requests that `stream` certainly holds, and so does each client its answers.
+        """The service gets exactly the requests that `stream` certainly holds, each client its own answers.
 
         `stream` is sent in pieces, cut at `cuts`.
         """

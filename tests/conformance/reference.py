@@ -1,4 +1,4 @@
-"""Which requests a stream of bytes holds, by the strictest reading of RFC 9112. Written apart from the gateway's parser.
+"""Which requests a stream of bytes holds, by the strictest reading of RFC 9112; apart from the gateway's own.
 
 Doubt is refused: where two readers could see different requests, this one sees the end of the connection.
 """
@@ -134,7 +134,7 @@ def chunked(stream: bytes) -> tuple[bytes, bytes]:
         line, end, rest = stream.partition(b"\n")
         if not (found := CHUNK_LINE.fullmatch(line.removesuffix(b"\r") if end else line.rstrip(b"\r"))):
             # Digits that have not come yet are no fault, anything else in their place is.
-            raise IncompleteError if not line or line == b"\r" and not end else BadError(line)
+            raise IncompleteError if not line or (line == b"\r" and not end) else BadError(line)
         if not end:
             raise IncompleteError
         if not line.endswith(b"\r"):

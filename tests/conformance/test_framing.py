@@ -3,38 +3,116 @@
 import itertools
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from conformance.conftest import Matrix
 from conformance.reference import read
 from gateway import Client
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 CHUNKS = b"5\r\nhello\r\n0\r\n\r\n"
 
 LENGTHS = [
-    b"", b"0", b"5", b"05", b"40", b"+5", b"-5", b"-0", b"5 5", b"5,5", b"5, 5", b"0x5", b"5.0", b"1e1", b"5;", b"5\0",
-    b"5\x0b", b"\xb2", b"99999999999999999999", b"18446744073709551621", b"\"5\"", b"5\r", b"5\r\n 5", b"5_0",
-]  # fmt: skip
+    b"",
+    b"0",
+    b"5",
+    b"05",
+    b"40",
+    b"+5",
+    b"-5",
+    b"-0",
+    b"5 5",
+    b"5,5",
+    b"5, 5",
+    b"0x5",
+    b"5.0",
+    b"1e1",
+    b"5;",
+    b"5\0",
+    b"5\x0b",
+    b"\xb2",
+    b"99999999999999999999",
+    b"18446744073709551621",
+    b'"5"',
+    b"5\r",
+    b"5\r\n 5",
+    b"5_0",
+]
 ENCODINGS = [
-    b"chunked", b"Chunked", b"CHUNKED", b"", b"identity", b"xchunked", b"chunked,", b",chunked", b"chunked, chunked",
-    b"gzip, chunked", b"chunked, gzip", b"chunked;q=1", b"chunked\x0b", b"\x0bchunked", b"chunked\0", b"\"chunked\"",
-    b"chunked\r\n ", b"\r\n chunked", b"chu\tnked", b"chunke\xe4",
-]  # fmt: skip
-NAMES = [b"%s", b"%s ", b" %s", b"\t%s", b"%s\t", b"X\r\n%s", b"%s\0", b"\0%s", b"%s\r", b"-%s", b"%s-", b"X-%s", b"%s\xc4"]
+    b"chunked",
+    b"Chunked",
+    b"CHUNKED",
+    b"",
+    b"identity",
+    b"xchunked",
+    b"chunked,",
+    b",chunked",
+    b"chunked, chunked",
+    b"gzip, chunked",
+    b"chunked, gzip",
+    b"chunked;q=1",
+    b"chunked\x0b",
+    b"\x0bchunked",
+    b"chunked\0",
+    b'"chunked"',
+    b"chunked\r\n ",
+    b"\r\n chunked",
+    b"chu\tnked",
+    b"chunke\xe4",
+]
+NAMES = [
+    b"%s",
+    b"%s ",
+    b" %s",
+    b"\t%s",
+    b"%s\t",
+    b"X\r\n%s",
+    b"%s\0",
+    b"\0%s",
+    b"%s\r",
+    b"-%s",
+    b"%s-",
+    b"X-%s",
+    b"%s\xc4",
+]
 CHUNK_STREAMS = [
-    CHUNKS, b"0\r\n\r\n", b"5\nhello\n0\n\n", b"5\r\nhello\r\n0\r\n\n", b"5\r\nhello0\r\n\r\n", b"5 \r\nhello\r\n0\r\n\r\n",
-    b" 5\r\nhello\r\n0\r\n\r\n", b"+5\r\nhello\r\n0\r\n\r\n", b"0x5\r\nhello\r\n0\r\n\r\n", b"-1\r\n\r\n", b"\r\n0\r\n\r\n",
-    b"5;a=b\r\nhello\r\n0;c\r\n\r\n", b"5;a=\"\r\n\"\r\nhello\r\n0\r\n\r\n", b"5;a\nb\r\nhello\r\n0\r\n\r\n",
-    b"00000000000000005\r\nhello\r\n0\r\n\r\n", b"ffffffffffffffff1\r\n", b"10000000000000005\r\nhello\r\n0\r\n\r\n",
-    b"4\r\nhello\r\n0\r\n\r\n", b"6\r\nhello\r\n0\r\n\r\n", b"5\r\nhello\r\n0\r\nX-End: 1\r\n\r\n",
-    b"5\r\nhello\r\n0\r\nContent-Length: 9\r\nTransfer-Encoding: x\r\nHost: b\r\n\r\n", b"5\r\nhello\r\n0\r\nbad trailer\r\n\r\n",
-    b"5\r\nhello\r\n0\r\nX : 1\r\n\r\n", b"5\r\nhello\r\n0\r\n X: 1\r\n\r\n", b"5\r\nhello\r\n00\r\n\r\n", b"G\r\n", b"5\r\0hello",
-]  # fmt: skip
+    CHUNKS,
+    b"0\r\n\r\n",
+    b"5\nhello\n0\n\n",
+    b"5\r\nhello\r\n0\r\n\n",
+    b"5\r\nhello0\r\n\r\n",
+    b"5 \r\nhello\r\n0\r\n\r\n",
+    b" 5\r\nhello\r\n0\r\n\r\n",
+    b"+5\r\nhello\r\n0\r\n\r\n",
+    b"0x5\r\nhello\r\n0\r\n\r\n",
+    b"-1\r\n\r\n",
+    b"\r\n0\r\n\r\n",
+    b"5;a=b\r\nhello\r\n0;c\r\n\r\n",
+    b'5;a="\r\n"\r\nhello\r\n0\r\n\r\n',
+    b"5;a\nb\r\nhello\r\n0\r\n\r\n",
+    b"00000000000000005\r\nhello\r\n0\r\n\r\n",
+    b"ffffffffffffffff1\r\n",
+    b"10000000000000005\r\nhello\r\n0\r\n\r\n",
+    b"4\r\nhello\r\n0\r\n\r\n",
+    b"6\r\nhello\r\n0\r\n\r\n",
+    b"5\r\nhello\r\n0\r\nX-End: 1\r\n\r\n",
+    b"5\r\nhello\r\n0\r\nContent-Length: 9\r\nTransfer-Encoding: x\r\nHost: b\r\n\r\n",
+    b"5\r\nhello\r\n0\r\nbad trailer\r\n\r\n",
+    b"5\r\nhello\r\n0\r\nX : 1\r\n\r\n",
+    b"5\r\nhello\r\n0\r\n X: 1\r\n\r\n",
+    b"5\r\nhello\r\n00\r\n\r\n",
+    b"G\r\n",
+    b"5\r\0hello",
+]
 
 
 def head(*lines: bytes, version: bytes = b"1.1", target: bytes = b"/case") -> bytes:
-    return b"".join([b"POST %s HTTP/%s\r\nHost: a\r\n" % (target, version), *(line + b"\r\n" for line in lines), b"\r\n"])
+    return b"".join([
+        b"POST %s HTTP/%s\r\nHost: a\r\n" % (target, version),
+        *(line + b"\r\n" for line in lines),
+        b"\r\n",
+    ])
 
 
 def length(value: bytes) -> bytes:
@@ -59,7 +137,9 @@ def test_encoding_is_exactly_chunked_or_the_end(matrix: Matrix, value: bytes, ve
     assert reading.is_bad == (value.lower() != b"chunked" or version == b"1.0")
 
 
-@pytest.mark.parametrize("framings", list(itertools.product([b"0", b"5", b"15"], [b"chunked", b"identity", b""], [0, 1])))
+@pytest.mark.parametrize(
+    "framings", list(itertools.product([b"0", b"5", b"15"], [b"chunked", b"identity", b""], [0, 1]))
+)
 def test_length_and_encoding_together_are_the_end(matrix: Matrix, framings: tuple[bytes, bytes, int]) -> None:
     lines = [length(framings[0]), encoding(framings[1])]
     for body in (CHUNKS, b"hello"):
@@ -75,7 +155,9 @@ def test_repeated_framing_is_the_end_even_where_it_agrees(matrix: Matrix, line: 
 
 @pytest.mark.parametrize("name", [b"Content-Length", b"Transfer-Encoding"])
 @pytest.mark.parametrize("spelling", NAMES)
-def test_names_that_only_look_like_framing_frame_nothing(matrix: Matrix, spelling: bytes, name: bytes) -> None:
+def test_names_that_only_look_like_framing_frame_nothing(
+    matrix: Matrix, spelling: bytes, name: bytes
+) -> None:
     value = b"34" if name == b"Content-Length" else b"chunked"
     reading = matrix.check_one_in_one_out(head(spelling % name + b": " + value) + SMUGGLED)
     assert not any(one.target == "/case" and one.body for one in reading.requests) or spelling == b"%s"
@@ -127,17 +209,32 @@ def test_head_that_others_may_read_differently_is_the_end(matrix: Matrix, bad: b
     for rest in (b"", SMUGGLED):
         answer, received, record = matrix.ask(bad + rest)
         assert (answer.status, answer.closes, received) == (400, True, None), bad
-        assert (record["status"], record["error_type"], record["backend_service"]) == (400, "bad_request", None)
+        assert (record["status"], record["error_type"], record["backend_service"]) == (
+            400,
+            "bad_request",
+            None,
+        )
     matrix.check_marker()
     assert len(matrix.strict.requests) == before + 1
 
 
 @pytest.mark.parametrize("upgrade", [b"websocket", b"h2c", b"TLS/1.0"])
-def test_upgrade_that_is_not_served_leaves_the_rest_a_request_or_nothing(matrix: Matrix, upgrade: bytes) -> None:
-    asked = head(b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: " + upgrade, b"HTTP2-Settings: AAMAAABk", length(b"0"))
+def test_upgrade_that_is_not_served_leaves_the_rest_a_request_or_nothing(
+    matrix: Matrix, upgrade: bytes
+) -> None:
+    asked = head(
+        b"Connection: Upgrade, HTTP2-Settings",
+        b"Upgrade: " + upgrade,
+        b"HTTP2-Settings: AAMAAABk",
+        length(b"0"),
+    )
     before = len(matrix.strict.requests)
     answer, received, _ = matrix.ask(asked)
-    assert received is None or (answer.status, received.get("upgrade"), received.get("http2-settings")) == (200, None, None)
+    assert received is None or (answer.status, received.get("upgrade"), received.get("http2-settings")) == (
+        200,
+        None,
+        None,
+    )
     matrix.check_marker()
     assert len(matrix.strict.requests) <= before + 2
 
@@ -175,8 +272,10 @@ def test_client_that_hangs_up_at_any_byte_smuggles_nothing(matrix: Matrix, strea
 
 @pytest.mark.parametrize("framing", [length(b"34"), encoding(b"chunked")])
 @pytest.mark.parametrize("body", [SMUGGLED, b"22\r\n" + SMUGGLED + b"\r\n0\r\n\r\n"])
-def test_body_of_a_request_answered_early_is_never_a_request(matrix: Matrix, body: bytes, framing: bytes) -> None:
-    """The answer comes before the body, with it, or in its middle; the connection ends, or reads the body away."""
+def test_body_of_a_request_answered_early_is_never_a_request(
+    matrix: Matrix, body: bytes, framing: bytes
+) -> None:
+    """The answer comes before the body, with it, or in its middle; the rest is read away, or the end."""
     for cut in (None, 0, 1, len(body) - 1):
         asked = head(framing, target=b"/early/")
         before = len(matrix.strict.requests)
@@ -207,8 +306,16 @@ def test_body_over_the_limit_is_refused_and_never_a_request(matrix: Matrix, fram
 LINES = st.one_of(
     st.sampled_from(LENGTHS).map(length),
     st.sampled_from(ENCODINGS).map(encoding),
-    st.builds(lambda spelling, name: spelling % name + b": 5", st.sampled_from(NAMES), st.just(b"Content-Length")),
-    st.sampled_from([b"Connection: close", b"Connection: keep-alive", b"Connection: content-length", b"Host: b", b"X: 1"]),
+    st.builds(
+        lambda spelling, name: spelling % name + b": 5", st.sampled_from(NAMES), st.just(b"Content-Length")
+    ),
+    st.sampled_from([
+        b"Connection: close",
+        b"Connection: keep-alive",
+        b"Connection: content-length",
+        b"Host: b",
+        b"X: 1",
+    ]),
 )
 STREAMS = st.builds(
     lambda lines, version, target, body, rest: head(*lines, version=version, target=target) + body + rest,
@@ -220,7 +327,12 @@ STREAMS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
 @given(stream=STREAMS, cut=st.integers(0, 200))
 def test_generated_streams_give_one_out_for_one_in(matrix: Matrix, stream: bytes, cut: int) -> None:
     matrix.check_one_in_one_out(stream, min(cut, len(stream)))

@@ -1,15 +1,19 @@
-"""Headers that say who calls, from where, and what may pass: only the gateway's own word reaches a service."""
+"""Headers that say who calls, from where, and what may pass: only the gateway's word reaches a service."""
 
 import itertools
 
 import pytest
-from conformance.conftest import Matrix, check_refusal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from conformance.conftest import Matrix, check_refusal
+
 IDENTITY = ["X-User-ID", "X-User-Scopes", "X-Partner-ID"]
 SETTINGS = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
 )
 
 
@@ -26,7 +30,10 @@ def ask(matrix: Matrix, *lines: str, source: str = "127.0.0.1"):
 @st.composite
 def spellings(draw: st.DrawFn) -> str:
     name = draw(st.sampled_from(IDENTITY))
-    pieces = [draw(st.sampled_from([piece, piece.lower(), piece.upper(), piece.swapcase()])) for piece in name.split("-")]
+    pieces = [
+        draw(st.sampled_from([piece, piece.lower(), piece.upper(), piece.swapcase()]))
+        for piece in name.split("-")
+    ]
     marks = [draw(st.sampled_from("-_.")) for _ in pieces]
     return "".join(itertools.chain.from_iterable(zip(pieces, marks, strict=True)))[:-1]
 
@@ -48,9 +55,13 @@ def test_identity_headers_of_a_client_reach_no_service_in_any_spelling(
 
 def test_identity_headers_in_trailers_reach_no_service(matrix: Matrix) -> None:
     """Traefik 2026-88004."""
-    trailers = b"".join(b"%s: forged\r\n" % name.encode() for name in [*IDENTITY, "x_user_id", "X.User.Id", "Authorization"])
+    trailers = b"".join(
+        b"%s: forged\r\n" % name.encode() for name in [*IDENTITY, "x_user_id", "X.User.Id", "Authorization"]
+    )
     answer, received, _ = matrix.ask(
-        b"POST /headers HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + trailers + b"\r\n"
+        b"POST /headers HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+        + trailers
+        + b"\r\n"
     )
     assert answer.status == 200
     assert received is not None
@@ -58,14 +69,22 @@ def test_identity_headers_in_trailers_reach_no_service(matrix: Matrix) -> None:
 
 
 PROTECTED = [
-    "Host", "X-Request-ID", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Content-Length", "Traceparent",
-    "Transfer-Encoding", "X-User-ID",
-]  # fmt: skip
+    "Host",
+    "X-Request-ID",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "Content-Length",
+    "Traceparent",
+    "Transfer-Encoding",
+    "X-User-ID",
+]
 
 
 @pytest.mark.parametrize("name", PROTECTED)
 def test_connection_cannot_take_away_what_the_gateway_says(matrix: Matrix, name: str) -> None:
-    asked = f"POST /headers HTTP/1.1\r\nHost: a\r\nX-Request-ID: mine\r\nConnection: {name}\r\nContent-Length: 2\r\n\r\nok"
+    told = f"X-Request-ID: mine\r\nConnection: {name}\r\nContent-Length: 2"
+    asked = f"POST /headers HTTP/1.1\r\nHost: a\r\n{told}\r\n\r\nok"
     answer, received, _ = matrix.ask(asked.encode())
     assert answer.status == 200
     assert received is not None
@@ -77,7 +96,16 @@ def test_connection_cannot_take_away_what_the_gateway_says(matrix: Matrix, name:
     assert received.get("traceparent")
 
 
-HOP_BY_HOP = ["Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Upgrade", "Proxy-Authorization", "Expect"]
+HOP_BY_HOP = [
+    "Connection",
+    "Keep-Alive",
+    "Proxy-Connection",
+    "TE",
+    "Trailer",
+    "Upgrade",
+    "Proxy-Authorization",
+    "Expect",
+]
 
 
 @pytest.mark.parametrize("name", [name for name in HOP_BY_HOP if name != "Expect"])
@@ -88,16 +116,37 @@ def test_headers_of_one_connection_stay_on_it(matrix: Matrix, name: str) -> None
     assert (received.get(name), received.get("x-mine"), received.get("x-other")) == (None, None, "2")
 
 
-ADDRESSES = st.sampled_from(
-    ["203.0.113.9", "127.0.0.2", "::1", "[2001:db8::1]:80", "198.51.100.7:1234", "::ffff:203.0.113.9", "unknown", "_x", "", "1.2.3", "\xe4"]
-)
+ADDRESSES = st.sampled_from([
+    "203.0.113.9",
+    "127.0.0.2",
+    "::1",
+    "[2001:db8::1]:80",
+    "198.51.100.7:1234",
+    "::ffff:203.0.113.9",
+    "unknown",
+    "_x",
+    "",
+    "1.2.3",
+    "\xe4",
+])
 
 
 @SETTINGS
 @given(chain=st.lists(ADDRESSES, min_size=1, max_size=4), split=st.booleans())
-def test_forwarded_addresses_of_strangers_are_not_believed(matrix: Matrix, chain: list[str], split: bool) -> None:
-    lines = [f"X-Forwarded-For: {one}" for one in chain] if split else ["X-Forwarded-For: " + ", ".join(chain)]
-    _, received, record = ask(matrix, *lines, "X-Forwarded-Proto: https", "X-Forwarded-Host: evil", "X-Real-IP: 1.1.1.1", "Forwarded: for=1.1.1.1")
+def test_forwarded_addresses_of_strangers_are_not_believed(
+    matrix: Matrix, chain: list[str], split: bool
+) -> None:
+    lines = (
+        [f"X-Forwarded-For: {one}" for one in chain] if split else ["X-Forwarded-For: " + ", ".join(chain)]
+    )
+    _, received, record = ask(
+        matrix,
+        *lines,
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Host: evil",
+        "X-Real-IP: 1.1.1.1",
+        "Forwarded: for=1.1.1.1",
+    )
     assert received is not None
     assert record["client_ip"] == "127.0.0.1"
     assert received.get("x-forwarded-for") == "127.0.0.1"
@@ -107,11 +156,19 @@ def test_forwarded_addresses_of_strangers_are_not_believed(matrix: Matrix, chain
 
 @SETTINGS
 @given(chain=st.lists(ADDRESSES, min_size=1, max_size=4), split=st.booleans())
-def test_forwarded_addresses_of_a_trusted_proxy_name_the_last_stranger(matrix: Matrix, chain: list[str], split: bool) -> None:
+def test_forwarded_addresses_of_a_trusted_proxy_name_the_last_stranger(
+    matrix: Matrix, chain: list[str], split: bool
+) -> None:
     """However the list is split over headers; what is no address where one is needed is refused."""
-    lines = [f"X-Forwarded-For: {one}" for one in chain] if split else ["X-Forwarded-For: " + ", ".join(chain)]
+    lines = (
+        [f"X-Forwarded-For: {one}" for one in chain] if split else ["X-Forwarded-For: " + ", ".join(chain)]
+    )
     answer, received, record = ask(matrix, *lines, source="127.0.0.2")
-    known = {"203.0.113.9": "203.0.113.9", "::ffff:203.0.113.9": "203.0.113.9", "[2001:db8::1]:80": "2001:db8::1"}
+    known = {
+        "203.0.113.9": "203.0.113.9",
+        "::ffff:203.0.113.9": "203.0.113.9",
+        "[2001:db8::1]:80": "2001:db8::1",
+    }
     known |= {"127.0.0.2": "127.0.0.2", "::1": "::1", "198.51.100.7:1234": "198.51.100.7"}
     read = [known.get(one) for one in reversed(chain)]
     stranger = next((at for at, one in enumerate(read) if one != "127.0.0.2"), len(read) - 1)
@@ -127,7 +184,9 @@ def test_forwarded_addresses_of_a_trusted_proxy_name_the_last_stranger(matrix: M
 VALUES = ["yes", "no", "yes, no", "no, yes", "yes,yes", "", " yes", "YES", "yes\x80", "\xe4", "yes;q=1"]
 
 
-@pytest.mark.parametrize("values", [*((one,) for one in VALUES), *itertools.permutations(["yes", "no", "yes\x80"], 2)], ids=repr)
+@pytest.mark.parametrize(
+    "values", [*((one,) for one in VALUES), *itertools.permutations(["yes", "no", "yes\x80"], 2)], ids=repr
+)
 def test_rule_on_a_header_holds_for_every_order_and_split(matrix: Matrix, values: tuple[str, ...]) -> None:
     """A route allows `X-Allow: yes`, another denies the rest: Envoy 2020-25017, 2026-26308, 2026-73552."""
     text = "".join(f"X-Allow: {value}\r\n" for value in values)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from faults.process import PROGRAM, Process
 
 TEXT = """\

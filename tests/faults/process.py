@@ -1,4 +1,4 @@
-"""`gatewright run` in a process of its own, as an operator meets it: files, signals, standard error, exit code."""
+"""`gatewright run` in a process of its own, as operators meet it: files, signals, exit codes."""
 
 import json
 import os
@@ -35,7 +35,9 @@ def wait_until(what: str, condition: Callable[[], bool], seconds: float = DEADLI
 class Process:
     """A gateway under test. A context manager: on leaving, the process is gone."""
 
-    def __init__(self, config: Path, admin_port: int, *arguments: str, program: tuple[str, ...] = PROGRAM) -> None:
+    def __init__(
+        self, config: Path, admin_port: int, *arguments: str, program: tuple[str, ...] = PROGRAM
+    ) -> None:
         self.admin_port = admin_port
         self.lines: list[str] = []
         command = [sys.executable, *program, "run", str(config), *arguments]
@@ -62,7 +64,7 @@ class Process:
         return any(text in line for line in self.lines)
 
     def wait_for_line(self, text: str) -> None:
-        """Wait until standard error has a line with `text`. Raises with everything that was said when it ends first."""
+        """Wait until standard error has a line with `text`. Raises with all it said where it ends first."""
 
         def has_come() -> bool:
             if self.said(text):
@@ -107,4 +109,6 @@ class Process:
 def gatewright(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Any other command, to its end."""
     command = [sys.executable, *PROGRAM, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=DEADLINE)
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment(), timeout=DEADLINE, check=False
+    )

@@ -1,4 +1,4 @@
-"""Ending a gateway that serves: what was accepted is answered, what happened is stored, and the next one goes on."""
+"""Ending a gateway that serves: what was accepted is answered, what happened is stored, the next goes on."""
 
 import asyncio
 import json
@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+
 from faults.conftest import Setting
 from faults.process import Process, gatewright
 from faults.test_reload import until
@@ -104,7 +105,6 @@ async def test_idle_and_silent_connections_do_not_hold_the_drain(setting: Settin
         idle.send(b"GET /number HTTP/1.1\r\nHost: a\r\n\r\n")
         assert idle.response().status == 200
         process.signal(signal.SIGTERM)
-        # The deadline of the wait is that of an idle connection's timeout and of the drain together, and more.
         idle.wait_closed()
         silent.wait_closed()
     assert await asyncio.to_thread(process.wait) == 0
@@ -165,7 +165,7 @@ def test_node_starts_from_its_last_good_configuration_when_asked_to(setting: Set
 
 
 def with_admin(port: int) -> tuple[str, ...]:
-    """The command with another default admin address: a node without a configuration takes that, in use or not."""
+    """The command with another default admin address: a node without a configuration takes that one."""
     return (
         "-c",
         "import gatewright.cli, gatewright.control.run as run\n"

@@ -1,4 +1,4 @@
-"""A client that hangs up at every point: nothing leaks, what had been read is recorded, everybody else is served."""
+"""A client that hangs up at every point: nothing leaks, what was read is recorded, others are served."""
 
 import socket
 import struct
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+
 from gateway import Client, Connection, Node, Origin, Received, Record, plain
 from gateway.client import encode
 
@@ -85,7 +86,9 @@ def test_hanging_up_at_any_byte_of_a_request_leaves_nothing(setting: Setting, ho
 
 
 @pytest.mark.parametrize("how", WAYS)
-def test_hanging_up_while_the_service_thinks_is_recorded_and_tells_the_service(setting: Setting, how: str) -> None:
+def test_hanging_up_while_the_service_thinks_is_recorded_and_tells_the_service(
+    setting: Setting, how: str
+) -> None:
     ended = threading.Event()
 
     def think(connection: Connection, received: Received) -> None:

@@ -57,7 +57,7 @@ async def closed(writer: asyncio.StreamWriter) -> None:
 
 
 async def read_answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of one answer with a length. Raises when the connection ends before it does."""
+    """Status, headers and body of one answer with a length. Raises where the connection ends first."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.rstrip("\r\n").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -129,9 +129,11 @@ class Load:
 
 
 @contextlib.asynccontextmanager
-async def load(port: int, clients: int = 8, **options: bool) -> AsyncIterator[Load]:
+async def load(
+    port: int, clients: int = 8, keep_alive: bool = True, until_refused: bool = False
+) -> AsyncIterator[Load]:
     """Constant load from `clients` connections until the block ends; all clients are waited for."""
-    running = Load(port, **options)
+    running = Load(port, keep_alive=keep_alive, until_refused=until_refused)
     async with asyncio.TaskGroup() as tasks:
         for _ in range(clients):
             tasks.create_task(running.client())
