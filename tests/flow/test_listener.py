@@ -211,6 +211,9 @@ def can_connect(address: tuple[str, int]) -> bool:
         Client(address).socket.close()
     except ConnectionRefusedError:
         return False
+    except ConnectionResetError:
+        # It came between the last accept and the close; the next one is refused.
+        return True
     return True
 
 
