@@ -7,62 +7,27 @@ pub mod account;
 pub mod delivery;
 pub mod explanation;
 pub mod forward;
+pub mod live;
+mod parts;
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Instant;
 
-use crate::authenticate::{self, TokenCache};
+use crate::authenticate;
 use crate::authorize;
-use crate::balance::{self, Target};
+use crate::balance;
 use crate::exchange::Exchange;
-use crate::http1::response_head::ResponseHead;
 use crate::intake;
-use crate::io::timer::Timer;
-use crate::limit::{self, Counters, Limits, Permit};
-use crate::questions::Question;
-use crate::refusal::{CredentialFault, Refusal};
+use crate::limit::{self, Counters, Limits};
+use crate::refusal::Refusal;
 use crate::request::{Framing, Request, Scheme};
-use crate::respond::answer::Fixed;
-use crate::respond::cors;
 use crate::route;
-use crate::shed::{self, Admission, Load};
-use crate::snapshot::{Action, Listener, Proxy, Route, Snapshot};
+use crate::shed;
+use crate::snapshot::{Action, Listener, Route, Snapshot};
 use crate::worker::Worker;
 use account::{Account, End, Visit};
 use forward::Plan;
-
-/// An idle connection keeps at most this much memory for heads and bodies that go to services.
-const KEPT: usize = 4 * 1024;
-
-/// The time of a decision; read once, before it.
-#[derive(Clone, Copy, Debug)]
-pub struct Facts {
-    pub now: Instant,
-    pub unix_ms: u64,
-}
-
-/// What decisions count in. `explain` brings its own, fresh ones.
-pub struct State<'a> {
-    pub counters: &'a Counters,
-    pub tokens: &'a mut TokenCache,
-    pub load: &'a Arc<Load>,
-}
-
-/// What is to be done with a request that nobody refused.
-pub enum Next<'s> {
-    Answer { fixed: &'s Fixed, permit: Permit, admission: Admission },
-    Forward { proxy: &'s Proxy, permit: Permit, target: Target, admission: Admission },
-}
-
-/// Memory of a connection that its requests use one after the other.
-pub struct Local {
-    pub account: Account,
-    pub timer: Timer,
-    pub response: ResponseHead,
-    pub outgoing: Vec<u8>,
-    pub path: Vec<u8>,
-}
+pub use live::preflight;
+pub use parts::{Facts, Local, Next, State};
 
 /// Intake: the canonical request out of the bytes of a head; `None` while the head is incomplete.
 pub fn receive(
@@ -75,32 +40,7 @@ pub fn receive(
     intake::read(bytes, scanned, &listener.limits(Scheme::Http), peer, request)
 }
 
-/// Intake's other half: a request id for what never became a request, so that its refusal can be found.
-pub fn identify(request: &mut Request) {
-    intake::identify(request);
-}
-
-impl Local {
-    /// Gives memory of a long request back before the connection idles.
-    pub fn rest(&mut self) {
-        if self.outgoing.capacity() > KEPT {
-            self.outgoing = Vec::new();
-        }
-    }
-}
-
-/// From route to balance. Leaves what it found out in the account, refused or not.
-pub fn decide<'s>(
-    snapshot: &'s Snapshot,
-    request: &Request,
-    facts: Facts,
-    state: &mut State<'_>,
-    account: &mut Account,
-) -> Result<Next<'s>, Refusal> {
-    let found = stages(snapshot, request, facts, state, account);
-    found.map_err(|refusal| charge_unaccounted(snapshot, request, facts, state.counters, refusal))
-}
-
+/// Every stage from route to balance. Leaves what it found out in the account, refused or not.
 fn stages<'s>(
     snapshot: &'s Snapshot,
     request: &Request,
@@ -128,6 +68,18 @@ fn stages<'s>(
             Ok(Next::Forward { proxy, permit, target, admission })
         }
     }
+}
+
+/// All of that, and the charge for requests that no caller accounts for.
+pub fn decide<'s>(
+    snapshot: &'s Snapshot,
+    request: &Request,
+    facts: Facts,
+    state: &mut State<'_>,
+    account: &mut Account,
+) -> Result<Next<'s>, Refusal> {
+    let found = stages(snapshot, request, facts, state, account);
+    found.map_err(|refusal| charge_unaccounted(snapshot, request, facts, state.counters, refusal))
 }
 
 /// A body whose length is told is refused before any of it is read (requirement IN-7).
@@ -158,7 +110,13 @@ fn charge_unaccounted(
     charged.err().unwrap_or(refusal)
 }
 
-/// Serves one request to its end, whatever that is, and accounts for it in an account just begun. False: the client's connection is to be cut.
+/// Intake's other half: a request id for what never became a request, so that its refusal can be found.
+pub fn identify(request: &mut Request) {
+    intake::identify(request);
+}
+
+/// Serves one request to its end, whatever that is, and accounts for it in an account just begun. False: the client's
+/// connection is to be cut.
 pub async fn answer<E: Exchange>(
     worker: &Worker,
     visit: &Visit,
@@ -217,7 +175,7 @@ async fn run<E: Exchange>(
         let route = local.account.routed(&visit.snapshot, route)?;
         return delivery::preflight(worker, visit, request, route, (exchange, local)).await;
     }
-    let next = settle(worker, visit, request, local).await?;
+    let next = live::settle(worker, visit, request, local).await?;
     match next {
         Next::Answer { fixed, permit, admission } => {
             let _in_flight = (permit, admission);
@@ -231,62 +189,3 @@ async fn run<E: Exchange>(
     }
 }
 
-/// Decides, once more where Python found the key that a token names. Only the last refusal is charged: a client whose
-/// key is found has guessed nothing.
-async fn settle<'v>(
-    worker: &Worker,
-    visit: &'v Visit,
-    request: &Request,
-    local: &mut Local,
-) -> Result<Next<'v>, Refusal> {
-    let mut refusal = match decide_now(worker, visit, request, local) {
-        Ok(next) => return Ok(next),
-        Err(refusal) => refusal,
-    };
-    if let Some(identity) = unknown_key(&refusal)
-        && ask_for_keys(worker, visit, identity).await
-    {
-        local.account.begin();
-        match decide_now(worker, visit, request, local) {
-            Ok(next) => return Ok(next),
-            Err(again) => refusal = again,
-        }
-    }
-    Err(charge_unaccounted(&visit.snapshot, request, visit.facts, &worker.node.counters, refusal))
-}
-
-fn unknown_key(refusal: &Refusal) -> Option<u32> {
-    if let Refusal::Unauthenticated { identity, fault: CredentialFault::UnknownKey, .. } = refusal {
-        return *identity;
-    }
-    None
-}
-
-fn decide_now<'v>(
-    worker: &Worker,
-    visit: &'v Visit,
-    request: &Request,
-    local: &mut Local,
-) -> Result<Next<'v>, Refusal> {
-    let mut tokens = worker.tokens.borrow_mut();
-    tokens.set_capacity(visit.snapshot.token_cache as usize);
-    let mut state = State { counters: &worker.node.counters, tokens: &mut tokens, load: &worker.node.load };
-    stages(&visit.snapshot, request, visit.facts, &mut state, &mut local.account)
-}
-
-/// The route that a CORS preflight asks about, where that route answers preflights.
-pub fn preflight(snapshot: &Snapshot, request: &Request) -> Option<u32> {
-    let method = cors::preflight_method(request)?;
-    let found = route::find(&snapshot.table, request, method).ok()?;
-    let route = snapshot.routes.get(found.route as usize)?;
-    route.response.cors.is_some().then_some(found.route)
-}
-
-/// A token may name a key that is newer than the keys at hand: Python fetches them, once for all who wait (AU-9).
-/// False when there are none to be had.
-async fn ask_for_keys(worker: &Worker, visit: &Visit, identity: u32) -> bool {
-    let entry = visit.snapshot.identity_entries.get(identity as usize);
-    let Some(entry) = entry.filter(|entry| entry.keys_are_pushed) else { return false };
-    let question = Question::RefreshKeys { identity: entry.counted.named.name.to_string() };
-    worker.node.questions.ask(question, worker.node.options.identity_timeout()).await
-}

@@ -1,0 +1,71 @@
+//! Deciding for a request that is really there: with the worker's own counters, and once more where Python can help.
+
+use crate::pipeline::account::Visit;
+use crate::pipeline::{Local, Next, State, charge_unaccounted, stages};
+use crate::questions::Question;
+use crate::refusal::{CredentialFault, Refusal};
+use crate::request::Request;
+use crate::respond::cors;
+use crate::route;
+use crate::snapshot::Snapshot;
+use crate::worker::Worker;
+
+/// Decides, once more where Python found the key that a token names. Only the last refusal is charged: a client whose
+/// key is found has guessed nothing.
+pub async fn settle<'v>(
+    worker: &Worker,
+    visit: &'v Visit,
+    request: &Request,
+    local: &mut Local,
+) -> Result<Next<'v>, Refusal> {
+    let mut refusal = match decide_now(worker, visit, request, local) {
+        Ok(next) => return Ok(next),
+        Err(refusal) => refusal,
+    };
+    if let Some(identity) = unknown_key(&refusal)
+        && ask_for_keys(worker, visit, identity).await
+    {
+        local.account.begin();
+        match decide_now(worker, visit, request, local) {
+            Ok(next) => return Ok(next),
+            Err(again) => refusal = again,
+        }
+    }
+    Err(charge_unaccounted(&visit.snapshot, request, visit.facts, &worker.node.counters, refusal))
+}
+
+fn unknown_key(refusal: &Refusal) -> Option<u32> {
+    if let Refusal::Unauthenticated { identity, fault: CredentialFault::UnknownKey, .. } = refusal {
+        return *identity;
+    }
+    None
+}
+
+fn decide_now<'v>(
+    worker: &Worker,
+    visit: &'v Visit,
+    request: &Request,
+    local: &mut Local,
+) -> Result<Next<'v>, Refusal> {
+    let mut tokens = worker.tokens.borrow_mut();
+    tokens.set_capacity(visit.snapshot.token_cache as usize);
+    let mut state = State { counters: &worker.node.counters, tokens: &mut tokens, load: &worker.node.load };
+    stages(&visit.snapshot, request, visit.facts, &mut state, &mut local.account)
+}
+
+/// The route that a CORS preflight asks about, where that route answers preflights.
+pub fn preflight(snapshot: &Snapshot, request: &Request) -> Option<u32> {
+    let method = cors::preflight_method(request)?;
+    let found = route::find(&snapshot.table, request, method).ok()?;
+    let route = snapshot.routes.get(found.route as usize)?;
+    route.response.cors.is_some().then_some(found.route)
+}
+
+/// A token may name a key that is newer than the keys at hand: Python fetches them, once for all who wait (AU-9).
+/// False when there are none to be had.
+async fn ask_for_keys(worker: &Worker, visit: &Visit, identity: u32) -> bool {
+    let entry = visit.snapshot.identity_entries.get(identity as usize);
+    let Some(entry) = entry.filter(|entry| entry.keys_are_pushed) else { return false };
+    let question = Question::RefreshKeys { identity: entry.counted.named.name.to_string() };
+    worker.node.questions.ask(question, worker.node.options.identity_timeout()).await
+}

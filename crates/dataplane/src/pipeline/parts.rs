@@ -1,0 +1,55 @@
+//! What the stages are given, and what they give.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::authenticate::TokenCache;
+use crate::balance::Target;
+use crate::http1::response_head::ResponseHead;
+use crate::io::timer::Timer;
+use crate::limit::{Counters, Permit};
+use crate::pipeline::account::Account;
+use crate::respond::answer::Fixed;
+use crate::shed::{Admission, Load};
+use crate::snapshot::Proxy;
+
+/// An idle connection keeps at most this much memory for heads and bodies that go to services.
+const KEPT: usize = 4 * 1024;
+
+/// The time of a decision; read once, before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    pub now: Instant,
+    pub unix_ms: u64,
+}
+
+/// What decisions count in. `explain` brings its own, fresh ones.
+pub struct State<'a> {
+    pub counters: &'a Counters,
+    pub tokens: &'a mut TokenCache,
+    pub load: &'a Arc<Load>,
+}
+
+/// What is to be done with a request that nobody refused.
+pub enum Next<'s> {
+    Answer { fixed: &'s Fixed, permit: Permit, admission: Admission },
+    Forward { proxy: &'s Proxy, permit: Permit, target: Target, admission: Admission },
+}
+
+/// Memory of a connection that its requests use one after the other.
+pub struct Local {
+    pub account: Account,
+    pub timer: Timer,
+    pub response: ResponseHead,
+    pub outgoing: Vec<u8>,
+    pub path: Vec<u8>,
+}
+
+impl Local {
+    /// Gives memory of a long request back before the connection idles.
+    pub fn rest(&mut self) {
+        if self.outgoing.capacity() > KEPT {
+            self.outgoing = Vec::new();
+        }
+    }
+}
