@@ -44,6 +44,13 @@ impl Buffer {
         self.bytes.resize((length * 2).min(limit).max(length), 0);
     }
 
+    /// Makes a large buffer of an empty one.
+    pub fn enlarge(&mut self) {
+        if self.is_empty() && !self.is_large() {
+            *self = Self { bytes: vec![0; LARGE], start: 0, end: 0 };
+        }
+    }
+
     /// `count` bytes of `room` were filled.
     pub fn filled(&mut self, count: usize) {
         self.end = (self.end + count).min(self.bytes.len());

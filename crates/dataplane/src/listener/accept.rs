@@ -27,6 +27,8 @@ pub fn bind(address: SocketAddr) -> io::Result<StandardListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
+    // Linux hands this down to every connection that the socket accepts.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

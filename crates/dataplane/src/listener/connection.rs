@@ -67,9 +67,6 @@ pub async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
 ) {
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
     let local = Local {
         account: Account::default(),
         timer: Timer::new(Instant::now() + LINGER),
@@ -95,7 +92,11 @@ impl Client {
                 Head::Request(visit) => self.answer(&visit).await,
             }
             if !self.exchange.keeps_alive() {
-                return self.linger().await;
+                // A client that asked for the close and was read to its end sends nothing more that a close could reset.
+                if self.request.keep_alive || !self.exchange.is_read_to_its_end() {
+                    self.linger().await;
+                }
+                return;
             }
         }
     }

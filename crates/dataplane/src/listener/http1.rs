@@ -15,7 +15,7 @@ use crate::http1::chunk_writer::{write_chunk, write_last_chunk};
 use crate::http1::reason;
 use crate::http1::response_head::ResponseHead;
 use crate::http1::trailers::Trailers;
-use crate::io::buffer::Buffer;
+use crate::io::buffer::{Buffer, SMALL};
 use crate::refusal::Refusal;
 use crate::request::{Framing, Request, Version};
 
@@ -107,6 +107,11 @@ impl Http1 {
         !self.is_broken
     }
 
+    /// The request was received whole, and nothing behind it.
+    pub fn is_read_to_its_end(&self) -> bool {
+        self.incoming.is_complete() && self.input.is_empty()
+    }
+
     pub fn keeps_alive(&self) -> bool {
         self.keep_alive
     }
@@ -196,6 +201,14 @@ impl Http1 {
         self.sent += (name.len() + value.len() + 4) as u64;
     }
 
+    /// A long body is read in larger steps.
+    fn widen(&mut self) {
+        let is_long = self.incoming.left().is_none_or(|left| left > SMALL as u64);
+        if is_long && self.input.is_empty() && !self.input.is_large() {
+            self.input.enlarge();
+        }
+    }
+
     fn send_chunk(&mut self, data: &[u8]) -> usize {
         let before = self.output.len();
         write_chunk(&mut self.output, data);
@@ -252,6 +265,7 @@ impl Exchange for Http1 {
             if let Poll::Ready(Err(_)) = self.poll_write_output(context) {
                 return Poll::Ready(Err(BodyFault::Gone));
             }
+            self.widen();
             match ready!(self.poll_fill(context)) {
                 Ok(0) | Err(_) => return Poll::Ready(Err(BodyFault::Gone)),
                 Ok(_) => {}

@@ -16,7 +16,7 @@ use crate::refusal::{Refusal, UpstreamFault};
 use crate::request::{Framing, Request};
 
 /// Body bytes that wait to be written to the service.
-const UPLOAD_WINDOW: usize = 32 * 1024;
+const UPLOAD_WINDOW: usize = 64 * 1024;
 /// Heads of services may be this long; a longer one is a 502.
 const RESPONSE_HEAD_LIMIT: usize = 16 * 1024 - 1;
 
