@@ -1,6 +1,5 @@
-//! A node without Python, for counting instructions: `node SNAPSHOT.json [WORKERS]`. Ends with its standard input.
+//! A node without Python, for counting instructions: `node SNAPSHOT.json [WORKERS]`. Runs until it is killed.
 
-use std::io::Read;
 use std::time::Duration;
 
 use dataplane::engine::{Engine, EngineError};
@@ -11,19 +10,14 @@ fn main() -> Result<(), EngineError> {
     let workers: usize = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(1);
     let snapshot = std::fs::read(&path).map_err(|error| usage(&format!("{path}: {error}")))?;
     let options = format!("{{\"workers\": {workers}, \"identity_timeout_ms\": 2000}}");
-    let engine = std::sync::Arc::new(Engine::new(options.as_bytes())?);
+    let engine = Engine::new(options.as_bytes())?;
     engine.start()?;
     let version = engine.apply(&snapshot)?;
     eprintln!("version {version} is live");
-    let records = std::sync::Arc::clone(&engine);
-    std::thread::spawn(move || {
-        while records.next_records(1 << 20, Duration::from_secs(1)).is_some() || !records.is_stopped() {}
-    });
-    // Whoever started us closes this when it is done.
-    let _ = std::io::stdin().read_to_end(&mut Vec::new());
-    engine.drain(Duration::from_secs(5));
-    engine.stop();
-    Ok(())
+    loop {
+        // Somebody has to take the records, or the queue would be full after the first moments.
+        engine.next_records(1 << 20, Duration::from_secs(1));
+    }
 }
 
 fn usage(message: &str) -> EngineError {

@@ -175,11 +175,6 @@ impl Engine {
         true
     }
 
-    /// `stop` was called.
-    pub fn is_stopped(&self) -> bool {
-        self.lock().stopped
-    }
-
     /// Ends every thread. Connections that are left are cut.
     pub fn stop(&self) {
         let mut running = self.lock();
