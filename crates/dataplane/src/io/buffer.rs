@@ -1,5 +1,12 @@
 //! Read buffers, lent by the worker while a connection has something to do, so that an idle one holds none.
 
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+
 /// For heads and small bodies.
 pub const SMALL: usize = 16 * 1024;
 /// For bodies that do not fit into a small one.
@@ -42,6 +49,23 @@ impl Buffer {
     pub fn grow(&mut self, limit: usize) {
         let length = self.bytes.len();
         self.bytes.resize((length * 2).min(limit).max(length), 0);
+    }
+
+    /// Reads once; ready with the number of bytes, 0 at the end of the stream. An error where there is no room.
+    pub fn poll_fill(
+        &mut self,
+        stream: &mut TcpStream,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let room = self.room();
+        if room.is_empty() {
+            return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
+        }
+        let mut target = ReadBuf::new(room);
+        ready!(Pin::new(stream).poll_read(context, &mut target))?;
+        let count = target.filled().len();
+        self.filled(count);
+        Poll::Ready(Ok(count))
     }
 
     /// Makes a large buffer of an empty one.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
 use crate::exchange::{BodyFault, Exchange, Piece, ResponseBody};
@@ -136,15 +136,7 @@ impl Http1 {
 
     /// Reads once into `input`; ready with the number of bytes, 0 at the end of the stream.
     pub fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let room = self.input.room();
-        if room.is_empty() {
-            return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
-        }
-        let mut target = ReadBuf::new(room);
-        ready!(Pin::new(&mut self.stream).poll_read(context, &mut target))?;
-        let count = target.filled().len();
-        self.input.filled(count);
-        Poll::Ready(Ok(count))
+        self.input.poll_fill(&mut self.stream, context)
     }
 
     pub fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
