@@ -45,7 +45,7 @@ MAY_NAME_SEVERAL = {
 MAY_NAME = {
     ("listener", "pipeline"): "the listener hands each request to the pipeline",
     ("listener", "worker"): "a connection is served by the worker that accepted it",
-    ("listener", "record"): "connections and timeouts are counted where they happen, before there is a request",
+    ("listener", "record"): "connections and timeouts are counted before there is a request",
     ("listener", "engine"): "its tests start a whole node",
     ("limit", "authorize"): "it takes a `Grant`, the proof that only `authorize` makes",
     ("proxy", "balance"): "it takes an `Instance`, which only `balance` picks",

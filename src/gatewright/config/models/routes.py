@@ -98,7 +98,9 @@ class Match(Section):
 class Redirect(Section):
     """Answers with a redirect."""
 
-    to: Annotated[HeaderValue, Field(min_length=1)] = Field(description="The `Location`: a path or a whole address.")
+    to: Annotated[HeaderValue, Field(min_length=1)] = Field(
+        description="The `Location`: a path or a whole address."
+    )
     status: Literal[301, 302, 303, 307, 308] = Field(302, description="Status of the answer.")
 
 
@@ -230,8 +232,8 @@ class Route(Section):
     )
     priority: Literal["P0", "P1", "P2", "P3"] = Field(
         "P1",
-        description="Who is refused first under overload: a P3 request while 60 % of `node.max_in_flight` are in "
-        "flight, P2 from 75 %, P1 from 90 %, P0 only at the whole of it.",
+        description="Who is refused first under overload: P3 while 60 % of `node.max_in_flight` are "
+        "in flight, P2 from 75 %, P1 from 90 %, P0 only at the whole of it.",
     )
     circuit_breaker: bool = Field(True, description="Use the breaker of the service.")
     forward_authorization: bool = Field(False, description="Send the token's header on to the service.")
