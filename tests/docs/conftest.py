@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+import gatewright
+
 SECONDS = 30.0
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What differs from one run to the next: request ids, times, counts, and how wide a table is.
@@ -152,7 +154,7 @@ class Terminal:
 @pytest.fixture
 def terminal(tmp_path: Path, repository: Path, free_port: Callable[[], int]) -> Iterator[Terminal]:
     ports = {written: free_port() for written in ("8080", "9901", "9001", "9002", "9003")}
-    opened = Terminal(tmp_path, ports, repository / "src")
+    opened = Terminal(tmp_path, ports, Path(gatewright.__file__).resolve().parents[1])
     yield opened
     opened.close()
 

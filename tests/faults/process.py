@@ -13,13 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-SOURCES = Path(__file__).resolve().parents[2] / "src"
+import gatewright
+
+SOURCES = Path(gatewright.__file__).resolve().parents[1]
+"""Where the package under test was imported from: an installed one, or a checkout's `src`."""
 PROGRAM = ("-m", "gatewright")
 DEADLINE = 30.0
 
 
 def environment() -> dict[str, str]:
-    """The package of this checkout, also where another one is installed."""
+    """The same package as the test's own."""
     return {**os.environ, "PYTHONPATH": str(SOURCES), "PYTHONUNBUFFERED": "1"}
 
 
