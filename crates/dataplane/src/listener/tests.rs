@@ -111,9 +111,10 @@ fn a_panic_takes_one_connection_down_and_is_counted_and_recorded() {
     gateway.metric("gateway_worker_panics_total 1");
     let record = gateway.record(|record| record["path"] == "/panic");
     assert_eq!((&record["status"], &record["error_type"]), (&json!(500), &json!("internal_error")));
+    // An answer arrives a moment before its request is counted out.
+    gateway.metric("gateway_in_flight_requests 0");
     let state = gateway.state();
     assert_eq!((&state["connections"], &state["in_flight"]), (&json!(1), &json!(0)));
-    assert!(gateway.engine.metrics().lines().any(|line| line == "gateway_in_flight_requests 0"));
 }
 
 #[test]
