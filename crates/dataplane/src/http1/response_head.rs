@@ -70,11 +70,6 @@ impl ResponseHead {
         self.headers.iter().filter(|header| !header.known.is_hop_by_hop())
     }
 
-    /// Interim responses (1xx but 101) come before the one that counts.
-    pub fn is_interim(&self) -> bool {
-        matches!(self.status, 100 | 102..=199)
-    }
-
     /// Reads a head of the usual form; gives its length, or `None` where `read` must look.
     fn read_usual(&mut self, bytes: &[u8], framers: &mut Framers) -> Option<usize> {
         let bytes = usual::likely_head(bytes)?;
