@@ -19,8 +19,12 @@ import gatewright
 
 SECONDS = 30.0
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# What differs from one run to the next: request ids, times, counts, and how wide a table is.
-VARIABLE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\d+(\.\d+)?")
+# What differs from one run to the next: request ids, times, counts, how wide a table is, and whether the worker that
+# answered had seen the token before.
+REQUEST_ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+NUMBER = r"\d+(\.\d+)?"
+OF_ONE_WORKER = re.compile(r"\bsignature=verified_before\b")
+VARIABLE = re.compile(f"{REQUEST_ID}|{NUMBER}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ def fences(paper: Path) -> list[Fence]:
 
 def plain(text: str) -> str:
     """Give a line without what differs from one run to the next."""
-    return " ".join(re.sub("─+", "─", VARIABLE.sub("0", text)).split())
+    return " ".join(re.sub("─+", "─", VARIABLE.sub("0", OF_ONE_WORKER.sub("", text))).split())
 
 
 class Terminal:
