@@ -19,8 +19,8 @@ import gatewright
 
 SECONDS = 30.0
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# What differs from one run to the next: request ids, times, counts, how wide a table is, and whether the worker that
-# answered had seen the token before.
+# What differs from one run to the next: request ids, times, counts, how wide a table is, and whether the
+# worker that answered had seen the token before.
 REQUEST_ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 NUMBER = r"\d+(\.\d+)?"
 OF_ONE_WORKER = re.compile(r"\bsignature=verified_before\b")

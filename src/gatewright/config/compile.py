@@ -2,23 +2,20 @@
 `crates/dataplane/src/snapshot/document.rs`.
 """
 
-import ipaddress
 import json
 import socket
 from typing import Any
 
 import gatewright
-from gatewright.config.addresses import Resolver, instances_of, read_address, socket_address, system_resolver
+from gatewright.config.addresses import Resolver, system_resolver
+from gatewright.config.compile_listener import compile_listener
 from gatewright.config.compile_route import compile_route, tier_of
+from gatewright.config.compile_service import compile_service
 from gatewright.config.loading import Loaded
 from gatewright.config.models import (
     BUILT_IN_TIERS,
     ApiKeyIdentity,
-    CircuitBreaker,
-    HealthCheck,
     JwtIdentity,
-    Listener,
-    Pool,
     Tier,
 )
 from gatewright.config.models.routes import NONE
@@ -40,15 +37,15 @@ def compile(
     left out, and a warning appended to `warnings`.
     """
     gateway = loaded.gateway
-    services = [_service(loaded, number, resolver, warnings) for number in range(len(gateway.services))]
+    services = [
+        compile_service(loaded, number, resolver, warnings) for number in range(len(gateway.services))
+    ]
     unauthenticated = gateway.defaults.unauthenticated_tier
     document = {
         "format": FORMAT,
         "version": version,
         "node": _node(loaded),
-        "listeners": [
-            _listener(loaded, number, listener) for number, listener in enumerate(gateway.listeners)
-        ],
+        "listeners": [compile_listener(loaded, number) for number in range(len(gateway.listeners))],
         "services": services,
         "identities": [_identity(loaded, number) for number in range(len(gateway.identities))],
         "tiers": _tiers(loaded),
@@ -68,84 +65,6 @@ def _node(loaded: Loaded) -> dict[str, Any]:
         # Nobody would read them: 0 tells the engine to write none.
         "record_queue": records.queue if records.sinks else 0,
         "token_cache": node.token_cache,
-    }
-
-
-def _listener(loaded: Loaded, number: int, listener: Listener) -> dict[str, Any]:
-    address = read_address(listener.address)
-    return {
-        "name": listener.name,
-        "at": str(loaded.at("listeners", number)),
-        "address": socket_address(address.host, address.port),
-        "max_connections": listener.max_connections,
-        "header_timeout_ms": int(listener.header_timeout),
-        "idle_timeout_ms": int(listener.idle_timeout),
-        "body_timeout_ms": int(listener.body_timeout),
-        "write_timeout_ms": int(listener.write_timeout),
-        "max_header_bytes": int(listener.max_header_bytes),
-        "max_uri_bytes": int(listener.max_uri_bytes),
-        "trusted_proxies": [str(ipaddress.ip_network(network)) for network in listener.trusted_proxies],
-        "path_parameters": listener.path_parameters,
-    }
-
-
-def _service(
-    loaded: Loaded, number: int, resolver: Resolver, warnings: list[Problem] | None
-) -> dict[str, Any]:
-    service = loaded.gateway.services[number]
-    instances, problems = instances_of(
-        service, resolver, lambda place: loaded.at("services", number, "instances", place)
-    )
-    if warnings is not None:
-        warnings.extend(problems)
-    at = str(loaded.at("services", number))
-    return {
-        "name": service.name,
-        "at": at,
-        "instances": instances,
-        "health_check": _health_check(
-            service.health_check, str(loaded.at("services", number, "health_check"))
-        ),
-        "circuit_breaker": _breaker(
-            service.circuit_breaker, str(loaded.at("services", number, "circuit_breaker"))
-        ),
-        "pool": _pool(service.pool),
-    }
-
-
-def _health_check(check: HealthCheck | None, at: str) -> dict[str, Any] | None:
-    if check is None:
-        return None
-    return {
-        "at": at,
-        "path": check.path,
-        "interval_ms": int(check.interval),
-        "timeout_ms": int(check.timeout),
-        "unhealthy_after": check.unhealthy_after,
-        "healthy_after": check.healthy_after,
-    }
-
-
-def _breaker(breaker: CircuitBreaker, at: str) -> dict[str, Any] | None:
-    if not breaker.enabled:
-        return None
-    return {
-        "at": at,
-        "failure_ratio": breaker.failure_ratio,
-        "window_ms": int(breaker.window),
-        "minimum_requests": breaker.minimum_requests,
-        "open_for_ms": int(breaker.open_for),
-        "probes": breaker.probes,
-    }
-
-
-def _pool(pool: Pool) -> dict[str, Any]:
-    return {
-        "max_connections": pool.max_connections,
-        "max_pending": pool.max_pending,
-        "connect_timeout_ms": int(pool.connect_timeout),
-        "idle_timeout_ms": int(pool.idle_timeout),
-        "max_lifetime_ms": int(pool.max_lifetime),
     }
 
 

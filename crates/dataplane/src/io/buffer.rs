@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
+
+use crate::io::stream::Stream;
 
 /// For heads and small bodies.
 pub const SMALL: usize = 16 * 1024;
@@ -52,11 +53,7 @@ impl Buffer {
     }
 
     /// Reads once; ready with the number of bytes, 0 at the end of the stream. An error where there is no room.
-    pub fn poll_fill(
-        &mut self,
-        stream: &mut TcpStream,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
+    pub fn poll_fill(&mut self, stream: &mut Stream, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let room = self.room();
         if room.is_empty() {
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));

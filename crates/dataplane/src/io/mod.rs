@@ -1,4 +1,5 @@
-//! What connections on both sides are made of: buffers that are lent and given back, and one timer each.
+//! What connections on both sides are made of: a stream, buffers that are lent and given back, and one timer each.
 
 pub mod buffer;
+pub mod stream;
 pub mod timer;

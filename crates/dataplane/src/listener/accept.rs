@@ -92,7 +92,7 @@ fn spawn(worker: &Rc<Worker>, mut guard: Guard, stream: TcpStream, peer: SocketA
     let is_idle = Rc::new(std::cell::Cell::new(false));
     let id = worker.next_connection();
     guard.id = id;
-    let task = connection::serve(Rc::clone(worker), guard, Rc::clone(&is_idle), stream, peer);
+    let task = connection::serve(Rc::clone(worker), guard, Rc::clone(&is_idle), stream.into(), peer);
     let handle = tokio::task::spawn_local(task);
     worker.connections.borrow_mut().insert(id, Open { is_idle, task: handle.abort_handle() });
 }

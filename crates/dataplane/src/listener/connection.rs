@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
-
 use crate::http1::response_head::ResponseHead;
+use crate::io::stream::Stream;
 use crate::io::timer::Timer;
 use crate::listener::accept::Guard;
 use crate::listener::http1::Http1;
@@ -64,7 +63,7 @@ pub async fn serve(
     worker: Rc<Worker>,
     guard: Guard,
     is_idle: Rc<Cell<bool>>,
-    stream: TcpStream,
+    stream: Stream,
     peer: SocketAddr,
 ) {
     let local = Local {

@@ -3,11 +3,8 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use socket2::SockRef;
 use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
 
 use crate::exchange::{BodyFault, Exchange, Piece, ResponseBody};
 use crate::http1::body::Reader;
@@ -16,6 +13,7 @@ use crate::http1::reason;
 use crate::http1::response_head::ResponseHead;
 use crate::http1::trailers::Trailers;
 use crate::io::buffer::{Buffer, SMALL};
+use crate::io::stream::Stream;
 use crate::refusal::Refusal;
 use crate::request::{Framing, Request, Version};
 
@@ -35,7 +33,7 @@ enum Outgoing {
 /// A client's connection while it serves requests one after the other.
 #[derive(Debug)]
 pub struct Http1 {
-    stream: TcpStream,
+    stream: Stream,
     pub input: Buffer,
     output: Vec<u8>,
     written: usize,
@@ -50,7 +48,7 @@ pub struct Http1 {
 }
 
 impl Http1 {
-    pub fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: Stream) -> Self {
         Self {
             stream,
             input: Buffer::default(),
@@ -90,8 +88,8 @@ impl Http1 {
         self.keep_alive = false;
         self.is_broken = true;
         if self.outgoing == Outgoing::UntilClose {
-            // An orderly end would be the end of the body. Where this fails, the connection is broken already.
-            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+            // An orderly end would be the end of the body.
+            self.stream.cut();
         }
     }
 

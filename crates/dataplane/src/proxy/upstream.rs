@@ -3,16 +3,15 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::coop;
 
 use crate::io::buffer::Buffer;
+use crate::io::stream::Stream;
 use crate::refusal::UpstreamFault;
 
 /// TCP keepalive of idle connections (requirement UP-2).
@@ -21,7 +20,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// A connection in use, or idle in a pool. While in use it holds a place of its pool.
 #[derive(Debug)]
 pub struct Upstream {
-    stream: TcpStream,
+    stream: Stream,
     pub input: Buffer,
     pub created: Instant,
     pub idle_since: Instant,
@@ -39,21 +38,16 @@ impl Upstream {
         let stream = match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
             Err(_) => return Err(UpstreamFault::ConnectionTimeout),
             Ok(Err(error)) => return Err(connect_fault(&error)),
-            Ok(Ok(stream)) => stream,
+            Ok(Ok(stream)) => Stream::from(stream),
         };
-        let set = stream.set_nodelay(true).and_then(|()| {
-            SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
-        });
-        set.map_err(|_| UpstreamFault::ConnectionFailed)?;
+        stream.prepare(KEEPALIVE).map_err(|_| UpstreamFault::ConnectionFailed)?;
         let (input, place) = (Buffer::default(), None);
         Ok(Self { stream, input, created: now, idle_since: now, reused: false, place })
     }
 
     /// The runtime has seen nothing happen on this idle connection: no close, no stray bytes. Costs no system call.
     pub fn is_quiet(&self) -> bool {
-        let mut context = Context::from_waker(Waker::noop());
-        // Without budget the runtime says pending whatever has happened.
-        coop::has_budget_remaining() && self.stream.poll_read_ready(&mut context).is_pending()
+        self.stream.is_quiet()
     }
 
     pub fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {

@@ -1,30 +1,27 @@
 //! The compiled configuration that a request is decided by. Made off the path, swapped in as one pointer.
 
 pub mod document;
+mod document_identity;
+mod document_listener;
 mod document_route;
+mod document_service;
+mod listeners;
 mod routes;
+mod services;
 mod texts;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
-
-use ipnet::IpNet;
 
 use crate::authenticate::{Identities, KeyStore};
 use crate::balance::{self, Services};
-use crate::intake;
 use crate::limit::{Counters, Tiers};
-use crate::proxy::pool::PoolSettings;
-use crate::record::{self, ListenerMetrics, Names, RouteMetrics, ServiceMetrics, Tally};
-use crate::request::Scheme;
+use crate::record::{self, Names, RouteMetrics, Tally};
 use crate::route::Table;
 use crate::trail::Rule;
-use document::{
-    FORMAT, IdentityDocument, IdentityKindDocument, ListenerDocument, PathParameters, PoolDocument,
-    SnapshotDocument, TierDocument,
-};
+use document::{FORMAT, IdentityDocument, IdentityKindDocument, SnapshotDocument, TierDocument};
+pub use listeners::Listener;
 pub use routes::{Action, Proxy, Route};
+pub use services::ServiceEntry;
 
 /// State that outlives snapshots and that compiled rules point into.
 pub struct Lasting<'a> {
@@ -42,29 +39,6 @@ pub struct Named {
     pub at: Box<str>,
     /// Both as a record tells them.
     encoded: Box<[u8]>,
-}
-
-#[derive(Debug)]
-pub struct Listener {
-    pub named: Named,
-    pub address: SocketAddr,
-    pub max_connections: u32,
-    pub header_timeout: Duration,
-    pub idle_timeout: Duration,
-    pub body_timeout: Duration,
-    pub write_timeout: Duration,
-    pub max_header_bytes: u32,
-    pub max_uri_bytes: u32,
-    pub trusted_proxies: Vec<IpNet>,
-    pub path_parameters: PathParameters,
-    pub metrics: Arc<ListenerMetrics>,
-}
-
-#[derive(Debug)]
-pub struct ServiceEntry {
-    pub named: Named,
-    pub pool: PoolSettings,
-    pub metrics: Arc<ServiceMetrics>,
 }
 
 /// A rule whose refusals are counted under its name.
@@ -138,11 +112,11 @@ impl Snapshot {
             max_limit_keys: document.node.max_limit_keys,
             record_queue: document.node.record_queue,
             token_cache: document.node.token_cache,
-            listeners: listeners(&document, metrics),
+            listeners: listeners::compile(&document, metrics),
             table,
             routes,
             services,
-            service_entries: service_entries(&document, lasting),
+            service_entries: services::compile(&document, lasting),
             identities,
             identity_entries: identity_entries(&document, metrics),
             tiers,
@@ -160,39 +134,12 @@ impl Snapshot {
     }
 }
 
-fn listeners(document: &SnapshotDocument, metrics: &record::Registry) -> Vec<Arc<Listener>> {
-    document.listeners.iter().map(|listener| Arc::new(Listener::compile(listener, metrics))).collect()
-}
-
 fn identity_entries(document: &SnapshotDocument, metrics: &record::Registry) -> Vec<IdentityEntry> {
     document.identities.iter().map(|identity| IdentityEntry::compile(identity, metrics)).collect()
 }
 
 fn tier_entries(document: &SnapshotDocument, metrics: &record::Registry) -> Vec<Counted> {
     document.tiers.iter().map(|tier| Counted::tier(tier, metrics)).collect()
-}
-
-fn service_entries(document: &SnapshotDocument, lasting: &Lasting<'_>) -> Vec<ServiceEntry> {
-    document
-        .services
-        .iter()
-        .map(|service| ServiceEntry {
-            named: Named::new(&service.name, &service.at),
-            pool: pool_settings(&service.pool, lasting.workers),
-            metrics: lasting.metrics.service(&service.name),
-        })
-        .collect()
-}
-
-/// The node's limit is shared out to the workers, because pools are theirs.
-fn pool_settings(document: &PoolDocument, workers: usize) -> PoolSettings {
-    PoolSettings {
-        connections: (document.max_connections as usize).div_ceil(workers.max(1)).max(1),
-        pending: document.max_pending as usize,
-        connect_timeout: Duration::from_millis(document.connect_timeout_ms),
-        idle_timeout: Duration::from_millis(document.idle_timeout_ms),
-        max_lifetime: Duration::from_millis(document.max_lifetime_ms),
-    }
 }
 
 impl Named {
@@ -219,36 +166,6 @@ impl IdentityEntry {
         };
         let named = Named::new(&document.name, &document.at);
         Self { counted: Counted { named, refused: metrics.identity(&document.name) }, keys_are_pushed }
-    }
-}
-
-impl Listener {
-    /// What intake allows on this listener.
-    pub fn limits(&self, scheme: Scheme) -> intake::Limits<'_> {
-        intake::Limits {
-            max_header_bytes: self.max_header_bytes,
-            max_uri_bytes: self.max_uri_bytes,
-            trusted_proxies: &self.trusted_proxies,
-            path_parameters: self.path_parameters,
-            scheme,
-        }
-    }
-
-    fn compile(document: &ListenerDocument, metrics: &record::Registry) -> Self {
-        Self {
-            named: Named::new(&document.name, &document.at),
-            address: document.address,
-            max_connections: document.max_connections,
-            header_timeout: Duration::from_millis(document.header_timeout_ms),
-            idle_timeout: Duration::from_millis(document.idle_timeout_ms),
-            body_timeout: Duration::from_millis(document.body_timeout_ms),
-            write_timeout: Duration::from_millis(document.write_timeout_ms),
-            max_header_bytes: document.max_header_bytes,
-            max_uri_bytes: document.max_uri_bytes,
-            trusted_proxies: document.trusted_proxies.clone(),
-            path_parameters: document.path_parameters,
-            metrics: metrics.listener(&document.name),
-        }
     }
 }
 

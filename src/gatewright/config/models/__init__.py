@@ -11,10 +11,10 @@ from gatewright.config.models.identities import (
     PublicKey,
     Tier,
 )
+from gatewright.config.models.listeners import Listener
 from gatewright.config.models.node import (
     Admin,
     FileSink,
-    Listener,
     Node,
     Records,
     Reload,

@@ -6,7 +6,8 @@ from pydantic import BeforeValidator, Field
 
 from gatewright.config.models.base import OneOrMany, Section, Text, Texts
 from gatewright.config.models.identities import Identities, Tier
-from gatewright.config.models.node import Admin, Listener, Node, Records, Reload
+from gatewright.config.models.listeners import Listener
+from gatewright.config.models.node import Admin, Node, Records, Reload
 from gatewright.config.models.routes import RateLimit, Route, _tier_alone
 from gatewright.config.models.services import Service
 from gatewright.config.quantities import Duration, Timeout

@@ -1,0 +1,75 @@
+//! Identities and their keys, as Python hands them down.
+
+use serde::Deserialize;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityDocument {
+    pub name: String,
+    pub at: String,
+    pub kind: IdentityKindDocument,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentityKindDocument {
+    Jwt(JwtDocument),
+    ApiKey(ApiKeyDocument),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwtDocument {
+    /// Lower-case header that carries `Bearer <token>`.
+    pub header: String,
+    /// `null`: any issuer.
+    pub issuer: Option<String>,
+    /// One of them must be in `aud`; empty: any audience.
+    pub audiences: Vec<String>,
+    pub leeway_ms: u64,
+    pub require_expiry: bool,
+    /// The claim that becomes `X-User-ID`.
+    pub user_claim: String,
+    /// Claims read for scopes: a space-separated text or a list of texts.
+    pub scope_claims: Vec<String>,
+    /// Inline key set; `null` where Python pushes it with `set_keys`.
+    pub keys: Option<KeySetDocument>,
+}
+
+/// A JSON Web Key Set (RFC 7517). Unknown members of a key are ignored, as the RFC demands.
+#[derive(Clone, Debug, Deserialize)]
+pub struct KeySetDocument {
+    pub keys: Vec<serde_json::Value>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKeyDocument {
+    /// Lower-case header that carries the key.
+    pub header: String,
+    /// Key of the HMAC, where keys are stored as HMAC-SHA256; `null` for plain SHA-256.
+    pub pepper: Option<String>,
+    /// Inline keys; `null` where Python pushes them with `set_keys`.
+    pub keys: Option<ApiKeysDocument>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKeysDocument {
+    pub keys: Vec<ApiKeyEntryDocument>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKeyEntryDocument {
+    /// Public name of the key, for records; never part of the secret.
+    pub id: String,
+    /// Lower-case hexadecimal SHA-256 or HMAC-SHA256 of the whole key.
+    pub hash: String,
+    /// Becomes `X-Partner-ID`.
+    pub partner: String,
+    pub scopes: Vec<String>,
+    /// Tier that replaces the route's for this key.
+    pub tier: Option<String>,
+    pub expires_at_ms: Option<u64>,
+}

@@ -1,0 +1,69 @@
+"""A service of a checked configuration to its part of the snapshot."""
+
+from typing import Any
+
+from gatewright.config.addresses import Resolver, instances_of
+from gatewright.config.loading import Loaded
+from gatewright.config.models import CircuitBreaker, HealthCheck, Pool
+from gatewright.errors import Problem
+
+
+def compile_service(
+    loaded: Loaded, number: int, resolver: Resolver, warnings: list[Problem] | None
+) -> dict[str, Any]:
+    """Give one service as a member of the snapshot; what cannot be looked up is appended to `warnings`."""
+    service = loaded.gateway.services[number]
+    instances, problems = instances_of(
+        service, resolver, lambda place: loaded.at("services", number, "instances", place)
+    )
+    if warnings is not None:
+        warnings.extend(problems)
+    at = str(loaded.at("services", number))
+    return {
+        "name": service.name,
+        "at": at,
+        "instances": instances,
+        "health_check": _health_check(
+            service.health_check, str(loaded.at("services", number, "health_check"))
+        ),
+        "circuit_breaker": _breaker(
+            service.circuit_breaker, str(loaded.at("services", number, "circuit_breaker"))
+        ),
+        "pool": _pool(service.pool),
+    }
+
+
+def _health_check(check: HealthCheck | None, at: str) -> dict[str, Any] | None:
+    if check is None:
+        return None
+    return {
+        "at": at,
+        "path": check.path,
+        "interval_ms": int(check.interval),
+        "timeout_ms": int(check.timeout),
+        "unhealthy_after": check.unhealthy_after,
+        "healthy_after": check.healthy_after,
+    }
+
+
+def _breaker(breaker: CircuitBreaker, at: str) -> dict[str, Any] | None:
+    if not breaker.enabled:
+        return None
+    return {
+        "at": at,
+        "failure_ratio": breaker.failure_ratio,
+        "window_ms": int(breaker.window),
+        "minimum_requests": breaker.minimum_requests,
+        "open_for_ms": int(breaker.open_for),
+        "probes": breaker.probes,
+    }
+
+
+def _pool(pool: Pool) -> dict[str, Any]:
+    return {
+        "max_connections": pool.max_connections,
+        "max_pending": pool.max_pending,
+        "connect_timeout_ms": int(pool.connect_timeout),
+        "idle_timeout_ms": int(pool.idle_timeout),
+        "max_lifetime_ms": int(pool.max_lifetime),
+    }

@@ -1,0 +1,51 @@
+"""Models of listeners: where requests are accepted, and within which bounds."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gatewright.config.models.base import Name, Section, Text, Texts
+from gatewright.config.quantities import Duration, Size, Timeout, size
+
+
+class Listener(Section):
+    """An address that accepts requests."""
+
+    name: Name = Field(description="Name in records and metrics.")
+    address: Text = Field(
+        description="IP address and port, such as `127.0.0.1:8080`, `0.0.0.0:80` or `[::1]:8080`.",
+    )
+    max_connections: int = Field(
+        10_000, ge=1, le=10_000_000, description="Open connections; above it new ones are closed at once."
+    )
+    header_timeout: Timeout = Field(
+        Duration.of("10s"),
+        description="From the first byte of a head to its end; then 408 and the connection closes.",
+    )
+    idle_timeout: Timeout = Field(
+        Duration.of("60s"), description="Between two requests of one connection; then the connection closes."
+    )
+    body_timeout: Timeout = Field(
+        Duration.of("30s"),
+        description="Between two reads of a request's body; then 408 and the connection closes.",
+    )
+    write_timeout: Timeout = Field(
+        Duration.of("30s"),
+        description="Between two writes of a response that the client takes; then it is cut off.",
+    )
+    max_header_bytes: Annotated[Size, size("1KiB", "1MiB")] = Field(
+        Size.of("8KiB"), description="Size of a request's head; above it 431."
+    )
+    max_uri_bytes: Annotated[Size, size("64B", "64KiB")] = Field(
+        Size.of("8KiB"), description="Length of path and query; above it 414."
+    )
+    trusted_proxies: Texts = Field(
+        default_factory=list,
+        description="Addresses or networks (`10.0.0.0/8`) whose `X-Forwarded-For` is believed; nobody's by "
+        "default.",
+    )
+    path_parameters: Literal["refuse", "keep"] = Field(
+        "refuse",
+        description="What a `;` in a path is: `refuse` answers 400, `keep` takes it for a character of its "
+        "segment.",
+    )
