@@ -89,11 +89,10 @@ struct Trip<'a> {
 impl Trip<'_> {
     /// Gives also when the service was done.
     async fn make<E: Exchange>(&self, exchange: &mut E, local: &mut Local) -> (Result<(), End>, Instant) {
-        let Local { account, timer, response, outgoing, path, .. } = local;
+        let Local { account, timer, response, outgoing, body, path } = local;
         let trace = Trace::of(self.request, &mut || fastrand::u64(..));
         account.attempted(trace.id());
-        response.clear();
-        let mut means = Means { exchange, timer, response, outgoing };
+        let mut means = Means { exchange, timer, response, outgoing, body };
         let result = self.carry(&trace, path, &mut means, account).await;
         let ended = account.upstream_ended();
         if result.is_err() {
@@ -110,13 +109,14 @@ impl Trip<'_> {
         account: &mut Account,
     ) -> Result<(), End> {
         let (forward, links) = (self.forward(), &self.worker.links);
+        means.response.clear();
+        proxy::prepare(self.request, means).await.map_err(end_of)?;
         let answered = proxy::send(&forward, &self.head(trace, path), links, means).await.map_err(end_of)?;
         self.count_connection(answered.resent, answered.reused);
         account.attempts = answered.attempts();
-        let mut attempt = answered.attempt;
+        let attempt = answered.attempt;
         let close = self.visit.is_last(self.worker) || !attempt.upload_is_complete();
-        let (exchange, response) = attempt.parts();
-        account.status = response.status;
+        account.status = means.response.status;
         let date = self.worker.date(self.visit.facts.unix_ms);
         let facts = respond::Facts {
             request: self.request,
@@ -126,8 +126,8 @@ impl Trip<'_> {
             date: &date,
             close,
         };
-        respond::pass(exchange, &facts, response);
-        proxy::relay(&forward, links, attempt).await.map_err(cut)
+        respond::pass(means.exchange, &facts, means.response);
+        proxy::relay(&forward, links, attempt, means).await.map_err(cut)
     }
 
     fn forward(&self) -> Forward<'_> {
