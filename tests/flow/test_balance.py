@@ -8,8 +8,9 @@ import pytest
 
 from gateway import CLOSE, Client, Connection, Node, Origin, Received, Refused, encode, get, plain
 
-BREAKER = "circuit_breaker: {minimum_requests: 4, open_for: 300ms, probes: 2}"
+BREAKER = "circuit_breaker: {minimum_requests: 4, open_for: 300ms, probes: 2, ramp: 0s}"
 FAILURE = plain(b"", "500 Internal Server Error")
+FAILED = {"rule": "failure_ratio", "requests": 4, "failures": 4, "slow": 0}
 
 
 @pytest.fixture
@@ -39,13 +40,13 @@ def breaker(node: Node, requests: int = 0) -> str:
     return str(node.state()["services"][0]["breaker"]["state"])
 
 
-def unavailable(cause: str) -> Refused:
+def unavailable(cause: str, **inputs: int | str) -> Refused:
     return Refused(
         503,
         "service_unavailable",
         "balance",
         ("services", 0),
-        {"cause": cause},
+        {"cause": cause, **inputs},
         retry_after=-1,
         body={"backend": "users"},
     )
@@ -71,7 +72,7 @@ routes: [{{name: users, match: "/*", service: users}}, {{name: others, match: /o
     with Node(text) as node:
         open_breaker(node, origin)
         assert breaker(node) == "open"
-        unavailable("breaker_open").check(node, get(node.address, "/"))
+        unavailable("breaker_open", **FAILED).check(node, get(node.address, "/"))
         assert len(origin.requests) == 4
         assert get(node.address, "/other").status == 200
         assert node.metric("gateway_breaker_transitions_total", service="users") == 1
@@ -105,7 +106,7 @@ def test_two_probes_one_at_a_time_close_the_breaker(origin: Origin) -> None:
         assert threading.Event().wait(0.4) is False
         client.send(encode("/"))
         node.wait_for(lambda state: state["services"][0]["breaker"]["state"] == "half_open")
-        unavailable("breaker_open").check(node, get(node.address, "/"))
+        unavailable("breaker_open", **FAILED).check(node, get(node.address, "/"))
         go.set()
         assert client.response().body == b"probe"
         assert breaker(node, 1) == "half_open"

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from gateway import Connection, Node, Origin, Received, get, one_route, plain
+from gateway import Client, Connection, Node, Origin, Received, encode, get, one_route, plain
 
 FAILURE = plain(b"", "500 Internal Server Error")
 
@@ -44,12 +44,99 @@ def test_a_breaker_that_is_off_has_no_state(origin: Origin, breaker: str) -> Non
 
 
 def test_as_many_probes_as_configured_close_the_breaker(origin: Origin) -> None:
-    breaker = "circuit_breaker: {minimum_requests: 1, open_for: 100ms, probes: 3}"
+    breaker = "circuit_breaker: {minimum_requests: 1, open_for: 100ms, probes: 3, ramp: 0s}"
     with Node(one_route(origin, service=breaker)) as node:
         assert state_after(node, origin, FAILURE) == "open"
         assert threading.Event().wait(0.2) is False
         assert state_after(node, origin, plain(), plain()) == "half_open"
         assert state_after(node, origin, plain()) == "closed"
+
+
+def test_failures_in_a_row_open_the_breaker_below_any_minimum(origin: Origin) -> None:
+    breaker = "circuit_breaker: {consecutive_failures: 3, failure_ratio: off}"
+    with Node(one_route(origin, service=breaker)) as node:
+        assert state_after(node, origin, FAILURE, FAILURE, plain(), FAILURE, FAILURE) == "closed"
+        assert state_after(node, origin, FAILURE) == "open"
+        labels = {"from": "closed", "to": "open", "reason": "consecutive_failures"}
+        assert node.metric("gateway_breaker_transitions_total", **labels) == 1
+
+
+def test_slow_answers_open_the_breaker_and_the_record_says_so(origin: Origin) -> None:
+    slow = threading.Event()
+    breaker = "circuit_breaker: {slow_ratio: 0.5, slow_after: 50ms, minimum_requests: 2}"
+    with Node(one_route(origin, service=breaker)) as node, Client(node.address) as client:
+        get(node.address, "/")
+        origin.script(slow, plain())
+        client.send(encode("/"))
+        origin.next_request()
+        origin.next_request()
+        assert slow.wait(0.1) is False
+        slow.set()
+        assert client.response().status == 200
+        opened = node.records(2)[1]["decisions"][-1]
+        assert (opened["stage"], opened["verdict"]) == ("balance", "breaker_opened")
+        assert opened["inputs"] == {"rule": "slow_ratio", "requests": 2, "failures": 0, "slow": 1}
+
+
+def test_a_window_of_calls_counts_the_last_so_many(origin: Origin) -> None:
+    breaker = "circuit_breaker: {window_size: 4, minimum_requests: 4}"
+    with Node(one_route(origin, service=breaker)) as node:
+        answers = [FAILURE, FAILURE, plain(), plain(), plain(), plain(), FAILURE, FAILURE]
+        assert state_after(node, origin, *answers) == "closed"
+        assert state_after(node, origin, FAILURE) == "open"
+
+
+def test_the_statuses_that_count_are_a_setting(origin: Origin) -> None:
+    breaker = "circuit_breaker: {failure_statuses: [429, 502-504], minimum_requests: 3}"
+    with Node(one_route(origin, service=breaker)) as node:
+        assert state_after(node, origin, FAILURE, FAILURE, FAILURE) == "closed"
+        limited = plain(b"", "429 Too Many Requests")
+        assert state_after(node, origin, limited, limited, limited, limited) == "open"
+
+
+def test_after_closing_a_tenth_passes_and_the_rest_is_told_when_to_come_back(origin: Origin) -> None:
+    breaker = "circuit_breaker: {minimum_requests: 1, open_for: 100ms, probes: 1, ramp: 30s}"
+    with Node(one_route(origin, service=breaker)) as node:
+        assert state_after(node, origin, FAILURE) == "open"
+        assert threading.Event().wait(0.2) is False
+        assert state_after(node, origin, plain()) == "closed"
+        assert node.metric("gateway_breaker_admitted_percent", service="users") == 10
+        answers = [get(node.address, "/") for _ in range(20)]
+        told = [int(answer.get("retry-after") or 0) for answer in answers if answer.status == 503]
+        assert [answer.status for answer in answers].count(200) == 2
+        assert len(told) == 18
+        assert all(1 <= seconds <= 10 for seconds in told)
+        refused = next(record for record in node.records(20) if record["status"] == 503)
+        assert refused["decisions"][-1]["inputs"] == {"cause": "breaker_ramp"}
+        assert node.metric("gateway_breaker_refused_total", service="users") == 18
+
+
+def test_a_reader_that_is_slow_does_not_keep_the_breaker_from_its_verdict(origin: Origin) -> None:
+    breaker = (
+        "circuit_breaker: {minimum_requests: 1, open_for: 100ms, probes: 1, probe_timeout: 200ms, ramp: 0s}"
+    )
+    with Node(one_route(origin, service=breaker)) as node, Client(node.address) as client:
+        assert state_after(node, origin, FAILURE) == "open"
+        assert threading.Event().wait(0.2) is False
+        # More than all buffers between them hold; the client reads none of it.
+        origin.script(plain(b"x" * (32 << 20)))
+        client.send(encode("/"))
+        node.wait_for(lambda state: state["services"][0]["breaker"]["state"] == "half_open")
+        node.wait_for(lambda state: state["services"][0]["breaker"]["state"] == "closed")
+        assert get(node.address, "/").status == 200
+
+
+def test_recent_changes_are_listed_with_reason_and_numbers(origin: Origin) -> None:
+    breaker = "circuit_breaker: {minimum_requests: 2}"
+    with Node(one_route(origin, service=breaker)) as node:
+        assert state_after(node, origin, FAILURE, FAILURE) == "open"
+        shown = node.state()["services"][0]["breaker"]
+        change = shown["recent"][0]
+        assert (change["from"], change["to"], change["reason"]) == ("closed", "open", "failure_ratio")
+        assert (change["counted"]["requests"], change["counted"]["failures"]) == (2, 2)
+        assert shown["opened_ms"] == change["at_ms"]
+        opened = node.metric("gateway_breaker_opened_timestamp_seconds", service="users")
+        assert opened == change["at_ms"] // 1000
 
 
 def test_a_check_that_is_not_answered_in_time_counts_as_failed() -> None:

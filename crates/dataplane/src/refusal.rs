@@ -124,10 +124,21 @@ pub enum CredentialKind {
     ApiKey,
 }
 
+/// What opened a breaker: the rule, and the numbers that it saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interruption {
+    pub rule: &'static str,
+    pub requests: u32,
+    pub failures: u32,
+    pub slow: u32,
+}
+
 /// Why a service has no instance to offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unavailable {
-    BreakerOpen,
+    BreakerOpen(Interruption),
+    /// The breaker has closed and lets only a share of the requests pass at first.
+    BreakerRamp,
     NoHealthyInstance,
     NoInstance,
     PoolExhausted,
@@ -136,7 +147,8 @@ pub enum Unavailable {
 impl Unavailable {
     pub fn text(self) -> &'static str {
         match self {
-            Self::BreakerOpen => "breaker_open",
+            Self::BreakerOpen(_) => "breaker_open",
+            Self::BreakerRamp => "breaker_ramp",
             Self::NoHealthyInstance => "no_healthy_instance",
             Self::NoInstance => "no_instance",
             Self::PoolExhausted => "pool_exhausted",

@@ -5,6 +5,7 @@ from typing import Any
 from gatewright.config.addresses import Resolver, instances_of
 from gatewright.config.loading import Loaded
 from gatewright.config.models import CircuitBreaker, HealthCheck, Pool
+from gatewright.config.models.breakers import statuses
 from gatewright.errors import Problem
 
 
@@ -52,10 +53,23 @@ def _breaker(breaker: CircuitBreaker, at: str) -> dict[str, Any] | None:
     return {
         "at": at,
         "failure_ratio": breaker.failure_ratio,
-        "window_ms": int(breaker.window),
+        "slow_ratio": breaker.slow_ratio,
+        "slow_after_ms": int(breaker.slow_after),
+        "consecutive_failures": breaker.consecutive_failures,
+        "window": {"milliseconds": int(breaker.window)}
+        if breaker.window_size is None
+        else {"calls": breaker.window_size},
         "minimum_requests": breaker.minimum_requests,
+        "failure_statuses": [list(statuses(text)) for text in breaker.failure_statuses],
         "open_for_ms": int(breaker.open_for),
+        "open_growth": breaker.open_growth,
+        "max_open_for_ms": int(breaker.max_open_for),
         "probes": breaker.probes,
+        "concurrent_probes": breaker.concurrent_probes,
+        "on_probe_failure": breaker.on_probe_failure,
+        "probe_limit": breaker.probe_limit,
+        "probe_timeout_ms": int(breaker.probe_timeout),
+        "ramp_ms": int(breaker.ramp),
     }
 
 

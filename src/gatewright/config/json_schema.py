@@ -6,6 +6,9 @@ from gatewright.config.models import Gateway
 
 _SHORT_FORMS: dict[str, dict[str, str]] = {
     "Service": {"circuit_breaker": "text or switch"},
+    "CircuitBreaker": dict.fromkeys(
+        ("failure_ratio", "slow_ratio", "consecutive_failures"), "text or switch"
+    ),
     "Route": {"match": "text", "auth": "text", "rate_limit": "text"},
     "Defaults": {"rate_limit": "text"},
     "JwtIdentity": {"jwks": "text", "public_key": "text"},

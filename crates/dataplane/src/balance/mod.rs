@@ -13,12 +13,11 @@ mod schedule;
 mod service;
 mod summary;
 mod target;
-mod window;
 
 #[cfg(test)]
 mod tests;
 
-pub use breaker::{BreakerReason, BreakerState, BreakerTransition};
+pub use breaker::{BreakerCount, BreakerReason, BreakerState, BreakerTransition, Tally};
 pub use health::{Health, Transition};
 pub use instance::Instance;
 pub use registry::Registry;

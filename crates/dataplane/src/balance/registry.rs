@@ -47,10 +47,10 @@ impl Registry {
     }
 
     /// Closes the breaker of one service, or of all for `None`; says how many were not closed. Unknown names: 0.
-    pub fn reset(&self, name: Option<&str>) -> usize {
+    pub fn reset(&self, name: Option<&str>, now: Instant) -> usize {
         let live = self.lock();
         let chosen = live.values().filter(|service| name.is_none_or(|name| service.name == name));
-        chosen.filter(|service| service.breaker.reset()).count()
+        chosen.filter(|service| service.breaker.reset(now)).count()
     }
 
     /// Every live service in the order of the configuration.

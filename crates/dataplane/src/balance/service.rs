@@ -6,13 +6,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Rules};
 use super::health::Events;
 use super::instance::{Instance, Roster};
 use super::registry::Registry;
-use crate::snapshot::document::{
-    BreakerDocument, HealthCheckDocument, InstanceDocument, PoolDocument, ServiceDocument,
-};
+use crate::snapshot::document::{HealthCheckDocument, InstanceDocument, PoolDocument, ServiceDocument};
 
 /// What a client is told to wait where no health check says when things may be better.
 const DEFAULT_RETRY: Duration = Duration::from_secs(5);
@@ -24,7 +22,7 @@ pub struct Service {
     pub index: u32,
     pub pool: PoolDocument,
     pub(super) health_check: Option<HealthCheckDocument>,
-    pub(super) breaker_settings: Option<BreakerDocument>,
+    pub(super) breaker_rules: Option<Rules>,
     pub(super) breaker: Arc<Breaker>,
     /// The list in the snapshot; the roster may have been replaced by discovery since.
     pub(super) listed: Vec<InstanceDocument>,
@@ -93,14 +91,13 @@ fn compile_one(
     (live, registry): (Option<&Service>, &Registry),
 ) -> Result<Service, String> {
     document.health_check.as_ref().map_or(Ok(()), check_health)?;
-    document.circuit_breaker.as_ref().map_or(Ok(()), check_breaker)?;
     Ok(Service {
         name: document.name.clone(),
         index,
         pool: document.pool.clone(),
         health_check: document.health_check.clone(),
-        breaker_settings: document.circuit_breaker.clone(),
-        breaker: breaker(document, live),
+        breaker_rules: document.circuit_breaker.as_ref().map(Rules::compile).transpose()?,
+        breaker: live.map(|live| Arc::clone(&live.breaker)).unwrap_or_default(),
         listed: document.instances.clone(),
         roster: roster(document, live)?,
         events: registry.events(),
@@ -119,18 +116,6 @@ fn roster(document: &ServiceDocument, live: Option<&Service>) -> Result<Arc<ArcS
     }
 }
 
-/// Counts of another window length mean something else, so only then the state starts anew.
-fn breaker(document: &ServiceDocument, live: Option<&Service>) -> Arc<Breaker> {
-    let kept = live.map(|live| &live.breaker);
-    let Some(settings) = &document.circuit_breaker else {
-        return kept.map_or_else(|| Arc::new(Breaker::new(0)), Arc::clone);
-    };
-    match kept {
-        Some(breaker) if breaker.window_ms() == settings.window_ms => Arc::clone(breaker),
-        Some(_) | None => Arc::new(Breaker::new(settings.window_ms)),
-    }
-}
-
 fn check_health(document: &HealthCheckDocument) -> Result<(), String> {
     let path = &document.path;
     if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -139,16 +124,6 @@ fn check_health(document: &HealthCheckDocument) -> Result<(), String> {
     let least = [document.interval_ms, document.timeout_ms].into_iter().min();
     if least == Some(0) || document.unhealthy_after == 0 || document.healthy_after == 0 {
         return Err("a health check needs times and counts above 0".to_owned());
-    }
-    Ok(())
-}
-
-fn check_breaker(document: &BreakerDocument) -> Result<(), String> {
-    if !(0.0..=1.0).contains(&document.failure_ratio) {
-        return Err(format!("the breaker's failure_ratio {} is not within 0 to 1", document.failure_ratio));
-    }
-    if document.window_ms < 10 || document.open_for_ms == 0 || document.probes == 0 {
-        return Err("a breaker needs a window of 10 ms or more, open_for and probes above 0".to_owned());
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::breaker::{BreakerState, BreakerTransition};
+use super::breaker::{BreakerCount, BreakerState, BreakerTransition, Rules, Tally};
 use super::instance::Instance;
 use super::service::Service;
 
@@ -31,14 +31,23 @@ pub struct InstanceSummary {
 #[derive(Clone, Debug)]
 pub struct BreakerSummary {
     pub state: BreakerState,
+    /// Per cent of the requests that pass: 100 closed, less while it ramps up, 0 else.
+    pub share: u32,
     /// Until it lets a probe pass; zero unless open.
     pub remaining: Duration,
     /// In the window.
-    pub requests: u32,
-    pub failures: u32,
+    pub tally: Tally,
+    /// Since when it has not been closed.
+    pub opened: Option<Instant>,
+    /// How long it has not been closed in all.
+    pub not_closed: Duration,
+    /// Requests that it did not let pass.
+    pub refused: u64,
     /// Changes of state so far.
     pub transitions: u64,
-    pub last_transition: Option<BreakerTransition>,
+    pub counts: Vec<BreakerCount>,
+    /// The last changes, oldest first.
+    pub recent: Vec<BreakerTransition>,
 }
 
 impl ServiceSummary {
@@ -48,7 +57,7 @@ impl ServiceSummary {
         Self {
             name: service.name.clone(),
             instances: instances.collect(),
-            breaker: service.breaker_settings.is_some().then(|| BreakerSummary::of(service, now)),
+            breaker: service.breaker_rules.as_ref().map(|rules| BreakerSummary::of(service, rules, now)),
         }
     }
 }
@@ -66,15 +75,19 @@ fn summarise(service: &Service, instance: &Instance, weight: u32) -> InstanceSum
 }
 
 impl BreakerSummary {
-    fn of(service: &Service, now: Instant) -> Self {
-        let view = service.breaker.view(now);
+    fn of(service: &Service, rules: &Rules, now: Instant) -> Self {
+        let view = service.breaker.view(rules, now);
         Self {
             state: view.state,
+            share: view.share,
             remaining: view.remaining,
-            requests: view.requests,
-            failures: view.failures,
+            tally: view.tally,
+            opened: view.opened,
+            not_closed: view.not_closed,
+            refused: view.refused,
             transitions: view.transitions,
-            last_transition: view.last,
+            counts: view.counts,
+            recent: view.recent,
         }
     }
 }

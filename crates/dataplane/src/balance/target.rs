@@ -1,9 +1,10 @@
 //! The choice of one instance for one request, and what became of it.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::breaker::Ticket;
+use super::breaker::{BreakerTransition, Call, Stopped, Ticket};
 use super::instance::Instance;
 use super::service::Service;
 use crate::refusal::{Refusal, Unavailable};
@@ -11,9 +12,9 @@ use crate::refusal::{Refusal, Unavailable};
 /// How a request ended, in the eyes of breaker and health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The service answered, and not with a failure.
-    Success,
-    /// The service answered with a failure or too late: counts for the breaker alone.
+    /// The service answered to the end, with this status.
+    Answered(u16),
+    /// The service broke off its answer, or answered too late: counts for the breaker alone.
     Failure,
     /// The connection failed: counts for the breaker, and for the health of the instance like a failed probe.
     Unreachable,
@@ -28,27 +29,42 @@ pub struct Target {
     pub service: Arc<Service>,
     pub instance: Arc<Instance>,
     ticket: Option<Ticket>,
+    picked: Instant,
+    wait: Cell<Wait>,
+}
+
+/// How long the service took to answer, as far as that tells anything about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// Not answered yet.
+    Pending,
+    Answered(Duration),
+    /// It waited for the client's body, too.
+    Untold,
 }
 
 /// Chooses an instance. `use_breaker` is the route's (requirement BH-19): without it the breaker neither refuses nor
 /// counts this request.
 ///
 /// Refuses with `ServiceUnavailable`: `NoInstance` for an empty list, `NoHealthyInstance` with the interval of the
-/// health check, `BreakerOpen` with the time left.
+/// health check, `BreakerOpen` with the time left, `BreakerRamp` with the time to its next step.
 pub fn pick(service: &Arc<Service>, use_breaker: bool, now: Instant) -> Result<Target, Refusal> {
     let roster = service.roster.load();
     let Some(instance) = roster.propose(|instance| service.may_use(instance)) else {
         let cause = if roster.is_empty() { Unavailable::NoInstance } else { Unavailable::NoHealthyInstance };
         return Err(unavailable(cause, service.retry_after()));
     };
-    let ticket = if use_breaker && service.breaker_settings.is_some() {
-        let refuse = |remaining| unavailable(Unavailable::BreakerOpen, remaining);
-        Some(service.breaker.admit(now).map_err(refuse)?)
-    } else {
-        None
-    };
+    let rules = service.breaker_rules.as_ref().filter(|_| use_breaker);
+    let stopped = |stopped: Stopped| unavailable(stopped.cause, stopped.retry_after);
+    let ticket = rules.map(|rules| service.breaker.admit(rules, now)).transpose().map_err(stopped)?;
     instance.enter();
-    Ok(Target { service: Arc::clone(service), instance: Arc::clone(instance), ticket })
+    Ok(Target {
+        service: Arc::clone(service),
+        instance: Arc::clone(instance),
+        ticket,
+        picked: now,
+        wait: Cell::new(Wait::Pending),
+    })
 }
 
 fn unavailable(cause: Unavailable, retry_after: Duration) -> Refusal {
@@ -56,29 +72,58 @@ fn unavailable(cause: Unavailable, retry_after: Duration) -> Refusal {
 }
 
 impl Target {
-    /// Says how the request ended. `now` is the moment at which it did.
-    pub fn finish(mut self, outcome: Outcome, now: Instant) {
+    /// The request's body comes while the service waits for it: how long that takes is the client's matter.
+    pub fn uploads(&self) {
+        self.wait.set(Wait::Untold);
+    }
+
+    /// The head of the answer is in. `now` is the moment at which it was.
+    pub fn answered(&self, status: u16, now: Instant) {
+        if self.wait.get() == Wait::Pending {
+            self.wait.set(Wait::Answered(now.saturating_duration_since(self.picked)));
+        }
+        let probe = self.ticket.filter(|ticket| ticket.is_probe());
+        if let (Some(ticket), Some(rules)) = (probe, &self.service.breaker_rules) {
+            let good = !rules.is_failure(status) && !self.is_slow(now);
+            self.service.breaker.answered(ticket, good);
+        }
+    }
+
+    /// Says how the request ended. `now` is the moment at which it did. Gives the change when that opened the breaker.
+    pub fn finish(mut self, outcome: Outcome, now: Instant) -> Option<BreakerTransition> {
         match outcome {
-            Outcome::Success => {
-                self.instance.served();
-                self.count(false, now);
+            Outcome::Answered(status) => {
+                if status < 500 {
+                    self.instance.served();
+                }
+                let rules = self.service.breaker_rules.as_ref();
+                let failed = rules.is_some_and(|rules| rules.is_failure(status));
+                self.count(failed, now)
             }
             Outcome::Failure => self.count(true, now),
             Outcome::Unreachable => {
                 self.fail_health();
-                self.count(true, now);
+                self.count(true, now)
             }
             // The drop that follows gives the ticket back.
-            Outcome::Neutral => {}
+            Outcome::Neutral => None,
         }
     }
 
-    fn count(&mut self, failed: bool, now: Instant) {
-        if let Some(settings) = &self.service.breaker_settings
-            && let Some(ticket) = self.ticket.take()
-        {
-            self.service.breaker.record(ticket, failed, settings, now);
-        }
+    fn count(&mut self, failed: bool, now: Instant) -> Option<BreakerTransition> {
+        let slow = self.is_slow(now);
+        let rules = self.service.breaker_rules.as_ref()?;
+        let ticket = self.ticket.take()?;
+        self.service.breaker.record(ticket, Call { failed, slow }, rules, now)
+    }
+
+    fn is_slow(&self, now: Instant) -> bool {
+        let took = match self.wait.get() {
+            Wait::Pending => now.saturating_duration_since(self.picked),
+            Wait::Answered(took) => took,
+            Wait::Untold => return false,
+        };
+        self.service.breaker_rules.as_ref().is_some_and(|rules| rules.is_slow(took))
     }
 
     fn fail_health(&self) {

@@ -6,15 +6,20 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::refusal::{Refusal, Unavailable};
 use crate::snapshot::document::{
-    BreakerDocument, HealthCheckDocument, InstanceDocument, PoolDocument, ServiceDocument,
+    BreakerDocument, BreakerWindow, HealthCheckDocument, InstanceDocument, OnProbeFailure, PoolDocument,
+    ServiceDocument,
 };
 
 mod breaking;
 mod choosing;
+mod model;
 mod probing;
+mod recovering;
 mod reloading;
+mod rules;
 mod timing;
 
+const SUCCESS: Outcome = Outcome::Answered(200);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn instance(name: &str, port: u16, weight: u32) -> InstanceDocument {
@@ -35,11 +40,22 @@ fn health_check() -> HealthCheckDocument {
 fn breaker() -> BreakerDocument {
     BreakerDocument {
         at: "gateway.yaml:3:1".to_owned(),
-        failure_ratio: 0.5,
-        window_ms: 30_000,
+        failure_ratio: Some(0.5),
+        slow_ratio: None,
+        slow_after_ms: 5_000,
+        consecutive_failures: None,
+        window: BreakerWindow::Milliseconds(30_000),
         minimum_requests: 20,
+        failure_statuses: vec![[500, 599]],
         open_for_ms: 30_000,
+        open_growth: 1.0,
+        max_open_for_ms: 120_000,
         probes: 2,
+        concurrent_probes: 1,
+        on_probe_failure: OnProbeFailure::Open,
+        probe_limit: 10,
+        probe_timeout_ms: 30_000,
+        ramp_ms: 0,
     }
 }
 
@@ -72,7 +88,9 @@ fn live(document: ServiceDocument, registry: &Registry) -> Arc<Service> {
 }
 
 fn send(service: &Arc<Service>, outcome: Outcome, now: Instant) -> Result<(), Refusal> {
-    pick(service, true, now).map(|target| target.finish(outcome, now))
+    pick(service, true, now).map(|target| {
+        target.finish(outcome, now);
+    })
 }
 
 fn send_many(service: &Arc<Service>, count: usize, outcome: Outcome, now: Instant) {

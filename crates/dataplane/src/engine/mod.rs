@@ -1,5 +1,6 @@
 //! The engine: starts and stops the threads of a node and hands them their configuration.
 
+mod breakers;
 mod control;
 mod explain;
 mod state;
@@ -121,7 +122,7 @@ impl Engine {
     }
 
     pub fn reset_breaker(&self, service: Option<&str>) -> usize {
-        self.node.services.reset(service)
+        self.node.services.reset(service, Instant::now())
     }
 
     pub fn reset_limits(&self, tier: Option<&str>, caller: Option<&str>) -> usize {

@@ -5,9 +5,10 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::OpenListener;
-use crate::balance::{BreakerState as Breaker, BreakerSummary, InstanceSummary, ServiceSummary};
+use super::breakers::{self, Clock};
+use crate::balance::{InstanceSummary, ServiceSummary};
 use crate::node::Node;
-use crate::record::{self, BreakerLine, BreakerState, External, InstanceLine};
+use crate::record::{self, External, InstanceLine};
 use crate::snapshot::Counted;
 use std::sync::atomic::Ordering;
 
@@ -18,7 +19,8 @@ pub fn metrics(node: &Node) -> String {
 
 fn external(node: &Node) -> External {
     let snapshot = node.snapshot();
-    let services = node.services.summary(Instant::now());
+    let clock = Clock { now: Instant::now(), unix_ms: super::unix_ms() };
+    let services = node.services.summary(clock.now);
     External {
         software: snapshot.as_ref().map_or_else(String::new, |snapshot| snapshot.software.to_string()),
         node: snapshot.as_ref().map_or_else(String::new, |snapshot| snapshot.node.to_string()),
@@ -28,19 +30,9 @@ fn external(node: &Node) -> External {
         limit_keys: node.counters.len() as u64,
         limit_full: node.counters.bound_hits(),
         records: node.records.counts(),
-        breakers: services.iter().filter_map(breaker_line).collect(),
+        breakers: services.iter().filter_map(|service| breakers::line(service, clock)).collect(),
         instances: services.iter().flat_map(instance_lines).collect(),
     }
-}
-
-fn breaker_line(service: &ServiceSummary) -> Option<BreakerLine> {
-    let breaker = service.breaker.as_ref()?;
-    let state = match breaker.state {
-        Breaker::Closed => BreakerState::Closed,
-        Breaker::HalfOpen => BreakerState::HalfOpen,
-        Breaker::Open => BreakerState::Open,
-    };
-    Some(BreakerLine { service: service.name.clone(), state, transitions: breaker.transitions })
 }
 
 fn instance_lines(service: &ServiceSummary) -> impl Iterator<Item = InstanceLine> {
@@ -59,6 +51,8 @@ pub fn state(node: &Node, listeners: &[OpenListener]) -> Vec<u8> {
         .iter()
         .flat_map(|snapshot| snapshot.tier_entries.iter().map(|entry| tier(node, entry)))
         .collect();
+    let clock = Clock { now: Instant::now(), unix_ms: super::unix_ms() };
+    let services = node.services.summary(clock.now);
     let document = json!({
         "version": snapshot.as_ref().map(|snapshot| snapshot.version),
         "node": snapshot.as_ref().map(|snapshot| &*snapshot.node),
@@ -69,7 +63,7 @@ pub fn state(node: &Node, listeners: &[OpenListener]) -> Vec<u8> {
         "connections": node.connections.load(Ordering::Relaxed),
         "in_flight": node.load.in_flight(),
         "listeners": listeners.iter().map(listener).collect::<Vec<_>>(),
-        "services": node.services.summary(Instant::now()).iter().map(service).collect::<Vec<_>>(),
+        "services": services.iter().map(|found| service(found, clock)).collect::<Vec<_>>(),
         "tiers": tiers,
         "limit_keys": node.counters.len(),
         "records": {"written": counts.written, "dropped": counts.dropped, "queued": counts.queued},
@@ -96,11 +90,11 @@ fn listener(open: &OpenListener) -> Value {
     })
 }
 
-fn service(service: &ServiceSummary) -> Value {
+fn service(service: &ServiceSummary, clock: Clock) -> Value {
     json!({
         "name": service.name,
         "instances": service.instances.iter().map(instance).collect::<Vec<_>>(),
-        "breaker": service.breaker.as_ref().map(breaker),
+        "breaker": service.breaker.as_ref().map(|breaker| breakers::document(breaker, clock)),
     })
 }
 
@@ -112,13 +106,5 @@ fn instance(instance: &InstanceSummary) -> Value {
         "healthy": instance.healthy,
         "in_flight": instance.in_flight,
         "consecutive_failures": instance.consecutive_failures,
-    })
-}
-
-fn breaker(breaker: &BreakerSummary) -> Value {
-    json!({
-        "state": breaker.state.text(),
-        "retry_after_ms": breaker.remaining.as_millis() as u64,
-        "transitions": breaker.transitions,
     })
 }

@@ -71,7 +71,6 @@ pub async fn serve(
         timer: Timer::new(Instant::now() + LINGER),
         response: ResponseHead::default(),
         outgoing: Vec::new(),
-        body: Vec::new(),
         path: Vec::new(),
     };
     let (exchange, request) = (Http1::new(stream), Request::new(peer.ip()));

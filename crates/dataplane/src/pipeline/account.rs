@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::balance::{Instance, Target};
+use crate::balance::{BreakerTransition, Instance, Target};
 use crate::caller::{Caller, CallerKind};
 use crate::exchange::Exchange;
 use crate::limit::Permit;
@@ -139,6 +139,13 @@ impl Account {
         let rule = self.service.map_or(Rule::None, Rule::Service);
         self.trail.push(Stage::Balance, "picked", rule, Inputs::none());
         self.instance = Some(Arc::clone(&target.instance));
+    }
+
+    /// The answer to this request opened the breaker.
+    pub fn interrupted(&mut self, opened: &BreakerTransition) {
+        let inputs = explanation::breaker(Inputs::none(), &opened.interruption());
+        let rule = self.service.map_or(Rule::None, Rule::Service);
+        self.trail.push(Stage::Balance, "breaker_opened", rule, inputs);
     }
 
     /// The service was turned to for the first time.

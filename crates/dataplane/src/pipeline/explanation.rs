@@ -1,6 +1,6 @@
 //! Why a refusal happened, for the record: which stage, which rule, which inputs. The client is told less.
 
-use crate::refusal::Refusal;
+use crate::refusal::{Interruption, Refusal, Unavailable};
 use crate::respond::refuse::message;
 use crate::trail::{Inputs, Rule, Stage};
 
@@ -46,15 +46,33 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
             (Stage::Limit, Rule::Tier(state.tier), inputs)
         }
         Refusal::LimiterUnavailable => (Stage::Limit, route, none().fixed("reason", "the counters are full")),
-        Refusal::ServiceUnavailable { cause, .. } => {
-            (Stage::Balance, service, none().fixed("cause", cause.text()))
-        }
+        Refusal::ServiceUnavailable { cause, .. } => (Stage::Balance, service, unavailable(cause)),
         Refusal::BadGateway(fault) => (Stage::Proxy, service, none().fixed("fault", fault.text())),
         Refusal::UpstreamTimeout => (Stage::Proxy, route, none().fixed("fault", "upstream_timeout")),
         Refusal::Internal => (Stage::Respond, Rule::None, none()),
     };
     let message = message(refusal).into_owned();
     Explanation { stage, rule, inputs, error_type: error_type(refusal), message }
+}
+
+fn unavailable(cause: &Unavailable) -> Inputs {
+    let inputs = Inputs::none().fixed("cause", cause.text());
+    match cause {
+        Unavailable::BreakerOpen(opened) => breaker(inputs, opened),
+        Unavailable::BreakerRamp
+        | Unavailable::NoHealthyInstance
+        | Unavailable::NoInstance
+        | Unavailable::PoolExhausted => inputs,
+    }
+}
+
+/// What opened a breaker.
+pub fn breaker(inputs: Inputs, opened: &Interruption) -> Inputs {
+    inputs
+        .fixed("rule", opened.rule)
+        .number("requests", opened.requests.into())
+        .number("failures", opened.failures.into())
+        .number("slow", opened.slow.into())
 }
 
 /// The fault of the service where there is one, else the code of the refusal.

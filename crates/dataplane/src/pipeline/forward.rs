@@ -13,7 +13,7 @@ use crate::proxy::head::OutgoingHead;
 use crate::proxy::trace::Trace;
 use crate::proxy::{self, Forward};
 use crate::refusal::{Refusal, UpstreamFault};
-use crate::request::Request;
+use crate::request::{Framing, Request};
 use crate::respond;
 use crate::snapshot::document::{HostHeader, PathParameters};
 use crate::snapshot::{Proxy, Route, ServiceEntry};
@@ -39,8 +39,12 @@ pub async fn forward<E: Exchange>(
     let trip = Trip { worker, visit, request, route, plan: &plan };
     let (result, ended) = trip.make(exchange, local).await;
     let outcome = outcome(&result, local.account.status);
-    plan.target.finish(outcome, ended);
-    result
+    // Before the client has taken the answer: a slow reader must not keep the breaker from its verdict.
+    if let Some(opened) = plan.target.finish(outcome, ended) {
+        local.account.interrupted(&opened);
+    }
+    result?;
+    delivery::flush(visit, exchange, &mut local.timer).await
 }
 
 /// The path that the service sees; what `strip_prefix` and `rewrite` made is checked like any other (threats: Path).
@@ -55,11 +59,10 @@ pub fn forwarded_path(proxy: &Proxy, request: &Request, path: &mut Vec<u8>) -> R
     intake::canonical_path(&changed, PathParameters::Keep, path).map_err(Refusal::Malformed)
 }
 
-/// Successes and failures as the breaker counts them (requirement BH-12).
+/// How the request ended for breaker and health (requirement BH-12).
 fn outcome(result: &Result<(), End>, status: u16) -> Outcome {
     match result {
-        Ok(()) if status >= 500 => Outcome::Failure,
-        Ok(()) => Outcome::Success,
+        Ok(()) => Outcome::Answered(status),
         Err(End::Refused(Refusal::BadGateway(
             UpstreamFault::ConnectionRefused
             | UpstreamFault::ConnectionTimeout
@@ -89,16 +92,13 @@ struct Trip<'a> {
 impl Trip<'_> {
     /// Gives also when the service was done.
     async fn make<E: Exchange>(&self, exchange: &mut E, local: &mut Local) -> (Result<(), End>, Instant) {
-        let Local { account, timer, response, outgoing, body, path } = local;
+        let Local { account, timer, response, outgoing, path, .. } = local;
         let trace = Trace::of(self.request, &mut || fastrand::u64(..));
         account.attempted(trace.id());
-        let mut means = Means { exchange, timer, response, outgoing, body };
+        response.clear();
+        let mut means = Means { exchange, timer, response, outgoing };
         let result = self.carry(&trace, path, &mut means, account).await;
-        let ended = account.upstream_ended();
-        if result.is_err() {
-            return (result, ended);
-        }
-        (delivery::flush(self.visit, means.exchange, means.timer).await, ended)
+        (result, account.upstream_ended())
     }
 
     async fn carry<E: Exchange>(
@@ -109,25 +109,29 @@ impl Trip<'_> {
         account: &mut Account,
     ) -> Result<(), End> {
         let (forward, links) = (self.forward(), &self.worker.links);
-        means.response.clear();
-        proxy::prepare(self.request, means).await.map_err(end_of)?;
+        if !has_arrived(self.request, means.exchange) {
+            self.plan.target.uploads();
+        }
         let answered = proxy::send(&forward, &self.head(trace, path), links, means).await.map_err(end_of)?;
         self.count_connection(answered.resent, answered.reused);
         account.attempts = answered.attempts();
-        let attempt = answered.attempt;
+        let mut attempt = answered.attempt;
         let close = self.visit.is_last(self.worker) || !attempt.upload_is_complete();
-        account.status = means.response.status;
+        let (exchange, response) = attempt.parts();
+        account.status = response.status;
+        let now = Instant::now();
+        self.plan.target.answered(response.status, now);
         let date = self.worker.date(self.visit.facts.unix_ms);
         let facts = respond::Facts {
             request: self.request,
             policy: Some(&self.route.response),
             limit: account.limit,
-            elapsed: self.visit.facts.now.elapsed(),
+            elapsed: now.saturating_duration_since(self.visit.facts.now),
             date: &date,
             close,
         };
-        respond::pass(means.exchange, &facts, means.response);
-        proxy::relay(&forward, links, attempt, means).await.map_err(cut)
+        respond::pass(exchange, &facts, response);
+        proxy::relay(&forward, links, attempt).await.map_err(cut)
     }
 
     fn forward(&self) -> Forward<'_> {
@@ -174,6 +178,15 @@ impl Trip<'_> {
         if resent || !reused {
             metrics.opened.add(1);
         }
+    }
+}
+
+/// Is the whole body here already? Then nobody but the service decides how long the answer takes.
+fn has_arrived(request: &Request, exchange: &impl Exchange) -> bool {
+    match request.framing {
+        Framing::None => true,
+        Framing::Length(length) => exchange.body_in_hand() as u64 >= length,
+        Framing::Chunked => exchange.body_is_complete(),
     }
 }
 

@@ -42,17 +42,14 @@ pub struct Local {
     pub timer: Timer,
     pub response: ResponseHead,
     pub outgoing: Vec<u8>,
-    pub body: Vec<u8>,
     pub path: Vec<u8>,
 }
 
 impl Local {
     /// Gives memory of a long request back before the connection idles.
     pub fn rest(&mut self) {
-        for memory in [&mut self.outgoing, &mut self.body] {
-            if memory.capacity() > KEPT {
-                *memory = Vec::new();
-            }
+        if self.outgoing.capacity() > KEPT {
+            self.outgoing = Vec::new();
         }
     }
 }

@@ -6,8 +6,6 @@
 
 pub mod attempt;
 pub mod head;
-mod http1;
-pub mod leg;
 pub mod pool;
 pub mod trace;
 pub mod upstream;
@@ -24,8 +22,6 @@ use crate::refusal::{Refusal, Unavailable, UpstreamFault};
 use crate::request::{Framing, Request};
 use attempt::{Attempt, Fault, Means, Patience};
 use head::OutgoingHead;
-use http1::Http1;
-use leg::Leg;
 use pool::{Place, PoolSettings, Pools};
 use upstream::Upstream;
 
@@ -53,67 +49,43 @@ impl Forward<'_> {
 }
 
 /// A response whose head is in; its body follows with `relay`.
-pub struct Answered<'r> {
-    pub attempt: Attempt<'r>,
+pub struct Answered<'a, 'm, E> {
+    pub attempt: Attempt<'a, 'm, E>,
     /// The request was sent a second time because the first connection was stale.
     pub resent: bool,
     /// The connection came out of the pool.
     pub reused: bool,
 }
 
-impl Answered<'_> {
+impl<E> Answered<'_, '_, E> {
     /// Requests sent: 1, or 2 after a stale connection.
     pub fn attempts(&self) -> u32 {
         1 + u32::from(self.resent)
     }
 }
 
-/// Takes what there is of a small body, so that it leaves with the head. Once for all attempts.
-pub async fn prepare<E: Exchange>(request: &Request, means: &mut Means<'_, E>) -> Result<(), Fault> {
-    means.body.clear();
-    let Framing::Length(length) = request.framing else { return Ok(()) };
-    let in_hand = means.exchange.body_in_hand();
-    if length > SMALL as u64 || (in_hand as u64) < length {
-        return Ok(());
-    }
-    let Means { exchange, body, .. } = means;
-    while !exchange.body_is_complete() {
-        let taken = poll_fn(|context| exchange.poll_body(context).map(|piece| copy(piece, body))).await?;
-        exchange.consume_body(taken);
-    }
-    Ok(())
-}
-
-fn copy(piece: Result<Piece<'_>, BodyFault>, body: &mut Vec<u8>) -> Result<usize, Fault> {
-    match piece.map_err(Fault::of_body)? {
-        Piece::Data(data) => {
-            body.extend_from_slice(data);
-            Ok(data.len())
-        }
-        Piece::End => Ok(0),
-    }
-}
-
-/// Sends the request and waits for the head of the response. May be called again for another attempt.
-pub async fn send<'r, E: Exchange>(
-    forward: &Forward<'r>,
+/// Sends the request and waits for the head of the response.
+pub async fn send<'a, 'm, E: Exchange>(
+    forward: &Forward<'a>,
     head: &OutgoingHead<'_>,
     links: &Links,
-    means: &mut Means<'_, E>,
-) -> Result<Answered<'r>, Fault> {
+    means: &'a mut Means<'m, E>,
+) -> Result<Answered<'a, 'm, E>, Fault> {
+    means.outgoing.clear();
+    head.write(means.outgoing);
+    take_body_in_hand(forward.request, means).await?;
     means.timer.set(forward.now + forward.patience.service);
     let upstream = connection(forward, links).await?;
     let reused = upstream.reused;
     let can_resend = reused && means.exchange.body_is_complete() && forward.request.method.is_idempotent();
-    let mut attempt = begin(forward, head, upstream, means);
+    let mut attempt = Attempt::new(means, forward.request, upstream, forward.patience);
     let mut resent = false;
-    let result = match poll_fn(|context| attempt.poll_head(context, means)).await {
+    let result = match poll_fn(|context| attempt.poll_head(context)).await {
         Err(Fault::Stale) if can_resend => {
             resent = true;
-            let place = attempt.take_place();
-            // The deadline stays that of the first connection: the route's timeout is for both together.
-            attempt = begin(forward, head, connect(forward, links, place).await?, means);
-            poll_fn(|context| attempt.poll_head(context, means)).await
+            let place = attempt.upstream.place.take();
+            attempt.restart(connect(forward, links, place).await?);
+            poll_fn(|context| attempt.poll_head(context)).await
         }
         result => result,
     };
@@ -124,26 +96,47 @@ pub async fn send<'r, E: Exchange>(
     }
 }
 
-fn begin<'r, E: Exchange>(
-    forward: &Forward<'r>,
-    head: &OutgoingHead<'_>,
-    upstream: Upstream,
-    means: &mut Means<'_, E>,
-) -> Attempt<'r> {
-    let leg = Leg::Http1(Http1::new(upstream, std::mem::take(means.outgoing)));
-    Attempt::new(forward, head, leg, means)
-}
-
 /// Passes the body on, hands the end to the client, and keeps the connection where both sides ended cleanly.
 pub async fn relay<E: Exchange>(
     forward: &Forward<'_>,
     links: &Links,
-    mut attempt: Attempt<'_>,
-    means: &mut Means<'_, E>,
+    mut attempt: Attempt<'_, '_, E>,
 ) -> Result<(), Fault> {
-    poll_fn(|context| attempt.poll_relay(context, means, &mut links.buffers.borrow_mut())).await?;
-    attempt.finish(forward, links, means);
+    poll_fn(|context| attempt.poll_relay(context, &mut links.buffers.borrow_mut())).await?;
+    let reusable = attempt.finish();
+    let Attempt { mut upstream, .. } = attempt;
+    links.buffers.borrow_mut().give_back(std::mem::take(&mut upstream.input));
+    if reusable {
+        links.pools.borrow_mut().put(forward.instance, upstream, forward.now);
+    }
     Ok(())
+}
+
+/// A small body that arrived with its head leaves with its head.
+async fn take_body_in_hand<E: Exchange>(request: &Request, means: &mut Means<'_, E>) -> Result<(), Fault> {
+    let Framing::Length(length) = request.framing else { return Ok(()) };
+    let in_hand = means.exchange.body_in_hand();
+    if length > SMALL as u64 || (in_hand as u64) < length {
+        return Ok(());
+    }
+    let Means { exchange, outgoing, .. } = means;
+    while !exchange.body_is_complete() {
+        let taken = poll_fn(|context| exchange.poll_body(context).map(|piece| copy(piece, outgoing))).await?;
+        exchange.consume_body(taken);
+    }
+    Ok(())
+}
+
+fn copy(piece: Result<Piece<'_>, BodyFault>, outgoing: &mut Vec<u8>) -> Result<usize, Fault> {
+    match piece {
+        Ok(Piece::Data(data)) => {
+            outgoing.extend_from_slice(data);
+            Ok(data.len())
+        }
+        Ok(Piece::End) => Ok(0),
+        Err(BodyFault::Gone) => Err(Fault::ClientGone),
+        Err(BodyFault::Refused(refusal)) => Err(Fault::Refused(refusal)),
+    }
 }
 
 /// An idle connection, or a new one, within the pool's bounds.

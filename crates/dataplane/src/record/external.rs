@@ -15,8 +15,15 @@ pub enum BreakerState {
 pub struct BreakerLine {
     pub service: String,
     pub state: BreakerState,
-    /// Changes of state since the start.
-    pub transitions: u64,
+    /// Per cent of the requests that pass.
+    pub share: u32,
+    /// Time in which it was not closed.
+    pub not_closed_ms: u64,
+    /// When it ceased to be closed, in milliseconds of Unix time; 0 while it is closed.
+    pub opened_ms: u64,
+    pub refused: u64,
+    /// From, to, reason, and how often; at most one of each since the start.
+    pub transitions: Vec<([&'static str; 3], u64)>,
 }
 
 #[derive(Clone, Debug, Default)]

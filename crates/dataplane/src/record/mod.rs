@@ -17,6 +17,7 @@ mod recorder;
 mod redact;
 mod registry;
 mod scrape;
+mod scrape_breakers;
 mod statuses;
 mod text;
 mod timestamp;

@@ -7,6 +7,7 @@ use super::external::External;
 use super::histogram::{Overhead, Whole};
 use super::metrics::{ListenerMetrics, RouteTotals, ServiceMetrics, Tally};
 use super::registry::{Family, Registry};
+use super::scrape_breakers;
 use super::text::Kind::{Counter, Gauge, Histogram};
 use super::text::{Labels, Text};
 
@@ -191,16 +192,7 @@ fn services(text: &mut Text, registry: &Registry) {
 }
 
 fn service_states(text: &mut Text, external: &External) {
-    let name = "gateway_breaker_state";
-    text.heading(name, Gauge, "Circuit breaker of a service: 0 closed, 1 half open, 2 open.");
-    for breaker in &external.breakers {
-        text.series(name, &Labels::new("service", &breaker.service), breaker.state as u64);
-    }
-    let name = "gateway_breaker_transitions_total";
-    text.heading(name, Counter, "Changes of state of a circuit breaker.");
-    for breaker in &external.breakers {
-        text.series(name, &Labels::new("service", &breaker.service), breaker.transitions);
-    }
+    scrape_breakers::print(text, &external.breakers);
     let name = "gateway_instance_healthy";
     text.heading(name, Gauge, "Whether an instance of a service is used: 1 yes, 0 no.");
     // A series that appears twice would make Prometheus reject the whole scrape.

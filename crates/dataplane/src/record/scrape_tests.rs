@@ -102,7 +102,15 @@ fn external() -> External {
         limit_keys: 5,
         limit_full: 6,
         records: QueueCounts { written: 10, dropped: 2, queued: 3 },
-        breakers: vec![BreakerLine { service: "users".into(), state: BreakerState::Open, transitions: 9 }],
+        breakers: vec![BreakerLine {
+            service: "users".into(),
+            state: BreakerState::Open,
+            share: 0,
+            not_closed_ms: 61_500,
+            opened_ms: 1_700_000_000_900,
+            refused: 7,
+            transitions: vec![(["closed", "open", "failure_ratio"], 9)],
+        }],
         instances: vec![instance(true), instance(false)],
     }
 }

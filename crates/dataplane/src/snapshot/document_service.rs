@@ -40,12 +40,46 @@ pub struct HealthCheckDocument {
 #[serde(deny_unknown_fields)]
 pub struct BreakerDocument {
     pub at: String,
-    pub failure_ratio: f64,
-    pub window_ms: u64,
+    /// Each rule may be absent.
+    pub failure_ratio: Option<f64>,
+    pub slow_ratio: Option<f64>,
+    pub slow_after_ms: u64,
+    pub consecutive_failures: Option<u32>,
+    pub window: BreakerWindow,
     pub minimum_requests: u32,
+    /// From and to, both included.
+    pub failure_statuses: Vec<[u16; 2]>,
     pub open_for_ms: u64,
-    /// Successes in a row, one request at a time, that close it again.
+    /// Each opening in a row lasts this many times as long as the one before, up to the maximum.
+    pub open_growth: f64,
+    pub max_open_for_ms: u64,
+    /// Successes in a row that close it again.
     pub probes: u32,
+    pub concurrent_probes: u32,
+    pub on_probe_failure: OnProbeFailure,
+    /// With `restart`: after so many probes that did not close it, it opens again.
+    pub probe_limit: u32,
+    /// A probe holds its place no longer.
+    pub probe_timeout_ms: u64,
+    /// After closing; 0 for none.
+    pub ramp_ms: u64,
+}
+
+/// What a breaker judges by.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerWindow {
+    Milliseconds(u64),
+    /// The last so many calls.
+    Calls(u32),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum OnProbeFailure {
+    Open,
+    /// The count of successes in a row begins again.
+    Restart,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

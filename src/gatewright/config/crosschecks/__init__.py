@@ -5,6 +5,7 @@ To add a theme, write `crosschecks/NAME.py` with `check(view)` and add it to `TH
 """
 
 from gatewright.config.crosschecks import (
+    breakers,
     expressions,
     headers,
     listening,
@@ -17,7 +18,7 @@ from gatewright.config.crosschecks import (
 from gatewright.config.crosschecks.view import View
 from gatewright.errors import Problem
 
-THEMES = (names, references, listening, serving, routing, expressions, headers, overlaps)
+THEMES = (names, references, listening, serving, breakers, routing, expressions, headers, overlaps)
 
 
 def check_all(view: View) -> list[Problem]:

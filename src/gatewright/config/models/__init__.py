@@ -1,5 +1,6 @@
 """The models of a configuration: what each option is, what it may be, and what it is when left out."""
 
+from gatewright.config.models.breakers import CircuitBreaker
 from gatewright.config.models.gateway import SECTION_LISTS, Defaults, Gateway
 from gatewright.config.models.identities import (
     BUILT_IN_TIERS,
@@ -33,7 +34,7 @@ from gatewright.config.models.routes import (
     Route,
     ValueTest,
 )
-from gatewright.config.models.services import CircuitBreaker, HealthCheck, Instance, Pool, Service
+from gatewright.config.models.services import HealthCheck, Instance, Pool, Service
 
 __all__ = [
     "BUILT_IN_TIERS",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from gatewright.config.models.base import Name, OneOrMany, Section, Text
+from gatewright.config.models.breakers import CircuitBreaker
 from gatewright.config.quantities import Duration, Timeout, duration
 
 
@@ -45,30 +46,6 @@ class HealthCheck(Section):
     timeout: Timeout = Field(Duration.of("5s"), description="For a whole check; then it counts as a failure.")
     unhealthy_after: int = Field(3, ge=1, le=100, description="Failures in a row that take an instance out.")
     healthy_after: int = Field(2, ge=1, le=100, description="Successes in a row that bring an instance back.")
-
-
-class CircuitBreaker(Section):
-    """Stops asking a service that fails. `off` may stand for it."""
-
-    enabled: bool = Field(True, description="Whether the service has a breaker at all.")
-    failure_ratio: float = Field(
-        0.5, gt=0, lt=1, description="Share of failed requests in the window above which the breaker opens."
-    )
-    window: Annotated[Duration, duration("1s", "1h")] = Field(
-        Duration.of("30s"), description="Time over which requests are counted."
-    )
-    minimum_requests: int = Field(
-        20, ge=1, le=1_000_000, description="Requests in the window below which the breaker never opens."
-    )
-    open_for: Annotated[Duration, duration("100ms", "1h")] = Field(
-        Duration.of("30s"), description="How long requests are refused with 503 before one is tried again."
-    )
-    probes: int = Field(
-        2,
-        ge=1,
-        le=100,
-        description="Successes in a row, one request at a time, that close the breaker again.",
-    )
 
 
 class Pool(Section):

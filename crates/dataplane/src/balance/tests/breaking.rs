@@ -1,4 +1,9 @@
 use super::*;
+use crate::refusal::Interruption;
+
+/// By 20 failures of as many requests.
+const OPENED: Unavailable =
+    Unavailable::BreakerOpen(Interruption { rule: "failure_ratio", requests: 20, failures: 20, slow: 0 });
 
 /// A breaker opened at `now` by 20 failures.
 fn opened(now: Instant) -> (Registry, Arc<Service>) {
@@ -15,7 +20,7 @@ fn eleven_failures_of_twenty_open_it_and_ten_do_not() {
     for (failures, expected) in [(10, BreakerState::Closed), (11, BreakerState::Open)] {
         let registry = Registry::new();
         let service = live(one(), &registry);
-        send_many(&service, 20 - failures, Outcome::Success, now);
+        send_many(&service, 20 - failures, SUCCESS, now);
         send_many(&service, failures, Outcome::Failure, now);
         assert_eq!(state(&registry, now), expected, "{failures} failures");
     }
@@ -26,9 +31,9 @@ fn a_success_that_completes_the_minimum_opens_it_too() {
     let (registry, now) = (Registry::new(), Instant::now());
     let service = live(one(), &registry);
     send_many(&service, 11, Outcome::Failure, now);
-    send_many(&service, 8, Outcome::Success, now);
+    send_many(&service, 8, SUCCESS, now);
     assert_eq!(state(&registry, now), BreakerState::Closed);
-    send(&service, Outcome::Success, now).unwrap();
+    send(&service, SUCCESS, now).unwrap();
     assert_eq!(state(&registry, now), BreakerState::Open);
 }
 
@@ -40,7 +45,7 @@ fn neutral_outcomes_and_dropped_targets_do_not_count() {
     for _ in 0..50 {
         drop(pick(&service, true, now).unwrap());
     }
-    assert_eq!(breaker_of(&registry, now).requests, 0);
+    assert_eq!(breaker_of(&registry, now).tally.requests, 0);
 }
 
 #[test]
@@ -48,10 +53,10 @@ fn failures_older_than_the_window_are_forgotten() {
     let (registry, now) = (Registry::new(), Instant::now());
     let service = live(one(), &registry);
     send_many(&service, 19, Outcome::Failure, now);
-    assert_eq!(breaker_of(&registry, now + 29 * SECOND).failures, 19);
+    assert_eq!(breaker_of(&registry, now + 29 * SECOND).tally.failures, 19);
     send(&service, Outcome::Failure, now + 30 * SECOND).unwrap();
-    assert_eq!(breaker_of(&registry, now + 30 * SECOND).failures, 1);
-    assert_eq!(breaker_of(&registry, now + 3_000 * SECOND).failures, 0);
+    assert_eq!(breaker_of(&registry, now + 30 * SECOND).tally.failures, 1);
+    assert_eq!(breaker_of(&registry, now + 3_000 * SECOND).tally.failures, 0);
 }
 
 #[test]
@@ -59,21 +64,21 @@ fn the_window_slides_by_a_tenth_and_not_as_a_whole() {
     let (registry, now) = (Registry::new(), Instant::now());
     let service = live(one(), &registry);
     for second in 0..30 {
-        send(&service, Outcome::Success, now + second * SECOND).unwrap();
+        send(&service, SUCCESS, now + second * SECOND).unwrap();
     }
-    assert_eq!(breaker_of(&registry, now + 29 * SECOND).requests, 30);
-    assert_eq!(breaker_of(&registry, now + 30 * SECOND).requests, 27);
-    assert_eq!(breaker_of(&registry, now + 33 * SECOND).requests, 24);
+    assert_eq!(breaker_of(&registry, now + 29 * SECOND).tally.requests, 30);
+    assert_eq!(breaker_of(&registry, now + 30 * SECOND).tally.requests, 27);
+    assert_eq!(breaker_of(&registry, now + 33 * SECOND).tally.requests, 24);
 }
 
 #[test]
 fn an_open_breaker_tells_the_time_that_is_left() {
     let now = Instant::now();
     let (_registry, service) = opened(now);
-    let refusal = send(&service, Outcome::Success, now + 10 * SECOND).unwrap_err();
-    assert_eq!(cause(refusal), (Unavailable::BreakerOpen, 20 * SECOND));
+    let refusal = send(&service, SUCCESS, now + 10 * SECOND).unwrap_err();
+    assert_eq!(cause(refusal), (OPENED, 20 * SECOND));
     let last = now + 30 * SECOND - Duration::from_millis(1);
-    assert!(send(&service, Outcome::Success, last).is_err());
+    assert!(send(&service, SUCCESS, last).is_err());
 }
 
 #[test]
@@ -83,8 +88,8 @@ fn a_half_open_breaker_lets_one_probe_pass_at_a_time() {
     let later = now + 30 * SECOND;
     let probe = pick(&service, true, later).unwrap();
     assert_eq!(state(&registry, later), BreakerState::HalfOpen);
-    assert_eq!(cause(pick(&service, true, later).unwrap_err()).0, Unavailable::BreakerOpen);
-    probe.finish(Outcome::Success, later);
+    assert_eq!(cause(pick(&service, true, later).unwrap_err()).0, OPENED);
+    probe.finish(SUCCESS, later);
     assert!(pick(&service, true, later).is_ok());
 }
 
@@ -93,9 +98,9 @@ fn two_successes_in_a_row_close_it_and_old_failures_are_forgotten() {
     let now = Instant::now();
     let (registry, service) = opened(now);
     let later = now + 30 * SECOND;
-    send(&service, Outcome::Success, later).unwrap();
+    send(&service, SUCCESS, later).unwrap();
     assert_eq!(state(&registry, later), BreakerState::HalfOpen);
-    send(&service, Outcome::Success, later).unwrap();
+    send(&service, SUCCESS, later).unwrap();
     assert_eq!(state(&registry, later), BreakerState::Closed);
     send_many(&service, 19, Outcome::Failure, later);
     assert_eq!(state(&registry, later), BreakerState::Closed);
@@ -106,12 +111,12 @@ fn a_failed_probe_opens_it_for_the_whole_time_again() {
     let now = Instant::now();
     let (registry, service) = opened(now);
     let later = now + 30 * SECOND;
-    send(&service, Outcome::Success, later).unwrap();
+    send(&service, SUCCESS, later).unwrap();
     send(&service, Outcome::Failure, later).unwrap();
     assert_eq!(breaker_of(&registry, later).remaining, 30 * SECOND);
-    assert_eq!(breaker_of(&registry, later).last_transition.unwrap().reason, BreakerReason::ProbeFailed);
+    assert_eq!(breaker_of(&registry, later).recent.last().unwrap().reason, BreakerReason::ProbeFailed);
     // The success before the failure counts no more.
-    send(&service, Outcome::Success, later + 30 * SECOND).unwrap();
+    send(&service, SUCCESS, later + 30 * SECOND).unwrap();
     assert_eq!(state(&registry, later + 30 * SECOND), BreakerState::HalfOpen);
 }
 
@@ -135,14 +140,12 @@ fn outcomes_of_requests_sent_before_it_opened_neither_close_nor_reopen_it() {
     send_many(&service, 20, Outcome::Failure, now);
     let later = now + 30 * SECOND;
     let probe = pick(&service, true, later).unwrap();
-    for (target, outcome) in
-        slow.into_iter().zip([Outcome::Success, Outcome::Failure, Outcome::Neutral, Outcome::Success])
-    {
+    for (target, outcome) in slow.into_iter().zip([SUCCESS, Outcome::Failure, Outcome::Neutral, SUCCESS]) {
         target.finish(outcome, later);
     }
     assert_eq!(state(&registry, later), BreakerState::HalfOpen);
     assert!(pick(&service, true, later).is_err(), "the place of the probe is still taken");
-    probe.finish(Outcome::Success, later);
+    probe.finish(SUCCESS, later);
 }
 
 #[test]
@@ -150,7 +153,7 @@ fn a_probe_of_an_earlier_stretch_does_not_free_the_place_of_a_later_one() {
     let now = Instant::now();
     let (registry, service) = opened(now);
     let stale = pick(&service, true, now + 30 * SECOND).unwrap();
-    assert_eq!(registry.reset(None), 1);
+    assert_eq!(registry.reset(None, now), 1);
     send_many(&service, 20, Outcome::Failure, now + 31 * SECOND);
     let later = now + 61 * SECOND;
     let _probe = pick(&service, true, later).unwrap();
@@ -163,31 +166,33 @@ fn a_route_without_breaker_passes_an_open_one_and_is_not_counted() {
     let now = Instant::now();
     let (registry, service) = opened(now);
     pick(&service, false, now).unwrap().finish(Outcome::Failure, now);
-    assert_eq!(breaker_of(&registry, now).requests, 0);
+    assert_eq!(breaker_of(&registry, now).tally.requests, 0);
 }
 
 #[test]
 fn reset_closes_by_name_or_all_and_counts_what_was_not_closed() {
     let now = Instant::now();
     let (registry, service) = opened(now);
-    assert_eq!(registry.reset(Some("nobody")), 0);
-    assert_eq!(registry.reset(Some("users")), 1);
-    assert_eq!(registry.reset(None), 0);
-    assert!(send(&service, Outcome::Success, now).is_ok());
+    assert_eq!(registry.reset(Some("nobody"), now), 0);
+    assert_eq!(registry.reset(Some("users"), now), 1);
+    assert_eq!(registry.reset(None, now), 0);
+    assert!(send(&service, SUCCESS, now).is_ok());
 }
 
 #[test]
 fn every_transition_is_counted_and_the_last_is_kept_with_its_reason() {
     let now = Instant::now();
     let (registry, service) = opened(now);
-    send_many(&service, 2, Outcome::Success, now + 30 * SECOND);
+    send_many(&service, 2, SUCCESS, now + 30 * SECOND);
     let summary = breaker_of(&registry, now + 30 * SECOND);
     let last = BreakerTransition {
+        at: now + 30 * SECOND,
         from: BreakerState::HalfOpen,
         to: BreakerState::Closed,
         reason: BreakerReason::ProbesSucceeded,
+        tally: Tally::default(),
     };
-    assert_eq!((summary.transitions, summary.last_transition), (3, Some(last)));
+    assert_eq!((summary.transitions, summary.recent.last().copied()), (3, Some(last)));
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn only_failures_in_a_row_take_an_instance_out() {
     let service = live(one(), &Registry::new());
     for _ in 0..5 {
         fail(&service, "a:1", 2);
-        pick(&service, false, Instant::now()).unwrap().finish(Outcome::Success, Instant::now());
+        pick(&service, false, Instant::now()).unwrap().finish(SUCCESS, Instant::now());
     }
     assert!(service.instances()[0].health().healthy);
 }
@@ -106,7 +106,7 @@ fn requests_under_way_are_counted_until_they_end_in_any_way() {
     let service = live(one(), &Registry::new());
     let (first, second) = (pick(&service, true, now).unwrap(), pick(&service, true, now).unwrap());
     assert_eq!(service.instances()[0].in_flight(), 2);
-    first.finish(Outcome::Success, now);
+    first.finish(SUCCESS, now);
     drop(second);
     assert_eq!(service.instances()[0].in_flight(), 0);
 }

@@ -52,18 +52,23 @@ fn compiling_without_adopting_changes_nothing_that_is_live() {
 }
 
 #[test]
-fn the_breaker_stays_open_over_a_reload_unless_its_window_changes() {
+fn the_breaker_stays_open_over_a_reload_and_another_window_forgets_only_counts() {
     let (registry, now) = (Registry::new(), Instant::now());
     send_many(&live(one(), &registry), 20, Outcome::Failure, now);
-    let probes = BreakerDocument { probes: 1, ..breaker() };
-    let service = live(ServiceDocument { circuit_breaker: Some(probes), ..one() }, &registry);
+    let with = |settings| ServiceDocument { circuit_breaker: Some(settings), ..one() };
+    let service = live(with(BreakerDocument { probes: 1, ..breaker() }), &registry);
     assert_eq!(state(&registry, now), BreakerState::Open);
-    send(&service, Outcome::Success, now + 30 * SECOND).unwrap();
+    send(&service, SUCCESS, now + 30 * SECOND).unwrap();
     assert_eq!(state(&registry, now), BreakerState::Closed, "the new number of probes counts");
-    let window = BreakerDocument { window_ms: 10_000, ..breaker() };
-    send_many(&service, 20, Outcome::Failure, now + 31 * SECOND);
-    live(ServiceDocument { circuit_breaker: Some(window), ..one() }, &registry);
-    assert_eq!(state(&registry, now), BreakerState::Closed);
+    let later = now + 31 * SECOND;
+    send_many(&service, 19, Outcome::Failure, later);
+    let window = BreakerDocument { window: BreakerWindow::Calls(20), ..breaker() };
+    let service = live(with(window), &registry);
+    send(&service, Outcome::Failure, later).unwrap();
+    assert_eq!(breaker_of(&registry, later).tally.failures, 1);
+    send_many(&service, 19, Outcome::Failure, later);
+    live(with(BreakerDocument { window: BreakerWindow::Milliseconds(10_000), ..breaker() }), &registry);
+    assert_eq!(state(&registry, later), BreakerState::Open);
 }
 
 #[test]
@@ -87,10 +92,12 @@ fn unusable_services_are_refused_with_name_and_place() {
         health(|check| check.path = "/a b".to_owned()),
         health(|check| check.interval_ms = 0),
         health(|check| check.healthy_after = 0),
-        breaks(|settings| settings.failure_ratio = f64::NAN),
-        breaks(|settings| settings.failure_ratio = 1.5),
+        breaks(|settings| settings.failure_ratio = Some(f64::NAN)),
+        breaks(|settings| settings.slow_ratio = Some(1.5)),
         breaks(|settings| settings.probes = 0),
-        breaks(|settings| settings.window_ms = 0),
+        breaks(|settings| settings.window = BreakerWindow::Milliseconds(0)),
+        breaks(|settings| settings.window = BreakerWindow::Calls(1_000_000)),
+        breaks(|settings| settings.open_growth = 0.5),
     ] {
         let error = Services::compile(&[document], &Registry::new()).unwrap_err();
         assert!(error.starts_with("gateway.yaml:1:1: service `users`: "), "{error}");

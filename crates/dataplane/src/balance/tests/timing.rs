@@ -15,7 +15,7 @@ fn a_choice_and_its_outcome_cost_little() {
         let started = Instant::now();
         for _ in 0..rounds {
             let target = pick(black_box(&service), use_breaker, now).unwrap();
-            target.finish(Outcome::Success, now);
+            target.finish(SUCCESS, now);
         }
         println!("pick and finish, breaker {use_breaker}: {:?}", started.elapsed() / rounds);
     }
