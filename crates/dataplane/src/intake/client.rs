@@ -28,6 +28,16 @@ pub(super) fn settle(tally: &Tally, trusted: &[IpNet], request: &mut Request) ->
     Ok(())
 }
 
+/// An `https` target needs a secured connection: ours, or that of the trusted proxy (RFC 9110 section 7.4).
+///
+/// The other way round is no fault: nothing is lost where an `http` target came over a secured one.
+pub(super) fn agree(target: Option<Scheme>, request: &Request) -> Result<(), Malformed> {
+    match (target, request.scheme) {
+        (Some(Scheme::Https), Scheme::Http) => Err(Malformed::SchemeDisagrees),
+        (None | Some(Scheme::Http | Scheme::Https), Scheme::Http | Scheme::Https) => Ok(()),
+    }
+}
+
 fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&address))
 }

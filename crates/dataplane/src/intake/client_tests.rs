@@ -35,6 +35,22 @@ fn the_client_is_the_last_address_that_is_not_trusted() {
 }
 
 #[test]
+fn a_target_says_https_only_where_the_connection_is_secured() {
+    let trusted = ["192.0.2.0/24".parse().unwrap()];
+    let behind_proxy = Limits { trusted_proxies: &trusted, ..LIMITS };
+    let secured = Limits { scheme: Scheme::Https, ..LIMITS };
+    let head = |target: &str, told: &str| format!("GET {target} HTTP/1.1\r\nHost: a\r\n{told}\r\n");
+    let told = "X-Forwarded-Proto: https\r\n";
+    assert_eq!(accept_with(&head("https://a/b", told), &behind_proxy).path(), "/b");
+    assert_eq!(accept_with(&head("https://a/b", ""), &secured).path(), "/b");
+    assert_eq!(accept_with(&head("http://a/b", ""), &secured).path(), "/b");
+    for (head, limits) in [(head("https://a/b", told), LIMITS), (head("https://a/b", ""), behind_proxy)] {
+        let refusal = refuse_with(head.as_bytes(), &limits);
+        assert_eq!(refusal, Refusal::Malformed(Malformed::SchemeDisagrees));
+    }
+}
+
+#[test]
 fn a_mapped_peer_is_one_client() {
     let mut request = Request::new(PEER);
     let peer = "::ffff:198.51.100.7".parse().unwrap();

@@ -194,9 +194,11 @@ fn settle(
     set_method(line.kind, Span { start: 0, end: line.method.len() as u32 }, request)?;
     let target = Target { text: line.target, start: line.method.len() + 1 };
     let authority = target::read(target, limits.path_parameters, request)?;
+    let scheme = authority.as_ref().map(|authority| authority.scheme);
     host::settle(tally, authority, request)?;
     framing::settle(tally, request)?;
     client::settle(tally, limits.trusted_proxies, request)?;
+    client::agree(scheme, request)?;
     connection::settle(tally, request)
 }
 

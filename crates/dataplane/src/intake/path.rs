@@ -5,7 +5,7 @@ use crate::snapshot::document::PathParameters;
 
 /// Appends the canonical form of `raw` (a path without query) to `out`; doing it twice changes nothing.
 ///
-/// Unreserved characters are decoded, then dot segments resolved and `//` merged; every other escape is kept in upper
+/// Unreserved characters are decoded, then `//` merged and dot segments resolved; every other escape is kept in upper
 /// case, and a character that a URI may not hold is escaped. A slash at the end stays.
 /// Refuses what services read in different ways: see `Malformed`. `out` is as before on a refusal.
 pub fn canonical_path(raw: &[u8], parameters: PathParameters, out: &mut Vec<u8>) -> Result<(), Malformed> {

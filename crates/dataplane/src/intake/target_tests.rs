@@ -10,11 +10,11 @@ const WRONG_HOSTS: &str = "|.|a..b|a..|.a|a:|a:0|a:080|a:65536|a:8x|a:+1|a@b|a/b
 fn targets_of_every_form_are_told_apart() {
     let line = |line: &str, host: &str| format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n");
     assert_eq!(accept(&line("GET http://A:80/b?c", "a")).path(), "/b");
-    assert_eq!(accept(&line("GET HTTPS://a.", "a:443")).path(), "/");
     assert_eq!(accept(&line("GET http://[::0001]:8?c", "[::1]:8")).query(), "c");
     for (target, host, expected) in [
         ("GET http://b/", "a", Malformed::HostDisagrees),
         ("GET http://a:81/", "a", Malformed::HostDisagrees),
+        ("GET HTTPS://a.", "a:443", Malformed::SchemeDisagrees),
         ("GET http://a@b/", "b", Malformed::Host),
         ("GET http:///", "a", Malformed::Host),
         ("GET ftp://a/", "a", Malformed::Target),

@@ -62,7 +62,7 @@ fn code_index(refusal: &Refusal) -> usize {
 }
 
 /// Every way of being malformed, in the order of the enum.
-pub(super) const MALFORMED: [Malformed; 29] = [
+pub(super) const MALFORMED: [Malformed; 30] = [
     Malformed::RequestLine,
     Malformed::Method,
     Malformed::Target,
@@ -82,6 +82,7 @@ pub(super) const MALFORMED: [Malformed; 29] = [
     Malformed::RepeatedHost,
     Malformed::Host,
     Malformed::HostDisagrees,
+    Malformed::SchemeDisagrees,
     Malformed::LengthWithEncoding,
     Malformed::RepeatedLength,
     Malformed::Length,
@@ -116,6 +117,7 @@ pub(super) fn reason(malformed: Malformed) -> &'static str {
         Malformed::RepeatedHost => "repeated_host",
         Malformed::Host => "host",
         Malformed::HostDisagrees => "host_disagrees",
+        Malformed::SchemeDisagrees => "scheme_disagrees",
         Malformed::LengthWithEncoding => "length_with_encoding",
         Malformed::RepeatedLength => "repeated_length",
         Malformed::Length => "length",
