@@ -12,6 +12,7 @@ needed=(
     h2load=nghttp2-client
     curl=curl
     haproxy=haproxy
+    ip=iproute2
 )
 if [ "${1:-}" = --bench ]; then
     needed=(nginx=nginx-light haproxy=haproxy caddy=caddy wrk=wrk valgrind=valgrind taskset=util-linux)

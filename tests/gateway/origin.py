@@ -162,7 +162,8 @@ class Origin:
     function, the request's body is read before.
     """
 
-    def __init__(self, answer: bytes | Handler = OK) -> None:
+    def __init__(self, answer: bytes | Handler = OK, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.answer = answer
         self.arrived: queue.Queue[Received] = queue.Queue()
         self.requests: list[Received] = []
@@ -171,7 +172,7 @@ class Origin:
         self._scripts: queue.Queue[Sequence[Step]] = queue.Queue()
         self._open: list[Connection] = []
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._listener = socket.create_server((host, 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
@@ -187,7 +188,7 @@ class Origin:
     @property
     def address(self) -> str:
         """As a configuration names it."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def script(self, *steps: Step) -> None:
         """What happens to the next request that has no script yet."""
