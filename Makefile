@@ -26,12 +26,13 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 
 ARGS ?=
 FUZZ_SECONDS ?= 60
+SECONDS ?= 1800
 
 RUST := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 # Directories too: their times tell of files that were deleted.
 PACKAGE := pyproject.toml $(shell find src -not -path '*/__pycache__*')
 
-.PHONY: help preflight servers setup demo test pytest test-build lint stubtest format bench bench-instructions fuzz docs \
+.PHONY: help preflight servers setup demo test pytest test-build lint stubtest format bench bench-instructions fuzz soak docs \
     check-docs conformance-differential clean
 
 help:
@@ -43,6 +44,7 @@ help:
 	@echo 'bench               side by side with nginx, HAProxy, Caddy, Envoy; ARGS="--help" lists the options'
 	@echo 'bench-instructions  user instructions per request'
 	@echo 'conformance-differential  the same bytes through nginx, HAProxy and Envoy; every difference is explained'
+	@echo 'soak                half load for SECONDS=$(SECONDS), with reloads and instances that come and go; ARGS="--help"'
 	@echo 'fuzz                generated input for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'docs                writes the generated references again'
 	@echo 'clean               removes all that was built, except cargo'\''s directory $(GATEWRIGHT_TARGET)'
@@ -117,6 +119,10 @@ conformance-differential: test-build servers
 bench-instructions: setup
 	@scripts/servers.sh --bench
 	.venv/bin/python bench/instructions.py $(ARGS)
+
+# The release build: no other is what users run.
+soak: setup servers
+	PYTHONPATH=tests .venv/bin/python -m soak.run --seconds $(SECONDS) $(ARGS)
 
 fuzz: preflight
 	@scripts/fuzz.sh $(FUZZ_SECONDS)
