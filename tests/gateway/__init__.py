@@ -1,6 +1,7 @@
 """What tests on real sockets share: a gateway, a scripted service, a client for exact bytes, credentials."""
 
-from gateway.client import Client, Exchange, Response, Wrong, encode, get, raw, request
+from gateway.authority import Authority, Pair
+from gateway.client import Client, Exchange, Response, TlsClient, Wrong, encode, get, raw, request
 from gateway.configuration import listener, one_route, routes
 from gateway.credentials import ApiKey, Issuer
 from gateway.node import Node, Record, steps
@@ -11,16 +12,19 @@ __all__ = [
     "CLOSE",
     "RESET",
     "ApiKey",
+    "Authority",
     "Client",
     "Connection",
     "Exchange",
     "Issuer",
     "Node",
     "Origin",
+    "Pair",
     "Received",
     "Record",
     "Refused",
     "Response",
+    "TlsClient",
     "Wrong",
     "encode",
     "get",

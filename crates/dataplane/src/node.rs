@@ -12,7 +12,7 @@ use crate::limit::Counters;
 use crate::questions::Questions;
 use crate::shed::Load;
 use crate::snapshot::{Lasting, Snapshot};
-use crate::{balance, record};
+use crate::{balance, record, tls};
 
 /// Given once, at the start.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -35,6 +35,7 @@ pub struct Node {
     pub services: Arc<balance::Registry>,
     pub counters: Counters,
     pub metrics: record::Registry,
+    pub tls: tls::Registry,
     pub records: Arc<record::Queue>,
     pub questions: Questions,
     pub load: Arc<Load>,
@@ -53,6 +54,7 @@ impl Node {
             services: Arc::new(balance::Registry::new()),
             counters: Counters::new(1_000_000),
             metrics: record::Registry::new(options.workers),
+            tls: tls::Registry::default(),
             records: Arc::new(record::Queue::new(10_000)),
             questions: Questions::default(),
             load: Arc::default(),
@@ -75,6 +77,7 @@ impl Node {
             services: &self.services,
             counters: &self.counters,
             metrics: &self.metrics,
+            tls: &self.tls,
             workers: self.options.workers,
         };
         Snapshot::compile(json, &lasting)
@@ -88,6 +91,7 @@ impl Node {
         self.live.store(Some(snapshot));
         self.applied_ms.store(unix_ms, Ordering::Relaxed);
         self.metrics.sweep();
+        self.tls.sweep();
     }
 
     pub fn is_draining(&self) -> bool {

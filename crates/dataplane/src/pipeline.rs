@@ -37,7 +37,8 @@ pub fn receive(
     peer: IpAddr,
     request: &mut Request,
 ) -> Result<Option<usize>, Refusal> {
-    intake::read(bytes, scanned, &listener.limits(Scheme::Http), peer, request)
+    let scheme = if request.secured.is_some() { Scheme::Https } else { Scheme::Http };
+    intake::read(bytes, scanned, &listener.limits(scheme), peer, request)
 }
 
 /// Every stage from route to balance. Leaves what it found out in the account, refused or not.
@@ -48,6 +49,7 @@ fn stages<'s>(
     state: &mut State<'_>,
     account: &mut Account,
 ) -> Result<Next<'s>, Refusal> {
+    intake::directed(request)?;
     let found = route::find(&snapshot.table, request, request.slice(request.method_text))?;
     let route = account.routed(snapshot, found.route)?;
     let admission = shed::admit(state.load, snapshot.max_in_flight, route.priority)?;

@@ -210,6 +210,8 @@ pub enum Refusal {
     HeadersTooLarge {
         limit: u64,
     },
+    /// The host is none that the client's TLS connection was made for.
+    Misdirected,
     NoRoute,
     MethodNotAllowed {
         allow: Arc<str>,
@@ -252,6 +254,7 @@ impl Refusal {
             Self::Slow(_) => 408,
             Self::BodyTooLarge { .. } => 413,
             Self::UriTooLong { .. } => 414,
+            Self::Misdirected => 421,
             Self::OverLimit(_) => 429,
             Self::HeadersTooLarge { .. } => 431,
             Self::Internal => 500,
@@ -272,6 +275,7 @@ impl Refusal {
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::UriTooLong { .. } => "uri_too_long",
             Self::HeadersTooLarge { .. } => "headers_too_large",
+            Self::Misdirected => "misdirected_request",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::Overloaded { .. } => "overloaded",
@@ -301,6 +305,7 @@ impl Refusal {
             | Self::BodyTooLarge { .. }
             | Self::UriTooLong { .. }
             | Self::HeadersTooLarge { .. }
+            | Self::Misdirected
             | Self::NoRoute
             | Self::MethodNotAllowed { .. }
             | Self::Unauthenticated { .. }

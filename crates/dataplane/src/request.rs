@@ -2,6 +2,9 @@
 //! service is written from it. There is no second, raw form.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::tls::Secured;
 
 /// A range of bytes inside the request's own text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -155,6 +158,8 @@ pub struct Request {
     pub peer: IpAddr,
     /// The peer is one of the listener's `trusted_proxies`, so its forwarding headers count.
     pub peer_is_trusted: bool,
+    /// What TLS proved about the client; `None` on a plain connection. Belongs to the connection and stays.
+    pub secured: Option<Arc<Secured>>,
     /// Bytes of the head as received, for the record.
     pub head_bytes: u32,
 }
@@ -185,6 +190,7 @@ impl Request {
             client: peer,
             peer,
             peer_is_trusted: false,
+            secured: None,
             head_bytes: 0,
         }
     }
@@ -194,7 +200,8 @@ impl Request {
         let (mut text, mut headers) = (std::mem::take(&mut self.text), std::mem::take(&mut self.headers));
         text.clear();
         headers.clear();
-        *self = Self { text, headers, ..Self::blank(self.peer) };
+        let secured = self.secured.take();
+        *self = Self { text, headers, secured, ..Self::blank(self.peer) };
     }
 
     /// Appends bytes to the text and says where they are.

@@ -5,6 +5,7 @@ from typing import Any
 
 from gatewright.config.addresses import read_address, socket_address
 from gatewright.config.loading import Loaded
+from gatewright.config.models import ListenerTls
 
 
 def compile_listener(loaded: Loaded, number: int) -> dict[str, Any]:
@@ -24,4 +25,14 @@ def compile_listener(loaded: Loaded, number: int) -> dict[str, Any]:
         "max_uri_bytes": int(listener.max_uri_bytes),
         "trusted_proxies": [str(ipaddress.ip_network(network)) for network in listener.trusted_proxies],
         "path_parameters": listener.path_parameters,
+        "tls": None if listener.tls is None else _tls(loaded, listener.name, listener.tls),
+    }
+
+
+def _tls(loaded: Loaded, name: str, tls: ListenerTls) -> dict[str, Any]:
+    return {
+        "certificates": [pair.document() for pair in loaded.certificates[name]],
+        "min_version": tls.min_version,
+        "handshake_timeout_ms": int(tls.handshake_timeout),
+        "max_handshakes": tls.max_handshakes,
     }

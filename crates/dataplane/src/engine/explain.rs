@@ -105,7 +105,8 @@ impl<'s> Desk<'s> {
     fn read(&self, document: &RequestDocument, request: &mut Request) -> Result<(), Refusal> {
         let named = document.listener.as_deref().and_then(|name| self.snapshot.listener(name));
         let listener = named.or(self.snapshot.listeners.first()).ok_or(Refusal::Internal)?;
-        intake::from_document(document, &listener.limits(Scheme::Http), request)
+        let scheme = if listener.tls.is_some() { Scheme::Https } else { Scheme::Http };
+        intake::from_document(document, &listener.limits(scheme), request)
     }
 
     fn describe(&self, account: &Account, verdict: &mut Map<String, Value>) {

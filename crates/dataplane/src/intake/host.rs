@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 use crate::intake::headers::Tally;
 use crate::intake::target::TargetAuthority;
-use crate::refusal::Malformed;
+use crate::refusal::{Malformed, Refusal};
 use crate::request::{Request, Scheme, Span, Version};
 
 /// A host name by RFC 1035 has no more bytes, nor one of its labels.
@@ -47,6 +47,15 @@ pub(super) fn settle(
     match target {
         Some(target) => agree(&target, port, request),
         None => Ok(()),
+    }
+}
+
+/// Is this host one that the client's TLS connection was made for? Where it is not, what the client was shown, and what it
+/// proved, was meant for another host. The one place that decides it, whatever protocol the request came by.
+pub fn directed(request: &Request) -> Result<(), Refusal> {
+    match &request.secured {
+        Some(secured) if !secured.allows_host(request.host()) => Err(Refusal::Misdirected),
+        Some(_) | None => Ok(()),
     }
 }
 

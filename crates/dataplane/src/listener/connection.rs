@@ -12,6 +12,7 @@ use crate::http1::response_head::ResponseHead;
 use crate::io::stream::Stream;
 use crate::io::timer::Timer;
 use crate::listener::accept::Guard;
+use crate::listener::handshake;
 use crate::listener::http1::Http1;
 use crate::pipeline::account::{Account, Visit};
 use crate::pipeline::{self, Facts, Local};
@@ -66,6 +67,7 @@ pub async fn serve(
     stream: Stream,
     peer: SocketAddr,
 ) {
+    let Some((stream, secured)) = handshake::open(&worker, &guard, &is_idle, stream).await else { return };
     let local = Local {
         account: Account::default(),
         timer: Timer::new(Instant::now() + LINGER),
@@ -73,7 +75,8 @@ pub async fn serve(
         outgoing: Vec::new(),
         path: Vec::new(),
     };
-    let (exchange, request) = (Http1::new(stream), Request::new(peer.ip()));
+    let (exchange, mut request) = (Http1::new(stream), Request::new(peer.ip()));
+    request.secured = secured;
     let mut client = Client { worker, guard, is_idle, exchange, request, local };
     client.run().await;
 }

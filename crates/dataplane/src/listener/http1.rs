@@ -156,7 +156,8 @@ impl Http1 {
         }
         self.output.clear();
         self.written = 0;
-        Poll::Ready(Ok(()))
+        // A secure stream may still hold some of it; a plain one has nothing to do here.
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     /// Large data goes out together with what waits, without being copied; ready with how much of `data` left.

@@ -1,8 +1,10 @@
 //! Listener: connections in, bytes out.
-//! Takes sockets. Gives canonical requests to the pipeline, one after the other. Refuses connections over the maximum.
+//! Takes sockets. Gives canonical requests to the pipeline, one after the other. Refuses connections over the maximum, and those
+//! whose TLS handshake fails.
 
 pub mod accept;
 pub mod connection;
+pub mod handshake;
 pub mod http1;
 
 #[cfg(test)]

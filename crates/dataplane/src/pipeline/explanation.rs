@@ -28,6 +28,7 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
         Refusal::UriTooLong { limit } | Refusal::HeadersTooLarge { limit } => {
             (Stage::Intake, Rule::None, none().number("limit", *limit))
         }
+        Refusal::Misdirected => (Stage::Intake, Rule::None, none().fixed("reason", "certificate")),
         Refusal::NoRoute => (Stage::Route, Rule::None, none()),
         Refusal::MethodNotAllowed { allow } => (Stage::Route, Rule::None, none().text("allow", allow)),
         Refusal::Overloaded { .. } => (Stage::Shed, route, none()),

@@ -1,5 +1,6 @@
 //! Deciding for a request that is really there: with the worker's own counters, and once more where Python can help.
 
+use crate::intake;
 use crate::pipeline::account::Visit;
 use crate::pipeline::{Local, Next, State, charge_unaccounted, stages};
 use crate::questions::Question;
@@ -56,6 +57,7 @@ fn decide_now<'v>(
 /// The route that a CORS preflight asks about, where that route answers preflights.
 pub fn preflight(snapshot: &Snapshot, request: &Request) -> Option<u32> {
     let method = cors::preflight_method(request)?;
+    intake::directed(request).ok()?;
     let found = route::find(&snapshot.table, request, method).ok()?;
     let route = snapshot.routes.get(found.route as usize)?;
     route.response.cors.is_some().then_some(found.route)

@@ -80,7 +80,7 @@ impl Pools {
     /// The idle connection that was used last, if one is still good.
     pub fn take(&mut self, instance: &Arc<Instance>, now: Instant) -> Option<Upstream> {
         let pool = self.by_instance.get_mut(&key(instance))?;
-        while let Some(upstream) = pool.idle.pop() {
+        while let Some(mut upstream) = pool.idle.pop() {
             if pool.settings.keeps(&upstream, now) && upstream.is_quiet() {
                 return Some(upstream);
             }
@@ -103,7 +103,7 @@ impl Pools {
     pub fn sweep(&mut self, now: Instant) {
         for pool in self.by_instance.values_mut() {
             let settings = pool.settings;
-            pool.idle.retain(|upstream| settings.keeps(upstream, now) && upstream.is_quiet());
+            pool.idle.retain_mut(|upstream| settings.keeps(upstream, now) && upstream.is_quiet());
         }
         self.by_instance.retain(|_, pool| Arc::strong_count(&pool.instance) > 1 || pool.is_in_use());
     }

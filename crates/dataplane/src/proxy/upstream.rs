@@ -45,8 +45,8 @@ impl Upstream {
         Ok(Self { stream, input, created: now, idle_since: now, reused: false, place })
     }
 
-    /// The runtime has seen nothing happen on this idle connection: no close, no stray bytes. Costs no system call.
-    pub fn is_quiet(&self) -> bool {
+    /// As [`Stream::is_quiet`].
+    pub fn is_quiet(&mut self) -> bool {
         self.stream.is_quiet()
     }
 

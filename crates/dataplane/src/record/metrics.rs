@@ -167,6 +167,32 @@ pub struct ListenerSlot {
     pub open: Cell,
     /// Connections closed at once because the listener had its maximum.
     pub refused: Cell,
+    /// TLS handshakes that are in progress now.
+    pub handshakes_open: Cell,
+    handshakes: [Cell; HANDSHAKES.len()],
+}
+
+/// How a TLS handshake ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    Full,
+    /// An earlier session was taken up again.
+    Resumed,
+    Failed,
+    TimedOut,
+    /// As many as allowed were in progress.
+    Refused,
+}
+
+/// `outcome` labels, in the order of `Handshake`.
+const HANDSHAKES: [&str; 5] = ["full", "resumed", "failed", "timed_out", "refused"];
+
+impl ListenerSlot {
+    pub fn handshake(&self, outcome: Handshake) {
+        if let Some(cell) = self.handshakes.get(outcome as usize) {
+            cell.add(1);
+        }
+    }
 }
 
 impl ListenerMetrics {
@@ -181,6 +207,17 @@ impl ListenerMetrics {
 
     pub(super) fn sum(&self, cell: impl Fn(&ListenerSlot) -> &Cell) -> u64 {
         self.slots.sum(cell)
+    }
+
+    /// Nothing for a listener without TLS.
+    pub(super) fn handshakes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let totals = HANDSHAKES.iter().enumerate().map(|(index, label)| {
+            let cells = self.slots.used().filter_map(move |slot| slot.handshakes.get(index));
+            (*label, cells.map(Cell::get).sum())
+        });
+        let totals: Vec<(&str, u64)> = totals.collect();
+        let is_used = totals.iter().any(|(_, total)| *total > 0);
+        totals.into_iter().filter(move |_| is_used)
     }
 }
 

@@ -32,7 +32,7 @@ pub use counts::{NodeMetrics, TimeoutKind, WorkerCounts};
 pub use entry::{Entry, Names, Times};
 pub use external::{BreakerLine, BreakerState, External, InstanceLine};
 pub use line::encode_rule;
-pub use metrics::{ListenerMetrics, RouteMetrics, Sample, ServiceMetrics, Tally};
+pub use metrics::{Handshake, ListenerMetrics, RouteMetrics, Sample, ServiceMetrics, Tally};
 pub use queue::{Queue, QueueCounts};
 pub use recorder::Recorder;
 pub use registry::Registry;

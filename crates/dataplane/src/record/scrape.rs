@@ -1,6 +1,7 @@
 //! Everything counted, as Prometheus text. Reads with relaxed loads; no worker waits for a scrape.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::counts::{CODES, MALFORMED, TIMEOUTS, reason};
 use super::external::External;
@@ -142,6 +143,19 @@ fn listeners(text: &mut Text, registry: &Registry) {
     });
     let help = "Client connections closed at once because the listener had its maximum.";
     family("gateway_connections_refused_total", Counter, help, |listener| listener.sum(|slot| &slot.refused));
+    let help = "TLS handshakes in progress now.";
+    family("gateway_tls_handshakes_open", Gauge, help, |listener| listener.sum(|slot| &slot.handshakes_open));
+    handshakes(text, &listeners);
+}
+
+fn handshakes(text: &mut Text, listeners: &[(Arc<str>, Arc<ListenerMetrics>)]) {
+    let name = "gateway_tls_handshakes_total";
+    text.heading(name, Counter, "TLS handshakes of clients, by how they ended.");
+    for (listener, metrics) in listeners {
+        for (outcome, count) in metrics.handshakes() {
+            text.series(name, &Labels::new("listener", listener).and("outcome", outcome), count);
+        }
+    }
 }
 
 fn clients(text: &mut Text, registry: &Registry) {

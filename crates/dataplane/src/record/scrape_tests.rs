@@ -17,10 +17,10 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     stale_resends_total:counter breaker_state:gauge breaker_transitions_total:counter instance_healthy:gauge \
     limit_keys:gauge limit_full_total:counter records_total:counter records_dropped_total:counter \
     records_queued:gauge config_version:gauge config_applied_timestamp_seconds:gauge uptime_seconds:gauge \
-    build_info:gauge worker_panics_total:counter";
+    build_info:gauge worker_panics_total:counter tls_handshakes_total:counter tls_handshakes_open:gauge";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 34] = [
+const PRINTED: [&str; 36] = [
     r#"gateway_requests_total{route="users",service="users-service",status="200"} 2"#,
     r#"gateway_requests_total{route="none",service="",status="404"} 1"#,
     r#"gateway_request_duration_seconds_bucket{route="users",le="0.00025"} 0"#,
@@ -38,6 +38,8 @@ const PRINTED: [&str; 34] = [
     r#"gateway_connections_total{listener="public"} 3"#,
     r#"gateway_connections{listener="public"} 2"#,
     r#"gateway_connections_refused_total{listener="public"} 1"#,
+    r#"gateway_tls_handshakes_open{listener="public"} 0"#,
+    r#"gateway_tls_handshakes_total{listener="public",outcome="resumed"} 1"#,
     "gateway_in_flight_requests 3",
     r#"gateway_timeouts_total{kind="body"} 1"#,
     r#"gateway_upstream_connections_total{service="users-service"} 2"#,
@@ -79,6 +81,7 @@ fn busy() -> (Registry, External) {
     listener.worker(0).accepted.add(3);
     listener.worker(0).open.add(2);
     listener.worker(0).refused.add(1);
+    listener.worker(1).handshake(Handshake::Resumed);
     let service = registry.service("users-service");
     service.worker(1).opened.add(2);
     service.worker(1).active.add(1);

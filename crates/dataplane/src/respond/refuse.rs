@@ -44,6 +44,7 @@ pub fn refuse<E: Exchange>(
         | Refusal::BodyTooLarge { .. }
         | Refusal::UriTooLong { .. }
         | Refusal::HeadersTooLarge { .. }
+        | Refusal::Misdirected
         | Refusal::NoRoute
         | Refusal::Overloaded { .. }
         | Refusal::AuthenticationUnavailable { .. }
@@ -107,6 +108,7 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::BodyTooLarge { limit } => format!("the body is longer than {limit} bytes").into(),
         Refusal::UriTooLong { limit } => format!("the URI is longer than {limit} bytes").into(),
         Refusal::HeadersTooLarge { limit } => format!("the headers are longer than {limit} bytes").into(),
+        Refusal::Misdirected => "this connection was made for another host; open one for this host".into(),
         Refusal::NoRoute => "no route matches this host, path and headers".into(),
         Refusal::MethodNotAllowed { allow } => format!("this path allows {allow}").into(),
         Refusal::Overloaded { .. } => "the gateway is at its limit; try again later".into(),

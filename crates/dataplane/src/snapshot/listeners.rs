@@ -7,10 +7,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::intake;
-use crate::record::{self, ListenerMetrics};
+use crate::record::ListenerMetrics;
 use crate::request::Scheme;
-use crate::snapshot::Named;
 use crate::snapshot::document::{ListenerDocument, PathParameters, SnapshotDocument};
+use crate::snapshot::{Lasting, Named};
+use crate::tls::ListenerTls;
 
 #[derive(Debug)]
 pub struct Listener {
@@ -25,11 +26,12 @@ pub struct Listener {
     pub max_uri_bytes: u32,
     pub trusted_proxies: Vec<IpNet>,
     pub path_parameters: PathParameters,
+    pub tls: Option<ListenerTls>,
     pub metrics: Arc<ListenerMetrics>,
 }
 
-pub fn compile(document: &SnapshotDocument, metrics: &record::Registry) -> Vec<Arc<Listener>> {
-    document.listeners.iter().map(|listener| Arc::new(Listener::compile(listener, metrics))).collect()
+pub fn compile(document: &SnapshotDocument, lasting: &Lasting<'_>) -> Result<Vec<Arc<Listener>>, String> {
+    document.listeners.iter().map(|listener| Listener::compile(listener, lasting).map(Arc::new)).collect()
 }
 
 impl Listener {
@@ -44,8 +46,10 @@ impl Listener {
         }
     }
 
-    fn compile(document: &ListenerDocument, metrics: &record::Registry) -> Self {
-        Self {
+    fn compile(document: &ListenerDocument, lasting: &Lasting<'_>) -> Result<Self, String> {
+        let tls = document.tls.as_ref().map(|tls| ListenerTls::compile(&document.name, tls, lasting.tls));
+        let located = |error| format!("{}: listener `{}`: {error}", document.at, document.name);
+        Ok(Self {
             named: Named::new(&document.name, &document.at),
             address: document.address,
             max_connections: document.max_connections,
@@ -57,7 +61,8 @@ impl Listener {
             max_uri_bytes: document.max_uri_bytes,
             trusted_proxies: document.trusted_proxies.clone(),
             path_parameters: document.path_parameters,
-            metrics: metrics.listener(&document.name),
-        }
+            tls: tls.transpose().map_err(located)?,
+            metrics: lasting.metrics.listener(&document.name),
+        })
     }
 }

@@ -17,6 +17,7 @@ use crate::balance::{self, Services};
 use crate::limit::{Counters, Tiers};
 use crate::record::{self, Names, RouteMetrics, Tally};
 use crate::route::Table;
+use crate::tls;
 use crate::trail::Rule;
 use document::{FORMAT, IdentityDocument, IdentityKindDocument, SnapshotDocument, TierDocument};
 pub use listeners::Listener;
@@ -29,6 +30,7 @@ pub struct Lasting<'a> {
     pub services: &'a balance::Registry,
     pub counters: &'a Counters,
     pub metrics: &'a record::Registry,
+    pub tls: &'a tls::Registry,
     pub workers: usize,
 }
 
@@ -112,7 +114,7 @@ impl Snapshot {
             max_limit_keys: document.node.max_limit_keys,
             record_queue: document.node.record_queue,
             token_cache: document.node.token_cache,
-            listeners: listeners::compile(&document, metrics),
+            listeners: listeners::compile(&document, lasting)?,
             table,
             routes,
             services,

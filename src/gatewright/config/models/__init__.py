@@ -12,7 +12,7 @@ from gatewright.config.models.identities import (
     PublicKey,
     Tier,
 )
-from gatewright.config.models.listeners import Listener
+from gatewright.config.models.listeners import Certificate, Listener, ListenerTls
 from gatewright.config.models.node import (
     Admin,
     FileSink,
@@ -44,6 +44,7 @@ __all__ = [
     "ApiKeyIdentity",
     "ApiKeys",
     "Auth",
+    "Certificate",
     "CircuitBreaker",
     "Cors",
     "Defaults",
@@ -55,6 +56,7 @@ __all__ = [
     "Jwks",
     "JwtIdentity",
     "Listener",
+    "ListenerTls",
     "Match",
     "Node",
     "Pool",
