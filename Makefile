@@ -32,7 +32,7 @@ RUST := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.to
 # Directories too: their times tell of files that were deleted.
 PACKAGE := pyproject.toml $(shell find src -not -path '*/__pycache__*')
 
-.PHONY: help preflight servers setup demo test pytest test-build lint stubtest format bench bench-instructions fuzz soak docs \
+.PHONY: conformance-tls help preflight servers setup demo test pytest test-build lint stubtest format bench bench-instructions fuzz soak docs \
     check-docs conformance-differential clean
 
 help:
@@ -45,6 +45,7 @@ help:
 	@echo 'bench-instructions  user instructions per request'
 	@echo 'conformance-differential  the same bytes through nginx, HAProxy and Envoy; every difference is explained'
 	@echo 'soak                half load for SECONDS=$(SECONDS), with reloads and instances that come and go; ARGS="--help"'
+	@echo 'conformance-tls     the grade of TLS by sslyze, against Mozilla'\''s configurations'
 	@echo 'fuzz                generated input for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'docs                writes the generated references again'
 	@echo 'clean               removes all that was built, except cargo'\''s directory $(GATEWRIGHT_TARGET)'
@@ -124,6 +125,10 @@ bench-instructions: setup
 soak: setup servers
 	PYTHONPATH=tests .venv/bin/python -m soak.run --seconds $(SECONDS) $(ARGS)
 
+conformance-tls: test-build
+	@scripts/environment.sh .venv-conformance sslyze==6.3.1
+	.venv-test/bin/python tests/conformance/tls_grade.py .venv-conformance/bin/sslyze
+
 fuzz: preflight
 	@scripts/fuzz.sh $(FUZZ_SECONDS)
 
@@ -131,4 +136,4 @@ docs: test-build
 	.venv-test/bin/python scripts/check_docs.py --write
 
 clean:
-	rm -rf .venv .venv-test .venv-bench build dist bench/work .demo .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv-test .venv-bench .venv-conformance build dist bench/work .demo .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -3,6 +3,7 @@
 import contextlib
 import queue
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Sequence
@@ -162,9 +163,14 @@ class Origin:
     function, the request's body is read before.
     """
 
-    def __init__(self, answer: bytes | Handler = OK, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, answer: bytes | Handler = OK, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    ) -> None:
         self.host = host
         self.answer = answer
+        self.tls = tls
+        self.secured: list[ssl.SSLSocket] = []
+        """Connections whose handshake came to its end, in order."""
         self.arrived: queue.Queue[Received] = queue.Queue()
         self.requests: list[Received] = []
         self.errors: list[Exception] = []
@@ -225,6 +231,7 @@ class Origin:
 
     def _serve(self, connection: Connection) -> None:
         try:
+            self._secure(connection)
             while self._serve_one(connection):
                 pass
         except OSError:
@@ -237,6 +244,12 @@ class Origin:
             connection.socket.close()
             with self._lock:
                 self._open.remove(connection)
+
+    def _secure(self, connection: Connection) -> None:
+        if self.tls is not None:
+            secured = self.tls.wrap_socket(connection.socket, server_side=True)
+            self.secured.append(secured)
+            connection.socket = secured
 
     def _serve_one(self, connection: Connection) -> bool:
         received = connection.head()

@@ -26,7 +26,7 @@ use crate::snapshot::{Action, Listener, Route, Snapshot};
 use crate::worker::Worker;
 use account::{Account, End, Visit};
 use forward::Plan;
-pub use live::preflight;
+pub use live::{preflight, redirection};
 pub use parts::{Facts, Local, Next, State};
 
 /// Intake: the canonical request out of the bytes of a head; `None` while the head is incomplete.
@@ -173,6 +173,9 @@ async fn run<E: Exchange>(
 ) -> Result<(), End> {
     #[cfg(test)]
     crate::testing::panic_where_asked(request);
+    if let Some(redirect) = redirection(&visit.listener, request) {
+        return delivery::redirect(worker, visit, request, &redirect?, (exchange, local)).await;
+    }
     if let Some(route) = preflight(&visit.snapshot, request) {
         let route = local.account.routed(&visit.snapshot, route)?;
         return delivery::preflight(worker, visit, request, route, (exchange, local)).await;

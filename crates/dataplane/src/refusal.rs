@@ -95,6 +95,7 @@ pub enum CredentialFault {
     WrongIssuer,
     WrongAudience,
     Revoked,
+    NoName,
 }
 
 impl CredentialFault {
@@ -115,6 +116,7 @@ impl CredentialFault {
             Self::WrongIssuer => "the issuer is not the expected one",
             Self::WrongAudience => "the audience does not include this service",
             Self::Revoked => "the credential was revoked",
+            Self::NoName => "the certificate does not name a caller",
         }
     }
 }
@@ -124,6 +126,7 @@ impl CredentialFault {
 pub enum CredentialKind {
     Token,
     ApiKey,
+    Certificate,
 }
 
 /// What opened a breaker: the rule, and the numbers that it saw.
@@ -167,6 +170,15 @@ pub enum UpstreamFault {
     ConnectionReset,
     InvalidResponse,
     HeadersTooLarge,
+    TlsHandshakeFailed,
+    /// The certificate of the instance is past its time, or before it.
+    TlsExpired,
+    /// No authority that is trusted has signed it.
+    TlsUntrusted,
+    /// It is for another name.
+    TlsWrongName,
+    /// Anything else is wrong with it.
+    TlsInvalid,
 }
 
 impl UpstreamFault {
@@ -179,6 +191,11 @@ impl UpstreamFault {
             Self::ConnectionReset => "connection_reset",
             Self::InvalidResponse => "invalid_response",
             Self::HeadersTooLarge => "upstream_headers_too_large",
+            Self::TlsHandshakeFailed => "tls_handshake_failed",
+            Self::TlsExpired => "tls_certificate_expired",
+            Self::TlsUntrusted => "tls_certificate_untrusted",
+            Self::TlsWrongName => "tls_certificate_wrong_name",
+            Self::TlsInvalid => "tls_certificate_invalid",
         }
     }
 }
@@ -281,6 +298,7 @@ impl Refusal {
             Self::Overloaded { .. } => "overloaded",
             Self::Unauthenticated { kind: CredentialKind::Token, .. } => "invalid_token",
             Self::Unauthenticated { kind: CredentialKind::ApiKey, .. } => "invalid_api_key",
+            Self::Unauthenticated { kind: CredentialKind::Certificate, .. } => "invalid_client_certificate",
             Self::AuthenticationUnavailable { .. } => "authentication_unavailable",
             Self::MissingScope { .. } => "insufficient_scope",
             Self::OverLimit(_) => "rate_limit_exceeded",

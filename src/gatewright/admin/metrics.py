@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import psutil
 
+from gatewright.control.expiry import expiries
 from gatewright.control.node import Node
 
 PROCESS = psutil.Process()
@@ -104,6 +105,18 @@ def dependency_metrics(node: Node) -> list[str]:
     ]
 
 
+def certificate_metrics(node: Node) -> list[str]:
+    return family(
+        "gateway_certificate_expiry_timestamp_seconds",
+        "gauge",
+        "When a certificate of a listener ends.",
+        [
+            ({"listener": one.listener, "name": one.name}, one.at.timestamp())
+            for one in expiries(node.loaded())
+        ],
+    )
+
+
 def process_metrics() -> list[str]:
     """CPU time, memory and descriptors of the whole process, data plane included (MT-14)."""
     with PROCESS.oneshot():
@@ -119,5 +132,11 @@ def exposition(node: Node) -> str:
     """Everything counted on this node, in text format 0.0.4. Blocks for as long as the data plane needs to
     sum up.
     """
-    lines = [*configuration_metrics(node), *sink_metrics(node), *dependency_metrics(node), *process_metrics()]
+    lines = [
+        *configuration_metrics(node),
+        *sink_metrics(node),
+        *dependency_metrics(node),
+        *certificate_metrics(node),
+        *process_metrics(),
+    ]
     return node.engine.metrics().rstrip("\n") + "\n" + "\n".join(lines) + "\n"

@@ -29,7 +29,7 @@ def probes(node: Node) -> APIRouter:
     )
     async def readyz() -> JSONResponse:
         if node.is_ready:
-            return answer({"status": "ready"})
+            return answer({"status": "ready"} | views.warnings(node))
         return answer({"status": views.word(node, False)}, 503)
 
     @router.get("/metrics", summary="Prometheus metrics, text format 0.0.4")

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from gatewright import __version__
+from gatewright.control.expiry import ending, expiries, utc_now
 from gatewright.control.node import Node
 
 Document = dict[str, Any]
@@ -37,7 +38,15 @@ async def health(node: Node) -> Document:
         "version": __version__,
         "config": configuration(node),
         "dependencies": {"services": services, "key_sets": key_sets},
+        **warnings(node),
     }
+
+
+def warnings(node: Node) -> Document:
+    """Certificates that end soon; nothing where none does. They make nothing unready."""
+    now = utc_now()
+    due = [one.document(now) for one in ending(expiries(node.loaded()), now)]
+    return {"certificates": due} if due else {}
 
 
 def word(node: Node, is_degraded: bool) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import datetime
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatewright.config.key_material import KeyMaterial
-from gatewright.config.models import Certificate, Gateway
+from gatewright.config.models import Certificate, Gateway, Service, ServiceTls
 from gatewright.config.positions import Node, Position
 
 if TYPE_CHECKING:
@@ -35,30 +36,104 @@ class CertificatePair:
     def document(self) -> dict[str, Any]:
         """Give it as a member of the snapshot."""
         return {
-            "at": str(self.position),
             "chain": [base64.b64encode(der).decode() for der in self.chain],
             "key": base64.b64encode(self.key).decode(),
-            "names": list(self.names),
         }
 
 
-def gather_certificates(
-    gateway: Gateway, root: Node, material: KeyMaterial
-) -> dict[str, tuple[CertificatePair, ...]]:
-    """Read the certificates of every listener with TLS, by its name. Problems go to `material`, at the line
-    of the configuration that names the file.
+@dataclass(slots=True)
+class TlsMaterial:
+    """What TLS needs of files, by the name of the listener or service that it is for."""
+
+    listener_pairs: dict[str, tuple[CertificatePair, ...]] = field(default_factory=dict)
+    service_pairs: dict[str, CertificatePair] = field(default_factory=dict)
+    authorities: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
+    """Trusted certificates by the name of their list; see `trusted_by`."""
+
+
+SYSTEM = "system"
+"""The list of the authorities that the operating system trusts."""
+
+
+def trusted_by(tls: ServiceTls) -> str | None:
+    """Give the name of the list of authorities that a service's certificate is checked by."""
+    return (tls.ca_file or SYSTEM) if tls.verify else None
+
+
+def gather_tls(gateway: Gateway, root: Node, material: KeyMaterial) -> TlsMaterial:
+    """Read all certificates, keys and authorities. Problems go to `material`, at the line of the
+    configuration that names the file.
     """
-    found = {}
+    found = TlsMaterial()
     for number, listener in enumerate(gateway.listeners):
-        if listener.tls is None:
-            continue
-        location = ("listeners", number, "tls", "certificates")
-        pairs = [
-            read_pair(certificate, material, root, (*location, place))
-            for place, certificate in enumerate(listener.tls.certificates)
-        ]
-        found[listener.name] = tuple(pair for pair in pairs if pair is not None)
+        if listener.tls is not None:
+            location = ("listeners", number, "tls", "certificates")
+            pairs = [
+                read_pair(certificate, material, root, (*location, place))
+                for place, certificate in enumerate(listener.tls.certificates)
+            ]
+            found.listener_pairs[listener.name] = tuple(pair for pair in pairs if pair is not None)
+            clients = listener.tls.client_certificates
+            if clients is not None and clients.ca_file not in found.authorities:
+                position = root.find(("listeners", number, "tls", "client_certificates", "ca_file"))
+                found.authorities[clients.ca_file] = read_authorities(clients.ca_file, material, position)
+    for number, service in enumerate(gateway.services):
+        if service.tls is not None:
+            _service(service, service.tls, found, (material, root, ("services", number, "tls")))
     return found
+
+
+def _service(
+    service: Service,
+    tls: ServiceTls,
+    found: TlsMaterial,
+    place: tuple[KeyMaterial, Node, tuple[str | int, ...]],
+) -> None:
+    material, root, location = place
+    if tls.certificate is not None:
+        pair = read_pair(tls.certificate, material, root, (*location, "certificate"))
+        if pair is not None:
+            found.service_pairs[service.name] = pair
+    name = trusted_by(tls)
+    if name is None:
+        material.problems.append(
+            root.find((*location, "verify")).warning(
+                f"whoever answers for service `{service.name}` is believed; use `ca_file` instead"
+            )
+        )
+    elif name not in found.authorities:
+        found.authorities[name] = _authorities(tls, material, root, location)
+
+
+def _authorities(
+    tls: ServiceTls, material: KeyMaterial, root: Node, location: tuple[str | int, ...]
+) -> tuple[bytes, ...]:
+    if tls.ca_file is not None:
+        return read_authorities(tls.ca_file, material, root.find((*location, "ca_file")))
+    ders = system_authorities()
+    if not ders:
+        cure = "name them in `ca_file`, or install `ca-certificates`"
+        material.problems.append(root.find(location).problem(f"the system trusts no authorities; {cure}"))
+    return ders
+
+
+def read_authorities(file: str, material: KeyMaterial, position: Position) -> tuple[bytes, ...]:
+    """Give the certificates of a file of authorities; none, and a problem, where it cannot be used."""
+    content = material.read(Path(file), position)
+    if content is None:
+        return ()
+    try:
+        return tuple(_der(one) for one in read_chain(content))
+    except ValueError as error:
+        material.problems.append(position.problem(f"file `{file}`: {error}"))
+        return ()
+
+
+def system_authorities() -> tuple[bytes, ...]:
+    """Give the authorities that the operating system trusts."""
+    context = ssl.create_default_context()
+    # Directories of hashed certificates are read by OpenSSL when it needs one; a file is read whole.
+    return tuple(sorted(context.get_ca_certs(binary_form=True)))
 
 
 def read_pair(

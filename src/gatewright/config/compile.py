@@ -2,6 +2,7 @@
 `crates/dataplane/src/snapshot/document.rs`.
 """
 
+import base64
 import json
 import socket
 from typing import Any
@@ -50,6 +51,10 @@ def compile(
         "identities": [_identity(loaded, number) for number in range(len(gateway.identities))],
         "tiers": _tiers(loaded),
         "routes": [compile_route(loaded, number) for number in range(len(gateway.routes))],
+        "authorities": {
+            name: [base64.b64encode(der).decode() for der in ders]
+            for name, ders in loaded.tls.authorities.items()
+        },
         "unauthenticated_tier": None if unauthenticated == NONE else unauthenticated,
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
@@ -71,7 +76,12 @@ def _node(loaded: Loaded) -> dict[str, Any]:
 def _identity(loaded: Loaded, number: int) -> dict[str, Any]:
     identity = loaded.gateway.identities[number]
     keys = loaded.keys.get(identity.name)
-    kind = _jwt(identity, keys) if isinstance(identity, JwtIdentity) else _api_key(identity, keys)
+    if isinstance(identity, JwtIdentity):
+        kind = _jwt(identity, keys)
+    elif isinstance(identity, ApiKeyIdentity):
+        kind = _api_key(identity, keys)
+    else:
+        kind = {"user_from": identity.user_from, "scopes": identity.scopes, "allow": identity.allow}
     return {"name": identity.name, "at": str(loaded.at("identities", number)), "kind": {identity.kind: kind}}
 
 

@@ -4,8 +4,9 @@ import ipaddress
 from typing import Any
 
 from gatewright.config.addresses import read_address, socket_address
+from gatewright.config.certificates import CertificatePair
 from gatewright.config.loading import Loaded
-from gatewright.config.models import ListenerTls
+from gatewright.config.models import ClientCertificates, ListenerTls
 
 
 def compile_listener(loaded: Loaded, number: int) -> dict[str, Any]:
@@ -25,14 +26,28 @@ def compile_listener(loaded: Loaded, number: int) -> dict[str, Any]:
         "max_uri_bytes": int(listener.max_uri_bytes),
         "trusted_proxies": [str(ipaddress.ip_network(network)) for network in listener.trusted_proxies],
         "path_parameters": listener.path_parameters,
+        "redirect_to_https": listener.redirect_to_https,
         "tls": None if listener.tls is None else _tls(loaded, listener.name, listener.tls),
     }
 
 
 def _tls(loaded: Loaded, name: str, tls: ListenerTls) -> dict[str, Any]:
     return {
-        "certificates": [pair.document() for pair in loaded.certificates[name]],
+        "certificates": [_certificate(pair) for pair in loaded.tls.listener_pairs[name]],
         "min_version": tls.min_version,
         "handshake_timeout_ms": int(tls.handshake_timeout),
         "max_handshakes": tls.max_handshakes,
+        "client_certificates": None if tls.client_certificates is None else _clients(tls.client_certificates),
     }
+
+
+def _clients(clients: ClientCertificates) -> dict[str, Any]:
+    return {
+        "required": clients.mode == "require",
+        "authorities": clients.ca_file,
+        "headers": clients.headers,
+    }
+
+
+def _certificate(pair: CertificatePair) -> dict[str, Any]:
+    return {"at": str(pair.position), "pair": pair.document(), "names": list(pair.names)}

@@ -3,8 +3,9 @@
 from typing import Any
 
 from gatewright.config.addresses import Resolver, instances_of
+from gatewright.config.certificates import trusted_by
 from gatewright.config.loading import Loaded
-from gatewright.config.models import CircuitBreaker, HealthCheck, Pool
+from gatewright.config.models import CircuitBreaker, HealthCheck, Pool, ServiceTls
 from gatewright.config.models.breakers import statuses
 from gatewright.errors import Problem
 
@@ -31,6 +32,18 @@ def compile_service(
             service.circuit_breaker, str(loaded.at("services", number, "circuit_breaker"))
         ),
         "pool": _pool(service.pool),
+        "tls": None if service.tls is None else _tls(loaded, service.name, service.tls),
+    }
+
+
+def _tls(loaded: Loaded, name: str, tls: ServiceTls) -> dict[str, Any]:
+    pair = loaded.tls.service_pairs.get(name)
+    return {
+        "verify": tls.verify,
+        "authorities": trusted_by(tls),
+        "server_name": tls.server_name,
+        "certificate": None if pair is None else pair.document(),
+        "min_version": tls.min_version,
     }
 
 

@@ -12,7 +12,9 @@ from typing import Protocol
 
 import httpx2
 
+from gatewright.config import Loaded
 from gatewright.control.configuration import Configuration
+from gatewright.control.expiry import ExpiryWatch, utc_now
 from gatewright.control.state import StateDirectory
 from gatewright.control.status import FROM_LAST_GOOD, ConfigStatus
 from gatewright.discovery.dns import DnsDiscovery
@@ -62,6 +64,7 @@ class Node:
         self.key_sets = KeySets(self._fetch, engine.set_keys)
         self.discovery = DnsDiscovery(engine.set_instances)
         self.records = RecordWorker(engine)
+        self.expiry = ExpiryWatch(self.loaded)
         self.questions = QuestionWorker(engine, self.key_sets.refresh_for_unknown_key)
         self._client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=20))
         self._applying = asyncio.Lock()
@@ -105,8 +108,13 @@ class Node:
             await self._use_sinks(configuration.sinks)
             self.discovery.use(configuration.services)
         await self.discovery.check()
+        self.expiry.look(utc_now())
         log.info("configuration applied", extra={"version": version, "files": len(configuration.files)})
         return version
+
+    def loaded(self) -> Loaded | None:
+        """What the live configuration was made of; `None` before one is live, and for the last good one."""
+        return self.configuration.loaded if self.configuration is not None else None
 
     async def apply_last_good(self, snapshot: bytes) -> int:
         """Make the snapshot live that was live when the node last ran. Raises `EngineError`."""

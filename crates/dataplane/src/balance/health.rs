@@ -17,6 +17,7 @@ use super::instance::Instance;
 use super::probe::probe;
 use super::registry::Registry;
 use crate::snapshot::document::HealthCheckDocument;
+use crate::tls::ServiceTls;
 
 /// Probes under way at one time, of all services together.
 const MAX_PROBES: usize = 64;
@@ -121,6 +122,7 @@ pub async fn run(registry: Arc<Registry>, shutdown: impl Future<Output = ()>) {
 
 struct Watch {
     instance: Arc<Instance>,
+    tls: Option<Arc<ServiceTls>>,
     settings: HealthCheckDocument,
     task: AbortHandle,
 }
@@ -146,24 +148,38 @@ impl Watches {
             let Some(settings) = &service.health_check else { continue };
             for instance in service.instances() {
                 let key = (service.name.clone(), instance.name.clone(), instance.address);
-                let kept = before.remove(&key).filter(|watch| watch.is_for(&instance, settings));
-                let watch = kept.unwrap_or_else(|| self.start(instance, settings.clone()));
+                let tls = service.tls.as_ref();
+                let kept = before.remove(&key).filter(|watch| watch.is_for(&instance, tls, settings));
+                let watch = kept.unwrap_or_else(|| self.start(instance, tls.cloned(), settings.clone()));
                 self.running.insert(key, watch);
             }
         }
     }
 
-    fn start(&mut self, instance: Arc<Instance>, settings: HealthCheckDocument) -> Watch {
+    fn start(
+        &mut self,
+        instance: Arc<Instance>,
+        tls: Option<Arc<ServiceTls>>,
+        settings: HealthCheckDocument,
+    ) -> Watch {
         let turn = Turn { places: Arc::clone(&self.places), events: Arc::clone(&self.events) };
-        let task = self.tasks.spawn(turn.keep_probing(Arc::clone(&instance), settings.clone()));
-        Watch { instance, settings, task }
+        let task = self.tasks.spawn(turn.keep_probing(Arc::clone(&instance), tls.clone(), settings.clone()));
+        Watch { instance, tls, settings, task }
     }
 }
 
 impl Watch {
     /// An instance that left its list and came back is another one, with its health forgotten.
-    fn is_for(&self, instance: &Arc<Instance>, settings: &HealthCheckDocument) -> bool {
-        Arc::ptr_eq(&self.instance, instance) && self.settings == *settings
+    fn is_for(
+        &self,
+        instance: &Arc<Instance>,
+        tls: Option<&Arc<ServiceTls>>,
+        settings: &HealthCheckDocument,
+    ) -> bool {
+        let id = |tls: Option<&Arc<ServiceTls>>| tls.map(|tls| tls.id);
+        Arc::ptr_eq(&self.instance, instance)
+            && id(self.tls.as_ref()) == id(tls)
+            && self.settings == *settings
     }
 }
 
@@ -179,10 +195,15 @@ struct Turn {
 }
 
 impl Turn {
-    async fn keep_probing(self, instance: Arc<Instance>, settings: HealthCheckDocument) {
+    async fn keep_probing(
+        self,
+        instance: Arc<Instance>,
+        tls: Option<Arc<ServiceTls>>,
+        settings: HealthCheckDocument,
+    ) {
         loop {
             let Ok(place) = self.places.acquire().await else { return };
-            let ok = probe(&instance, &settings).await;
+            let ok = probe(&instance, tls.as_deref(), &settings).await;
             drop(place);
             if instance.observe(ok, &settings).is_some() {
                 self.events.health_changed();

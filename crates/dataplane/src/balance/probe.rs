@@ -4,11 +4,13 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::instance::Instance;
+use crate::io::dial::{Destination, dial};
+use crate::io::stream::Stream;
 use crate::snapshot::document::HealthCheckDocument;
+use crate::tls::ServiceTls;
 
 /// `HTTP/1.1 200` is all that is judged.
 const STATUS_BYTES: usize = 12;
@@ -16,18 +18,27 @@ const STATUS_BYTES: usize = 12;
 const REST_BYTES: u64 = 64 << 10;
 const REST_TIME: Duration = Duration::from_millis(200);
 
-/// Did the instance answer with 2xx in time? Connecting counts towards the time.
-pub(super) async fn probe(instance: &Instance, settings: &HealthCheckDocument) -> bool {
+/// Did the instance answer with 2xx in time? Connecting counts towards the time, a TLS handshake
+/// included.
+pub(super) async fn probe(
+    instance: &Instance,
+    tls: Option<&ServiceTls>,
+    settings: &HealthCheckDocument,
+) -> bool {
     let limit = Duration::from_millis(settings.timeout_ms);
-    let Ok(Ok((mut stream, ok))) = timeout(limit, ask(instance, &settings.path)).await else { return false };
+    let Ok(Ok((mut stream, ok))) = timeout(limit, ask(instance, tls, &settings.path)).await else {
+        return false;
+    };
     let mut rest = (&mut stream).take(REST_BYTES);
     // The verdict stands already; whatever happens to the rest changes nothing.
     let _ = timeout(REST_TIME, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
     ok
 }
 
-async fn ask(instance: &Instance, path: &str) -> io::Result<(TcpStream, bool)> {
-    let mut stream = TcpStream::connect(instance.address).await?;
+async fn ask(instance: &Instance, tls: Option<&ServiceTls>, path: &str) -> io::Result<(Stream, bool)> {
+    let destination = Destination { address: instance.address, name: &instance.name, tls };
+    // Why it cannot be reached is for requests to tell.
+    let mut stream = dial(destination).await.map_err(|_| io::ErrorKind::ConnectionRefused)?;
     let head = format!(
         "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: gatewright-health\r\nAccept: */*\r\nConnection: close\r\n\r\n",
         instance.name

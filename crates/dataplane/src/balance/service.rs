@@ -11,6 +11,7 @@ use super::health::Events;
 use super::instance::{Instance, Roster};
 use super::registry::Registry;
 use crate::snapshot::document::{HealthCheckDocument, InstanceDocument, PoolDocument, ServiceDocument};
+use crate::tls::ServiceTls;
 
 /// What a client is told to wait where no health check says when things may be better.
 const DEFAULT_RETRY: Duration = Duration::from_secs(5);
@@ -21,6 +22,8 @@ pub struct Service {
     /// Position in the snapshot.
     pub index: u32,
     pub pool: PoolDocument,
+    /// How its instances are spoken to; `None`: in plain.
+    pub tls: Option<Arc<ServiceTls>>,
     pub(super) health_check: Option<HealthCheckDocument>,
     pub(super) breaker_rules: Option<Rules>,
     pub(super) breaker: Arc<Breaker>,
@@ -46,6 +49,9 @@ impl Service {
     }
 }
 
+/// What gives the TLS of a service, where it has one.
+pub type Secure<'a> = dyn Fn(&ServiceDocument) -> Result<Option<Arc<ServiceTls>>, String> + 'a;
+
 /// The services of one snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct Services {
@@ -56,11 +62,18 @@ pub struct Services {
 impl Services {
     /// Compiles services over the state that the registry knows for their names. Changes nothing that is live:
     /// [`Registry::adopt`] does that, once the snapshot is. The error names the service and where it stands.
-    pub fn compile(services: &[ServiceDocument], registry: &Registry) -> Result<Self, String> {
+    /// `secure` gives the TLS of a service.
+    pub fn compile(
+        services: &[ServiceDocument],
+        registry: &Registry,
+        secure: &Secure<'_>,
+    ) -> Result<Self, String> {
         let mut compiled = Self::default();
         for (index, document) in (0..).zip(services) {
             let live = registry.service(&document.name);
-            let service = compile_one(document, index, (live.as_deref(), registry))
+            let compiled_one = secure(document)
+                .and_then(|tls| compile_one(document, index, (live.as_deref(), registry), tls));
+            let service = compiled_one
                 .map_err(|error| format!("{}: service `{}`: {error}", document.at, document.name))?;
             if compiled.names.insert(document.name.clone(), index).is_some() {
                 return Err(format!("{}: service `{}` is defined twice", document.at, document.name));
@@ -89,12 +102,14 @@ fn compile_one(
     document: &ServiceDocument,
     index: u32,
     (live, registry): (Option<&Service>, &Registry),
+    tls: Option<Arc<ServiceTls>>,
 ) -> Result<Service, String> {
     document.health_check.as_ref().map_or(Ok(()), check_health)?;
     Ok(Service {
         name: document.name.clone(),
         index,
         pool: document.pool.clone(),
+        tls,
         health_check: document.health_check.clone(),
         breaker_rules: document.circuit_breaker.as_ref().map(Rules::compile).transpose()?,
         breaker: live.map(|live| Arc::clone(&live.breaker)).unwrap_or_default(),

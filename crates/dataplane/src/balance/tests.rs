@@ -73,6 +73,7 @@ fn service(instances: Vec<InstanceDocument>) -> ServiceDocument {
             idle_timeout_ms: 60_000,
             max_lifetime_ms: 300_000,
         },
+        tls: None,
     }
 }
 
@@ -82,7 +83,7 @@ fn one() -> ServiceDocument {
 
 /// Compiles one service and makes it live.
 fn live(document: ServiceDocument, registry: &Registry) -> Arc<Service> {
-    let services = Services::compile(&[document], registry).unwrap();
+    let services = Services::compile(&[document], registry, &|_| Ok(None)).unwrap();
     registry.adopt(&services);
     Arc::clone(services.get(0).unwrap())
 }

@@ -13,13 +13,13 @@ use crate::limit::Counters;
 use crate::node::{Node, Options};
 use crate::pipeline::account::Account;
 use crate::pipeline::forward::forwarded_path;
-use crate::pipeline::{Facts, Next, State, decide as decide_request, preflight};
+use crate::pipeline::{Facts, Next, State, decide as decide_request, preflight, redirection};
 use crate::record::Names;
 use crate::refusal::Refusal;
 use crate::request::{Request, Scheme};
 use crate::shed::Load;
-use crate::snapshot::Snapshot;
 use crate::snapshot::document::RequestDocument;
+use crate::snapshot::{Listener, Snapshot};
 use crate::trail::{Input, Step};
 
 /// Requests come and verdicts go as JSON lists; the shapes are those of `_engine.pyi`.
@@ -76,7 +76,14 @@ impl<'s> Desk<'s> {
         account: &mut Account,
         verdict: &mut Map<String, Value>,
     ) -> Result<(), Refusal> {
-        self.read(document, request)?;
+        let listener = self.read(document, request)?;
+        if let Some(redirect) = redirection(listener, request) {
+            let status = redirect?.status;
+            account.redirected();
+            verdict.insert("action".to_owned(), json!("answer"));
+            verdict.insert("status".to_owned(), json!(status));
+            return Ok(());
+        }
         if let Some(route) = preflight(self.snapshot, request) {
             account.routed(self.snapshot, route)?;
             verdict.insert("action".to_owned(), json!("answer"));
@@ -102,11 +109,12 @@ impl<'s> Desk<'s> {
         Ok(())
     }
 
-    fn read(&self, document: &RequestDocument, request: &mut Request) -> Result<(), Refusal> {
+    fn read(&self, document: &RequestDocument, request: &mut Request) -> Result<&'s Listener, Refusal> {
         let named = document.listener.as_deref().and_then(|name| self.snapshot.listener(name));
         let listener = named.or(self.snapshot.listeners.first()).ok_or(Refusal::Internal)?;
         let scheme = if listener.tls.is_some() { Scheme::Https } else { Scheme::Http };
-        intake::from_document(document, &listener.limits(scheme), request)
+        intake::from_document(document, &listener.limits(scheme), request)?;
+        Ok(listener)
     }
 
     fn describe(&self, account: &Account, verdict: &mut Map<String, Value>) {

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::io::stream::Stream;
 use crate::listener::accept::Guard;
@@ -24,7 +25,7 @@ pub async fn open(
     metrics.handshakes_open.add(1);
     let counted = Counted { worker, listener: &listener };
     // In a box: a handshake is large, and a plain connection's task should not have room for one.
-    let accepted = Box::pin(tls.accept(stream)).await;
+    let accepted = Box::pin(tls.accept(stream, worker.unix_ms(Instant::now()))).await;
     drop(counted);
     is_idle.set(false);
     match accepted {

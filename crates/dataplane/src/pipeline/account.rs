@@ -89,6 +89,11 @@ impl Account {
         snapshot.routes.get(route as usize).ok_or(Refusal::Internal)
     }
 
+    /// The listener answered, before any route.
+    pub fn redirected(&mut self) {
+        self.trail.push(Stage::Listener, "redirected", Rule::None, Inputs::none());
+    }
+
     pub fn route<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s Route> {
         self.route.and_then(|route| snapshot.routes.get(route as usize))
     }

@@ -48,6 +48,18 @@ pub async fn fixed<E: Exchange>(
     send(visit, body, exchange, local).await
 }
 
+/// Sends a request that came in plain on to `https`.
+pub async fn redirect<E: Exchange>(
+    worker: &Worker,
+    visit: &Visit,
+    request: &Request,
+    redirect: &Fixed,
+    (exchange, local): (&mut E, &mut Local),
+) -> Result<(), End> {
+    local.account.redirected();
+    fixed(worker, visit, request, redirect, (exchange, local)).await
+}
+
 pub async fn preflight<E: Exchange>(
     worker: &Worker,
     visit: &Visit,

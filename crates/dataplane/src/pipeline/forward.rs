@@ -66,7 +66,12 @@ fn outcome(result: &Result<(), End>, status: u16) -> Outcome {
         Err(End::Refused(Refusal::BadGateway(
             UpstreamFault::ConnectionRefused
             | UpstreamFault::ConnectionTimeout
-            | UpstreamFault::ConnectionFailed,
+            | UpstreamFault::ConnectionFailed
+            | UpstreamFault::TlsHandshakeFailed
+            | UpstreamFault::TlsExpired
+            | UpstreamFault::TlsUntrusted
+            | UpstreamFault::TlsWrongName
+            | UpstreamFault::TlsInvalid,
         ))) => Outcome::Unreachable,
         Err(End::Refused(Refusal::BadGateway(_) | Refusal::UpstreamTimeout)) => Outcome::Failure,
         Err(End::Cut(Fault::Upstream(_) | Fault::UpstreamTimeout)) => Outcome::Failure,
@@ -139,6 +144,7 @@ impl Trip<'_> {
         Forward {
             request: self.request,
             instance: &self.plan.target.instance,
+            tls: self.plan.target.service.tls.as_deref(),
             pool: self.entry().map(|entry| entry.pool).unwrap_or_default(),
             patience: Patience {
                 service: self.route.timeout,

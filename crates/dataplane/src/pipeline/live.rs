@@ -5,10 +5,11 @@ use crate::pipeline::account::Visit;
 use crate::pipeline::{Local, Next, State, charge_unaccounted, stages};
 use crate::questions::Question;
 use crate::refusal::{CredentialFault, Refusal};
-use crate::request::Request;
+use crate::request::{Request, Scheme};
+use crate::respond::answer::Fixed;
 use crate::respond::cors;
 use crate::route;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Listener, Snapshot};
 use crate::worker::Worker;
 
 /// Decides, once more where Python found the key that a token names. Only the last refusal is charged: a client whose
@@ -52,6 +53,14 @@ fn decide_now<'v>(
     tokens.set_capacity(visit.snapshot.token_cache as usize);
     let mut state = State { counters: &worker.node.counters, tokens: &mut tokens, load: &worker.node.load };
     stages(&visit.snapshot, request, visit.facts, &mut state, &mut local.account)
+}
+
+/// Where a request that came in plain is to be sent on to, where its listener serves nothing else.
+pub fn redirection(listener: &Listener, request: &Request) -> Option<Result<Fixed, Refusal>> {
+    let redirection = listener.redirection.as_ref()?;
+    // A proxy that we trust may have ended TLS already.
+    let location = (request.scheme == Scheme::Http).then(|| redirection.location(request))?;
+    Some(location.map(|location| Fixed::redirect(308, &location)))
 }
 
 /// The route that a CORS preflight asks about, where that route answers preflights.

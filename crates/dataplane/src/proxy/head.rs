@@ -127,6 +127,9 @@ impl OutgoingHead<'_> {
         if let Some(partner) = &self.caller.partner {
             own(out, b"x-partner-id: ", partner.as_bytes());
         }
+        if let Some(secured) = &self.request.secured {
+            out.extend_from_slice(secured.lines());
+        }
     }
 
     fn write_framing(&self, out: &mut Vec<u8>) {

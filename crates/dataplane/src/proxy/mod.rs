@@ -18,8 +18,10 @@ use std::time::{Duration, Instant};
 use crate::balance::Instance;
 use crate::exchange::{BodyFault, Exchange, Piece};
 use crate::io::buffer::{Buffers, SMALL};
+use crate::io::dial::Destination;
 use crate::refusal::{Refusal, Unavailable, UpstreamFault};
 use crate::request::{Framing, Request};
+use crate::tls::ServiceTls;
 use attempt::{Attempt, Fault, Means, Patience};
 use head::OutgoingHead;
 use pool::{Place, PoolSettings, Pools};
@@ -36,6 +38,7 @@ pub struct Links {
 pub struct Forward<'a> {
     pub request: &'a Request,
     pub instance: &'a Arc<Instance>,
+    pub tls: Option<&'a ServiceTls>,
     pub pool: PoolSettings,
     pub patience: Patience,
     pub now: Instant,
@@ -167,7 +170,9 @@ async fn connect(
     place: Option<tokio::sync::OwnedSemaphorePermit>,
 ) -> Result<Upstream, Fault> {
     let timeout = forward.pool.connect_timeout.min(forward.left());
-    let connected = Upstream::connect(forward.instance.address, timeout, forward.now).await;
+    let Forward { instance, tls, .. } = *forward;
+    let destination = Destination { address: instance.address, name: &instance.name, tls };
+    let connected = Upstream::connect(destination, timeout, forward.now).await;
     let mut upstream = connected.map_err(Fault::Upstream)?;
     upstream.place = place;
     upstream.input = links.buffers.borrow_mut().small();

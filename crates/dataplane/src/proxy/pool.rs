@@ -20,6 +20,8 @@ pub struct PoolSettings {
     pub connect_timeout: Duration,
     pub idle_timeout: Duration,
     pub max_lifetime: Duration,
+    /// Which TLS its connections have; 0 for none. Connections of another are not used again.
+    pub tls: u64,
 }
 
 #[derive(Debug)]

@@ -16,7 +16,7 @@ pub enum TimeoutKind {
 pub(super) const TIMEOUTS: [&str; 4] = ["head", "body", "idle", "write"];
 
 /// In the order of `code_index`.
-pub(super) const CODES: [&str; 19] = [
+pub(super) const CODES: [&str; 20] = [
     "bad_request",
     "request_timeout",
     "body_too_large",
@@ -36,6 +36,7 @@ pub(super) const CODES: [&str; 19] = [
     "upstream_timeout",
     "internal_error",
     "misdirected_request",
+    "invalid_client_certificate",
 ];
 
 /// Where a refusal is counted. An index and not the code's text, so that counting compares no texts.
@@ -60,6 +61,7 @@ fn code_index(refusal: &Refusal) -> usize {
         Refusal::UpstreamTimeout => 16,
         Refusal::Internal => 17,
         Refusal::Misdirected => 18,
+        Refusal::Unauthenticated { kind: CredentialKind::Certificate, .. } => 19,
     }
 }
 
@@ -245,6 +247,7 @@ mod tests {
             Refusal::UpstreamTimeout,
             Refusal::Internal,
             Refusal::Misdirected,
+            unauthenticated(CredentialKind::Certificate),
         ]
     }
 

@@ -106,13 +106,18 @@ pub struct ServiceSlot {
 }
 
 /// `fault` labels: those of `UpstreamFault` and, last, a response that came too late.
-pub(super) const FAULTS: [&str; 7] = [
+pub(super) const FAULTS: [&str; 12] = [
     "connection_refused",
     "connection_timeout",
     "connection_failed",
     "connection_reset",
     "invalid_response",
     "upstream_headers_too_large",
+    "tls_handshake_failed",
+    "tls_certificate_expired",
+    "tls_certificate_untrusted",
+    "tls_certificate_wrong_name",
+    "tls_certificate_invalid",
     "upstream_timeout",
 ];
 
@@ -256,6 +261,11 @@ mod tests {
             ConnectionReset,
             InvalidResponse,
             HeadersTooLarge,
+            TlsHandshakeFailed,
+            TlsExpired,
+            TlsUntrusted,
+            TlsWrongName,
+            TlsInvalid,
         ] {
             let service = ServiceMetrics::new(1);
             service.worker(0).failed(fault);

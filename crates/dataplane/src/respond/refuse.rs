@@ -38,6 +38,9 @@ pub fn refuse<E: Exchange>(
         Refusal::Unauthenticated { kind: CredentialKind::ApiKey, .. } => {
             exchange.header(b"www-authenticate", b"ApiKey");
         }
+        Refusal::Unauthenticated { kind: CredentialKind::Certificate, .. } => {
+            exchange.header(b"www-authenticate", b"ClientCertificate");
+        }
         Refusal::MethodNotAllowed { allow } => exchange.header(b"allow", allow.as_bytes()),
         Refusal::Malformed(_)
         | Refusal::Slow(_)
@@ -114,6 +117,9 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::Overloaded { .. } => "the gateway is at its limit; try again later".into(),
         Refusal::Unauthenticated { kind: CredentialKind::Token, .. } => "a valid token is required".into(),
         Refusal::Unauthenticated { kind: CredentialKind::ApiKey, .. } => "a valid API key is required".into(),
+        Refusal::Unauthenticated { kind: CredentialKind::Certificate, .. } => {
+            "a valid client certificate is required".into()
+        }
         Refusal::AuthenticationUnavailable { .. } => {
             "credentials cannot be checked at the moment; try again later".into()
         }

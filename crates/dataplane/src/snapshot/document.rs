@@ -11,6 +11,7 @@ pub use super::document_identity::*;
 pub use super::document_listener::*;
 pub use super::document_route::*;
 pub use super::document_service::*;
+pub use super::document_tls::*;
 
 /// The value of `format` that this build reads.
 pub const FORMAT: u32 = 1;
@@ -27,6 +28,9 @@ pub struct SnapshotDocument {
     pub identities: Vec<IdentityDocument>,
     pub tiers: Vec<TierDocument>,
     pub routes: Vec<RouteDocument>,
+    /// Lists of certificates that services and clients are trusted by; each list is here once.
+    #[serde(default)]
+    pub authorities: Authorities,
     /// Name of the tier that unmatched and unauthenticated requests are charged to, by client address (D1, D2).
     pub unauthenticated_tier: Option<String>,
 }

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use serde::Deserialize;
 
+use super::document_tls::ListenerTlsDocument;
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListenerDocument {
@@ -23,54 +25,8 @@ pub struct ListenerDocument {
     pub trusted_proxies: Vec<ipnet::IpNet>,
     pub path_parameters: PathParameters,
     pub tls: Option<ListenerTlsDocument>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListenerTlsDocument {
-    /// The first is shown to clients that name no host, or one that no certificate is for.
-    pub certificates: Vec<CertificateDocument>,
-    pub min_version: TlsVersionDocument,
-    pub handshake_timeout_ms: u64,
-    /// In progress at once on the whole node.
-    pub max_handshakes: u32,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CertificateDocument {
-    pub at: String,
-    /// DER in base64, the certificate itself first.
-    pub chain: Vec<String>,
-    /// PKCS #8 DER in base64.
-    pub key: SecretDocument,
-    /// DNS names that the certificate is for, in lower case; `*.example.com` for one label.
-    pub names: Vec<String>,
-}
-
-/// A text that no log and no message may show.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
-pub struct SecretDocument(String);
-
-impl SecretDocument {
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for SecretDocument {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("(secret)")
-    }
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-pub enum TlsVersionDocument {
-    #[serde(rename = "1.2")]
-    Tls12,
-    #[serde(rename = "1.3")]
-    Tls13,
+    /// Every request is sent on to `https` at this port.
+    pub redirect_to_https: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]

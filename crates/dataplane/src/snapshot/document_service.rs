@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use serde::Deserialize;
 
+use super::document_tls::ServiceTlsDocument;
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceDocument {
@@ -13,6 +15,7 @@ pub struct ServiceDocument {
     pub health_check: Option<HealthCheckDocument>,
     pub circuit_breaker: Option<BreakerDocument>,
     pub pool: PoolDocument,
+    pub tls: Option<ServiceTlsDocument>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]

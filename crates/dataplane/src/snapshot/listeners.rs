@@ -8,10 +8,11 @@ use ipnet::IpNet;
 
 use crate::intake;
 use crate::record::ListenerMetrics;
-use crate::request::Scheme;
-use crate::snapshot::document::{ListenerDocument, PathParameters, SnapshotDocument};
+use crate::refusal::{Malformed, Refusal};
+use crate::request::{Request, Scheme};
+use crate::snapshot::document::{Authorities, ListenerDocument, PathParameters, SnapshotDocument};
 use crate::snapshot::{Lasting, Named};
-use crate::tls::ListenerTls;
+use crate::tls::{Certificates, ListenerTls};
 
 #[derive(Debug)]
 pub struct Listener {
@@ -27,11 +28,53 @@ pub struct Listener {
     pub trusted_proxies: Vec<IpNet>,
     pub path_parameters: PathParameters,
     pub tls: Option<ListenerTls>,
+    pub redirection: Option<Redirection>,
     pub metrics: Arc<ListenerMetrics>,
 }
 
+/// Where requests that came in plain are sent on to.
+#[derive(Debug)]
+pub struct Redirection {
+    port: u16,
+    /// Of the listener at that port, where this node has one: only hosts that it serves are sent there.
+    certificates: Option<Arc<Certificates>>,
+}
+
+impl Redirection {
+    fn compile(port: u16, listeners: &[Listener]) -> Self {
+        let mut there = listeners.iter().filter(|listener| listener.address.port() == port);
+        let tls = there.find_map(|listener| listener.tls.as_ref());
+        Self { port, certificates: tls.map(|tls| Arc::clone(tls.certificates())) }
+    }
+
+    /// The same request over `https`. Refuses a request without a host, or for one that is not served there: whoever
+    /// can make a client send a `Host` must not be able to send it anywhere.
+    pub fn location(&self, request: &Request) -> Result<String, Refusal> {
+        let host = request.host();
+        if host.is_empty() {
+            return Err(Refusal::Malformed(Malformed::MissingHost));
+        }
+        if self.certificates.as_ref().is_some_and(|certificates| !certificates.serve(host)) {
+            return Err(Refusal::Misdirected);
+        }
+        let port = if self.port == HTTPS { String::new() } else { format!(":{}", self.port) };
+        let query = request.query.map_or_else(String::new, |_| format!("?{}", request.query()));
+        Ok(format!("https://{host}{port}{}{query}", request.path()))
+    }
+}
+
+const HTTPS: u16 = 443;
+
 pub fn compile(document: &SnapshotDocument, lasting: &Lasting<'_>) -> Result<Vec<Arc<Listener>>, String> {
-    document.listeners.iter().map(|listener| Listener::compile(listener, lasting).map(Arc::new)).collect()
+    let compile = |listener| Listener::compile(listener, &document.authorities, lasting);
+    let mut listeners = document.listeners.iter().map(compile).collect::<Result<Vec<_>, _>>()?;
+    let ports = document.listeners.iter().map(|listener| listener.redirect_to_https);
+    let redirections: Vec<_> =
+        ports.map(|port| port.map(|port| Redirection::compile(port, &listeners))).collect();
+    for (listener, redirection) in listeners.iter_mut().zip(redirections) {
+        listener.redirection = redirection;
+    }
+    Ok(listeners.into_iter().map(Arc::new).collect())
 }
 
 impl Listener {
@@ -46,8 +89,15 @@ impl Listener {
         }
     }
 
-    fn compile(document: &ListenerDocument, lasting: &Lasting<'_>) -> Result<Self, String> {
-        let tls = document.tls.as_ref().map(|tls| ListenerTls::compile(&document.name, tls, lasting.tls));
+    fn compile(
+        document: &ListenerDocument,
+        authorities: &Authorities,
+        lasting: &Lasting<'_>,
+    ) -> Result<Self, String> {
+        let tls = document
+            .tls
+            .as_ref()
+            .map(|tls| ListenerTls::compile(&document.name, tls, authorities, lasting.tls));
         let located = |error| format!("{}: listener `{}`: {error}", document.at, document.name);
         Ok(Self {
             named: Named::new(&document.name, &document.at),
@@ -62,6 +112,8 @@ impl Listener {
             trusted_proxies: document.trusted_proxies.clone(),
             path_parameters: document.path_parameters,
             tls: tls.transpose().map_err(located)?,
+            // Found out once all listeners are known.
+            redirection: None,
             metrics: lasting.metrics.listener(&document.name),
         })
     }

@@ -5,6 +5,7 @@ mod document_identity;
 mod document_listener;
 mod document_route;
 mod document_service;
+mod document_tls;
 mod listeners;
 mod routes;
 mod services;
@@ -19,7 +20,9 @@ use crate::record::{self, Names, RouteMetrics, Tally};
 use crate::route::Table;
 use crate::tls;
 use crate::trail::Rule;
-use document::{FORMAT, IdentityDocument, IdentityKindDocument, SnapshotDocument, TierDocument};
+use document::{
+    FORMAT, IdentityDocument, IdentityKindDocument, ServiceDocument, SnapshotDocument, TierDocument,
+};
 pub use listeners::Listener;
 pub use routes::{Action, Proxy, Route};
 pub use services::ServiceEntry;
@@ -100,7 +103,8 @@ impl Snapshot {
     fn compile_document(document: SnapshotDocument, lasting: &Lasting<'_>) -> Result<Self, String> {
         let identities = Identities::compile(&document.identities, lasting.keys)?;
         let tiers = Tiers::compile(&document.tiers, lasting.counters)?;
-        let services = Services::compile(&document.services, lasting.services)?;
+        let secure = |service: &ServiceDocument| services::secure(&document, service, lasting.tls);
+        let services = Services::compile(&document.services, lasting.services, &secure)?;
         let context =
             routes::Context { document: &document, identities: &identities, tiers: &tiers, lasting };
         let routes =
@@ -117,8 +121,8 @@ impl Snapshot {
             listeners: listeners::compile(&document, lasting)?,
             table,
             routes,
+            service_entries: services::compile(&document, &services, lasting),
             services,
-            service_entries: services::compile(&document, lasting),
             identities,
             identity_entries: identity_entries(&document, metrics),
             tiers,
@@ -165,6 +169,7 @@ impl IdentityEntry {
         let keys_are_pushed = match &document.kind {
             IdentityKindDocument::Jwt(jwt) => jwt.keys.is_none(),
             IdentityKindDocument::ApiKey(api_key) => api_key.keys.is_none(),
+            IdentityKindDocument::Mtls(_) => false,
         };
         let named = Named::new(&document.name, &document.at);
         Self { counted: Counted { named, refused: metrics.identity(&document.name) }, keys_are_pushed }

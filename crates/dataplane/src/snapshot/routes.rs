@@ -124,9 +124,10 @@ impl Context<'_> {
     /// A token's header goes on with `forward_authorization`, an API key's with `forward_api_key`. `Authorization` is a
     /// token's unless an identity says otherwise: clients mean the gateway with it on every route.
     fn withheld(&self, route: &RouteDocument) -> Box<[Box<[u8]>]> {
-        let carriers = self.document.identities.iter().map(|identity| match &identity.kind {
-            IdentityKindDocument::Jwt(jwt) => (jwt.header.as_str(), route.forward_authorization),
-            IdentityKindDocument::ApiKey(key) => (key.header.as_str(), route.forward_api_key),
+        let carriers = self.document.identities.iter().filter_map(|identity| match &identity.kind {
+            IdentityKindDocument::Jwt(jwt) => Some((jwt.header.as_str(), route.forward_authorization)),
+            IdentityKindDocument::ApiKey(key) => Some((key.header.as_str(), route.forward_api_key)),
+            IdentityKindDocument::Mtls(_) => None,
         });
         let mut withheld: Vec<&str> =
             carriers.clone().filter(|(_, goes_on)| !goes_on).map(|(header, _)| header).collect();

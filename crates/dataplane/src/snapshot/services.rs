@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::balance::Services;
 use crate::proxy::pool::PoolSettings;
 use crate::record::ServiceMetrics;
-use crate::snapshot::document::{PoolDocument, SnapshotDocument};
+use crate::snapshot::document::{PoolDocument, ServiceDocument, SnapshotDocument};
 use crate::snapshot::{Lasting, Named};
+use crate::tls::{self, ServiceTls};
 
 #[derive(Debug)]
 pub struct ServiceEntry {
@@ -15,13 +17,17 @@ pub struct ServiceEntry {
     pub metrics: Arc<ServiceMetrics>,
 }
 
-pub fn compile(document: &SnapshotDocument, lasting: &Lasting<'_>) -> Vec<ServiceEntry> {
+pub fn compile(document: &SnapshotDocument, services: &Services, lasting: &Lasting<'_>) -> Vec<ServiceEntry> {
     document
         .services
         .iter()
-        .map(|service| ServiceEntry {
+        .zip(services.iter())
+        .map(|(service, live)| ServiceEntry {
             named: Named::new(&service.name, &service.at),
-            pool: pool_settings(&service.pool, lasting.workers),
+            pool: PoolSettings {
+                tls: live.tls.as_ref().map_or(0, |tls| tls.id),
+                ..pool_settings(&service.pool, lasting.workers)
+            },
             metrics: lasting.metrics.service(&service.name),
         })
         .collect()
@@ -35,5 +41,20 @@ fn pool_settings(document: &PoolDocument, workers: usize) -> PoolSettings {
         connect_timeout: Duration::from_millis(document.connect_timeout_ms),
         idle_timeout: Duration::from_millis(document.idle_timeout_ms),
         max_lifetime: Duration::from_millis(document.max_lifetime_ms),
+        tls: 0,
     }
+}
+
+/// The TLS of a service, where it has one.
+pub fn secure(
+    document: &SnapshotDocument,
+    service: &ServiceDocument,
+    registry: &tls::Registry,
+) -> Result<Option<Arc<ServiceTls>>, String> {
+    let Some(tls) = &service.tls else { return Ok(None) };
+    let trusted = match &tls.authorities {
+        None => &[][..],
+        Some(name) => tls::authorities_of(name, &document.authorities)?,
+    };
+    registry.service(&service.name, tls, trusted).map(Some)
 }

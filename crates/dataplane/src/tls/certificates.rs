@@ -51,6 +51,12 @@ impl Certificates {
         shown.unwrap_or(&self.default)
     }
 
+    /// Is there a certificate for `host`?
+    pub fn serve(&self, host: &str) -> bool {
+        self.by_name.contains_key(host)
+            || wildcard_of(host).is_some_and(|name| self.by_name.contains_key(&*name))
+    }
+
     /// Is what a client was shown who named `server_name` good for `host`, too?
     pub fn cover(&self, server_name: &str, host: &str) -> bool {
         self.shown(Some(server_name)).names.iter().any(|name| name_covers(name, host))
@@ -96,6 +102,7 @@ pub(super) fn chain(documents: &[String]) -> Result<Vec<CertificateDer<'static>>
 }
 
 fn certified_key(document: &CertificateDocument) -> Result<CertifiedKey, String> {
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(der(document.key.reveal())?));
-    CertifiedKey::from_der(chain(&document.chain)?, key, &provider()).map_err(|error| error.to_string())
+    let pair = &document.pair;
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(der(pair.key.reveal())?));
+    CertifiedKey::from_der(chain(&pair.chain)?, key, &provider()).map_err(|error| error.to_string())
 }

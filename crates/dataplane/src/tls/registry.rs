@@ -1,15 +1,28 @@
-//! What belongs to a listener's TLS and outlives snapshots: keys of session tickets, and handshakes in progress.
+//! What belongs to TLS and outlives snapshots: keys of session tickets, handshakes in progress, sessions with services.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
 use rustls::server::ProducesTickets;
 
-/// By listener. A listener that comes back under its old name finds its state again.
+use crate::snapshot::document::ServiceTlsDocument;
+use crate::tls::ServiceTls;
+
+/// By name. A listener or service that comes back under its old name finds its state again.
 #[derive(Debug, Default)]
 pub struct Registry {
     listeners: Mutex<HashMap<Box<str>, Arc<Lasting>>>,
+    services: Mutex<HashMap<Box<str>, KnownService>>,
+    last_id: AtomicU64,
+}
+
+/// A service's TLS, and what it was made of.
+#[derive(Debug)]
+struct KnownService {
+    document: ServiceTlsDocument,
+    authorities: Vec<String>,
+    tls: Arc<ServiceTls>,
 }
 
 #[derive(Debug)]
@@ -37,10 +50,33 @@ impl Registry {
         Ok(lasting)
     }
 
-    /// Forgets listeners that no snapshot has any more.
+    /// The TLS of a service. What has not changed stays, with its sessions and its pooled connections.
+    pub fn service(
+        &self,
+        name: &str,
+        document: &ServiceTlsDocument,
+        authorities: &[String],
+    ) -> Result<Arc<ServiceTls>, String> {
+        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = services.get(name);
+        if let Some(known) =
+            known.filter(|known| known.document == *document && known.authorities == authorities)
+        {
+            return Ok(Arc::clone(&known.tls));
+        }
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let tls = Arc::new(ServiceTls::compile(document, authorities, id)?);
+        let (document, authorities) = (document.clone(), authorities.to_vec());
+        services.insert(name.into(), KnownService { document, authorities, tls: Arc::clone(&tls) });
+        Ok(tls)
+    }
+
+    /// Forgets listeners and services that no snapshot has any more.
     pub fn sweep(&self) {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.retain(|_, lasting| Arc::strong_count(lasting) > 1);
+        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        services.retain(|_, known| Arc::strong_count(&known.tls) > 1);
     }
 }
 

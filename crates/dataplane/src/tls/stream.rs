@@ -23,6 +23,12 @@ impl From<tokio_rustls::server::TlsStream<Stream>> for TlsStream {
     }
 }
 
+impl From<tokio_rustls::client::TlsStream<Stream>> for TlsStream {
+    fn from(stream: tokio_rustls::client::TlsStream<Stream>) -> Self {
+        Self { inner: stream.into(), is_cut: Cell::new(false) }
+    }
+}
+
 impl TlsStream {
     /// What carries the encrypted bytes.
     pub fn carrier(&self) -> &Stream {

@@ -9,10 +9,11 @@ from gatewright.config.models.identities import (
     ApiKeys,
     Jwks,
     JwtIdentity,
+    MtlsIdentity,
     PublicKey,
     Tier,
 )
-from gatewright.config.models.listeners import Certificate, Listener, ListenerTls
+from gatewright.config.models.listeners import Listener
 from gatewright.config.models.node import (
     Admin,
     FileSink,
@@ -35,6 +36,7 @@ from gatewright.config.models.routes import (
     ValueTest,
 )
 from gatewright.config.models.services import HealthCheck, Instance, Pool, Service
+from gatewright.config.models.tls import Certificate, ClientCertificates, ListenerTls, ServiceTls
 
 __all__ = [
     "BUILT_IN_TIERS",
@@ -46,6 +48,7 @@ __all__ = [
     "Auth",
     "Certificate",
     "CircuitBreaker",
+    "ClientCertificates",
     "Cors",
     "Defaults",
     "FileSink",
@@ -58,6 +61,7 @@ __all__ = [
     "Listener",
     "ListenerTls",
     "Match",
+    "MtlsIdentity",
     "Node",
     "Pool",
     "PublicKey",
@@ -69,6 +73,7 @@ __all__ = [
     "Rewrite",
     "Route",
     "Service",
+    "ServiceTls",
     "SqliteSink",
     "StdoutSink",
     "Tier",

@@ -4,49 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from gatewright.config.models.base import Name, OneOrMany, Section, Text, Texts
+from gatewright.config.models.base import Name, Section, Text, Texts
+from gatewright.config.models.tls import ListenerTls
 from gatewright.config.quantities import Duration, Size, Timeout, size
 
 
-def _version(value: object) -> object:
-    """Read `1.3`, which YAML and KDL take for a number."""
-    return str(value) if isinstance(value, float) else value
-
-
-class Certificate(Section):
-    """A certificate and its private key."""
-
-    file: Text = Field(
-        description="PEM file with the certificate and those that lead to its authority, in this order; "
-        "relative to the configuration file. A change of the file is a reload.",
-    )
-    key_file: Text = Field(
-        description="PEM file with the private key, without a passphrase; relative to the configuration "
-        "file. Best readable for the gateway's user alone.",
-    )
-
-
-class ListenerTls(Section):
-    """TLS of a listener. Clients speak `https` to it, and nothing else."""
-
-    certificates: Annotated[list[Certificate], OneOrMany] = Field(
-        min_length=1,
-        max_length=10_000,
-        description="Which one a client is shown is decided by the host it asks for (SNI): one that is for "
-        "exactly this name, else for a wildcard around it, else the first of the list.",
-    )
-    min_version: Annotated[Literal["1.2", "1.3"], BeforeValidator(_version)] = Field(
-        "1.2", description="Oldest version of TLS that is spoken; clients that know no newer one fail."
-    )
-    handshake_timeout: Timeout = Field(
-        Duration.of("10s"), description="For a whole handshake; then the connection closes."
-    )
-    max_handshakes: int = Field(
-        1000,
-        ge=1,
-        le=1_000_000,
-        description="Handshakes in progress at once on the whole node; above it new connections are closed.",
-    )
+def _https_port(value: object) -> object:
+    if value is True:
+        return 443
+    return None if value is False else value
 
 
 class Listener(Section):
@@ -89,6 +55,14 @@ class Listener(Section):
         "refuse",
         description="What a `;` in a path is: `refuse` answers 400, `keep` takes it for a character of its "
         "segment.",
+    )
+    redirect_to_https: Annotated[
+        Annotated[int, Field(ge=1, le=65535)] | None, BeforeValidator(_https_port)
+    ] = Field(
+        None,
+        description="Answer every request with a redirect (308) to `https` at this port; `true` is 443. "
+        "Where this node listens there, only hosts that it has a certificate for are sent on; others get "
+        "421.",
     )
     tls: ListenerTls | None = Field(
         None, description="Certificates and how TLS is spoken; without it the listener speaks plain `http`."

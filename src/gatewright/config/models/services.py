@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from gatewright.config.models.base import Name, OneOrMany, Section, Text
 from gatewright.config.models.breakers import CircuitBreaker
+from gatewright.config.models.tls import ServiceTls
 from gatewright.config.quantities import Duration, Timeout, duration
 
 
@@ -20,6 +21,12 @@ def _switch(value: object) -> object:
     if value is True or value == "on":
         return {}
     return value
+
+
+def _tls_switch(value: object) -> object:
+    if value is False or value == "off":
+        return None
+    return {} if value is True or value == "on" else value
 
 
 class Instance(Section):
@@ -90,3 +97,6 @@ class Service(Section):
         description="The breaker of this service, on by default; `off` for none.",
     )
     pool: Pool = Field(default_factory=Pool, description="Connections to the instances.")
+    tls: Annotated[ServiceTls | None, BeforeValidator(_tls_switch)] = Field(
+        None, description="Speak TLS to the instances, health checks included; `on` for all defaults."
+    )
