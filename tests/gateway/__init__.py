@@ -3,6 +3,7 @@
 from gateway.client import Client, Exchange, Response, Wrong, encode, get, raw, request
 from gateway.configuration import listener, one_route, routes
 from gateway.credentials import ApiKey, Issuer
+from gateway.http2 import GoneAway, Http2, Reset
 from gateway.node import Node, Record, steps
 from gateway.origin import CLOSE, RESET, Connection, Origin, Received, plain
 from gateway.refusals import Refused
@@ -14,12 +15,15 @@ __all__ = [
     "Client",
     "Connection",
     "Exchange",
+    "GoneAway",
+    "Http2",
     "Issuer",
     "Node",
     "Origin",
     "Received",
     "Record",
     "Refused",
+    "Reset",
     "Response",
     "Wrong",
     "encode",

@@ -7,6 +7,7 @@ mod document;
 mod framing;
 mod headers;
 mod host;
+mod http2;
 mod identifier;
 mod path;
 mod target;
@@ -16,6 +17,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 pub use self::document::from_document;
+pub use self::http2::read_fields;
 pub use self::identifier::identify;
 pub use self::path::canonical_path;
 

@@ -4,6 +4,8 @@
 pub mod accept;
 pub mod connection;
 pub mod http1;
+pub mod http2;
+mod preface;
 
 #[cfg(test)]
 mod tests;

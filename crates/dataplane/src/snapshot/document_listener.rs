@@ -9,6 +9,7 @@ use serde::Deserialize;
 pub struct ListenerDocument {
     pub name: String,
     pub at: String,
+    pub protocols: Vec<Protocol>,
     pub address: SocketAddr,
     pub max_connections: u32,
     pub header_timeout_ms: u64,
@@ -22,6 +23,14 @@ pub struct ListenerDocument {
     pub max_uri_bytes: u32,
     pub trusted_proxies: Vec<ipnet::IpNet>,
     pub path_parameters: PathParameters,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// HTTP/1.0 and HTTP/1.1.
+    Http1,
+    Http2,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]

@@ -10,11 +10,19 @@ use crate::intake;
 use crate::record::{self, ListenerMetrics};
 use crate::request::Scheme;
 use crate::snapshot::Named;
-use crate::snapshot::document::{ListenerDocument, PathParameters, SnapshotDocument};
+use crate::snapshot::document::{ListenerDocument, PathParameters, Protocol, SnapshotDocument};
+
+/// Which protocols a listener speaks; at least one.
+#[derive(Clone, Copy, Debug)]
+pub struct Protocols {
+    pub http1: bool,
+    pub http2: bool,
+}
 
 #[derive(Debug)]
 pub struct Listener {
     pub named: Named,
+    pub protocols: Protocols,
     pub address: SocketAddr,
     pub max_connections: u32,
     pub header_timeout: Duration,
@@ -47,6 +55,10 @@ impl Listener {
     fn compile(document: &ListenerDocument, metrics: &record::Registry) -> Self {
         Self {
             named: Named::new(&document.name, &document.at),
+            protocols: Protocols {
+                http1: document.protocols.contains(&Protocol::Http1),
+                http2: document.protocols.contains(&Protocol::Http2),
+            },
             address: document.address,
             max_connections: document.max_connections,
             header_timeout: Duration::from_millis(document.header_timeout_ms),
