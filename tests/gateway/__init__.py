@@ -4,6 +4,7 @@ from gateway.authority import Authority, Pair
 from gateway.client import Client, Exchange, Response, TlsClient, Wrong, encode, get, raw, request
 from gateway.configuration import listener, one_route, routes
 from gateway.credentials import ApiKey, Issuer
+from gateway.http2 import GoneAway, Http2, Reset
 from gateway.node import Node, Record, steps
 from gateway.origin import CLOSE, RESET, Connection, Origin, Received, plain
 from gateway.refusals import Refused
@@ -16,6 +17,8 @@ __all__ = [
     "Client",
     "Connection",
     "Exchange",
+    "GoneAway",
+    "Http2",
     "Issuer",
     "Node",
     "Origin",
@@ -23,6 +26,7 @@ __all__ = [
     "Received",
     "Record",
     "Refused",
+    "Reset",
     "Response",
     "TlsClient",
     "Wrong",

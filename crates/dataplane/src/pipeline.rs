@@ -41,6 +41,17 @@ pub fn receive(
     intake::read(bytes, scanned, &listener.limits(scheme), peer, request)
 }
 
+/// The same out of a head that the codec of HTTP/2 has decoded; `ends`: no body follows.
+pub fn receive_fields(
+    head: &http::request::Parts,
+    ends: bool,
+    listener: &Listener,
+    peer: IpAddr,
+    request: &mut Request,
+) -> Result<(), Refusal> {
+    intake::read_fields(head, ends, &listener.limits(Scheme::Http), peer, request)
+}
+
 /// Every stage from route to balance. Leaves what it found out in the account, refused or not.
 fn stages<'s>(
     snapshot: &'s Snapshot,
@@ -151,15 +162,14 @@ pub async fn reject<E: Exchange>(
     told.is_ok()
 }
 
-/// Accounts for a request that nobody serves to its end, because of a panic or because the worker stops.
+/// Accounts for a request that nobody serves to its end.
 pub fn abandon<E: Exchange>(
     worker: &Worker,
     visit: &Visit,
     request: &Request,
-    exchange: &E,
-    account: &mut Account,
+    end: End,
+    (exchange, account): (&E, &mut Account),
 ) {
-    let end = if std::thread::panicking() { End::Panicked } else { End::Stopped };
     account.close(worker, visit, Some(&end));
     account.write(worker, visit, request, exchange);
 }

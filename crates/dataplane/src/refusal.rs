@@ -36,6 +36,7 @@ pub enum Malformed {
     ChunkTooLong,
     Trailer,
     ForwardedFor,
+    BodyLength,
 }
 
 impl Malformed {
@@ -72,6 +73,7 @@ impl Malformed {
             Self::Chunk => "a chunk is malformed",
             Self::ChunkTooLong => "a chunk line or the trailers are too long",
             Self::Trailer => "a trailer is malformed",
+            Self::BodyLength => "the body is longer or shorter than its Content-Length",
             Self::ForwardedFor => "X-Forwarded-For from a trusted proxy is not a list of addresses",
         }
     }

@@ -66,6 +66,7 @@ pub enum Version {
     Http10,
     #[default]
     Http11,
+    Http2,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

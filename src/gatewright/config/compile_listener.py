@@ -16,6 +16,7 @@ def compile_listener(loaded: Loaded, number: int) -> dict[str, Any]:
     return {
         "name": listener.name,
         "at": str(loaded.at("listeners", number)),
+        "protocols": listener.protocols,
         "address": socket_address(address.host, address.port),
         "max_connections": listener.max_connections,
         "header_timeout_ms": int(listener.header_timeout),

@@ -125,11 +125,14 @@ impl Life {
         for open in closing {
             open.task.abort();
             accept::empty_backlog(&self.worker, &open.door, &open.listener).await;
+            self.worker.ask_to_leave(|door| Arc::ptr_eq(&door.open, &open.door.open));
         }
     }
 
     async fn drain(&mut self) {
         self.close(|_| true).await;
+        // Those of listeners that were gone before.
+        self.worker.ask_to_leave(|_| true);
         let worker = Rc::clone(&self.worker);
         tokio::task::spawn_local(async move {
             tokio::time::sleep(IDLE_GRACE).await;

@@ -30,6 +30,19 @@ impl Trailers {
         self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
+    /// Takes a trailer that another protocol has cut already, its name in lower case, under the same rules.
+    pub(crate) fn add(&mut self, name: &[u8], value: &[u8]) {
+        if !may_be_trailer(name) {
+            return;
+        }
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(name);
+        let middle = self.text.len() as u32;
+        self.text.extend_from_slice(value);
+        let end = self.text.len() as u32;
+        self.list.push((Span { start, end: middle }, Span { start: middle, end }));
+    }
+
     pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.list.clear();

@@ -42,6 +42,7 @@ fn head() -> impl Strategy<Value = String> {
 fn write_again(request: &Request) -> Vec<u8> {
     let query = request.query.map(|_| format!("?{}", request.query())).unwrap_or_default();
     let version = match request.version {
+        Version::Http2 => unreachable!("read from bytes of HTTP/1.1"),
         Version::Http10 => "1.0",
         Version::Http11 => "1.1",
     };

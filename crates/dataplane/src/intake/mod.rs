@@ -8,6 +8,7 @@ mod document;
 mod framing;
 mod headers;
 mod host;
+mod http2;
 mod identifier;
 mod path;
 mod target;
@@ -18,6 +19,7 @@ use ipnet::IpNet;
 
 pub use self::document::from_document;
 pub use self::host::directed;
+pub use self::http2::read_fields;
 pub use self::identifier::identify;
 pub use self::path::canonical_path;
 

@@ -2,5 +2,6 @@
 
 pub mod buffer;
 pub mod dial;
+pub mod replay;
 pub mod stream;
 pub mod timer;

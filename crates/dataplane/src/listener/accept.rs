@@ -11,8 +11,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::listener::connection;
-use crate::snapshot::Listener;
-use crate::worker::{Open, Worker};
+use crate::snapshot::{Listener, Snapshot};
+use crate::worker::{Leave, Open, Worker};
 
 /// Connections that the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 4_096;
@@ -83,6 +83,7 @@ fn admit(worker: &Rc<Worker>, door: &Door, stream: TcpStream, peer: SocketAddr) 
         door: door.clone(),
         listener: Arc::clone(listener),
         metrics: Arc::clone(&listener.metrics),
+        leave: Rc::default(),
         id: 0,
     };
     spawn(worker, guard, stream, peer);
@@ -92,9 +93,10 @@ fn spawn(worker: &Rc<Worker>, mut guard: Guard, stream: TcpStream, peer: SocketA
     let is_idle = Rc::new(std::cell::Cell::new(false));
     let id = worker.next_connection();
     guard.id = id;
+    let (door, leave) = (guard.door.clone(), Rc::clone(&guard.leave));
     let task = connection::serve(Rc::clone(worker), guard, Rc::clone(&is_idle), stream.into(), peer);
     let handle = tokio::task::spawn_local(task);
-    worker.connections.borrow_mut().insert(id, Open { is_idle, task: handle.abort_handle() });
+    worker.connections.borrow_mut().insert(id, Open { is_idle, leave, door, task: handle.abort_handle() });
 }
 
 /// Counts a connection out, however its task ends; a panic included.
@@ -104,7 +106,20 @@ pub struct Guard {
     /// As it was configured last; a connection may outlive it.
     pub listener: Arc<Listener>,
     metrics: Arc<crate::record::ListenerMetrics>,
+    /// Asked of connections that can tell their client to go elsewhere.
+    pub leave: Rc<Leave>,
     id: u64,
+}
+
+impl Guard {
+    /// Takes the settings of a live snapshot. False where the listener is no longer in it.
+    pub fn follow(&mut self, snapshot: &Snapshot) -> bool {
+        let Some(listener) = snapshot.listener(&self.door.name) else { return false };
+        if !Arc::ptr_eq(listener, &self.listener) {
+            self.listener = Arc::clone(listener);
+        }
+        true
+    }
 }
 
 impl Drop for Guard {

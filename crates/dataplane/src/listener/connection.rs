@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use crate::http1::response_head::ResponseHead;
 use crate::io::stream::Stream;
 use crate::io::timer::Timer;
 use crate::listener::accept::Guard;
 use crate::listener::handshake;
 use crate::listener::http1::Http1;
-use crate::pipeline::account::{Account, Visit};
+use crate::listener::http2;
+use crate::listener::preface::{self, Verdict};
+use crate::pipeline::account::{End, Visit};
 use crate::pipeline::{self, Facts, Local};
 use crate::record::TimeoutKind;
 use crate::refusal::Refusal;
@@ -54,6 +55,8 @@ struct Client {
 
 /// What a connection's next head turned out to be.
 enum Head {
+    /// The connection speaks HTTP/2.
+    Preface,
     Request(Visit),
     Refused(Visit, Refusal),
     Closed,
@@ -68,13 +71,7 @@ pub async fn serve(
     peer: SocketAddr,
 ) {
     let Some((stream, secured)) = handshake::open(&worker, &guard, &is_idle, stream).await else { return };
-    let local = Local {
-        account: Account::default(),
-        timer: Timer::new(Instant::now() + LINGER),
-        response: ResponseHead::default(),
-        outgoing: Vec::new(),
-        path: Vec::new(),
-    };
+    let local = Local::new(Instant::now() + LINGER);
     let (exchange, mut request) = (Http1::new(stream), Request::new(peer.ip()));
     request.secured = secured;
     let mut client = Client { worker, guard, is_idle, exchange, request, local };
@@ -87,6 +84,7 @@ impl Client {
         loop {
             match self.next_head(std::mem::take(&mut is_first)).await {
                 Head::Closed => return,
+                Head::Preface => return self.speak_http2().await,
                 Head::Refused(visit, refusal) => {
                     self.refuse(&visit, refusal).await;
                     return self.linger().await;
@@ -101,6 +99,41 @@ impl Client {
                 return;
             }
         }
+    }
+
+    /// Over TLS the handshake agrees on the protocol, never the first bytes (RFC 9113 section 3.2).
+    fn may_speak_http2(&self) -> bool {
+        self.guard.listener.protocols.http2 && self.request.secured.is_none()
+    }
+
+    /// A client that knows beforehand that HTTP/2 is spoken here says so with its first bytes (RFC 9113 section 3.3).
+    /// Waits for all of them where they may be the preface; what is none is read as a request.
+    async fn begins_http2(&mut self) -> bool {
+        if !self.guard.listener.protocols.http1 {
+            return true;
+        }
+        let Self { exchange, local, guard, .. } = self;
+        local.timer.set(Instant::now() + guard.listener.header_timeout);
+        poll_fn(|context| {
+            loop {
+                match preface::begins(exchange.input.data()) {
+                    Verdict::Http2 => return Poll::Ready(true),
+                    Verdict::Http1 => return Poll::Ready(false),
+                    Verdict::Open => {}
+                }
+                if !matches!(ready!(poll_more(exchange, &mut local.timer, context)), More::Bytes) {
+                    return Poll::Ready(false);
+                }
+            }
+        })
+        .await
+    }
+
+    async fn speak_http2(&mut self) {
+        let Self { worker, guard, is_idle, exchange, request, local } = self;
+        let client = http2::Client { worker, guard, is_idle, timer: &mut local.timer, peer: request.peer };
+        http2::serve(client, exchange.raw()).await;
+        self.linger().await;
     }
 
     async fn answer(&mut self, visit: &Visit) {
@@ -131,6 +164,9 @@ impl Client {
                 return Head::Closed;
             }
         }
+        if is_first && self.may_speak_http2() && self.begins_http2().await {
+            return Head::Preface;
+        }
         let Some((snapshot, is_open)) = self.settings() else { return Head::Closed };
         let listener = Arc::clone(&self.guard.listener);
         let now = Instant::now();
@@ -149,11 +185,7 @@ impl Client {
     /// and is served as the listener was configured at its end.
     fn settings(&mut self) -> Option<(Arc<Snapshot>, bool)> {
         let snapshot = self.worker.node.snapshot()?;
-        let listener = snapshot.listener(&self.guard.door.name);
-        let is_open = listener.is_some();
-        if let Some(listener) = listener.filter(|listener| !Arc::ptr_eq(listener, &self.guard.listener)) {
-            self.guard.listener = Arc::clone(listener);
-        }
+        let is_open = self.guard.follow(&snapshot);
         Some((snapshot, is_open))
     }
 
@@ -251,7 +283,8 @@ impl Drop for Serving<'_> {
         let Client { worker, exchange, request, local, .. } = &mut *self.client;
         worker.counts().in_flight.subtract(1);
         if local.account.ended_at().is_none() {
-            pipeline::abandon(worker, self.visit, request, exchange, &mut local.account);
+            let end = End::of_abandoned();
+            pipeline::abandon(worker, self.visit, request, end, (exchange, &mut local.account));
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::http1::reason;
 use crate::http1::response_head::ResponseHead;
 use crate::http1::trailers::Trailers;
 use crate::io::buffer::{Buffer, SMALL};
+use crate::io::replay::Replay;
 use crate::io::stream::Stream;
 use crate::refusal::Refusal;
 use crate::request::{Framing, Request, Version};
@@ -91,6 +92,11 @@ impl Http1 {
             // An orderly end would be the end of the body.
             self.stream.cut();
         }
+    }
+
+    /// The bytes of the connection as they came, those that have been read already included.
+    pub fn raw(&mut self) -> Replay<'_> {
+        Replay { input: &mut self.input, stream: &mut self.stream }
     }
 
     /// Gives memory of a long answer back before the connection idles.

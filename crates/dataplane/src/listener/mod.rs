@@ -6,6 +6,8 @@ pub mod accept;
 pub mod connection;
 pub mod handshake;
 pub mod http1;
+pub mod http2;
+mod preface;
 
 #[cfg(test)]
 mod tests;

@@ -48,6 +48,13 @@ pub enum End {
     Stopped,
 }
 
+impl End {
+    /// Of a request that is dropped while it is served, by a panic or because the worker stops.
+    pub fn of_abandoned() -> Self {
+        if std::thread::panicking() { Self::Panicked } else { Self::Stopped }
+    }
+}
+
 impl From<Refusal> for End {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)

@@ -46,6 +46,16 @@ pub struct Local {
 }
 
 impl Local {
+    pub fn new(now: Instant) -> Self {
+        Self {
+            account: Account::default(),
+            timer: Timer::new(now),
+            response: ResponseHead::default(),
+            outgoing: Vec::new(),
+            path: Vec::new(),
+        }
+    }
+
     /// Gives memory of a long request back before the connection idles.
     pub fn rest(&mut self) {
         if self.outgoing.capacity() > KEPT {

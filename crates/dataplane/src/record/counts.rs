@@ -66,7 +66,7 @@ fn code_index(refusal: &Refusal) -> usize {
 }
 
 /// Every way of being malformed, in the order of the enum.
-pub(super) const MALFORMED: [Malformed; 30] = [
+pub(super) const MALFORMED: [Malformed; 31] = [
     Malformed::RequestLine,
     Malformed::Method,
     Malformed::Target,
@@ -97,6 +97,7 @@ pub(super) const MALFORMED: [Malformed; 30] = [
     Malformed::ChunkTooLong,
     Malformed::Trailer,
     Malformed::ForwardedFor,
+    Malformed::BodyLength,
 ];
 
 /// The `reason` label: one word for what `Malformed::text` says in a sentence.
@@ -132,6 +133,7 @@ pub(super) fn reason(malformed: Malformed) -> &'static str {
         Malformed::ChunkTooLong => "chunk_too_long",
         Malformed::Trailer => "trailer",
         Malformed::ForwardedFor => "forwarded_for",
+        Malformed::BodyLength => "body_length",
     }
 }
 

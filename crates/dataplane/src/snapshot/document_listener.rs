@@ -11,6 +11,7 @@ use super::document_tls::ListenerTlsDocument;
 pub struct ListenerDocument {
     pub name: String,
     pub at: String,
+    pub protocols: Vec<Protocol>,
     pub address: SocketAddr,
     pub max_connections: u32,
     pub header_timeout_ms: u64,
@@ -27,6 +28,14 @@ pub struct ListenerDocument {
     pub tls: Option<ListenerTlsDocument>,
     /// Every request is sent on to `https` at this port.
     pub redirect_to_https: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// HTTP/1.0 and HTTP/1.1.
+    Http1,
+    Http2,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]

@@ -10,13 +10,21 @@ use crate::intake;
 use crate::record::ListenerMetrics;
 use crate::refusal::{Malformed, Refusal};
 use crate::request::{Request, Scheme};
-use crate::snapshot::document::{Authorities, ListenerDocument, PathParameters, SnapshotDocument};
+use crate::snapshot::document::{Authorities, ListenerDocument, PathParameters, Protocol, SnapshotDocument};
 use crate::snapshot::{Lasting, Named};
 use crate::tls::{Certificates, ListenerTls};
+
+/// Which protocols a listener speaks; at least one.
+#[derive(Clone, Copy, Debug)]
+pub struct Protocols {
+    pub http1: bool,
+    pub http2: bool,
+}
 
 #[derive(Debug)]
 pub struct Listener {
     pub named: Named,
+    pub protocols: Protocols,
     pub address: SocketAddr,
     pub max_connections: u32,
     pub header_timeout: Duration,
@@ -101,6 +109,10 @@ impl Listener {
         let located = |error| format!("{}: listener `{}`: {error}", document.at, document.name);
         Ok(Self {
             named: Named::new(&document.name, &document.at),
+            protocols: Protocols {
+                http1: document.protocols.contains(&Protocol::Http1),
+                http2: document.protocols.contains(&Protocol::Http2),
+            },
             address: document.address,
             max_connections: document.max_connections,
             header_timeout: Duration::from_millis(document.header_timeout_ms),

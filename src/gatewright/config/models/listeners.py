@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from gatewright.config.models.base import Name, Section, Text, Texts
+from gatewright.config.models.base import Name, OneOrMany, Section, Text, Texts
 from gatewright.config.models.tls import ListenerTls
 from gatewright.config.quantities import Duration, Size, Timeout, size
 
@@ -21,6 +21,11 @@ class Listener(Section):
     name: Name = Field(description="Name in records and metrics.")
     address: Text = Field(
         description="IP address and port, such as `127.0.0.1:8080`, `0.0.0.0:80` or `[::1]:8080`.",
+    )
+    protocols: Annotated[list[Literal["http1", "http2"]], OneOrMany, Field(min_length=1)] = Field(
+        default_factory=lambda: ["http1", "http2"],
+        description="What is spoken: `http1` (HTTP/1.0 and HTTP/1.1), `http2`; both by default. A connection "
+        "that is not TLS speaks HTTP/2 when it begins with its preface.",
     )
     max_connections: int = Field(
         10_000, ge=1, le=10_000_000, description="Open connections; above it new ones are closed at once."
