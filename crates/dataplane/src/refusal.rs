@@ -169,6 +169,8 @@ pub enum UpstreamFault {
     ConnectionReset,
     InvalidResponse,
     HeadersTooLarge,
+    /// The service gave up this exchange alone (HTTP/2).
+    StreamReset,
 }
 
 impl UpstreamFault {
@@ -181,6 +183,7 @@ impl UpstreamFault {
             Self::ConnectionReset => "connection_reset",
             Self::InvalidResponse => "invalid_response",
             Self::HeadersTooLarge => "upstream_headers_too_large",
+            Self::StreamReset => "stream_reset",
         }
     }
 }
@@ -240,6 +243,8 @@ pub enum Refusal {
     },
     BadGateway(UpstreamFault),
     UpstreamTimeout,
+    /// The caller itself said how long it would wait (`grpc-timeout`).
+    DeadlineExceeded,
     Internal,
 }
 
@@ -262,7 +267,7 @@ impl Refusal {
             | Self::AuthenticationUnavailable { .. }
             | Self::LimiterUnavailable
             | Self::ServiceUnavailable { .. } => 503,
-            Self::UpstreamTimeout => 504,
+            Self::UpstreamTimeout | Self::DeadlineExceeded => 504,
         }
     }
 
@@ -286,6 +291,7 @@ impl Refusal {
             Self::ServiceUnavailable { .. } => "service_unavailable",
             Self::BadGateway(_) => "bad_gateway",
             Self::UpstreamTimeout => "upstream_timeout",
+            Self::DeadlineExceeded => "deadline_exceeded",
             Self::Internal => "internal_error",
         }
     }
@@ -309,6 +315,7 @@ impl Refusal {
             | Self::MissingScope { .. }
             | Self::BadGateway(_)
             | Self::UpstreamTimeout
+            | Self::DeadlineExceeded
             | Self::Internal => None,
         }
     }

@@ -98,6 +98,7 @@ pub fn snapshot(service: SocketAddr, routes: &[Value]) -> Value {
                 "max_connections": 10, "max_pending": 10, "connect_timeout_ms": 2000,
                 "idle_timeout_ms": 60000, "max_lifetime_ms": 300_000,
             },
+            "protocol": "http1",
         }],
         "identities": [], "routes": routes, "unauthenticated_tier": null,
         "tiers": [{"name": "few", "at": "t:1:1", "limit": 1000, "window_ms": 60000, "per": "client_ip"}],

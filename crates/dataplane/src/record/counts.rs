@@ -16,7 +16,7 @@ pub enum TimeoutKind {
 pub(super) const TIMEOUTS: [&str; 4] = ["head", "body", "idle", "write"];
 
 /// In the order of `code_index`.
-pub(super) const CODES: [&str; 18] = [
+pub(super) const CODES: [&str; 19] = [
     "bad_request",
     "request_timeout",
     "body_too_large",
@@ -35,6 +35,7 @@ pub(super) const CODES: [&str; 18] = [
     "bad_gateway",
     "upstream_timeout",
     "internal_error",
+    "deadline_exceeded",
 ];
 
 /// Where a refusal is counted. An index and not the code's text, so that counting compares no texts.
@@ -58,6 +59,7 @@ fn code_index(refusal: &Refusal) -> usize {
         Refusal::BadGateway(_) => 15,
         Refusal::UpstreamTimeout => 16,
         Refusal::Internal => 17,
+        Refusal::DeadlineExceeded => 18,
     }
 }
 
@@ -244,6 +246,7 @@ mod tests {
             Refusal::BadGateway(UpstreamFault::ConnectionReset),
             Refusal::UpstreamTimeout,
             Refusal::Internal,
+            Refusal::DeadlineExceeded,
         ]
     }
 

@@ -100,19 +100,22 @@ pub struct ServiceSlot {
     pub idle: Cell,
     /// Connections that carry a request now.
     pub active: Cell,
+    /// Exchanges under way on connections that carry several (HTTP/2).
+    pub streams: Cell,
     /// Requests sent again because a pooled connection had been closed.
     pub resent: Cell,
     faults: [Cell; FAULTS.len()],
 }
 
 /// `fault` labels: those of `UpstreamFault` and, last, a response that came too late.
-pub(super) const FAULTS: [&str; 7] = [
+pub(super) const FAULTS: [&str; 8] = [
     "connection_refused",
     "connection_timeout",
     "connection_failed",
     "connection_reset",
     "invalid_response",
     "upstream_headers_too_large",
+    "stream_reset",
     "upstream_timeout",
 ];
 
@@ -219,6 +222,7 @@ mod tests {
             ConnectionReset,
             InvalidResponse,
             HeadersTooLarge,
+            StreamReset,
         ] {
             let service = ServiceMetrics::new(1);
             service.worker(0).failed(fault);

@@ -179,6 +179,10 @@ fn services(text: &mut Text, registry: &Registry) {
         text.series(name, &labels.clone().and("state", "idle"), metrics.sum(|slot| &slot.idle));
         text.series(name, &labels.clone().and("state", "active"), metrics.sum(|slot| &slot.active));
     });
+    let help = "Requests under way on HTTP/2 connections to a service now.";
+    family("gateway_upstream_streams", Gauge, help, |text, name, labels, metrics| {
+        text.series(name, labels, metrics.sum(|slot| &slot.streams));
+    });
     let help = "Attempts at a service that failed, by fault.";
     family("gateway_upstream_failures_total", Counter, help, |text, name, labels, metrics| {
         for (fault, count) in metrics.faults() {

@@ -53,6 +53,7 @@ pub fn refuse<E: Exchange>(
         | Refusal::ServiceUnavailable { .. }
         | Refusal::BadGateway(_)
         | Refusal::UpstreamTimeout
+        | Refusal::DeadlineExceeded
         | Refusal::Internal => {}
     }
     write_ours(exchange, facts, Present::default());
@@ -123,6 +124,7 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::ServiceUnavailable { .. } => "the service is not available; try again later".into(),
         Refusal::BadGateway(_) => "the service could not be reached or gave no valid answer".into(),
         Refusal::UpstreamTimeout => "the service did not answer in time".into(),
+        Refusal::DeadlineExceeded => "the deadline of the call has passed".into(),
         Refusal::Internal => "an error of the gateway itself".into(),
     }
 }

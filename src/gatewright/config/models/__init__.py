@@ -34,7 +34,7 @@ from gatewright.config.models.routes import (
     Route,
     ValueTest,
 )
-from gatewright.config.models.services import HealthCheck, Instance, Pool, Service
+from gatewright.config.models.services import HealthCheck, Http2, Instance, Pool, Service
 
 __all__ = [
     "BUILT_IN_TIERS",
@@ -51,6 +51,7 @@ __all__ = [
     "Gateway",
     "HeaderChanges",
     "HealthCheck",
+    "Http2",
     "Instance",
     "Jwks",
     "JwtIdentity",
