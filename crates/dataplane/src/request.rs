@@ -253,6 +253,11 @@ impl Request {
         })
     }
 
+    /// A call of gRPC, by its content type.
+    pub fn is_grpc(&self) -> bool {
+        self.values(b"content-type").next().is_some_and(|kind| kind.starts_with(b"application/grpc"))
+    }
+
     /// Every value of the header with this lower-case name, in the order sent.
     pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         self.headers

@@ -12,7 +12,7 @@ from gatewright.config.models.identities import (
     PublicKey,
     Tier,
 )
-from gatewright.config.models.listeners import Listener
+from gatewright.config.models.listeners import Http2, Listener
 from gatewright.config.models.node import (
     Admin,
     FileSink,
@@ -51,6 +51,7 @@ __all__ = [
     "Gateway",
     "HeaderChanges",
     "HealthCheck",
+    "Http2",
     "Instance",
     "Jwks",
     "JwtIdentity",
