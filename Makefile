@@ -33,7 +33,7 @@ RUST := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.to
 PACKAGE := pyproject.toml $(shell find src -not -path '*/__pycache__*')
 
 .PHONY: help preflight servers setup demo test pytest test-build lint stubtest format bench bench-instructions fuzz soak docs \
-    check-docs conformance-differential conformance-grpc clean
+    check-docs conformance-differential conformance-grpc conformance-h2spec clean
 
 help:
 	@echo 'setup               a working .venv/bin/gatewright, built for release'
@@ -47,6 +47,7 @@ help:
 	@echo 'conformance-grpc    the interoperability cases of grpc-go through the gateway; needs go'
 	@echo 'soak                half load for SECONDS=$(SECONDS), with reloads and instances that come and go; ARGS="--help"'
 	@echo 'fuzz                generated input for FUZZ_SECONDS=$(FUZZ_SECONDS)'
+	@echo 'conformance-h2spec  every case of h2spec against the gateway; needs go'
 	@echo 'docs                writes the generated references again'
 	@echo 'clean               removes all that was built, except cargo'\''s directory $(GATEWRIGHT_TARGET)'
 
@@ -134,6 +135,9 @@ soak: setup servers
 
 fuzz: preflight
 	@scripts/fuzz.sh $(FUZZ_SECONDS)
+
+conformance-h2spec: test-build
+	.venv-test/bin/python -m pytest -s -q tests/conformance/test_h2spec.py $(ARGS)
 
 docs: test-build
 	.venv-test/bin/python scripts/check_docs.py --write

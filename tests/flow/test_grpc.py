@@ -6,7 +6,7 @@ import threading
 import pytest
 from h2.exceptions import ProtocolError
 
-from gateway import Client, Http2Origin, Node, Refused, encode, request
+from gateway import Client, Http2Origin, Node, encode, request
 from gateway.grpc_service import SERVICE, GrpcService
 from gateway.http2_origin import Stream, http2, wait
 
@@ -14,13 +14,16 @@ CALL = [("Content-Type", "application/grpc"), ("TE", "trailers")]
 OPENS_AT_ONCE = "circuit_breaker: {failure_ratio: 0.1, minimum_requests: 1, window: 30s}"
 
 
-def test_a_deadline_of_the_caller_is_a_504_and_no_failure_of_the_service() -> None:
+def test_a_deadline_of_the_caller_ends_its_call_and_is_no_failure_of_the_service() -> None:
     with Http2Origin(wait) as origin, Node(http2(origin, OPENS_AT_ONCE)) as node:
-        refused = Refused(504, "deadline_exceeded", "proxy", None, {"fault": "deadline_exceeded"})
         for _ in range(3):
             headers = [*CALL, ("grpc-timeout", "50m")]
-            refused.check(node, request(node.address, "/a.B/C", headers, "POST", b"\0\0\0\0\0"))
+            response = request(node.address, "/a.B/C", headers, "POST", b"\0\0\0\0\0")
+            assert (response.status, response.get("grpc-status")) == (200, "4")
             assert origin.next_request().get("grpc-timeout") == "50m"
+            record = node.record()
+            assert (record["status"], record["error_type"]) == (504, "deadline_exceeded")
+            assert record["decisions"][-1]["inputs"] == {"fault": "deadline_exceeded"}
 
 
 def test_a_deadline_is_for_the_whole_call_though_the_service_keeps_speaking() -> None:
@@ -53,7 +56,8 @@ def test_a_status_that_tells_of_a_failure_opens_the_breaker(status: str, deadlin
         headers = [*CALL, *([("grpc-timeout", deadline)] if deadline else [])]
         for _ in range(3):
             last = request(node.address, "/a.B/C", headers, "POST", b"\0\0\0\0\0")
-        assert last.status == (503 if opens else 200)
+        # A refusal has its status in the head, an answer of the service in its trailers.
+        assert (last.status, last.get("grpc-status")) == (200, "14" if opens else None)
 
 
 @pytest.mark.parametrize("check", ["kind: grpc, service: a.B", "path: /up"])

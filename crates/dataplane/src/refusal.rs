@@ -271,6 +271,26 @@ impl Refusal {
         }
     }
 
+    /// What a caller of gRPC is told in place of the status: a code of its own protocol.
+    pub fn grpc_status(&self) -> u8 {
+        match self {
+            Self::Slow(_) | Self::UpstreamTimeout | Self::DeadlineExceeded => 4,
+            Self::MissingScope { .. } => 7,
+            Self::OverLimit(_)
+            | Self::BodyTooLarge { .. }
+            | Self::UriTooLong { .. }
+            | Self::HeadersTooLarge { .. } => 8,
+            Self::NoRoute | Self::MethodNotAllowed { .. } => 12,
+            Self::Malformed(_) | Self::Internal => 13,
+            Self::BadGateway(_)
+            | Self::Overloaded { .. }
+            | Self::AuthenticationUnavailable { .. }
+            | Self::LimiterUnavailable
+            | Self::ServiceUnavailable { .. } => 14,
+            Self::Unauthenticated { .. } => 16,
+        }
+    }
+
     /// The `error` of the body: stable, documented, for programs.
     pub fn code(&self) -> &'static str {
         match self {

@@ -213,6 +213,7 @@ impl Account {
         };
         let route = self.route(&visit.snapshot);
         route.map_or(&visit.snapshot.unrouted, |route| &route.metrics).observe(worker.index, &sample);
+        visit.listener.metrics.worker(worker.index).asked(request.version);
         self.record(worker, visit, request, &sample);
     }
 

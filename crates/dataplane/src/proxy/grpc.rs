@@ -13,22 +13,13 @@ pub struct Call {
 
 impl Call {
     pub fn of(request: &Request) -> Option<Self> {
-        is_call(request).then(|| Self { timeout: timeout(request) })
+        request.is_grpc().then(|| Self { timeout: timeout(request) })
     }
 
     /// `status` is the service's `grpc-status`.
     pub fn has_failed(self, status: Option<&[u8]>) -> bool {
         status.is_some_and(|status| is_failure(status, self.timeout.is_some()))
     }
-}
-
-/// `application/grpc`, alone or with the name of a codec behind it. `grpc-web` is another protocol.
-fn is_call(request: &Request) -> bool {
-    request.values(b"content-type").any(|value| {
-        value
-            .strip_prefix(b"application/grpc")
-            .is_some_and(|rest| rest.first().is_none_or(|byte| matches!(byte, b'+' | b';')))
-    })
 }
 
 /// How long the caller waits for the whole call (`grpc-timeout`). `None` where it does not say, or says it wrongly.
@@ -86,7 +77,7 @@ mod tests {
             ("application/grpc-web", false),
             ("application/json", false),
         ] {
-            assert_eq!(is_call(&request(&[("content-type", value)])), expected, "{value}");
+            assert_eq!(request(&[("content-type", value)]).is_grpc(), expected, "{value}");
         }
     }
 

@@ -18,6 +18,7 @@ use crate::limit::{Counters, Tiers};
 use crate::record::{self, Names, RouteMetrics, Tally};
 use crate::route::Table;
 use crate::trail::Rule;
+pub use document::Http2Limits;
 use document::{FORMAT, IdentityDocument, IdentityKindDocument, SnapshotDocument, TierDocument};
 pub use listeners::Listener;
 pub use routes::{Action, Proxy, Route};

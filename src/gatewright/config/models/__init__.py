@@ -12,7 +12,7 @@ from gatewright.config.models.identities import (
     PublicKey,
     Tier,
 )
-from gatewright.config.models.listeners import Listener
+from gatewright.config.models.listeners import Http2, Listener
 from gatewright.config.models.node import (
     Admin,
     FileSink,
@@ -34,7 +34,7 @@ from gatewright.config.models.routes import (
     Route,
     ValueTest,
 )
-from gatewright.config.models.services import HealthCheck, Http2, Instance, Pool, Service
+from gatewright.config.models.services import HealthCheck, Instance, Pool, Service, ServiceHttp2
 
 __all__ = [
     "BUILT_IN_TIERS",
@@ -68,6 +68,7 @@ __all__ = [
     "Rewrite",
     "Route",
     "Service",
+    "ServiceHttp2",
     "SqliteSink",
     "StdoutSink",
     "Tier",

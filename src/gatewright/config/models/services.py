@@ -77,7 +77,7 @@ class Pool(Section):
     )
 
 
-class Http2(Section):
+class ServiceHttp2(Section):
     """How a service is spoken to over HTTP/2."""
 
     max_streams: int = Field(
@@ -130,4 +130,6 @@ class Service(Section):
         description="What the instances speak: HTTP/1.1, or HTTP/2 without asking first (prior knowledge), "
         "as gRPC does. Clients may speak either to both.",
     )
-    http2: Http2 = Field(default_factory=Http2, description="How HTTP/2 is spoken; for `protocol: http2`.")
+    http2: ServiceHttp2 = Field(
+        default_factory=ServiceHttp2, description="How HTTP/2 is spoken; for `protocol: http2`."
+    )
