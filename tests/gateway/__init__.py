@@ -5,6 +5,7 @@ from gateway.client import Client, Exchange, Response, TlsClient, Wrong, encode,
 from gateway.configuration import listener, one_route, routes
 from gateway.credentials import ApiKey, Issuer
 from gateway.http2 import GoneAway, Http2, Reset
+from gateway.http2_origin import Http2Origin
 from gateway.node import Node, Record, steps
 from gateway.origin import CLOSE, RESET, Connection, Origin, Received, plain
 from gateway.refusals import Refused
@@ -19,6 +20,7 @@ __all__ = [
     "Exchange",
     "GoneAway",
     "Http2",
+    "Http2Origin",
     "Issuer",
     "Node",
     "Origin",

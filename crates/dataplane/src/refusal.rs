@@ -181,6 +181,8 @@ pub enum UpstreamFault {
     TlsWrongName,
     /// Anything else is wrong with it.
     TlsInvalid,
+    /// The service gave up this exchange alone (HTTP/2).
+    StreamReset,
 }
 
 impl UpstreamFault {
@@ -198,6 +200,7 @@ impl UpstreamFault {
             Self::TlsUntrusted => "tls_certificate_untrusted",
             Self::TlsWrongName => "tls_certificate_wrong_name",
             Self::TlsInvalid => "tls_certificate_invalid",
+            Self::StreamReset => "stream_reset",
         }
     }
 }
@@ -259,6 +262,8 @@ pub enum Refusal {
     },
     BadGateway(UpstreamFault),
     UpstreamTimeout,
+    /// The caller itself said how long it would wait (`grpc-timeout`).
+    DeadlineExceeded,
     Internal,
 }
 
@@ -282,7 +287,27 @@ impl Refusal {
             | Self::AuthenticationUnavailable { .. }
             | Self::LimiterUnavailable
             | Self::ServiceUnavailable { .. } => 503,
-            Self::UpstreamTimeout => 504,
+            Self::UpstreamTimeout | Self::DeadlineExceeded => 504,
+        }
+    }
+
+    /// What a caller of gRPC is told in place of the status: a code of its own protocol.
+    pub fn grpc_status(&self) -> u8 {
+        match self {
+            Self::Slow(_) | Self::UpstreamTimeout | Self::DeadlineExceeded => 4,
+            Self::MissingScope { .. } => 7,
+            Self::OverLimit(_)
+            | Self::BodyTooLarge { .. }
+            | Self::UriTooLong { .. }
+            | Self::HeadersTooLarge { .. } => 8,
+            Self::NoRoute | Self::MethodNotAllowed { .. } => 12,
+            Self::Misdirected | Self::Malformed(_) | Self::Internal => 13,
+            Self::BadGateway(_)
+            | Self::Overloaded { .. }
+            | Self::AuthenticationUnavailable { .. }
+            | Self::LimiterUnavailable
+            | Self::ServiceUnavailable { .. } => 14,
+            Self::Unauthenticated { .. } => 16,
         }
     }
 
@@ -308,6 +333,7 @@ impl Refusal {
             Self::ServiceUnavailable { .. } => "service_unavailable",
             Self::BadGateway(_) => "bad_gateway",
             Self::UpstreamTimeout => "upstream_timeout",
+            Self::DeadlineExceeded => "deadline_exceeded",
             Self::Internal => "internal_error",
         }
     }
@@ -332,6 +358,7 @@ impl Refusal {
             | Self::MissingScope { .. }
             | Self::BadGateway(_)
             | Self::UpstreamTimeout
+            | Self::DeadlineExceeded
             | Self::Internal => None,
         }
     }

@@ -7,9 +7,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::instance::Instance;
+use super::probe_http2::{check, get};
 use crate::io::dial::{Destination, dial};
 use crate::io::stream::Stream;
-use crate::snapshot::document::HealthCheckDocument;
+use crate::snapshot::document::{HealthCheckDocument, HealthKindDocument};
 use crate::tls::ServiceTls;
 
 /// `HTTP/1.1 200` is all that is judged.
@@ -18,17 +19,24 @@ const STATUS_BYTES: usize = 12;
 const REST_BYTES: u64 = 64 << 10;
 const REST_TIME: Duration = Duration::from_millis(200);
 
-/// Did the instance answer with 2xx in time? Connecting counts towards the time, a TLS handshake
-/// included.
+/// Did the instance answer well and in time? Connecting counts towards the time, a TLS handshake included.
 pub(super) async fn probe(
     instance: &Instance,
     tls: Option<&ServiceTls>,
     settings: &HealthCheckDocument,
 ) -> bool {
     let limit = Duration::from_millis(settings.timeout_ms);
-    let Ok(Ok((mut stream, ok))) = timeout(limit, ask(instance, tls, &settings.path)).await else {
-        return false;
-    };
+    match &settings.kind {
+        HealthKindDocument::Http { path } => probe_http1((instance, tls), path, limit).await,
+        HealthKindDocument::Http2 { path } => timeout(limit, get(instance, tls, path)).await == Ok(true),
+        HealthKindDocument::Grpc { service } => {
+            timeout(limit, check(instance, tls, service)).await == Ok(true)
+        }
+    }
+}
+
+async fn probe_http1((instance, tls): (&Instance, Option<&ServiceTls>), path: &str, limit: Duration) -> bool {
+    let Ok(Ok((mut stream, ok))) = timeout(limit, ask(instance, tls, path)).await else { return false };
     let mut rest = (&mut stream).take(REST_BYTES);
     // The verdict stands already; whatever happens to the rest changes nothing.
     let _ = timeout(REST_TIME, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;

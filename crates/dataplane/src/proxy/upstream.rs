@@ -44,6 +44,11 @@ impl Upstream {
         Ok(Self { stream, input, created: now, idle_since: now, reused: false, place })
     }
 
+    /// For a protocol that shares a connection.
+    pub fn into_stream(self) -> Stream {
+        self.stream
+    }
+
     /// As [`Stream::is_quiet`].
     pub fn is_quiet(&mut self) -> bool {
         self.stream.is_quiet()

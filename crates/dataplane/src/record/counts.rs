@@ -16,7 +16,7 @@ pub enum TimeoutKind {
 pub(super) const TIMEOUTS: [&str; 4] = ["head", "body", "idle", "write"];
 
 /// In the order of `code_index`.
-pub(super) const CODES: [&str; 20] = [
+pub(super) const CODES: [&str; 21] = [
     "bad_request",
     "request_timeout",
     "body_too_large",
@@ -37,6 +37,7 @@ pub(super) const CODES: [&str; 20] = [
     "internal_error",
     "misdirected_request",
     "invalid_client_certificate",
+    "deadline_exceeded",
 ];
 
 /// Where a refusal is counted. An index and not the code's text, so that counting compares no texts.
@@ -62,6 +63,7 @@ fn code_index(refusal: &Refusal) -> usize {
         Refusal::Internal => 17,
         Refusal::Misdirected => 18,
         Refusal::Unauthenticated { kind: CredentialKind::Certificate, .. } => 19,
+        Refusal::DeadlineExceeded => 20,
     }
 }
 
@@ -250,6 +252,7 @@ mod tests {
             Refusal::Internal,
             Refusal::Misdirected,
             unauthenticated(CredentialKind::Certificate),
+            Refusal::DeadlineExceeded,
         ]
     }
 

@@ -2,8 +2,10 @@
 
 use super::cells::{Cell, PerWorker};
 use super::histogram::{Histogram, HistogramTotals, Overhead, Whole};
+use super::http2::{FLOODS, Http2Slot, RESETS};
 use super::statuses::{StatusTotals, Statuses};
 use crate::refusal::UpstreamFault;
+use crate::request::Version;
 
 /// What one finished request adds to its route. Times in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,13 +102,15 @@ pub struct ServiceSlot {
     pub idle: Cell,
     /// Connections that carry a request now.
     pub active: Cell,
+    /// Exchanges under way on connections that carry several (HTTP/2).
+    pub streams: Cell,
     /// Requests sent again because a pooled connection had been closed.
     pub resent: Cell,
     faults: [Cell; FAULTS.len()],
 }
 
 /// `fault` labels: those of `UpstreamFault` and, last, a response that came too late.
-pub(super) const FAULTS: [&str; 12] = [
+pub(super) const FAULTS: [&str; 13] = [
     "connection_refused",
     "connection_timeout",
     "connection_failed",
@@ -118,6 +122,7 @@ pub(super) const FAULTS: [&str; 12] = [
     "tls_certificate_untrusted",
     "tls_certificate_wrong_name",
     "tls_certificate_invalid",
+    "stream_reset",
     "upstream_timeout",
 ];
 
@@ -175,6 +180,8 @@ pub struct ListenerSlot {
     /// TLS handshakes that are in progress now.
     pub handshakes_open: Cell,
     handshakes: [Cell; HANDSHAKES.len()],
+    pub http2: Http2Slot,
+    requests: [Cell; PROTOCOLS.len()],
 }
 
 /// How a TLS handshake ended.
@@ -189,12 +196,22 @@ pub enum Handshake {
     Refused,
 }
 
+/// In the order of `Version`.
+pub(super) const PROTOCOLS: [&str; 3] = ["HTTP/1.0", "HTTP/1.1", "HTTP/2"];
+
 /// `outcome` labels, in the order of `Handshake`.
 const HANDSHAKES: [&str; 5] = ["full", "resumed", "failed", "timed_out", "refused"];
 
 impl ListenerSlot {
     pub fn handshake(&self, outcome: Handshake) {
         if let Some(cell) = self.handshakes.get(outcome as usize) {
+            cell.add(1);
+        }
+    }
+
+    /// Counts a request that has ended.
+    pub fn asked(&self, version: Version) {
+        if let Some(cell) = self.requests.get(version as usize) {
             cell.add(1);
         }
     }
@@ -223,6 +240,30 @@ impl ListenerMetrics {
         let totals: Vec<(&str, u64)> = totals.collect();
         let is_used = totals.iter().any(|(_, total)| *total > 0);
         totals.into_iter().filter(move |_| is_used)
+    }
+
+    /// The sums of several cells that share their labels.
+    pub(super) fn each<const LENGTH: usize>(
+        &self,
+        labels: &'static [&'static str; LENGTH],
+        cells: impl Fn(&ListenerSlot) -> &[Cell; LENGTH],
+    ) -> impl Iterator<Item = (&'static str, u64)> {
+        labels.iter().enumerate().map(move |(index, label)| {
+            let each = self.slots.used().filter_map(|slot| cells(slot).get(index));
+            (*label, each.map(Cell::get).sum())
+        })
+    }
+
+    pub(super) fn requests(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.each(&PROTOCOLS, |slot| &slot.requests)
+    }
+
+    pub(super) fn floods(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.each(&FLOODS, |slot| &slot.http2.floods)
+    }
+
+    pub(super) fn resets(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.each(&RESETS, |slot| &slot.http2.resets)
     }
 }
 
@@ -266,6 +307,7 @@ mod tests {
             TlsUntrusted,
             TlsWrongName,
             TlsInvalid,
+            StreamReset,
         ] {
             let service = ServiceMetrics::new(1);
             service.worker(0).failed(fault);

@@ -10,7 +10,9 @@ use crate::intake;
 use crate::record::ListenerMetrics;
 use crate::refusal::{Malformed, Refusal};
 use crate::request::{Request, Scheme};
-use crate::snapshot::document::{Authorities, ListenerDocument, PathParameters, Protocol, SnapshotDocument};
+use crate::snapshot::document::{
+    Authorities, Http2Limits, ListenerDocument, PathParameters, Protocol, SnapshotDocument,
+};
 use crate::snapshot::{Lasting, Named};
 use crate::tls::{Certificates, ListenerTls};
 
@@ -37,6 +39,7 @@ pub struct Listener {
     pub path_parameters: PathParameters,
     pub tls: Option<ListenerTls>,
     pub redirection: Option<Redirection>,
+    pub http2: Http2Limits,
     pub metrics: Arc<ListenerMetrics>,
 }
 
@@ -126,6 +129,7 @@ impl Listener {
             tls: tls.transpose().map_err(located)?,
             // Found out once all listeners are known.
             redirection: None,
+            http2: document.http2,
             metrics: lasting.metrics.listener(&document.name),
         })
     }

@@ -20,6 +20,7 @@ use crate::record::{self, Names, RouteMetrics, Tally};
 use crate::route::Table;
 use crate::tls;
 use crate::trail::Rule;
+pub use document::Http2Limits;
 use document::{
     FORMAT, IdentityDocument, IdentityKindDocument, ServiceDocument, SnapshotDocument, TierDocument,
 };

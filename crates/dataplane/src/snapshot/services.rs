@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::balance::Services;
 use crate::proxy::pool::PoolSettings;
+use crate::proxy::{Protocol, http2};
 use crate::record::ServiceMetrics;
-use crate::snapshot::document::{PoolDocument, ServiceDocument, SnapshotDocument};
+use crate::snapshot::document::{PoolDocument, ProtocolDocument, ServiceDocument, SnapshotDocument};
 use crate::snapshot::{Lasting, Named};
 use crate::tls::{self, ServiceTls};
 
@@ -14,6 +15,7 @@ use crate::tls::{self, ServiceTls};
 pub struct ServiceEntry {
     pub named: Named,
     pub pool: PoolSettings,
+    pub protocol: Protocol,
     pub metrics: Arc<ServiceMetrics>,
 }
 
@@ -28,9 +30,22 @@ pub fn compile(document: &SnapshotDocument, services: &Services, lasting: &Lasti
                 tls: live.tls.as_ref().map_or(0, |tls| tls.id),
                 ..pool_settings(&service.pool, lasting.workers)
             },
+            protocol: protocol(&service.protocol),
             metrics: lasting.metrics.service(&service.name),
         })
         .collect()
+}
+
+fn protocol(document: &ProtocolDocument) -> Protocol {
+    match document {
+        ProtocolDocument::Http1 => Protocol::Http1,
+        ProtocolDocument::Http2(http2) => Protocol::Http2(http2::Settings {
+            max_streams: http2.max_streams.max(1) as usize,
+            window: http2.window,
+            ping_interval: Duration::from_millis(http2.ping_interval_ms),
+            ping_timeout: Duration::from_millis(http2.ping_timeout_ms),
+        }),
+    }
 }
 
 /// The node's limit is shared out to the workers, because pools are theirs.

@@ -13,7 +13,7 @@ from gatewright.config.models.identities import (
     PublicKey,
     Tier,
 )
-from gatewright.config.models.listeners import Listener
+from gatewright.config.models.listeners import Http2, Listener
 from gatewright.config.models.node import (
     Admin,
     FileSink,
@@ -35,7 +35,7 @@ from gatewright.config.models.routes import (
     Route,
     ValueTest,
 )
-from gatewright.config.models.services import HealthCheck, Instance, Pool, Service
+from gatewright.config.models.services import HealthCheck, Instance, Pool, Service, ServiceHttp2
 from gatewright.config.models.tls import Certificate, ClientCertificates, ListenerTls, ServiceTls
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "Gateway",
     "HeaderChanges",
     "HealthCheck",
+    "Http2",
     "Instance",
     "Jwks",
     "JwtIdentity",
@@ -73,6 +74,7 @@ __all__ = [
     "Rewrite",
     "Route",
     "Service",
+    "ServiceHttp2",
     "ServiceTls",
     "SqliteSink",
     "StdoutSink",
