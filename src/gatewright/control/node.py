@@ -13,6 +13,7 @@ from typing import Protocol
 import httpx2
 
 from gatewright.control.configuration import Configuration
+from gatewright.control.sharing import BreakerSharing
 from gatewright.control.state import StateDirectory
 from gatewright.control.status import FROM_LAST_GOOD, ConfigStatus
 from gatewright.discovery.dns import DnsDiscovery
@@ -37,7 +38,7 @@ class DataPlane(Protocol):
     def apply(self, snapshot: bytes) -> int: ...
     def set_instances(self, service: str, instances: bytes) -> None: ...
     def set_keys(self, identity: str, keys: bytes) -> None: ...
-    def reset_breaker(self, service: str | None) -> int: ...
+    def set_breaker(self, name: str | None, change: bytes) -> int: ...
     def reset_limits(self, tier: str | None, caller: str | None) -> int: ...
     def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None: ...
     def next_questions(self, wait_seconds: float) -> bytes | None: ...
@@ -61,6 +62,7 @@ class Node:
         self.drain_wanted = asyncio.Event()
         self.key_sets = KeySets(self._fetch, engine.set_keys)
         self.discovery = DnsDiscovery(engine.set_instances)
+        self.sharing = BreakerSharing(engine)
         self.records = RecordWorker(engine)
         self.questions = QuestionWorker(engine, self.key_sets.refresh_for_unknown_key)
         self._client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=20))
@@ -104,6 +106,7 @@ class Node:
             await asyncio.to_thread(self._remember, snapshot)
             await self._use_sinks(configuration.sinks)
             self.discovery.use(configuration.services)
+            await self.sharing.use(configuration.sharing)
         await self.discovery.check()
         log.info("configuration applied", extra={"version": version, "files": len(configuration.files)})
         return version
@@ -132,6 +135,7 @@ class Node:
         await asyncio.to_thread(self.records.close, FLUSH_SECONDS)
         await asyncio.to_thread(self.questions.close)
         self.discovery.close()
+        await self.sharing.use(None)
         await self._client.aclose()
 
     def _not_live_before_restart(self, configuration: Configuration) -> list[str]:

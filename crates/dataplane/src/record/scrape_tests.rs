@@ -104,6 +104,8 @@ fn external() -> External {
         records: QueueCounts { written: 10, dropped: 2, queued: 3 },
         breakers: vec![BreakerLine {
             service: "users".into(),
+            route: None,
+            instance: None,
             state: BreakerState::Open,
             share: 0,
             not_closed_ms: 61_500,

@@ -35,6 +35,7 @@ from gatewright.config.models.routes import (
     ValueTest,
 )
 from gatewright.config.models.services import HealthCheck, Instance, Pool, Service
+from gatewright.config.models.sharing import CircuitBreakers, Redis
 
 __all__ = [
     "BUILT_IN_TIERS",
@@ -45,6 +46,7 @@ __all__ = [
     "ApiKeys",
     "Auth",
     "CircuitBreaker",
+    "CircuitBreakers",
     "Cors",
     "Defaults",
     "FileSink",
@@ -62,6 +64,7 @@ __all__ = [
     "RateLimit",
     "Records",
     "Redirect",
+    "Redis",
     "Reload",
     "Respond",
     "Rewrite",
