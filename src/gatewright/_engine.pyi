@@ -34,8 +34,14 @@ class Engine:
         A JWT identity takes a JWKS, an API-key identity `{"keys": [...]}`. Raises `SnapshotError`.
         """
 
-    def reset_breaker(self, service: str | None) -> int:
-        """Close the breaker of one service or of all; give how many were not closed."""
+    def set_breaker(self, name: str | None, change: bytes) -> int:
+        """Change one breaker or all from outside its rules; give how many that changed.
+
+        Names are `users` for a service (or all its instances), `users/ROUTE`, `users@INSTANCE`; unknown ones give 0.
+        `change` is `{"action": "open" | "close", "by": str, "why": str | null}`, which holds until
+        `{"action": "reset"}`; or, from another node, `{"action": "shared_open", "for_ms": int}` or
+        `{"action": "shared_closed"}`, which leave what is held as it is. Raises `EngineError` for other documents.
+        """
 
     def reset_limits(self, tier: str | None, caller: str | None) -> int:
         """Forget counters: of one tier, one caller (`user:ID`, `api_key:ID`, `ip:ADDRESS`), or all; give how many."""

@@ -42,8 +42,8 @@ class FakeEngine:
     def set_keys(self, identity: str, keys: bytes) -> None:
         self.calls.append(("set_keys", identity, json.loads(keys)))
 
-    def reset_breaker(self, service: str | None) -> int:
-        self.calls.append(("reset_breaker", service))
+    def set_breaker(self, name: str | None, change: bytes) -> int:
+        self.calls.append(("set_breaker", name, json.loads(change)))
         return 1
 
     def reset_limits(self, tier: str | None, caller: str | None) -> int:

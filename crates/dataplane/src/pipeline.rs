@@ -76,7 +76,7 @@ fn stages<'s>(
         Action::Proxy(proxy) => {
             account.serviced(proxy);
             let service = snapshot.services.get(proxy.service).ok_or(Refusal::Internal)?;
-            let target = balance::pick(service, proxy.circuit_breaker, facts.now)?;
+            let target = balance::pick(service, proxy.breaker, facts.now)?;
             account.targeted(&target);
             Ok(Next::Forward { proxy, permit, target, admission })
         }

@@ -93,7 +93,7 @@ pub fn snapshot(service: SocketAddr, routes: &[Value]) -> Value {
         "services": [{
             "name": "origin", "at": "t:1:1",
             "instances": [{"name": service.to_string(), "address": service.to_string(), "weight": 1}],
-            "health_check": null, "circuit_breaker": null,
+            "health_check": null, "circuit_breaker": null, "own_breakers": [],
             "pool": {
                 "max_connections": 10, "max_pending": 10, "connect_timeout_ms": 2000,
                 "idle_timeout_ms": 60000, "max_lifetime_ms": 300_000,
@@ -137,7 +137,7 @@ pub fn route(prefix: &str, action: &Value) -> Value {
 /// A route to the service.
 pub fn proxied(prefix: &str) -> Value {
     let proxy = json!({
-        "service": "origin", "strip_prefix": null, "rewrite": null, "circuit_breaker": false, "host": "preserve",
+        "service": "origin", "strip_prefix": null, "rewrite": null, "circuit_breaker": "none", "host": "preserve",
     });
     route(prefix, &json!({ "proxy": proxy }))
 }

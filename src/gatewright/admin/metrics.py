@@ -102,6 +102,31 @@ def dependency_metrics(node: Node) -> list[str]:
             "Look-ups of instance names that failed.",
             [({}, node.discovery.failures)],
         ),
+        *sharing_metrics(node),
+    ]
+
+
+def sharing_metrics(node: Node) -> list[str]:
+    health = node.sharing.health
+    return [
+        *family(
+            "gateway_breaker_sharing_connected",
+            "gauge",
+            "1 while breakers are shared with other nodes; 0 also where that is not configured.",
+            [({}, 1.0 if health.connected else 0.0)],
+        ),
+        *family(
+            "gateway_breaker_sharing_failures_total",
+            "counter",
+            "Attempts to ask the store of shared breakers that failed.",
+            [({}, health.failures)],
+        ),
+        *family(
+            "gateway_breaker_sharing_changes_total",
+            "counter",
+            "Changes of breakers that were told to other nodes or taken from them.",
+            [({"direction": "told"}, health.pushed), ({"direction": "taken"}, health.taken)],
+        ),
     ]
 
 

@@ -73,15 +73,10 @@ async def services(node: Node) -> Document:
 
 
 async def breakers(node: Node) -> Document:
-    """The breaker of every service that has one (AD-6)."""
+    """Every breaker: of services, of instances, of routes with one of their own (AD-6)."""
     found = services_of(await engine_state(node))
-    listed = [{"service": one["name"], **breaker(one)} for one in found if one.get("breaker")]
-    return {"circuit_breakers": listed}
-
-
-def breaker(service: Document) -> Document:
-    given = service["breaker"]
-    return given if isinstance(given, dict) else {"state": given}
+    listed = [breaker for service in found for breaker in service.get("breakers", [])]
+    return {"circuit_breakers": listed, "sharing": node.sharing.state()}
 
 
 async def limits(node: Node) -> Document:

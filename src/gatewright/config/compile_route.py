@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from gatewright.config.loading import Loaded
 
 
+_BREAKERS: dict[bool | str, str] = {True: "shared", False: "none", "own": "own"}
+
+
 def tier_of(route: Route, defaults: Defaults) -> RateLimit | None:
     """Give the limit that a route gets: its own, the default one, or a built-in one; `None` for no limit."""
     limit = route.rate_limit or defaults.rate_limit
@@ -95,7 +98,7 @@ def _action(route: Route) -> dict[str, Any]:
             "rewrite": None
             if rewrite is None
             else {"regex": rewrite.regex, "replacement": rewrite.replacement},
-            "circuit_breaker": route.circuit_breaker,
+            "circuit_breaker": _BREAKERS[route.circuit_breaker],
             "host": route.host_header,
         }
     }

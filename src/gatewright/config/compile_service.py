@@ -29,6 +29,13 @@ def compile_service(
         "circuit_breaker": _breaker(
             service.circuit_breaker, str(loaded.at("services", number, "circuit_breaker"))
         ),
+        "own_breakers": [
+            route.name
+            for route in loaded.gateway.routes
+            if route.service == service.name and route.circuit_breaker == "own"
+        ]
+        if service.circuit_breaker.enabled
+        else [],
         "pool": _pool(service.pool),
         "protocol": _protocol(service),
         "tls": None if service.tls is None else _tls(loaded, service.name, service.tls),
@@ -71,6 +78,7 @@ def _breaker(breaker: CircuitBreaker, at: str) -> dict[str, Any] | None:
         return None
     return {
         "at": at,
+        "scope": breaker.scope,
         "failure_ratio": breaker.failure_ratio,
         "slow_ratio": breaker.slow_ratio,
         "slow_after_ms": int(breaker.slow_after),

@@ -15,6 +15,7 @@ import httpx2
 from gatewright.config import Loaded
 from gatewright.control.configuration import Configuration
 from gatewright.control.expiry import ExpiryWatch, utc_now
+from gatewright.control.sharing import BreakerSharing
 from gatewright.control.state import StateDirectory
 from gatewright.control.status import FROM_LAST_GOOD, ConfigStatus
 from gatewright.discovery.dns import DnsDiscovery
@@ -39,7 +40,7 @@ class DataPlane(Protocol):
     def apply(self, snapshot: bytes) -> int: ...
     def set_instances(self, service: str, instances: bytes) -> None: ...
     def set_keys(self, identity: str, keys: bytes) -> None: ...
-    def reset_breaker(self, service: str | None) -> int: ...
+    def set_breaker(self, name: str | None, change: bytes) -> int: ...
     def reset_limits(self, tier: str | None, caller: str | None) -> int: ...
     def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None: ...
     def next_questions(self, wait_seconds: float) -> bytes | None: ...
@@ -63,6 +64,7 @@ class Node:
         self.drain_wanted = asyncio.Event()
         self.key_sets = KeySets(self._fetch, engine.set_keys)
         self.discovery = DnsDiscovery(engine.set_instances)
+        self.sharing = BreakerSharing(engine)
         self.records = RecordWorker(engine)
         self.expiry = ExpiryWatch(self.loaded)
         self.questions = QuestionWorker(engine, self.key_sets.refresh_for_unknown_key)
@@ -107,6 +109,7 @@ class Node:
             await asyncio.to_thread(self._remember, snapshot)
             await self._use_sinks(configuration.sinks)
             self.discovery.use(configuration.services)
+            await self.sharing.use(configuration.sharing)
         await self.discovery.check()
         self.expiry.look(utc_now())
         log.info("configuration applied", extra={"version": version, "files": len(configuration.files)})
@@ -140,6 +143,7 @@ class Node:
         await asyncio.to_thread(self.records.close, FLUSH_SECONDS)
         await asyncio.to_thread(self.questions.close)
         self.discovery.close()
+        await self.sharing.use(None)
         await self._client.aclose()
 
     def _not_live_before_restart(self, configuration: Configuration) -> list[str]:

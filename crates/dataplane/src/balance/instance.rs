@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use super::breaker::Breaker;
 use super::health::{Health, Transition};
 use super::schedule;
 use crate::snapshot::document::{HealthCheckDocument, InstanceDocument};
@@ -20,6 +21,8 @@ pub struct Instance {
     /// Changes of health so far.
     transitions: AtomicU64,
     in_flight: AtomicU32,
+    /// Used where the service says `scope: instance`.
+    pub(super) breaker: Breaker,
 }
 
 impl Instance {
@@ -31,6 +34,7 @@ impl Instance {
             health: AtomicU64::new(Health::default().pack()),
             transitions: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
+            breaker: Breaker::default(),
         }
     }
 

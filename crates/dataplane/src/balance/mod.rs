@@ -18,10 +18,12 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub use breaker::{BreakerCount, BreakerReason, BreakerState, BreakerTransition, Tally};
+pub use breaker::{
+    BreakerChange, BreakerCount, BreakerHold, BreakerReason, BreakerState, BreakerTransition, Tally,
+};
 pub use health::{Health, Transition};
 pub use instance::Instance;
 pub use registry::Registry;
 pub use service::{Service, Services};
 pub use summary::{BreakerSummary, InstanceSummary, ServiceSummary};
-pub use target::{Outcome, Target, pick};
+pub use target::{BreakerUse, Outcome, Target, pick};

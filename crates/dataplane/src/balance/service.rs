@@ -1,12 +1,12 @@
 //! A service as one snapshot describes it, over state that outlives the snapshot.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 
-use super::breaker::{Breaker, Rules};
+use super::breaker::{Breaker, BreakerChange, Rules};
 use super::health::Events;
 use super::instance::{Instance, Roster};
 use super::registry::Registry;
@@ -29,6 +29,8 @@ pub struct Service {
     pub(super) health_check: Option<HealthCheckDocument>,
     pub(super) breaker_rules: Option<Rules>,
     pub(super) breaker: Arc<Breaker>,
+    /// Of routes with a breaker of their own, under their names.
+    pub(super) own_breakers: Vec<(String, Arc<Breaker>)>,
     /// The list in the snapshot; the roster may have been replaced by discovery since.
     pub(super) listed: Vec<InstanceDocument>,
     pub(super) roster: Arc<ArcSwap<Roster>>,
@@ -44,6 +46,26 @@ impl Service {
     /// Passive failures alone never take an instance out: without a health check nothing would bring it back.
     pub(super) fn may_use(&self, instance: &Instance) -> bool {
         self.health_check.is_none() || instance.health().healthy
+    }
+
+    pub(super) fn change_breakers(&self, name: Option<&str>, change: &BreakerChange, now: Instant) -> usize {
+        let Some(rules) = &self.breaker_rules else { return 0 };
+        let is_meant = |own: String| name.is_none_or(|name| name == own);
+        let whole = is_meant(self.name.clone());
+        let mut changed = 0;
+        if rules.is_per_instance() {
+            for instance in self.instances() {
+                let meant = whole || is_meant(format!("{}@{}", self.name, instance.name));
+                changed += usize::from(meant && instance.breaker.apply(change, rules, now));
+            }
+        } else {
+            changed += usize::from(whole && self.breaker.apply(change, rules, now));
+        }
+        for (route, breaker) in &self.own_breakers {
+            let meant = is_meant(format!("{}/{route}", self.name));
+            changed += usize::from(meant && breaker.apply(change, rules, now));
+        }
+        changed
     }
 
     pub(super) fn retry_after(&self) -> Duration {
@@ -115,6 +137,7 @@ fn compile_one(
         health_check: document.health_check.clone(),
         breaker_rules: document.circuit_breaker.as_ref().map(Rules::compile).transpose()?,
         breaker: live.map(|live| Arc::clone(&live.breaker)).unwrap_or_default(),
+        own_breakers: document.own_breakers.iter().map(|route| own_breaker(route, live)).collect(),
         listed: document.instances.clone(),
         roster: roster(document, live)?,
         events: registry.events(),
@@ -131,6 +154,11 @@ fn roster(document: &ServiceDocument, live: Option<&Service>) -> Result<Arc<ArcS
         }
         None => Ok(Arc::new(ArcSwap::from_pointee(Roster::compile(&document.instances, None)?))),
     }
+}
+
+fn own_breaker(route: &str, live: Option<&Service>) -> (String, Arc<Breaker>) {
+    let known = live.into_iter().flat_map(|live| &live.own_breakers).find(|(owner, _)| owner == route);
+    (route.to_owned(), known.map(|(_, breaker)| Arc::clone(breaker)).unwrap_or_default())
 }
 
 fn check_health(document: &HealthCheckDocument) -> Result<(), String> {

@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::breaker::{BreakerTransition, Call, Stopped, Ticket};
-use super::instance::Instance;
+use super::breaker::{Breaker, BreakerTransition, Call, Rules, Stopped, Ticket};
+use super::instance::{Instance, Roster};
 use super::service::Service;
 use crate::refusal::{Refusal, Unavailable};
 
@@ -28,6 +28,7 @@ pub enum Outcome {
 pub struct Target {
     pub service: Arc<Service>,
     pub instance: Arc<Instance>,
+    breaker: BreakerUse,
     ticket: Option<Ticket>,
     picked: Instant,
     wait: Cell<Wait>,
@@ -43,32 +44,88 @@ enum Wait {
     Untold,
 }
 
-/// Chooses an instance. `use_breaker` is the route's (requirement BH-19): without it the breaker neither refuses nor
-/// counts this request.
+/// Which breaker a route uses (requirements BH-19, D11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerUse {
+    /// None refuses or counts its requests.
+    None,
+    /// That of the service, or of each of its instances.
+    Shared,
+    /// Its own; the place in the service's list.
+    Own(u32),
+}
+
+/// How often a choice is made anew because another worker took the last place of a probe.
+const ATTEMPTS: u32 = 3;
+
+/// Chooses an instance.
 ///
 /// Refuses with `ServiceUnavailable`: `NoInstance` for an empty list, `NoHealthyInstance` with the interval of the
 /// health check, `BreakerOpen` with the time left, `BreakerRamp` with the time to its next step.
-pub fn pick(service: &Arc<Service>, use_breaker: bool, now: Instant) -> Result<Target, Refusal> {
+pub fn pick(service: &Arc<Service>, breaker: BreakerUse, now: Instant) -> Result<Target, Refusal> {
     let roster = service.roster.load();
-    let Some(instance) = roster.propose(|instance| service.may_use(instance)) else {
-        let cause = if roster.is_empty() { Unavailable::NoInstance } else { Unavailable::NoHealthyInstance };
-        return Err(unavailable(cause, service.retry_after()));
-    };
-    let rules = service.breaker_rules.as_ref().filter(|_| use_breaker);
-    let stopped = |stopped: Stopped| unavailable(stopped.cause, stopped.retry_after);
-    let ticket = rules.map(|rules| service.breaker.admit(rules, now)).transpose().map_err(stopped)?;
+    let rules = service.breaker_rules.as_ref().filter(|_| breaker != BreakerUse::None);
+    if let Some(rules) = rules.filter(|rules| rules.is_per_instance() && breaker == BreakerUse::Shared) {
+        return pick_admitted(service, &roster, rules, now);
+    }
+    let usable = |instance: &Instance| service.may_use(instance);
+    let instance = roster.propose(usable).ok_or_else(|| nobody(service, &roster))?;
+    let ticket =
+        rules.map(|rules| common(service, breaker).admit(rules, now)).transpose().map_err(stopped)?;
+    Ok(target(service, instance, (breaker, ticket), now))
+}
+
+/// Each instance has a breaker: one whose breaker refuses is not chosen.
+fn pick_admitted(
+    service: &Arc<Service>,
+    roster: &Roster,
+    rules: &Rules,
+    now: Instant,
+) -> Result<Target, Refusal> {
+    let usable = |instance: &Instance| service.may_use(instance) && instance.breaker.is_offered(rules, now);
+    for _ in 0..ATTEMPTS {
+        let Some(instance) = roster.propose(usable) else { break };
+        if let Ok(ticket) = instance.breaker.take(rules, now) {
+            return Ok(target(service, instance, (BreakerUse::Shared, Some(ticket)), now));
+        }
+    }
+    let healthy = roster.instances.iter().filter(|instance| service.may_use(instance));
+    let soonest = healthy.min_by_key(|instance| instance.breaker.stopped(rules, now).retry_after);
+    Err(soonest
+        .map_or_else(|| nobody(service, roster), |instance| stopped(instance.breaker.refuse(rules, now))))
+}
+
+fn target(
+    service: &Arc<Service>,
+    instance: &Arc<Instance>,
+    (breaker, ticket): (BreakerUse, Option<Ticket>),
+    now: Instant,
+) -> Target {
     instance.enter();
-    Ok(Target {
+    Target {
         service: Arc::clone(service),
         instance: Arc::clone(instance),
+        breaker,
         ticket,
         picked: now,
         wait: Cell::new(Wait::Pending),
-    })
+    }
 }
 
-fn unavailable(cause: Unavailable, retry_after: Duration) -> Refusal {
-    Refusal::ServiceUnavailable { cause, retry_after }
+/// The breaker that is one for all instances.
+fn common(service: &Service, breaker: BreakerUse) -> &Breaker {
+    let own =
+        if let BreakerUse::Own(place) = breaker { service.own_breakers.get(place as usize) } else { None };
+    own.map_or(&service.breaker, |(_, breaker)| breaker)
+}
+
+fn nobody(service: &Service, roster: &Roster) -> Refusal {
+    let cause = if roster.is_empty() { Unavailable::NoInstance } else { Unavailable::NoHealthyInstance };
+    Refusal::ServiceUnavailable { cause, retry_after: service.retry_after() }
+}
+
+fn stopped(stopped: Stopped) -> Refusal {
+    Refusal::ServiceUnavailable { cause: stopped.cause, retry_after: stopped.retry_after }
 }
 
 impl Target {
@@ -85,7 +142,7 @@ impl Target {
         let probe = self.ticket.filter(|ticket| ticket.is_probe());
         if let (Some(ticket), Some(rules)) = (probe, &self.service.breaker_rules) {
             let good = !rules.is_failure(status) && !self.is_slow(now);
-            self.service.breaker.answered(ticket, good);
+            self.breaker().answered(ticket, good);
         }
     }
 
@@ -110,11 +167,19 @@ impl Target {
         }
     }
 
+    fn breaker(&self) -> &Breaker {
+        let per_instance = self.service.breaker_rules.as_ref().is_some_and(Rules::is_per_instance);
+        if per_instance && self.breaker == BreakerUse::Shared {
+            return &self.instance.breaker;
+        }
+        common(&self.service, self.breaker)
+    }
+
     fn count(&mut self, failed: bool, now: Instant) -> Option<BreakerTransition> {
         let slow = self.is_slow(now);
         let rules = self.service.breaker_rules.as_ref()?;
         let ticket = self.ticket.take()?;
-        self.service.breaker.record(ticket, Call { failed, slow }, rules, now)
+        self.breaker().record(ticket, Call { failed, slow }, rules, now)
     }
 
     fn is_slow(&self, now: Instant) -> bool {
@@ -139,7 +204,7 @@ impl Drop for Target {
     fn drop(&mut self) {
         self.instance.leave();
         if let Some(ticket) = self.ticket.take() {
-            self.service.breaker.release(ticket);
+            self.breaker().release(ticket);
         }
     }
 }

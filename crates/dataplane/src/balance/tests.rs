@@ -6,17 +6,19 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::refusal::{Refusal, Unavailable};
 use crate::snapshot::document::{
-    BreakerDocument, BreakerWindow, HealthCheckDocument, HealthKindDocument, InstanceDocument,
+    BreakerDocument, BreakerScope, BreakerWindow, HealthCheckDocument, HealthKindDocument, InstanceDocument,
     OnProbeFailure, PoolDocument, ProtocolDocument, ServiceDocument,
 };
 
 mod breaking;
+mod by_hand;
 mod choosing;
 mod model;
 mod probing;
 mod recovering;
 mod reloading;
 mod rules;
+mod scopes;
 mod timing;
 
 const SUCCESS: Outcome = Outcome::Answered(200);
@@ -40,6 +42,7 @@ fn health_check() -> HealthCheckDocument {
 fn breaker() -> BreakerDocument {
     BreakerDocument {
         at: "gateway.yaml:3:1".to_owned(),
+        scope: BreakerScope::Service,
         failure_ratio: Some(0.5),
         slow_ratio: None,
         slow_after_ms: 5_000,
@@ -66,6 +69,7 @@ fn service(instances: Vec<InstanceDocument>) -> ServiceDocument {
         instances,
         health_check: Some(health_check()),
         circuit_breaker: Some(breaker()),
+        own_breakers: Vec::new(),
         pool: PoolDocument {
             max_connections: 100,
             max_pending: 100,
@@ -90,7 +94,7 @@ fn live(document: ServiceDocument, registry: &Registry) -> Arc<Service> {
 }
 
 fn send(service: &Arc<Service>, outcome: Outcome, now: Instant) -> Result<(), Refusal> {
-    pick(service, true, now).map(|target| {
+    pick(service, BreakerUse::Shared, now).map(|target| {
         target.finish(outcome, now);
     })
 }
@@ -101,8 +105,12 @@ fn send_many(service: &Arc<Service>, count: usize, outcome: Outcome, now: Instan
     }
 }
 
+fn reset(registry: &Registry, name: Option<&str>, now: Instant) -> usize {
+    registry.change_breakers(name, &BreakerChange::Reset {}, now)
+}
+
 fn breaker_of(registry: &Registry, now: Instant) -> BreakerSummary {
-    registry.summary(now).remove(0).breaker.unwrap()
+    registry.summary(now).remove(0).breakers.remove(0)
 }
 
 fn state(registry: &Registry, now: Instant) -> BreakerState {

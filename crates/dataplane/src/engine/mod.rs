@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 
+use crate::balance::BreakerChange;
 use crate::listener::accept::{self, Door};
 use crate::node::{Node, Options};
 use crate::snapshot::Snapshot;
@@ -121,8 +122,11 @@ impl Engine {
         self.node.keys.set(identity, json).map_err(EngineError::Snapshot)
     }
 
-    pub fn reset_breaker(&self, service: Option<&str>) -> usize {
-        self.node.services.reset(service, Instant::now())
+    /// `change` as in `balance::BreakerChange`. Gives how many breakers it changed.
+    pub fn set_breaker(&self, name: Option<&str>, change: &[u8]) -> Result<usize, EngineError> {
+        let change: BreakerChange = serde_json::from_slice(change)
+            .map_err(|error| EngineError::Engine(format!("change of a breaker: {error}")))?;
+        Ok(self.node.services.change_breakers(name, &change, Instant::now()))
     }
 
     pub fn reset_limits(&self, tier: Option<&str>, caller: Option<&str>) -> usize {

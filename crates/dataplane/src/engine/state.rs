@@ -30,7 +30,7 @@ fn external(node: &Node) -> External {
         limit_keys: node.counters.len() as u64,
         limit_full: node.counters.bound_hits(),
         records: node.records.counts(),
-        breakers: services.iter().filter_map(|service| breakers::line(service, clock)).collect(),
+        breakers: services.iter().flat_map(|service| breakers::lines(service, clock)).collect(),
         instances: services.iter().flat_map(instance_lines).collect(),
     }
 }
@@ -94,7 +94,7 @@ fn service(service: &ServiceSummary, clock: Clock) -> Value {
     json!({
         "name": service.name,
         "instances": service.instances.iter().map(instance).collect::<Vec<_>>(),
-        "breaker": service.breaker.as_ref().map(|breaker| breakers::document(breaker, clock)),
+        "breakers": breakers::documents(service, clock),
     })
 }
 

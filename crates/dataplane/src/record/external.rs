@@ -14,6 +14,9 @@ pub enum BreakerState {
 #[derive(Clone, Debug, Default)]
 pub struct BreakerLine {
     pub service: String,
+    /// Where it is the breaker of a route or an instance.
+    pub route: Option<String>,
+    pub instance: Option<String>,
     pub state: BreakerState,
     /// Per cent of the requests that pass.
     pub share: u32,

@@ -15,13 +15,15 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     connections_refused_total:counter http2_connections_total:counter listener_requests_total:counter \
     http2_resets_total:counter http2_floods_total:counter in_flight_requests:gauge client_aborts_total:counter timeouts_total:counter \
     upstream_connections_total:counter backend_connections:gauge upstream_failures_total:counter \
-    stale_resends_total:counter breaker_state:gauge breaker_transitions_total:counter instance_healthy:gauge \
+    stale_resends_total:counter breaker_state:gauge breaker_admitted_percent:gauge \
+    breaker_opened_timestamp_seconds:gauge breaker_open_seconds_total:counter breaker_refused_total:counter \
+    breaker_transitions_total:counter instance_healthy:gauge \
     limit_keys:gauge limit_full_total:counter records_total:counter records_dropped_total:counter \
     records_queued:gauge config_version:gauge config_applied_timestamp_seconds:gauge uptime_seconds:gauge \
     build_info:gauge worker_panics_total:counter tls_handshakes_total:counter tls_handshakes_open:gauge";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 36] = [
+const PRINTED: [&str; 40] = [
     r#"gateway_requests_total{route="users",service="users-service",status="200"} 2"#,
     r#"gateway_requests_total{route="none",service="",status="404"} 1"#,
     r#"gateway_request_duration_seconds_bucket{route="users",le="0.00025"} 0"#,
@@ -47,7 +49,11 @@ const PRINTED: [&str; 36] = [
     r#"gateway_backend_connections{service="users-service",state="active"} 1"#,
     r#"gateway_upstream_failures_total{service="users-service",fault="connection_reset"} 1"#,
     r#"gateway_breaker_state{service="users"} 2"#,
-    r#"gateway_breaker_transitions_total{service="users"} 9"#,
+    r#"gateway_breaker_admitted_percent{service="users"} 0"#,
+    r#"gateway_breaker_opened_timestamp_seconds{service="users"} 1700000000"#,
+    r#"gateway_breaker_open_seconds_total{service="users"} 61"#,
+    r#"gateway_breaker_refused_total{service="users"} 7"#,
+    r#"gateway_breaker_transitions_total{service="users",from="closed",to="open",reason="failure_ratio"} 9"#,
     r#"gateway_instance_healthy{service="users",instance="a:1"} 0"#,
     "gateway_limit_keys 5",
     "gateway_limit_full_total 6",
@@ -108,6 +114,8 @@ fn external() -> External {
         records: QueueCounts { written: 10, dropped: 2, queued: 3 },
         breakers: vec![BreakerLine {
             service: "users".into(),
+            route: None,
+            instance: None,
             state: BreakerState::Open,
             share: 0,
             not_closed_ms: 61_500,

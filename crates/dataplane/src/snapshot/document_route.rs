@@ -113,9 +113,19 @@ pub struct ProxyDocument {
     pub service: String,
     pub strip_prefix: Option<String>,
     pub rewrite: Option<RewriteDocument>,
-    /// Use the service's circuit breaker (BH-19).
-    pub circuit_breaker: bool,
+    /// Which circuit breaker it uses, if any (BH-19).
+    pub circuit_breaker: BreakerUseDocument,
     pub host: HostHeader,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerUseDocument {
+    None,
+    /// That of the service, or of each of its instances.
+    Shared,
+    /// One that this route has for itself.
+    Own,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]

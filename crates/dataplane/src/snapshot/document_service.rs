@@ -14,6 +14,8 @@ pub struct ServiceDocument {
     pub instances: Vec<InstanceDocument>,
     pub health_check: Option<HealthCheckDocument>,
     pub circuit_breaker: Option<BreakerDocument>,
+    /// Names of the routes to it that have a breaker of their own.
+    pub own_breakers: Vec<String>,
     pub pool: PoolDocument,
     pub tls: Option<ServiceTlsDocument>,
     pub protocol: ProtocolDocument,
@@ -75,6 +77,7 @@ pub enum HealthKindDocument {
 #[serde(deny_unknown_fields)]
 pub struct BreakerDocument {
     pub at: String,
+    pub scope: BreakerScope,
     /// Each rule may be absent.
     pub failure_ratio: Option<f64>,
     pub slow_ratio: Option<f64>,
@@ -98,6 +101,13 @@ pub struct BreakerDocument {
     pub probe_timeout_ms: u64,
     /// After closing; 0 for none.
     pub ramp_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerScope {
+    Service,
+    Instance,
 }
 
 /// What a breaker judges by.

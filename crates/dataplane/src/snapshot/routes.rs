@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::authenticate::{AuthPolicy, Identities};
 use crate::authorize::ScopePolicy;
+use crate::balance::BreakerUse;
 use crate::intake;
 use crate::limit::{LimitRule, Tiers};
 use crate::proxy::head::HeaderChanges;
@@ -13,8 +14,8 @@ use crate::respond::answer::Fixed;
 use crate::respond::policy::{Policy, compile_changes};
 use crate::route::Forwarding;
 use crate::snapshot::document::{
-    ActionDocument, HostHeader, IdentityKindDocument, PathParameters, Priority, ProxyDocument, RouteDocument,
-    SnapshotDocument,
+    ActionDocument, BreakerUseDocument, HostHeader, IdentityKindDocument, PathParameters, Priority,
+    ProxyDocument, RouteDocument, SnapshotDocument,
 };
 use crate::snapshot::{Lasting, Named, texts};
 
@@ -47,7 +48,7 @@ pub struct Proxy {
     /// Index in the snapshot.
     pub service: u32,
     pub forwarding: Forwarding,
-    pub circuit_breaker: bool,
+    pub breaker: BreakerUse,
     pub host: HostHeader,
 }
 
@@ -116,9 +117,28 @@ impl Context<'_> {
         Ok(Proxy {
             service: service as u32,
             forwarding: forwarding.map_err(|error| format!("{}: {error}", route.at))?,
-            circuit_breaker: proxy.circuit_breaker,
+            breaker: self.breaker(service, route, proxy)?,
             host: proxy.host,
         })
+    }
+
+    fn breaker(
+        &self,
+        service: usize,
+        route: &RouteDocument,
+        proxy: &ProxyDocument,
+    ) -> Result<BreakerUse, String> {
+        let owners = self.document.services.get(service).map(|service| service.own_breakers.as_slice());
+        match proxy.circuit_breaker {
+            BreakerUseDocument::None => Ok(BreakerUse::None),
+            BreakerUseDocument::Shared => Ok(BreakerUse::Shared),
+            BreakerUseDocument::Own => {
+                let place = owners.unwrap_or_default().iter().position(|owner| *owner == route.name);
+                let place =
+                    place.ok_or_else(|| format!("{}: its service keeps no breaker for it", route.at))?;
+                Ok(BreakerUse::Own(place as u32))
+            }
+        }
     }
 
     /// A token's header goes on with `forward_authorization`, an API key's with `forward_api_key`. `Authorization` is a

@@ -36,6 +36,7 @@ from gatewright.config.models.routes import (
     ValueTest,
 )
 from gatewright.config.models.services import HealthCheck, Instance, Pool, Service, ServiceHttp2
+from gatewright.config.models.sharing import CircuitBreakers, Redis
 from gatewright.config.models.tls import Certificate, ClientCertificates, ListenerTls, ServiceTls
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Auth",
     "Certificate",
     "CircuitBreaker",
+    "CircuitBreakers",
     "ClientCertificates",
     "Cors",
     "Defaults",
@@ -69,6 +71,7 @@ __all__ = [
     "RateLimit",
     "Records",
     "Redirect",
+    "Redis",
     "Reload",
     "Respond",
     "Rewrite",

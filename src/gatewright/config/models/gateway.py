@@ -10,6 +10,7 @@ from gatewright.config.models.listeners import Listener
 from gatewright.config.models.node import Admin, Node, Records, Reload
 from gatewright.config.models.routes import RateLimit, Route, _tier_alone
 from gatewright.config.models.services import Service
+from gatewright.config.models.sharing import CircuitBreakers, Redis
 from gatewright.config.quantities import Duration, Timeout
 
 
@@ -48,6 +49,10 @@ class Gateway(Section):
     routes: Annotated[list[Route], OneOrMany] = Field(default_factory=list, description="What goes where.")
     defaults: Defaults = Field(
         default_factory=Defaults, description="What routes do unless they say otherwise."
+    )
+    redis: Redis | None = Field(None, description="A server that nodes share; none by default.")
+    circuit_breakers: CircuitBreakers = Field(
+        default_factory=CircuitBreakers, description="What holds for the breakers of all services."
     )
     records: Records = Field(default_factory=Records, description="Where decision records go.")
     reload: Reload = Field(default_factory=Reload, description="How changes of the files become live.")

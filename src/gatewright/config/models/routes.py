@@ -48,6 +48,14 @@ def _none_alone(value: object) -> object:
     return None if value == NONE else value
 
 
+def _switch_or_own(value: object) -> object:
+    # Told by hand, since the union would name both of its members in the error.
+    if isinstance(value, bool) or value == "own":
+        return value
+    message = "expected `true`, `false` or `own`"
+    raise ValueError(message)
+
+
 def _day(value: object) -> object:
     if isinstance(value, datetime.date):
         return value
@@ -235,7 +243,11 @@ class Route(Section):
         description="Who is refused first under overload: P3 while 60 % of `node.max_in_flight` are "
         "in flight, P2 from 75 %, P1 from 90 %, P0 only at the whole of it.",
     )
-    circuit_breaker: bool = Field(True, description="Use the breaker of the service.")
+    circuit_breaker: Annotated[bool | Literal["own"], BeforeValidator(_switch_or_own)] = Field(
+        True,
+        description="Whether to use the breaker of the service; `own` for one that this route has for "
+        "itself, by the rules of the service.",
+    )
     forward_authorization: bool = Field(False, description="Send the token's header on to the service.")
     forward_api_key: bool = Field(False, description="Send the API key's header on to the service.")
     request_headers: HeaderChanges = Field(

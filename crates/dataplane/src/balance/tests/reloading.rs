@@ -7,7 +7,9 @@ fn addresses(service: &Arc<Service>) -> Vec<u16> {
 fn ejected(registry: &Registry) -> Arc<Service> {
     let service = live(one(), registry);
     for _ in 0..3 {
-        pick(&service, false, Instant::now()).unwrap().finish(Outcome::Unreachable, Instant::now());
+        pick(&service, BreakerUse::None, Instant::now())
+            .unwrap()
+            .finish(Outcome::Unreachable, Instant::now());
     }
     service
 }
@@ -26,7 +28,7 @@ fn taking_the_health_check_away_brings_an_ejected_instance_back() {
     let registry = Registry::new();
     ejected(&registry);
     let service = live(ServiceDocument { health_check: None, ..one() }, &registry);
-    assert!(pick(&service, true, Instant::now()).is_ok());
+    assert!(pick(&service, BreakerUse::Shared, Instant::now()).is_ok());
 }
 
 #[test]
