@@ -64,7 +64,7 @@ pub struct Watch {
     /// Since when the client takes nothing.
     pub blocked: Option<Instant>,
     pub flood: Option<Flood>,
-    /// What came last, window updates apart.
+    /// What came last of the kinds that the codec bounds by itself.
     last: Option<Frame>,
 }
 
@@ -124,7 +124,7 @@ impl Watch {
     }
 
     fn received(&mut self, frame: Frame) -> Option<Flood> {
-        if frame.kind != frames::WINDOW_UPDATE {
+        if matches!(frame.kind, frames::DATA | frames::HEADERS | frames::RST_STREAM | frames::CONTINUATION) {
             self.last = Some(frame);
         }
         let flood = match frame.kind {
