@@ -105,7 +105,7 @@ def unused_ports() -> Iterator[int]:
             yield port
 
 
-async def soak(seconds: float, directory: Path, share: float, niceness: int = 0) -> Outcome:
+async def soak(seconds: float, directory: Path, share: float) -> Outcome:
     """Start everything, load it for so long, end it.
 
     `share` is the load as a share of what this machine can do, gateway, services and clients together.
@@ -113,7 +113,7 @@ async def soak(seconds: float, directory: Path, share: float, niceness: int = 0)
     ports = unused_ports()
     world = World(directory, next(ports), next(ports), ports)
     try:
-        await asyncio.to_thread(world.start, niceness)
+        await asyncio.to_thread(world.start)
         outcome = Outcome(await half(world.port, share))
         outcome.loads = loads(outcome.rate, seconds)
         await carry(world, outcome, seconds)
@@ -185,12 +185,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=1800)
     parser.add_argument("--share", type=float, default=0.5, help="load, as a share of the most (0.5)")
-    parser.add_argument("--nice", type=int, default=0, help="niceness of the gateway")
     options = parser.parse_args()
     # As an exception, so that nothing that was started outlives this process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))
     with tempfile.TemporaryDirectory(prefix="gatewright-soak-") as directory:
-        outcome = asyncio.run(soak(options.seconds, Path(directory), options.share, options.nice))
+        outcome = asyncio.run(soak(options.seconds, Path(directory), options.share))
     text = report(outcome)
     print(text)
     RESULTS.mkdir(exist_ok=True)
