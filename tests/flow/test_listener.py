@@ -159,7 +159,8 @@ def test_requests_over_the_maximum_in_flight_are_shed(origin: Origin) -> None:
         with Client(node.address) as first:
             first.send(encode("/"))
             origin.next_request()
-            refused = Refused(503, "overloaded", "shed", ("routes", 0), retry_after=1)
+            inputs = {"reason": "in_flight", "value": 1, "threshold": 1}
+            refused = Refused(503, "overloaded", "shed", ("routes", 0), inputs, retry_after=-1)
             refused.check(node, get(node.address, "/"))
             go.set()
             assert first.response().body == b"waited"

@@ -1,7 +1,8 @@
 //! What all workers of a node share, and what outlives every snapshot.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -38,6 +39,8 @@ pub struct Node {
     pub records: Arc<record::Queue>,
     pub questions: Questions,
     pub load: Arc<Load>,
+    /// Where the numbers of each worker's thread stand, for the control thread.
+    pub threads: Mutex<Vec<PathBuf>>,
     pub connections: AtomicU32,
     pub started: Instant,
     pub applied_ms: AtomicU64,
@@ -56,6 +59,7 @@ impl Node {
             records: Arc::new(record::Queue::new(10_000)),
             questions: Questions::default(),
             load: Arc::default(),
+            threads: Mutex::default(),
             connections: AtomicU32::new(0),
             started: Instant::now(),
             applied_ms: AtomicU64::new(0),

@@ -9,6 +9,7 @@ from typing import Any
 import gatewright
 from gatewright.config.addresses import Resolver, system_resolver
 from gatewright.config.compile_listener import compile_listener
+from gatewright.config.compile_overload import compile_overload
 from gatewright.config.compile_route import compile_route, tier_of
 from gatewright.config.compile_service import compile_service
 from gatewright.config.loading import Loaded
@@ -50,6 +51,7 @@ def compile(
         "identities": [_identity(loaded, number) for number in range(len(gateway.identities))],
         "tiers": _tiers(loaded),
         "routes": [compile_route(loaded, number) for number in range(len(gateway.routes))],
+        "overload": compile_overload(gateway.overload),
         "unauthenticated_tier": None if unauthenticated == NONE else unauthenticated,
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

@@ -3,8 +3,10 @@
 mod breakers;
 mod control;
 mod explain;
+mod meter;
 mod state;
 mod thread;
+mod usage;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};

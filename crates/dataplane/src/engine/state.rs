@@ -8,8 +8,10 @@ use super::OpenListener;
 use super::breakers::{self, Clock};
 use crate::balance::{InstanceSummary, ServiceSummary};
 use crate::node::Node;
-use crate::record::{self, External, InstanceLine};
+use crate::record::{self, External, InstanceLine, OverloadLine};
+use crate::shed::Load;
 use crate::snapshot::Counted;
+use crate::snapshot::document::Priority;
 use std::sync::atomic::Ordering;
 
 /// Everything counted, as Prometheus text.
@@ -30,8 +32,20 @@ fn external(node: &Node) -> External {
         limit_keys: node.counters.len() as u64,
         limit_full: node.counters.bound_hits(),
         records: node.records.counts(),
+        overload: overload_line(&node.load),
         breakers: services.iter().filter_map(|service| breakers::line(service, clock)).collect(),
         instances: services.iter().flat_map(instance_lines).collect(),
+    }
+}
+
+fn overload_line(load: &Load) -> OverloadLine {
+    let pressure = load.pressure();
+    OverloadLine {
+        cpu_percent: pressure.cpu.percent,
+        memory_percent: pressure.memory.percent,
+        memory_limit: load.memory().1,
+        cpu_refused: pressure.cpu.refused,
+        memory_refused: pressure.memory.refused,
     }
 }
 
@@ -64,11 +78,26 @@ pub fn state(node: &Node, listeners: &[OpenListener]) -> Vec<u8> {
         "in_flight": node.load.in_flight(),
         "listeners": listeners.iter().map(listener).collect::<Vec<_>>(),
         "services": services.iter().map(|found| service(found, clock)).collect::<Vec<_>>(),
+        "overload": overload(node),
         "tiers": tiers,
         "limit_keys": node.counters.len(),
         "records": {"written": counts.written, "dropped": counts.dropped, "queued": counts.queued},
     });
     document.to_string().into_bytes()
+}
+
+/// What sheds, and whom.
+fn overload(node: &Node) -> Value {
+    let pressure = node.load.pressure();
+    let (memory, limit) = node.load.memory();
+    let refused = Priority::ALL.into_iter().filter(|priority| pressure.refuses(*priority));
+    json!({
+        "cpu_percent": pressure.cpu.percent,
+        "memory_percent": pressure.memory.percent,
+        "memory_bytes": memory,
+        "memory_limit_bytes": limit,
+        "refused": refused.map(Priority::text).collect::<Vec<_>>(),
+    })
 }
 
 /// How many callers of each tier are listed.

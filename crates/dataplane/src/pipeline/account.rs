@@ -281,6 +281,9 @@ impl Account {
         {
             tier.refused.count(worker.index);
         }
+        if let (Refusal::Overloaded { shortage, .. }, Some(route)) = (refusal, self.route(snapshot)) {
+            worker.counts().shed(shortage.reason, route.priority);
+        }
         if let Refusal::Unauthenticated { identity, .. } = refusal {
             let entry = identity.and_then(|identity| snapshot.identity_entries.get(identity as usize));
             entry.map_or(&snapshot.unidentified, |entry| &entry.counted.refused).count(worker.index);

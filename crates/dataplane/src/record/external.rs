@@ -33,6 +33,17 @@ pub struct InstanceLine {
     pub healthy: bool,
 }
 
+/// How short the node is of processor time and memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OverloadLine {
+    pub cpu_percent: u16,
+    pub memory_percent: u16,
+    pub memory_limit: u64,
+    /// Priorities refused for each.
+    pub cpu_refused: u8,
+    pub memory_refused: u8,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct External {
     /// `gateway_version` of the record.
@@ -48,6 +59,7 @@ pub struct External {
     /// How often a caller found no room for a counter.
     pub limit_full: u64,
     pub records: QueueCounts,
+    pub overload: OverloadLine,
     /// At most one for each service.
     pub breakers: Vec<BreakerLine>,
     /// Lines with the same service and instance are printed once, healthy only if all are.

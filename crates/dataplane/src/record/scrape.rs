@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::counts::{CODES, MALFORMED, TIMEOUTS, reason};
+use super::counts::{CODES, MALFORMED, REASONS, TIMEOUTS, reason};
 use super::external::External;
 use super::histogram::{Overhead, Whole};
 use super::metrics::{ListenerMetrics, RouteTotals, ServiceMetrics, Tally};
@@ -10,6 +10,7 @@ use super::registry::{Family, Registry};
 use super::scrape_breakers;
 use super::text::Kind::{Counter, Gauge, Histogram};
 use super::text::{Labels, Text};
+use crate::refusal::Reason;
 
 /// Room that the fixed part takes, and each route.
 const FIXED_BYTES: usize = 16 * 1024;
@@ -24,6 +25,7 @@ pub fn print(registry: &Registry, external: &External) -> String {
     durations(&mut text, &routes);
     sizes(&mut text, &routes);
     refusals(&mut text, registry);
+    overload(&mut text, registry, external);
     authentication(&mut text, registry);
     listeners(&mut text, registry);
     clients(&mut text, registry);
@@ -107,6 +109,33 @@ fn refusals(text: &mut Text, registry: &Registry) {
     let name = "gateway_rate_limited_total";
     text.heading(name, Counter, "Requests over the limit of a tier.");
     tallies(text, name, "tier", &registry.tiers);
+}
+
+fn overload(text: &mut Text, registry: &Registry, external: &External) {
+    let name = "gateway_requests_shed_total";
+    text.heading(
+        name,
+        Counter,
+        "Requests shed, by the priority of their route and what the node was short of.",
+    );
+    for reason in REASONS {
+        for (priority, count) in registry.node().shed(reason) {
+            let labels = Labels::new("priority", priority.text()).and("reason", reason.text());
+            text.series(name, &labels, count);
+        }
+    }
+    let now = external.overload;
+    let name = "gateway_shed_priorities";
+    text.heading(name, Gauge, "Priorities that are refused now, the least important first: 4 is everything.");
+    for (reason, refused) in [(Reason::Cpu, now.cpu_refused), (Reason::Memory, now.memory_refused)] {
+        text.series(name, &Labels::new("reason", reason.text()), u64::from(refused));
+    }
+    let help = "Use of the processors that the node may use, averaged.";
+    text.single("gateway_cpu_percent", Gauge, help, u64::from(now.cpu_percent));
+    let help = "Use of the memory that the node may use.";
+    text.single("gateway_memory_percent", Gauge, help, u64::from(now.memory_percent));
+    let help = "Memory that the node may use.";
+    text.single("gateway_memory_limit_bytes", Gauge, help, now.memory_limit);
 }
 
 fn authentication(text: &mut Text, registry: &Registry) {

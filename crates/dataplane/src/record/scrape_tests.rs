@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::*;
-use crate::refusal::{Malformed, Refusal, UpstreamFault};
+use crate::refusal::{Malformed, Reason, Refusal, UpstreamFault};
+use crate::snapshot::document::Priority;
 
 /// Every metric of the reference, with its type.
 const METRICS: &str = "requests_total:counter request_duration_seconds:histogram upstream_duration_seconds:histogram \
@@ -17,10 +18,16 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     stale_resends_total:counter breaker_state:gauge breaker_transitions_total:counter instance_healthy:gauge \
     limit_keys:gauge limit_full_total:counter records_total:counter records_dropped_total:counter \
     records_queued:gauge config_version:gauge config_applied_timestamp_seconds:gauge uptime_seconds:gauge \
-    build_info:gauge worker_panics_total:counter";
+    build_info:gauge worker_panics_total:counter requests_shed_total:counter shed_priorities:gauge cpu_percent:gauge \
+    memory_percent:gauge memory_limit_bytes:gauge";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 34] = [
+const PRINTED: [&str; 39] = [
+    r#"gateway_requests_shed_total{priority="P3",reason="cpu"} 1"#,
+    r#"gateway_shed_priorities{reason="memory"} 2"#,
+    "gateway_cpu_percent 61",
+    "gateway_memory_percent 81",
+    "gateway_memory_limit_bytes 1000",
     r#"gateway_requests_total{route="users",service="users-service",status="200"} 2"#,
     r#"gateway_requests_total{route="none",service="",status="404"} 1"#,
     r#"gateway_request_duration_seconds_bucket{route="users",le="0.00025"} 0"#,
@@ -86,6 +93,7 @@ fn busy() -> (Registry, External) {
     let node = registry.node().worker(0);
     node.refused(&Refusal::Malformed(Malformed::BareLineFeed));
     node.timed_out(TimeoutKind::Body);
+    node.shed(Reason::Cpu, Priority::P3);
     node.in_flight.add(4);
     node.in_flight.subtract(1);
     (registry, external())
@@ -102,6 +110,13 @@ fn external() -> External {
         limit_keys: 5,
         limit_full: 6,
         records: QueueCounts { written: 10, dropped: 2, queued: 3 },
+        overload: OverloadLine {
+            cpu_percent: 61,
+            memory_percent: 81,
+            memory_limit: 1_000,
+            cpu_refused: 1,
+            memory_refused: 2,
+        },
         breakers: vec![BreakerLine {
             service: "users".into(),
             state: BreakerState::Open,

@@ -39,13 +39,15 @@ pub fn refuse<E: Exchange>(
             exchange.header(b"www-authenticate", b"ApiKey");
         }
         Refusal::MethodNotAllowed { allow } => exchange.header(b"allow", allow.as_bytes()),
+        Refusal::Overloaded { shortage, .. } => {
+            exchange.header(b"x-load-shed", shortage.reason.text().as_bytes());
+        }
         Refusal::Malformed(_)
         | Refusal::Slow(_)
         | Refusal::BodyTooLarge { .. }
         | Refusal::UriTooLong { .. }
         | Refusal::HeadersTooLarge { .. }
         | Refusal::NoRoute
-        | Refusal::Overloaded { .. }
         | Refusal::AuthenticationUnavailable { .. }
         | Refusal::MissingScope { .. }
         | Refusal::OverLimit(_)

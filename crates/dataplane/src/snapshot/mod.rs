@@ -3,6 +3,7 @@
 pub mod document;
 mod document_identity;
 mod document_listener;
+mod document_overload;
 mod document_route;
 mod document_service;
 mod listeners;
@@ -17,6 +18,7 @@ use crate::balance::{self, Services};
 use crate::limit::{Counters, Tiers};
 use crate::record::{self, Names, RouteMetrics, Tally};
 use crate::route::Table;
+use crate::shed;
 use crate::trail::Rule;
 use document::{FORMAT, IdentityDocument, IdentityKindDocument, SnapshotDocument, TierDocument};
 pub use listeners::Listener;
@@ -59,7 +61,7 @@ pub struct Snapshot {
     pub version: u64,
     pub node: Box<str>,
     pub software: Box<str>,
-    pub max_in_flight: u32,
+    pub overload: shed::Settings,
     pub max_limit_keys: u32,
     pub record_queue: u32,
     pub token_cache: u32,
@@ -108,7 +110,7 @@ impl Snapshot {
         let metrics = lasting.metrics;
         Ok(Self {
             version: document.version,
-            max_in_flight: document.node.max_in_flight,
+            overload: shed::Settings::compile(document.overload.as_ref(), document.node.max_in_flight),
             max_limit_keys: document.node.max_limit_keys,
             record_queue: document.node.record_queue,
             token_cache: document.node.token_cache,

@@ -22,6 +22,7 @@ from gatewright.config.models.node import (
     SqliteSink,
     StdoutSink,
 )
+from gatewright.config.models.overload import CpuShedding, MemoryShedding, Overload
 from gatewright.config.models.routes import (
     Auth,
     Cors,
@@ -46,6 +47,7 @@ __all__ = [
     "Auth",
     "CircuitBreaker",
     "Cors",
+    "CpuShedding",
     "Defaults",
     "FileSink",
     "Gateway",
@@ -56,7 +58,9 @@ __all__ = [
     "JwtIdentity",
     "Listener",
     "Match",
+    "MemoryShedding",
     "Node",
+    "Overload",
     "Pool",
     "PublicKey",
     "RateLimit",

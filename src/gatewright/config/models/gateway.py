@@ -8,6 +8,7 @@ from gatewright.config.models.base import OneOrMany, Section, Text, Texts
 from gatewright.config.models.identities import Identities, Tier
 from gatewright.config.models.listeners import Listener
 from gatewright.config.models.node import Admin, Node, Records, Reload
+from gatewright.config.models.overload import Overload
 from gatewright.config.models.routes import RateLimit, Route, _tier_alone
 from gatewright.config.models.services import Service
 from gatewright.config.quantities import Duration, Timeout
@@ -48,6 +49,9 @@ class Gateway(Section):
     routes: Annotated[list[Route], OneOrMany] = Field(default_factory=list, description="What goes where.")
     defaults: Defaults = Field(
         default_factory=Defaults, description="What routes do unless they say otherwise."
+    )
+    overload: Overload = Field(
+        default_factory=Overload, description="Which requests are refused when the node cannot serve all."
     )
     records: Records = Field(default_factory=Records, description="Where decision records go.")
     reload: Reload = Field(default_factory=Reload, description="How changes of the files become live.")
