@@ -2,13 +2,15 @@
 
 import json
 import resource
+import threading
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from gateway import Node, Origin, Refused, get, routes
+from gateway import Client, Node, Origin, Refused, encode, get, plain, routes
 from gatewright._engine import decide
 
 PRIORITIES = ("P0", "P1", "P2", "P3")
@@ -87,6 +89,35 @@ def test_memory_above_the_lower_threshold_refuses_low_priorities(origin: Origin)
     with Node(with_every_priority(origin, overload)) as node:
         node.wait_for(lambda state: refused(state) == ["P2", "P3"])
         assert served(node) == ["P0", "P1"]
+
+
+def test_service_at_its_limit_is_asked_for_what_matters_only(origin: Origin) -> None:
+    overload = "cpu: off, memory: off, concurrency: {minimum: 10, maximum: 10, tolerance: 2}"
+    go = threading.Event()
+    with Node(with_every_priority(origin, overload)) as node, ExitStack() as clients:
+        assert get(node.address, "/P0").status == 200
+        wait_for_limit(node, 10)
+        for _ in range(6):
+            origin.script(go, plain(b"waited"))
+            clients.enter_context(Client(node.address)).send(encode("/P0"))
+        node.wait_for(lambda state: state["in_flight"] == 6)
+        assert node.metric("gateway_concurrency_in_flight", service="users") == 6
+        response = get(node.address, "/P3")
+        assert (response.status, response.get("x-load-shed")) == (503, "concurrency")
+        shed = node.records(2)[1]["decisions"][-1]["inputs"]
+        assert (shed["value"], shed["threshold"]) == (6, 6)
+        assert node.metric("gateway_requests_shed_total", priority="P3", reason="concurrency") == 1
+        assert get(node.address, "/P2").status == 200
+        go.set()
+        node.wait_for(lambda state: state["in_flight"] == 0)
+        assert get(node.address, "/P3").status == 200
+
+
+def wait_for_limit(node: Node, limit: int) -> None:
+    end = time.monotonic() + 10
+    while node.metric("gateway_concurrency_limit", service="users") != limit:
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 CASES = [

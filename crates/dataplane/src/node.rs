@@ -10,8 +10,9 @@ use serde::Deserialize;
 
 use crate::authenticate::KeyStore;
 use crate::limit::Counters;
+use crate::listener::crowd::Crowd;
 use crate::questions::Questions;
-use crate::shed::Load;
+use crate::shed::{Concurrencies, Load};
 use crate::snapshot::{Lasting, Snapshot};
 use crate::{balance, record};
 
@@ -39,9 +40,11 @@ pub struct Node {
     pub records: Arc<record::Queue>,
     pub questions: Questions,
     pub load: Arc<Load>,
+    pub concurrencies: Concurrencies,
     /// Where the numbers of each worker's thread stand, for the control thread.
     pub threads: Mutex<Vec<PathBuf>>,
     pub connections: AtomicU32,
+    pub crowd: Crowd,
     pub started: Instant,
     pub applied_ms: AtomicU64,
     draining: AtomicBool,
@@ -59,8 +62,10 @@ impl Node {
             records: Arc::new(record::Queue::new(10_000)),
             questions: Questions::default(),
             load: Arc::default(),
+            concurrencies: Concurrencies::default(),
             threads: Mutex::default(),
             connections: AtomicU32::new(0),
+            crowd: Crowd::new(options.workers),
             started: Instant::now(),
             applied_ms: AtomicU64::new(0),
             draining: AtomicBool::new(false),
@@ -79,6 +84,7 @@ impl Node {
             services: &self.services,
             counters: &self.counters,
             metrics: &self.metrics,
+            concurrencies: &self.concurrencies,
             workers: self.options.workers,
         };
         Snapshot::compile(json, &lasting)

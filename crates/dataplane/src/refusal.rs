@@ -146,6 +146,8 @@ pub enum Unavailable {
     NoHealthyInstance,
     NoInstance,
     PoolExhausted,
+    /// This process may open no further file: the gateway's own shortage, not the service's fault.
+    NoDescriptor,
 }
 
 impl Unavailable {
@@ -156,6 +158,7 @@ impl Unavailable {
             Self::NoHealthyInstance => "no_healthy_instance",
             Self::NoInstance => "no_instance",
             Self::PoolExhausted => "pool_exhausted",
+            Self::NoDescriptor => "no_descriptor",
         }
     }
 }
@@ -204,6 +207,7 @@ pub enum Reason {
     Cpu,
     Memory,
     InFlight,
+    Concurrency,
 }
 
 impl Reason {
@@ -213,6 +217,7 @@ impl Reason {
             Self::Cpu => "cpu",
             Self::Memory => "memory",
             Self::InFlight => "in_flight",
+            Self::Concurrency => "concurrency",
         }
     }
 }

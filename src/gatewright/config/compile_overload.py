@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gatewright.config.models import CpuShedding, MemoryShedding, Overload
+from gatewright.config.models import Concurrency, CpuShedding, MemoryShedding, Overload
 
 
 def compile_overload(overload: Overload) -> dict[str, Any]:
@@ -10,6 +10,7 @@ def compile_overload(overload: Overload) -> dict[str, Any]:
     return {
         "cpu": _cpu(overload.cpu) if overload.cpu.enabled else None,
         "memory": _memory(overload.memory) if overload.memory.enabled else None,
+        "concurrency": _concurrency(overload.concurrency) if overload.concurrency.enabled else None,
         "margin": overload.margin,
         "retry_after_ms": int(overload.retry_after),
     }
@@ -22,3 +23,11 @@ def _cpu(cpu: CpuShedding) -> dict[str, Any]:
 def _memory(memory: MemoryShedding) -> dict[str, Any]:
     limit = None if memory.limit is None else int(memory.limit)
     return {"low": memory.low, "all": memory.all, "limit_bytes": limit}
+
+
+def _concurrency(concurrency: Concurrency) -> dict[str, Any]:
+    return {
+        "minimum": concurrency.minimum,
+        "maximum": concurrency.maximum,
+        "tolerance": concurrency.tolerance,
+    }

@@ -51,6 +51,9 @@ impl Meter {
         let resident = self.usage.resident().unwrap_or(0);
         let limit = settings.memory_limit.unwrap_or(self.allowance.memory).max(1);
         let memory = percent(resident, limit);
+        if let Some(bounds) = &settings.concurrency {
+            node.concurrencies.list().iter().for_each(|(_, concurrency)| concurrency.adapt(bounds));
+        }
         node.load.set_memory(resident, limit);
         node.load.set_pressure(Pressure {
             cpu: self.cpu.observe(cpu, &settings.cpu, settings.window, now),

@@ -1,5 +1,6 @@
 //! What the engine shows of itself: the metrics page and the state document.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -8,8 +9,8 @@ use super::OpenListener;
 use super::breakers::{self, Clock};
 use crate::balance::{InstanceSummary, ServiceSummary};
 use crate::node::Node;
-use crate::record::{self, External, InstanceLine, OverloadLine};
-use crate::shed::Load;
+use crate::record::{self, ConcurrencyLine, External, InstanceLine, OverloadLine};
+use crate::shed::{Concurrency, Load};
 use crate::snapshot::Counted;
 use crate::snapshot::document::Priority;
 use std::sync::atomic::Ordering;
@@ -33,9 +34,19 @@ fn external(node: &Node) -> External {
         limit_full: node.counters.bound_hits(),
         records: node.records.counts(),
         overload: overload_line(&node.load),
+        concurrencies: concurrency_lines(node),
+        worker_connections: node.crowd.open().collect(),
         breakers: services.iter().filter_map(|service| breakers::line(service, clock)).collect(),
         instances: services.iter().flat_map(instance_lines).collect(),
     }
+}
+
+fn concurrency_lines(node: &Node) -> Vec<ConcurrencyLine> {
+    let line = |(service, concurrency): (Box<str>, Arc<Concurrency>)| {
+        let (in_flight, limit) = concurrency.now();
+        ConcurrencyLine { service, in_flight, limit: limit.unwrap_or(0) }
+    };
+    node.concurrencies.list().into_iter().map(line).collect()
 }
 
 fn overload_line(load: &Load) -> OverloadLine {
@@ -75,6 +86,7 @@ pub fn state(node: &Node, listeners: &[OpenListener]) -> Vec<u8> {
         "uptime_ms": node.started.elapsed().as_millis() as u64,
         "workers": node.options.workers,
         "connections": node.connections.load(Ordering::Relaxed),
+        "worker_connections": node.crowd.open().collect::<Vec<_>>(),
         "in_flight": node.load.in_flight(),
         "listeners": listeners.iter().map(listener).collect::<Vec<_>>(),
         "services": services.iter().map(|found| service(found, clock)).collect::<Vec<_>>(),

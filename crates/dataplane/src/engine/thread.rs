@@ -79,6 +79,7 @@ struct Life {
 
 impl Life {
     async fn run(mut self, mut commands: UnboundedReceiver<Command>) {
+        let mut newcomers = self.worker.node.crowd.receive(self.worker.index);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut ticks = 0_u32;
@@ -95,6 +96,7 @@ impl Life {
                     }
                     Some(Command::Stop) | None => break,
                 },
+                Some(newcomer) = newcomers.recv() => accept::adopt(&self.worker, newcomer),
                 _ = tick.tick() => {
                     ticks = ticks.wrapping_add(1);
                     self.look_after(ticks);

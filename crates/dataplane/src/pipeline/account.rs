@@ -210,6 +210,12 @@ impl Account {
             response_bytes: exchange.bytes_sent(),
         };
         let route = self.route(&visit.snapshot);
+        // A service that fails at once is not a quick one.
+        if let Some(concurrency) = route.and_then(|route| route.concurrency.as_ref())
+            && let (Some(micros), None) = (sample.upstream, self.error_type)
+        {
+            concurrency.observe(micros);
+        }
         route.map_or(&visit.snapshot.unrouted, |route| &route.metrics).observe(worker.index, &sample);
         self.record(worker, visit, request, &sample);
     }

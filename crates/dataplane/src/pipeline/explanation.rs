@@ -62,7 +62,8 @@ fn unavailable(cause: &Unavailable) -> Inputs {
         Unavailable::BreakerRamp
         | Unavailable::NoHealthyInstance
         | Unavailable::NoInstance
-        | Unavailable::PoolExhausted => inputs,
+        | Unavailable::PoolExhausted
+        | Unavailable::NoDescriptor => inputs,
     }
 }
 

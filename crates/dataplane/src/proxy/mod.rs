@@ -168,7 +168,7 @@ async fn connect(
 ) -> Result<Upstream, Fault> {
     let timeout = forward.pool.connect_timeout.min(forward.left());
     let connected = Upstream::connect(forward.instance.address, timeout, forward.now).await;
-    let mut upstream = connected.map_err(Fault::Upstream)?;
+    let mut upstream = connected?;
     upstream.place = place;
     upstream.input = links.buffers.borrow_mut().small();
     Ok(upstream)

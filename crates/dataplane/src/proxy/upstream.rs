@@ -12,10 +12,15 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::io::buffer::Buffer;
 use crate::io::stream::Stream;
-use crate::refusal::UpstreamFault;
+use crate::proxy::attempt::Fault;
+use crate::proxy::exhausted;
+use crate::refusal::{Unavailable, UpstreamFault};
 
 /// TCP keepalive of idle connections (requirement UP-2).
 const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Linux's `ENFILE` and `EMFILE`: no file may be opened on this machine, or in this process.
+const NO_DESCRIPTOR: [i32; 2] = [23, 24];
 
 /// A connection in use, or idle in a pool. While in use it holds a place of its pool.
 #[derive(Debug)]
@@ -30,17 +35,13 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    pub async fn connect(
-        address: SocketAddr,
-        timeout: Duration,
-        now: Instant,
-    ) -> Result<Self, UpstreamFault> {
+    pub async fn connect(address: SocketAddr, timeout: Duration, now: Instant) -> Result<Self, Fault> {
         let stream = match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
-            Err(_) => return Err(UpstreamFault::ConnectionTimeout),
+            Err(_) => return Err(Fault::Upstream(UpstreamFault::ConnectionTimeout)),
             Ok(Err(error)) => return Err(connect_fault(&error)),
             Ok(Ok(stream)) => Stream::from(stream),
         };
-        stream.prepare(KEEPALIVE).map_err(|_| UpstreamFault::ConnectionFailed)?;
+        stream.prepare(KEEPALIVE).map_err(|_| Fault::Upstream(UpstreamFault::ConnectionFailed))?;
         let (input, place) = (Buffer::default(), None);
         Ok(Self { stream, input, created: now, idle_since: now, reused: false, place })
     }
@@ -59,12 +60,15 @@ impl Upstream {
     }
 }
 
-fn connect_fault(error: &io::Error) -> UpstreamFault {
-    if error.kind() == io::ErrorKind::ConnectionRefused {
+fn connect_fault(error: &io::Error) -> Fault {
+    if error.raw_os_error().is_some_and(|code| NO_DESCRIPTOR.contains(&code)) {
+        return exhausted(Unavailable::NoDescriptor);
+    }
+    Fault::Upstream(if error.kind() == io::ErrorKind::ConnectionRefused {
         UpstreamFault::ConnectionRefused
     } else if error.kind() == io::ErrorKind::TimedOut {
         UpstreamFault::ConnectionTimeout
     } else {
         UpstreamFault::ConnectionFailed
-    }
+    })
 }

@@ -17,7 +17,7 @@ pub enum TimeoutKind {
 pub(super) const TIMEOUTS: [&str; 4] = ["head", "body", "idle", "write"];
 
 /// Every reason to shed, in the order of the enum.
-pub(super) const REASONS: [Reason; 3] = [Reason::Cpu, Reason::Memory, Reason::InFlight];
+pub(super) const REASONS: [Reason; 4] = [Reason::Cpu, Reason::Memory, Reason::InFlight, Reason::Concurrency];
 
 /// In the order of `code_index`.
 pub(super) const CODES: [&str; 18] = [
@@ -154,6 +154,10 @@ pub struct WorkerCounts {
     pub client_aborts: Cell,
     /// Panics that ended a connection and not the worker.
     pub panics: Cell,
+    /// Pauses in accepting because no descriptor or memory was left.
+    pub accept_pauses: Cell,
+    /// Connections accepted here and served by another worker.
+    pub handed_over: Cell,
     pub(super) timeouts: [Cell; TIMEOUTS.len()],
     pub(super) refusals: [Cell; CODES.len()],
     pub(super) malformed: [Cell; MALFORMED.len()],
@@ -168,6 +172,8 @@ impl Default for WorkerCounts {
             in_flight: Cell::default(),
             client_aborts: Cell::default(),
             panics: Cell::default(),
+            accept_pauses: Cell::default(),
+            handed_over: Cell::default(),
             timeouts: std::array::from_fn(|_| Cell::default()),
             refusals: std::array::from_fn(|_| Cell::default()),
             malformed: std::array::from_fn(|_| Cell::default()),

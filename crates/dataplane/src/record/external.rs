@@ -44,6 +44,14 @@ pub struct OverloadLine {
     pub memory_refused: u8,
 }
 
+/// Requests in flight at one service, and how many there may be (0: not known yet).
+#[derive(Clone, Debug, Default)]
+pub struct ConcurrencyLine {
+    pub service: Box<str>,
+    pub in_flight: u32,
+    pub limit: u32,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct External {
     /// `gateway_version` of the record.
@@ -60,6 +68,10 @@ pub struct External {
     pub limit_full: u64,
     pub records: QueueCounts,
     pub overload: OverloadLine,
+    /// One for each service whose limit adapts.
+    pub concurrencies: Vec<ConcurrencyLine>,
+    /// Client connections of each worker.
+    pub worker_connections: Vec<u32>,
     /// At most one for each service.
     pub breakers: Vec<BreakerLine>,
     /// Lines with the same service and instance are printed once, healthy only if all are.

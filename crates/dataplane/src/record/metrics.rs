@@ -167,6 +167,8 @@ pub struct ListenerSlot {
     pub open: Cell,
     /// Connections closed at once because the listener had its maximum.
     pub refused: Cell,
+    /// Connections closed at once because their client had its maximum.
+    pub refused_clients: Cell,
 }
 
 impl ListenerMetrics {

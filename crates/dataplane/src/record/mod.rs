@@ -30,7 +30,7 @@ mod scrape_tests;
 pub use cells::{Cell, PerWorker};
 pub use counts::{NodeMetrics, TimeoutKind, WorkerCounts};
 pub use entry::{Entry, Names, Times};
-pub use external::{BreakerLine, BreakerState, External, InstanceLine, OverloadLine};
+pub use external::{BreakerLine, BreakerState, ConcurrencyLine, External, InstanceLine, OverloadLine};
 pub use line::encode_rule;
 pub use metrics::{ListenerMetrics, RouteMetrics, Sample, ServiceMetrics, Tally};
 pub use queue::{Queue, QueueCounts};

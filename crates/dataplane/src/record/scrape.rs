@@ -26,8 +26,10 @@ pub fn print(registry: &Registry, external: &External) -> String {
     sizes(&mut text, &routes);
     refusals(&mut text, registry);
     overload(&mut text, registry, external);
+    concurrency(&mut text, external);
     authentication(&mut text, registry);
     listeners(&mut text, registry);
+    workers(&mut text, registry, external);
     clients(&mut text, registry);
     services(&mut text, registry);
     service_states(&mut text, external);
@@ -138,6 +140,19 @@ fn overload(text: &mut Text, registry: &Registry, external: &External) {
     text.single("gateway_memory_limit_bytes", Gauge, help, now.memory_limit);
 }
 
+fn concurrency(text: &mut Text, external: &External) {
+    let name = "gateway_concurrency_limit";
+    text.heading(name, Gauge, "Requests that a service may have in flight, where limits adapt.");
+    for line in &external.concurrencies {
+        text.series(name, &Labels::new("service", &line.service), u64::from(line.limit));
+    }
+    let name = "gateway_concurrency_in_flight";
+    text.heading(name, Gauge, "Requests that a service has in flight, where limits adapt.");
+    for line in &external.concurrencies {
+        text.series(name, &Labels::new("service", &line.service), u64::from(line.in_flight));
+    }
+}
+
 fn authentication(text: &mut Text, registry: &Registry) {
     let name = "gateway_authentication_failures_total";
     text.heading(name, Counter, "Requests without a valid credential, by the identity that was tried.");
@@ -171,6 +186,24 @@ fn listeners(text: &mut Text, registry: &Registry) {
     });
     let help = "Client connections closed at once because the listener had its maximum.";
     family("gateway_connections_refused_total", Counter, help, |listener| listener.sum(|slot| &slot.refused));
+    let help = "Client connections closed at once because their client had its maximum.";
+    family("gateway_connections_per_client_refused_total", Counter, help, |listener| {
+        listener.sum(|slot| &slot.refused_clients)
+    });
+}
+
+fn workers(text: &mut Text, registry: &Registry, external: &External) {
+    let name = "gateway_worker_connections";
+    text.heading(name, Gauge, "Client connections open now, by worker.");
+    for (worker, open) in external.worker_connections.iter().enumerate() {
+        text.series(name, &Labels::new("worker", &worker.to_string()), u64::from(*open));
+    }
+    let handed = registry.node().sum(|counts| &counts.handed_over);
+    let help = "Client connections that a worker with more than its share gave to another.";
+    text.single("gateway_connections_handed_over_total", Counter, help, handed);
+    let pauses = registry.node().sum(|counts| &counts.accept_pauses);
+    let help = "Pauses in accepting connections because no descriptor or memory was left.";
+    text.single("gateway_accept_pauses_total", Counter, help, pauses);
 }
 
 fn clients(text: &mut Text, registry: &Registry) {

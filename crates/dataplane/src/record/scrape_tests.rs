@@ -15,14 +15,22 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     token_cache_hits_total:counter token_cache_misses_total:counter connections_total:counter connections:gauge \
     connections_refused_total:counter in_flight_requests:gauge client_aborts_total:counter timeouts_total:counter \
     upstream_connections_total:counter backend_connections:gauge upstream_failures_total:counter \
-    stale_resends_total:counter breaker_state:gauge breaker_transitions_total:counter instance_healthy:gauge \
+    stale_resends_total:counter breaker_state:gauge breaker_transitions_total:counter \
+    breaker_admitted_percent:gauge breaker_opened_timestamp_seconds:gauge breaker_open_seconds_total:counter \
+    breaker_refused_total:counter instance_healthy:gauge \
     limit_keys:gauge limit_full_total:counter records_total:counter records_dropped_total:counter \
     records_queued:gauge config_version:gauge config_applied_timestamp_seconds:gauge uptime_seconds:gauge \
     build_info:gauge worker_panics_total:counter requests_shed_total:counter shed_priorities:gauge cpu_percent:gauge \
-    memory_percent:gauge memory_limit_bytes:gauge";
+    memory_percent:gauge memory_limit_bytes:gauge worker_connections:gauge concurrency_limit:gauge \
+    concurrency_in_flight:gauge connections_handed_over_total:counter \
+    accept_pauses_total:counter connections_per_client_refused_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 39] = [
+const PRINTED: [&str; 43] = [
+    r#"gateway_concurrency_limit{service="users"} 20"#,
+    r#"gateway_concurrency_in_flight{service="users"} 2"#,
+    r#"gateway_worker_connections{worker="1"} 4"#,
+    r#"gateway_connections_per_client_refused_total{listener="public"} 5"#,
     r#"gateway_requests_shed_total{priority="P3",reason="cpu"} 1"#,
     r#"gateway_shed_priorities{reason="memory"} 2"#,
     "gateway_cpu_percent 61",
@@ -51,7 +59,7 @@ const PRINTED: [&str; 39] = [
     r#"gateway_backend_connections{service="users-service",state="active"} 1"#,
     r#"gateway_upstream_failures_total{service="users-service",fault="connection_reset"} 1"#,
     r#"gateway_breaker_state{service="users"} 2"#,
-    r#"gateway_breaker_transitions_total{service="users"} 9"#,
+    r#"gateway_breaker_transitions_total{service="users",from="closed",to="open",reason="failure_ratio"} 9"#,
     r#"gateway_instance_healthy{service="users",instance="a:1"} 0"#,
     "gateway_limit_keys 5",
     "gateway_limit_full_total 6",
@@ -86,6 +94,7 @@ fn busy() -> (Registry, External) {
     listener.worker(0).accepted.add(3);
     listener.worker(0).open.add(2);
     listener.worker(0).refused.add(1);
+    listener.worker(1).refused_clients.add(5);
     let service = registry.service("users-service");
     service.worker(1).opened.add(2);
     service.worker(1).active.add(1);
@@ -110,6 +119,8 @@ fn external() -> External {
         limit_keys: 5,
         limit_full: 6,
         records: QueueCounts { written: 10, dropped: 2, queued: 3 },
+        worker_connections: vec![3, 4],
+        concurrencies: vec![ConcurrencyLine { service: "users".into(), in_flight: 2, limit: 20 }],
         overload: OverloadLine {
             cpu_percent: 61,
             memory_percent: 81,

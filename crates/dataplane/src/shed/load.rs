@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::concurrency::Concurrency;
 use super::pressure::Pressure;
+use super::settings::share;
+use crate::snapshot::document::Priority;
 
 /// Requests in flight and the pressure on the whole node.
 #[derive(Debug, Default)]
@@ -21,6 +24,7 @@ pub struct Load {
 #[derive(Debug)]
 pub struct Admission {
     load: Arc<Load>,
+    concurrency: Option<Arc<Concurrency>>,
 }
 
 impl Load {
@@ -66,12 +70,23 @@ impl Admission {
     /// Counts a request in; gives how many there were before it.
     pub(super) fn count(load: &Arc<Load>) -> (Self, u32) {
         let before = load.in_flight.fetch_add(1, Ordering::Relaxed);
-        (Self { load: Arc::clone(load) }, before)
+        (Self { load: Arc::clone(load), concurrency: None }, before)
+    }
+
+    /// Counts it in at its service, too; gives how many there were before it and how many of its priority there may be.
+    pub(super) fn enter(&mut self, concurrency: &Arc<Concurrency>, priority: Priority) -> Option<(u32, u32)> {
+        self.concurrency = Some(Arc::clone(concurrency));
+        let before = concurrency.enter();
+        let (_, limit) = concurrency.now();
+        limit.map(|limit| (before, share(limit, priority)))
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
+        if let Some(concurrency) = &self.concurrency {
+            concurrency.leave();
+        }
         self.load.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::concurrency::Bounds;
 use super::pressure::{Level, Pressure};
 use crate::refusal::{Reason, Shortage};
-use crate::snapshot::document::{OverloadDocument, Priority};
+use crate::snapshot::document::{ConcurrencyDocument, OverloadDocument, Priority};
 
 /// No use is above it.
 const NEVER: u16 = u16::MAX;
@@ -20,6 +21,8 @@ pub struct Settings {
     pub memory_limit: Option<u64>,
     /// Time over which the use of the processor is averaged, and how long a level lasts at least.
     pub window: Duration,
+    /// `None`: services have no limits that adapt.
+    pub concurrency: Option<Bounds>,
     /// The least that a refused client is told to wait; the most is twice this.
     pub retry_after: Duration,
 }
@@ -29,6 +32,10 @@ pub struct Settings {
 pub struct Limits {
     thresholds: [u16; 4],
     margin: u16,
+}
+
+fn bounds(document: &ConcurrencyDocument) -> Bounds {
+    Bounds { minimum: document.minimum, maximum: document.maximum, tolerance: document.tolerance }
 }
 
 impl Settings {
@@ -47,21 +54,9 @@ impl Settings {
             }),
             memory_limit: memory.and_then(|memory| memory.limit_bytes),
             window: cpu.map_or(WINDOW, |cpu| Duration::from_millis(cpu.window_ms)),
+            concurrency: document.and_then(|overload| overload.concurrency.as_ref()).map(bounds),
             retry_after: Duration::from_millis(document.map_or(1_000, |overload| overload.retry_after_ms)),
         }
-    }
-
-    /// How many requests may be in flight before one of this priority is refused: P0 has all of the maximum, and the
-    /// others leave room for whoever matters more (OV-1's steps, taken of the in-flight maximum of OV-4).
-    pub fn room(&self, priority: Priority) -> u32 {
-        let percent: u64 = match priority {
-            Priority::P0 => 100,
-            Priority::P1 => 90,
-            Priority::P2 => 75,
-            Priority::P3 => 60,
-        };
-        // Never more than the maximum, so it fits again.
-        (u64::from(self.max_in_flight) * percent).div_ceil(100) as u32
     }
 
     /// Why a priority that the pressure refuses is refused. Memory goes first: it is the shortage that kills a node.
@@ -85,6 +80,19 @@ impl Settings {
         let level = |percent, limits: &Limits| Level { percent, refused: limits.refused_at(percent) };
         Pressure { cpu: level(cpu, &self.cpu), memory: level(memory, &self.memory) }
     }
+}
+
+/// How many of `maximum` requests may be in flight before one of this priority is refused: P0 has all of it, and the
+/// others leave room for whoever matters more (OV-1's steps, taken of the in-flight maximum of OV-4).
+pub fn share(maximum: u32, priority: Priority) -> u32 {
+    let percent: u64 = match priority {
+        Priority::P0 => 100,
+        Priority::P1 => 90,
+        Priority::P2 => 75,
+        Priority::P3 => 60,
+    };
+    // Never more than the maximum, so it fits again.
+    (u64::from(maximum) * percent).div_ceil(100) as u32
 }
 
 impl Limits {

@@ -11,6 +11,7 @@ fn settings(max_in_flight: u32) -> Settings {
     let document = OverloadDocument {
         cpu: Some(CpuDocument { p1: 90, p2: 75, p3: 60, window_ms: 10_000 }),
         memory: Some(MemoryDocument { low: 80, all: 95, limit_bytes: None }),
+        concurrency: None,
         margin: 5,
         retry_after_ms: 5_000,
     };
@@ -21,7 +22,7 @@ fn settings(max_in_flight: u32) -> Settings {
 fn served(cpu: u16, memory: u16) -> Vec<Priority> {
     let settings = settings(100);
     let load = Arc::new(Load::stated(settings.pressure_at(cpu, memory), 0));
-    ALL.into_iter().filter(|priority| admit(&load, &settings, *priority).is_ok()).collect()
+    ALL.into_iter().filter(|priority| admit(&load, &settings, *priority, None).is_ok()).collect()
 }
 
 #[test]
@@ -55,7 +56,7 @@ fn a_refusal_tells_what_was_short_and_when_it_ends() {
     let settings = settings(10);
     let refusal = |cpu, memory, in_flight| {
         let load = Arc::new(Load::stated(settings.pressure_at(cpu, memory), in_flight));
-        match admit(&load, &settings, Priority::P2) {
+        match admit(&load, &settings, Priority::P2, None) {
             Err(Refusal::Overloaded { shortage, .. }) => shortage,
             other => panic!("{other:?}"),
         }
@@ -71,7 +72,7 @@ fn clients_that_are_refused_together_are_told_to_come_back_apart() {
     let settings = settings(0);
     let load = Arc::new(Load::default());
     let mut waits: Vec<u64> = (0..100)
-        .map(|_| match admit(&load, &settings, Priority::P0) {
+        .map(|_| match admit(&load, &settings, Priority::P0, None) {
             Err(Refusal::Overloaded { retry_after, .. }) => retry_after.as_millis() as u64,
             other => panic!("{other:?}"),
         })
@@ -150,7 +151,7 @@ fn the_less_a_route_matters_the_earlier_it_is_refused() {
     let (load, settings) = (Arc::new(Load::default()), settings(10));
     let mut under_way = Vec::new();
     for (priority, room) in [(Priority::P3, 6), (Priority::P2, 8), (Priority::P1, 9), (Priority::P0, 10)] {
-        while let Ok(admission) = admit(&load, &settings, priority) {
+        while let Ok(admission) = admit(&load, &settings, priority, None) {
             under_way.push(admission);
         }
         assert_eq!(under_way.len(), room, "{priority:?}");
@@ -160,11 +161,35 @@ fn the_less_a_route_matters_the_earlier_it_is_refused() {
 #[test]
 fn the_request_over_the_maximum_is_refused_until_another_ends() {
     let (load, settings) = (Arc::new(Load::default()), settings(1));
-    let first = admit(&load, &settings, Priority::P1);
+    let first = admit(&load, &settings, Priority::P1, None);
     assert!(first.is_ok());
-    assert!(matches!(admit(&load, &settings, Priority::P1), Err(Refusal::Overloaded { .. })));
+    assert!(matches!(admit(&load, &settings, Priority::P1, None), Err(Refusal::Overloaded { .. })));
     assert_eq!(load.in_flight(), 1);
     drop(first);
-    assert!(admit(&load, &settings, Priority::P1).is_ok());
+    assert!(admit(&load, &settings, Priority::P1, None).is_ok());
     assert_eq!(load.in_flight(), 0);
+}
+
+#[test]
+fn a_service_that_has_its_limit_is_asked_for_what_matters_only() {
+    let (load, settings) = (Arc::new(Load::default()), settings(1_000));
+    let concurrency = Arc::new(Concurrency::default());
+    let ask = |priority| admit(&load, &settings, priority, Some(&concurrency));
+    let first: Vec<_> = (0..100).map(|_| ask(Priority::P3)).collect();
+    assert!(first.iter().all(Result::is_ok), "nothing is known yet");
+    drop(first);
+    concurrency.observe(1_000);
+    concurrency.adapt(&Bounds { minimum: 10, maximum: 10, tolerance: 1.5 });
+    let mut under_way = Vec::new();
+    for (priority, room) in [(Priority::P3, 6), (Priority::P2, 8), (Priority::P1, 9), (Priority::P0, 10)] {
+        while let Ok(admission) = ask(priority) {
+            under_way.push(admission);
+        }
+        assert_eq!(under_way.len(), room, "{priority:?}");
+    }
+    let Err(Refusal::Overloaded { shortage, .. }) = ask(Priority::P3) else { panic!("admitted") };
+    assert_eq!((shortage.reason, shortage.value, shortage.threshold), (Reason::Concurrency, 10, 6));
+    assert!(admit(&load, &settings, Priority::P3, None).is_ok(), "other services have room");
+    drop(under_way);
+    assert_eq!((load.in_flight(), concurrency.now()), (0, (0, Some(10))));
 }

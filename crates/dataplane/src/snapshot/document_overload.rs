@@ -10,6 +10,8 @@ pub struct OverloadDocument {
     pub cpu: Option<CpuDocument>,
     /// `null`: nothing is shed by the use of memory.
     pub memory: Option<MemoryDocument>,
+    /// `null` or absent: services have no limits that adapt.
+    pub concurrency: Option<ConcurrencyDocument>,
     /// How far under its threshold the use must be before a priority is let in again.
     pub margin: u16,
     /// A refused client is told to wait between this and twice this.
@@ -23,6 +25,16 @@ pub struct CpuDocument {
     pub p2: u16,
     pub p3: u16,
     pub window_ms: u64,
+}
+
+/// The bounds of every service's limit.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConcurrencyDocument {
+    pub minimum: u32,
+    pub maximum: u32,
+    /// How many times its usual time a service may take before its limit falls.
+    pub tolerance: f64,
 }
 
 #[derive(Clone, Debug, Deserialize)]

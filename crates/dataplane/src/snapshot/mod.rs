@@ -31,6 +31,7 @@ pub struct Lasting<'a> {
     pub services: &'a balance::Registry,
     pub counters: &'a Counters,
     pub metrics: &'a record::Registry,
+    pub concurrencies: &'a shed::Concurrencies,
     pub workers: usize,
 }
 

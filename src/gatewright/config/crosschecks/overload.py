@@ -15,6 +15,11 @@ def check(view: View) -> Iterator[Problem]:
         ("cpu", "p2", cpu.p2, "p1", cpu.p1),
         ("memory", "low", memory.low, "all", memory.all),
     ]
+    limits = overload.concurrency
+    if limits.minimum > limits.maximum:
+        yield view.at("overload", "concurrency").problem(
+            f"`minimum` is {limits.minimum} and `maximum` {limits.maximum}; a limit lies between them"
+        )
     for section, lower, low, higher, high in orders:
         if low > high:
             yield view.at("overload", section).problem(

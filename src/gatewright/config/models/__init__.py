@@ -22,7 +22,7 @@ from gatewright.config.models.node import (
     SqliteSink,
     StdoutSink,
 )
-from gatewright.config.models.overload import CpuShedding, MemoryShedding, Overload
+from gatewright.config.models.overload import Concurrency, CpuShedding, MemoryShedding, Overload
 from gatewright.config.models.routes import (
     Auth,
     Cors,
@@ -46,6 +46,7 @@ __all__ = [
     "ApiKeys",
     "Auth",
     "CircuitBreaker",
+    "Concurrency",
     "Cors",
     "CpuShedding",
     "Defaults",

@@ -39,6 +39,24 @@ class MemoryShedding(Section):
     )
 
 
+class Concurrency(Section):
+    """Limits how many requests each service has in flight, by how long they take. `on` may stand for it."""
+
+    enabled: bool = Field(True, description="Whether services have such limits at all.")
+    minimum: int = Field(10, ge=1, le=100_000, description="A limit never falls below this.")
+    maximum: int = Field(1000, ge=1, le=1_000_000, description="A limit never rises above this.")
+    tolerance: float = Field(
+        1.5,
+        ge=1,
+        le=10,
+        description="How many times its usual time a service may take before its limit falls.",
+    )
+
+
+def _no_concurrency() -> Concurrency:
+    return Concurrency(enabled=False)
+
+
 class Overload(Section):
     """Which requests the node refuses when it cannot serve all: 503 `overloaded` with `X-Load-Shed`."""
 
@@ -49,6 +67,11 @@ class Overload(Section):
     memory: Annotated[MemoryShedding, BeforeValidator(_switch)] = Field(
         default_factory=MemoryShedding,
         description="Shedding by the resident memory of the process; `off` for none.",
+    )
+    concurrency: Annotated[Concurrency, BeforeValidator(_switch)] = Field(
+        default_factory=_no_concurrency,
+        description="Limits of requests in flight at each service that adapt to how long they take; off by "
+        "default.",
     )
     margin: int = Field(
         5,
