@@ -71,7 +71,8 @@ def decide(snapshot: bytes, keys: bytes, requests: bytes) -> bytes:
     """What this snapshot would do with these requests: from `intake` to `balance`, with fresh counters, sending nothing.
 
     `keys` is `{identity: key document}` for identities whose snapshot has `keys: null`; `requests` a list of
-    `{"method", "target", "host", "headers": [[name, value]], "peer", "listener", "now_ms", "content_length"}`.
+    `{"method", "target", "host", "headers": [[name, value]], "peer", "listener", "now_ms", "content_length"}`, with the
+    state of the node to assume, 0 each where absent: `{"cpu_percent", "memory_percent", "in_flight"}`.
     Gives a list of `{"action", "status", "error", "route", "service", "instance", "forward_path", "user_id",
     "partner_id", "scopes", "decisions": [{"stage", "verdict", "rule", "at", "inputs"}]}`.
     Raises `SnapshotError`.

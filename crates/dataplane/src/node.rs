@@ -1,7 +1,8 @@
 //! What all workers of a node share, and what outlives every snapshot.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -9,8 +10,9 @@ use serde::Deserialize;
 
 use crate::authenticate::KeyStore;
 use crate::limit::Counters;
+use crate::listener::crowd::Crowd;
 use crate::questions::Questions;
-use crate::shed::Load;
+use crate::shed::{Concurrencies, Load};
 use crate::snapshot::{Lasting, Snapshot};
 use crate::{balance, record, tls};
 
@@ -39,7 +41,11 @@ pub struct Node {
     pub records: Arc<record::Queue>,
     pub questions: Questions,
     pub load: Arc<Load>,
+    pub concurrencies: Concurrencies,
+    /// Where the numbers of each worker's thread stand, for the control thread.
+    pub threads: Mutex<Vec<PathBuf>>,
     pub connections: AtomicU32,
+    pub crowd: Crowd,
     pub started: Instant,
     pub applied_ms: AtomicU64,
     draining: AtomicBool,
@@ -58,7 +64,10 @@ impl Node {
             records: Arc::new(record::Queue::new(10_000)),
             questions: Questions::default(),
             load: Arc::default(),
+            concurrencies: Concurrencies::default(),
+            threads: Mutex::default(),
             connections: AtomicU32::new(0),
+            crowd: Crowd::new(options.workers),
             started: Instant::now(),
             applied_ms: AtomicU64::new(0),
             draining: AtomicBool::new(false),
@@ -78,6 +87,7 @@ impl Node {
             counters: &self.counters,
             metrics: &self.metrics,
             tls: &self.tls,
+            concurrencies: &self.concurrencies,
             workers: self.options.workers,
         };
         Snapshot::compile(json, &lasting)

@@ -63,7 +63,7 @@ fn stages<'s>(
     intake::directed(request)?;
     let found = route::find(&snapshot.table, request, request.slice(request.method_text))?;
     let route = account.routed(snapshot, found.route)?;
-    let admission = shed::admit(state.load, snapshot.max_in_flight, route.priority)?;
+    let admission = shed::admit(state.load, &snapshot.overload, route.priority, route.concurrency.as_ref())?;
     let caller = authenticate::identify(route.auth.as_ref(), request, state.tokens, facts.unix_ms)?;
     let grant = authorize::grant(&route.scopes, account.identified(route, caller))?;
     account.granted(route);

@@ -149,6 +149,8 @@ pub enum Unavailable {
     NoHealthyInstance,
     NoInstance,
     PoolExhausted,
+    /// This process may open no further file: the gateway's own shortage, not the service's fault.
+    NoDescriptor,
 }
 
 impl Unavailable {
@@ -159,6 +161,7 @@ impl Unavailable {
             Self::NoHealthyInstance => "no_healthy_instance",
             Self::NoInstance => "no_instance",
             Self::PoolExhausted => "pool_exhausted",
+            Self::NoDescriptor => "no_descriptor",
         }
     }
 }
@@ -218,6 +221,38 @@ pub struct LimitState {
     pub retry_after: u64,
 }
 
+/// What the node is short of when it sheds a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    Cpu,
+    Memory,
+    InFlight,
+    Concurrency,
+}
+
+impl Reason {
+    /// Of `X-Load-Shed`, the record and the metric.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::InFlight => "in_flight",
+            Self::Concurrency => "concurrency",
+        }
+    }
+}
+
+/// How short. Processor and memory in percent of what the node may use, the others in requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    pub reason: Reason,
+    pub value: u32,
+    /// What the request's priority is refused from (in flight) or above (all else).
+    pub threshold: u32,
+    /// Where it is served again.
+    pub resumes: u32,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     Malformed(Malformed),
@@ -239,6 +274,7 @@ pub enum Refusal {
         allow: Arc<str>,
     },
     Overloaded {
+        shortage: Shortage,
         retry_after: Duration,
     },
     /// `identity` is the index in the snapshot of the identity that was tried, if one was.
@@ -342,7 +378,7 @@ impl Refusal {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::OverLimit(state) => Some(state.retry_after.max(1)),
-            Self::Overloaded { retry_after } | Self::ServiceUnavailable { retry_after, .. } => {
+            Self::Overloaded { retry_after, .. } | Self::ServiceUnavailable { retry_after, .. } => {
                 Some(retry_after.as_secs_f64().ceil().max(1.0) as u64)
             }
             Self::AuthenticationUnavailable { .. } | Self::LimiterUnavailable => Some(5),

@@ -10,6 +10,7 @@ from typing import Any
 import gatewright
 from gatewright.config.addresses import Resolver, system_resolver
 from gatewright.config.compile_listener import compile_listener
+from gatewright.config.compile_overload import compile_overload
 from gatewright.config.compile_route import compile_route, tier_of
 from gatewright.config.compile_service import compile_service
 from gatewright.config.loading import Loaded
@@ -55,6 +56,7 @@ def compile(
             name: [base64.b64encode(der).decode() for der in ders]
             for name, ders in loaded.tls.authorities.items()
         },
+        "overload": compile_overload(gateway.overload),
         "unauthenticated_tier": None if unauthenticated == NONE else unauthenticated,
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

@@ -20,6 +20,7 @@ def compile_listener(loaded: Loaded, number: int) -> dict[str, Any]:
         "protocols": listener.protocols,
         "address": socket_address(address.host, address.port),
         "max_connections": listener.max_connections,
+        "max_connections_per_client": listener.max_connections_per_client,
         "header_timeout_ms": int(listener.header_timeout),
         "idle_timeout_ms": int(listener.idle_timeout),
         "body_timeout_ms": int(listener.body_timeout),

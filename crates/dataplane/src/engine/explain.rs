@@ -43,13 +43,12 @@ struct Desk<'s> {
     snapshot: &'s Snapshot,
     counters: Counters,
     tokens: TokenCache,
-    load: Arc<Load>,
 }
 
 impl<'s> Desk<'s> {
     fn new(snapshot: &'s Snapshot) -> Self {
         let counters = Counters::new(snapshot.max_limit_keys as usize);
-        Self { snapshot, counters, tokens: TokenCache::new(64), load: Arc::default() }
+        Self { snapshot, counters, tokens: TokenCache::new(64) }
     }
 
     fn verdict(&mut self, document: &RequestDocument) -> Value {
@@ -91,7 +90,8 @@ impl<'s> Desk<'s> {
             return Ok(());
         }
         let facts = Facts { now: Instant::now(), unix_ms: document.now_ms };
-        let mut state = State { counters: &self.counters, tokens: &mut self.tokens, load: &self.load };
+        let load = Arc::new(stated(self.snapshot, document));
+        let mut state = State { counters: &self.counters, tokens: &mut self.tokens, load: &load };
         let next = decide_request(self.snapshot, request, facts, &mut state, account)?;
         match next {
             Next::Answer { fixed, .. } => {
@@ -145,6 +145,12 @@ impl<'s> Desk<'s> {
             "inputs": inputs,
         })
     }
+}
+
+/// The load that the request is said to come upon.
+fn stated(snapshot: &Snapshot, document: &RequestDocument) -> Load {
+    let (cpu, memory) = (document.cpu_percent.unwrap_or(0), document.memory_percent.unwrap_or(0));
+    Load::stated(snapshot.overload.pressure_at(cpu, memory), document.in_flight.unwrap_or(0))
 }
 
 fn value(input: &Input) -> Value {

@@ -3,11 +3,13 @@
 mod breakers;
 mod control;
 mod explain;
+mod meter;
 mod state;
 mod thread;
+mod usage;
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -217,7 +219,7 @@ impl Running {
             for _ in 1..self.workers.len() {
                 sockets.push(accept::bind(bound).map_err(refused)?);
             }
-            let door = Door { name: name.as_str().into(), open: Arc::new(AtomicU32::new(0)) };
+            let door = Door::new(&name);
             new.push((OpenListener { name, configured: listener.address, bound, door }, sockets));
         }
         Ok(new)

@@ -2,8 +2,8 @@
 
 use std::net::TcpListener as StandardListener;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle as TaskHandle, LocalSet};
 
-use crate::engine::EngineError;
+use crate::engine::{EngineError, usage};
 use crate::listener::accept::{self, Door};
 use crate::node::Node;
 use crate::worker::Worker;
@@ -43,6 +43,8 @@ impl WorkerThread {
         let (commands, receiver) = unbounded_channel();
         let node = Arc::clone(node);
         let work = move || {
+            let mine = usage::own_thread();
+            node.threads.lock().unwrap_or_else(PoisonError::into_inner).extend(mine);
             let local = LocalSet::new();
             let worker = Rc::new(Worker::new(index, node));
             local.block_on(&runtime, Life { worker, doors: Vec::new() }.run(receiver));
@@ -77,6 +79,7 @@ struct Life {
 
 impl Life {
     async fn run(mut self, mut commands: UnboundedReceiver<Command>) {
+        let mut newcomers = self.worker.node.crowd.receive(self.worker.index);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut ticks = 0_u32;
@@ -93,6 +96,7 @@ impl Life {
                     }
                     Some(Command::Stop) | None => break,
                 },
+                Some(newcomer) = newcomers.recv() => accept::adopt(&self.worker, newcomer),
                 _ = tick.tick() => {
                     ticks = ticks.wrapping_add(1);
                     self.look_after(ticks);

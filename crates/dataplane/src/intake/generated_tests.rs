@@ -129,6 +129,9 @@ proptest! {
             listener: None,
             now_ms: 0,
             content_length,
+            cpu_percent: None,
+            memory_percent: None,
+            in_flight: None,
         };
         let length = content_length.map(|length| format!("content-length: {length}\r\n")).unwrap_or_default();
         let wire = format!("GET {target} HTTP/1.1\r\nhost: {host}\r\n{name}: {value}\r\n{length}\r\n");

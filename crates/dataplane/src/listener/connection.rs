@@ -15,6 +15,7 @@ use crate::listener::handshake;
 use crate::listener::http1::Http1;
 use crate::listener::http2;
 use crate::listener::preface::{self, Verdict};
+use crate::listener::ticket::Full;
 use crate::pipeline::account::{End, Visit};
 use crate::pipeline::{self, Facts, Local};
 use crate::record::TimeoutKind;
@@ -23,13 +24,17 @@ use crate::request::Request;
 use crate::snapshot::{Listener, Snapshot};
 use crate::worker::Worker;
 
-/// The answer to a connection over the maximum. There is no request yet: none is read, and none is recorded.
-pub fn too_many(peer: IpAddr) -> Vec<u8> {
+/// The answer to a connection over a maximum. There is no request yet: none is read, and none is recorded.
+pub fn too_many(peer: IpAddr, full: Full) -> Vec<u8> {
+    let whose = match full {
+        Full::Listener => "the listener has its maximum of connections",
+        Full::Client => "this client has its maximum of connections",
+    };
     let mut request = Request::new(peer);
     pipeline::identify(&mut request);
     let id = request.id();
     let body = format!(
-        "{{\"error\":\"overloaded\",\"message\":\"the listener has its maximum of connections\",\
+        "{{\"error\":\"overloaded\",\"message\":\"{whose}\",\
          \"request_id\":\"{id}\",\"retry_after\":1}}\n"
     );
     format!(

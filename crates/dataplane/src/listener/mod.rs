@@ -4,10 +4,12 @@
 
 pub mod accept;
 pub mod connection;
+pub mod crowd;
 pub mod handshake;
 pub mod http1;
 pub mod http2;
 mod preface;
+pub mod ticket;
 
 #[cfg(test)]
 mod tests;

@@ -217,6 +217,12 @@ impl Account {
             response_bytes: exchange.bytes_sent(),
         };
         let route = self.route(&visit.snapshot);
+        // A service that fails at once is not a quick one.
+        if let Some(concurrency) = route.and_then(|route| route.concurrency.as_ref())
+            && let (Some(micros), None) = (sample.upstream, self.error_type)
+        {
+            concurrency.observe(micros);
+        }
         route.map_or(&visit.snapshot.unrouted, |route| &route.metrics).observe(worker.index, &sample);
         visit.listener.metrics.worker(worker.index).asked(request.version);
         self.record(worker, visit, request, &sample);
@@ -291,6 +297,9 @@ impl Account {
             && let Some(tier) = snapshot.tier_entries.get(state.tier as usize)
         {
             tier.refused.count(worker.index);
+        }
+        if let (Refusal::Overloaded { shortage, .. }, Some(route)) = (refusal, self.route(snapshot)) {
+            worker.counts().shed(shortage.reason, route.priority);
         }
         if let Refusal::Unauthenticated { identity, .. } = refusal {
             let entry = identity.and_then(|identity| snapshot.identity_entries.get(identity as usize));

@@ -1,6 +1,6 @@
 //! Why a refusal happened, for the record: which stage, which rule, which inputs. The client is told less.
 
-use crate::refusal::{Interruption, Refusal, Unavailable};
+use crate::refusal::{Interruption, Refusal, Shortage, Unavailable};
 use crate::respond::refuse::message;
 use crate::trail::{Inputs, Rule, Stage};
 
@@ -31,7 +31,7 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
         Refusal::Misdirected => (Stage::Intake, Rule::None, none().fixed("reason", "certificate")),
         Refusal::NoRoute => (Stage::Route, Rule::None, none()),
         Refusal::MethodNotAllowed { allow } => (Stage::Route, Rule::None, none().text("allow", allow)),
-        Refusal::Overloaded { .. } => (Stage::Shed, route, none()),
+        Refusal::Overloaded { shortage, .. } => (Stage::Shed, route, shed(*shortage)),
         Refusal::Unauthenticated { identity, fault, .. } => {
             let rule = identity.map_or(route, Rule::Identity);
             (Stage::Authenticate, rule, none().fixed("reason", fault.text()))
@@ -64,7 +64,8 @@ fn unavailable(cause: &Unavailable) -> Inputs {
         Unavailable::BreakerRamp
         | Unavailable::NoHealthyInstance
         | Unavailable::NoInstance
-        | Unavailable::PoolExhausted => inputs,
+        | Unavailable::PoolExhausted
+        | Unavailable::NoDescriptor => inputs,
     }
 }
 
@@ -75,6 +76,14 @@ pub fn breaker(inputs: Inputs, opened: &Interruption) -> Inputs {
         .number("requests", opened.requests.into())
         .number("failures", opened.failures.into())
         .number("slow", opened.slow.into())
+}
+
+fn shed(shortage: Shortage) -> Inputs {
+    Inputs::none()
+        .fixed("reason", shortage.reason.text())
+        .number("value", shortage.value.into())
+        .number("threshold", shortage.threshold.into())
+        .number("resumes", shortage.resumes.into())
 }
 
 /// The fault of the service where there is one, else the code of the refusal.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::balance::Instance;
+use crate::io::dial::DialFault;
 use crate::proxy::attempt::Fault;
 use crate::proxy::http1::Http1;
 use crate::proxy::http2::{self, Http2};
@@ -75,7 +76,10 @@ async fn connect(
 ) -> Result<Upstream, Fault> {
     let timeout = forward.pool.connect_timeout.min(forward.left());
     let connected = Upstream::connect(forward.destination(), timeout, forward.now).await;
-    let mut upstream = connected.map_err(Fault::Upstream)?;
+    let mut upstream = connected.map_err(|fault| match fault {
+        DialFault::NoDescriptor => exhausted(Unavailable::NoDescriptor),
+        DialFault::Upstream(fault) => Fault::Upstream(fault),
+    })?;
     upstream.place = place;
     upstream.input = links.buffers.borrow_mut().small();
     Ok(upstream)

@@ -9,7 +9,7 @@ use tokio::io::AsyncWrite;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::io::buffer::Buffer;
-use crate::io::dial::{Destination, dial};
+use crate::io::dial::{Destination, DialFault, dial};
 use crate::io::stream::Stream;
 use crate::refusal::UpstreamFault;
 
@@ -33,13 +33,13 @@ impl Upstream {
         destination: Destination<'_>,
         timeout: Duration,
         now: Instant,
-    ) -> Result<Self, UpstreamFault> {
+    ) -> Result<Self, DialFault> {
         let stream = match tokio::time::timeout(timeout, dial(destination)).await {
-            Err(_) => return Err(UpstreamFault::ConnectionTimeout),
+            Err(_) => return Err(DialFault::Upstream(UpstreamFault::ConnectionTimeout)),
             Ok(Err(fault)) => return Err(fault),
             Ok(Ok(stream)) => stream,
         };
-        stream.prepare(KEEPALIVE).map_err(|_| UpstreamFault::ConnectionFailed)?;
+        stream.prepare(KEEPALIVE).map_err(|_| DialFault::Upstream(UpstreamFault::ConnectionFailed))?;
         let (input, place) = (Buffer::default(), None);
         Ok(Self { stream, input, created: now, idle_since: now, reused: false, place })
     }

@@ -1,7 +1,8 @@
 //! What is counted for the whole node: refusals, timeouts, hang-ups, token look-ups.
 
 use super::cells::{Cell, PerWorker};
-use crate::refusal::{CredentialKind, Malformed, Refusal};
+use crate::refusal::{CredentialKind, Malformed, Reason, Refusal};
+use crate::snapshot::document::Priority;
 
 /// Which wait on a client ended by its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,9 @@ pub enum TimeoutKind {
 
 /// In the order of `TimeoutKind`.
 pub(super) const TIMEOUTS: [&str; 4] = ["head", "body", "idle", "write"];
+
+/// Every reason to shed, in the order of the enum.
+pub(super) const REASONS: [Reason; 4] = [Reason::Cpu, Reason::Memory, Reason::InFlight, Reason::Concurrency];
 
 /// In the order of `code_index`.
 pub(super) const CODES: [&str; 21] = [
@@ -156,9 +160,14 @@ pub struct WorkerCounts {
     pub client_aborts: Cell,
     /// Panics that ended a connection and not the worker.
     pub panics: Cell,
+    /// Pauses in accepting because no descriptor or memory was left.
+    pub accept_pauses: Cell,
+    /// Connections accepted here and served by another worker.
+    pub handed_over: Cell,
     pub(super) timeouts: [Cell; TIMEOUTS.len()],
     pub(super) refusals: [Cell; CODES.len()],
     pub(super) malformed: [Cell; MALFORMED.len()],
+    shed: [[Cell; Priority::ALL.len()]; REASONS.len()],
 }
 
 impl Default for WorkerCounts {
@@ -169,9 +178,12 @@ impl Default for WorkerCounts {
             in_flight: Cell::default(),
             client_aborts: Cell::default(),
             panics: Cell::default(),
+            accept_pauses: Cell::default(),
+            handed_over: Cell::default(),
             timeouts: std::array::from_fn(|_| Cell::default()),
             refusals: std::array::from_fn(|_| Cell::default()),
             malformed: std::array::from_fn(|_| Cell::default()),
+            shed: Default::default(),
         }
     }
 }
@@ -182,6 +194,14 @@ impl WorkerCounts {
         count_at(&self.refusals, code_index(refusal));
         if let Refusal::Malformed(malformed) = refusal {
             count_at(&self.malformed, *malformed as usize);
+        }
+    }
+
+    /// Counts a request that was shed.
+    pub fn shed(&self, reason: Reason, priority: Priority) {
+        let cells = self.shed.get(reason as usize);
+        if let Some(cells) = cells {
+            count_at(cells, priority as usize);
         }
     }
 
@@ -211,6 +231,16 @@ impl NodeMetrics {
         self.sum(|counts| &counts.in_flight)
     }
 
+    /// Requests that were shed for one reason, by priority.
+    pub(super) fn shed(&self, reason: Reason) -> impl Iterator<Item = (Priority, u64)> {
+        Priority::ALL.into_iter().map(move |priority| {
+            let cells = |counts: &WorkerCounts| {
+                counts.shed.get(reason as usize)?.get(priority as usize).map(Cell::get)
+            };
+            (priority, self.slots.used().filter_map(cells).sum())
+        })
+    }
+
     pub(super) fn sum(&self, cell: impl Fn(&WorkerCounts) -> &Cell) -> u64 {
         self.slots.sum(cell)
     }
@@ -224,11 +254,12 @@ impl NodeMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::refusal::{CredentialFault, LimitState, Unavailable, UpstreamFault};
+    use crate::refusal::{CredentialFault, LimitState, Shortage, Unavailable, UpstreamFault};
     use std::time::Duration;
 
     fn every_refusal() -> Vec<Refusal> {
         let wait = Duration::from_secs(1);
+        let shortage = Shortage { reason: Reason::Cpu, value: 61, threshold: 60, resumes: 55 };
         let unauthenticated =
             |kind| Refusal::Unauthenticated { kind, identity: None, fault: CredentialFault::Missing };
         vec![
@@ -239,7 +270,7 @@ mod tests {
             Refusal::HeadersTooLarge { limit: 1 },
             Refusal::NoRoute,
             Refusal::MethodNotAllowed { allow: "GET".into() },
-            Refusal::Overloaded { retry_after: wait },
+            Refusal::Overloaded { shortage, retry_after: wait },
             unauthenticated(CredentialKind::Token),
             unauthenticated(CredentialKind::ApiKey),
             Refusal::AuthenticationUnavailable { identity: 0 },
@@ -271,6 +302,20 @@ mod tests {
             node.worker(0).refused(&Refusal::Malformed(malformed));
             assert_eq!(node.sum_at(index, |counts| &counts.malformed), 1, "{}", reason(malformed));
             assert_eq!(node.sum_at(0, |counts| &counts.refusals), 1);
+        }
+    }
+
+    #[test]
+    fn each_request_that_is_shed_is_counted_under_its_reason_and_priority() {
+        for (index, reason) in REASONS.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
+            for priority in Priority::ALL {
+                let node = NodeMetrics::new(1);
+                node.worker(0).shed(reason, priority);
+                let all: Vec<_> = REASONS.into_iter().flat_map(|reason| node.shed(reason)).collect();
+                assert_eq!(all.iter().map(|(_, count)| count).sum::<u64>(), 1);
+                assert!(node.shed(reason).any(|counted| counted == (priority, 1)));
+            }
         }
     }
 

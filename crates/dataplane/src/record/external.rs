@@ -36,6 +36,25 @@ pub struct InstanceLine {
     pub healthy: bool,
 }
 
+/// How short the node is of processor time and memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OverloadLine {
+    pub cpu_percent: u16,
+    pub memory_percent: u16,
+    pub memory_limit: u64,
+    /// Priorities refused for each.
+    pub cpu_refused: u8,
+    pub memory_refused: u8,
+}
+
+/// Requests in flight at one service, and how many there may be (0: not known yet).
+#[derive(Clone, Debug, Default)]
+pub struct ConcurrencyLine {
+    pub service: Box<str>,
+    pub in_flight: u32,
+    pub limit: u32,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct External {
     /// `gateway_version` of the record.
@@ -51,6 +70,11 @@ pub struct External {
     /// How often a caller found no room for a counter.
     pub limit_full: u64,
     pub records: QueueCounts,
+    pub overload: OverloadLine,
+    /// One for each service whose limit adapts.
+    pub concurrencies: Vec<ConcurrencyLine>,
+    /// Client connections of each worker.
+    pub worker_connections: Vec<u32>,
     /// At most one for each service.
     pub breakers: Vec<BreakerLine>,
     /// Lines with the same service and instance are printed once, healthy only if all are.

@@ -177,6 +177,8 @@ pub struct ListenerSlot {
     pub open: Cell,
     /// Connections closed at once because the listener had its maximum.
     pub refused: Cell,
+    /// Connections closed at once because their client had its maximum.
+    pub refused_clients: Cell,
     /// TLS handshakes that are in progress now.
     pub handshakes_open: Cell,
     handshakes: [Cell; HANDSHAKES.len()],

@@ -31,7 +31,7 @@ mod scrape_tests;
 pub use cells::{Cell, PerWorker};
 pub use counts::{NodeMetrics, TimeoutKind, WorkerCounts};
 pub use entry::{Entry, Names, Times};
-pub use external::{BreakerLine, BreakerState, External, InstanceLine};
+pub use external::{BreakerLine, BreakerState, ConcurrencyLine, External, InstanceLine, OverloadLine};
 pub use http2::{Flood, Http2Slot, ResetCause};
 pub use line::encode_rule;
 pub use metrics::{Handshake, ListenerMetrics, RouteMetrics, Sample, ServiceMetrics, Tally};

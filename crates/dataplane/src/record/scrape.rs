@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::counts::{CODES, MALFORMED, TIMEOUTS, reason};
+use super::counts::{CODES, MALFORMED, REASONS, TIMEOUTS, reason};
 use super::external::External;
 use super::histogram::{Overhead, Whole};
 use super::metrics::{ListenerMetrics, RouteTotals, ServiceMetrics, Tally};
@@ -11,6 +11,7 @@ use super::registry::{Family, Registry};
 use super::scrape_breakers;
 use super::text::Kind::{Counter, Gauge, Histogram};
 use super::text::{Labels, Text};
+use crate::refusal::Reason;
 
 /// Room that the fixed part takes, and each route.
 const FIXED_BYTES: usize = 16 * 1024;
@@ -25,8 +26,11 @@ pub fn print(registry: &Registry, external: &External) -> String {
     durations(&mut text, &routes);
     sizes(&mut text, &routes);
     refusals(&mut text, registry);
+    overload(&mut text, registry, external);
+    concurrency(&mut text, external);
     authentication(&mut text, registry);
     listeners(&mut text, registry);
+    workers(&mut text, registry, external);
     clients(&mut text, registry);
     services(&mut text, registry);
     service_states(&mut text, external);
@@ -110,6 +114,46 @@ fn refusals(text: &mut Text, registry: &Registry) {
     tallies(text, name, "tier", &registry.tiers);
 }
 
+fn overload(text: &mut Text, registry: &Registry, external: &External) {
+    let name = "gateway_requests_shed_total";
+    text.heading(
+        name,
+        Counter,
+        "Requests shed, by the priority of their route and what the node was short of.",
+    );
+    for reason in REASONS {
+        for (priority, count) in registry.node().shed(reason) {
+            let labels = Labels::new("priority", priority.text()).and("reason", reason.text());
+            text.series(name, &labels, count);
+        }
+    }
+    let now = external.overload;
+    let name = "gateway_shed_priorities";
+    text.heading(name, Gauge, "Priorities that are refused now, the least important first: 4 is everything.");
+    for (reason, refused) in [(Reason::Cpu, now.cpu_refused), (Reason::Memory, now.memory_refused)] {
+        text.series(name, &Labels::new("reason", reason.text()), u64::from(refused));
+    }
+    let help = "Use of the processors that the node may use, averaged.";
+    text.single("gateway_cpu_percent", Gauge, help, u64::from(now.cpu_percent));
+    let help = "Use of the memory that the node may use.";
+    text.single("gateway_memory_percent", Gauge, help, u64::from(now.memory_percent));
+    let help = "Memory that the node may use.";
+    text.single("gateway_memory_limit_bytes", Gauge, help, now.memory_limit);
+}
+
+fn concurrency(text: &mut Text, external: &External) {
+    let name = "gateway_concurrency_limit";
+    text.heading(name, Gauge, "Requests that a service may have in flight, where limits adapt.");
+    for line in &external.concurrencies {
+        text.series(name, &Labels::new("service", &line.service), u64::from(line.limit));
+    }
+    let name = "gateway_concurrency_in_flight";
+    text.heading(name, Gauge, "Requests that a service has in flight, where limits adapt.");
+    for line in &external.concurrencies {
+        text.series(name, &Labels::new("service", &line.service), u64::from(line.in_flight));
+    }
+}
+
 fn authentication(text: &mut Text, registry: &Registry) {
     let name = "gateway_authentication_failures_total";
     text.heading(name, Counter, "Requests without a valid credential, by the identity that was tried.");
@@ -149,8 +193,26 @@ fn listeners(text: &mut Text, registry: &Registry) {
     });
     let help = "TLS handshakes in progress now.";
     family("gateway_tls_handshakes_open", Gauge, help, |listener| listener.sum(|slot| &slot.handshakes_open));
+    let help = "Client connections closed at once because their client had its maximum.";
+    family("gateway_connections_per_client_refused_total", Counter, help, |listener| {
+        listener.sum(|slot| &slot.refused_clients)
+    });
     protocols(text, &listeners);
     handshakes(text, &listeners);
+}
+
+fn workers(text: &mut Text, registry: &Registry, external: &External) {
+    let name = "gateway_worker_connections";
+    text.heading(name, Gauge, "Client connections open now, by worker.");
+    for (worker, open) in external.worker_connections.iter().enumerate() {
+        text.series(name, &Labels::new("worker", &worker.to_string()), u64::from(*open));
+    }
+    let handed = registry.node().sum(|counts| &counts.handed_over);
+    let help = "Client connections that a worker with more than its share gave to another.";
+    text.single("gateway_connections_handed_over_total", Counter, help, handed);
+    let pauses = registry.node().sum(|counts| &counts.accept_pauses);
+    let help = "Pauses in accepting connections because no descriptor or memory was left.";
+    text.single("gateway_accept_pauses_total", Counter, help, pauses);
 }
 
 fn handshakes(text: &mut Text, listeners: &[(Arc<str>, Arc<ListenerMetrics>)]) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::*;
-use crate::refusal::{Malformed, Refusal, UpstreamFault};
+use crate::refusal::{Malformed, Reason, Refusal, UpstreamFault};
+use crate::snapshot::document::Priority;
 
 /// Every metric of the reference, with its type.
 const METRICS: &str = "requests_total:counter request_duration_seconds:histogram upstream_duration_seconds:histogram \
@@ -20,10 +21,23 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     breaker_transitions_total:counter instance_healthy:gauge \
     limit_keys:gauge limit_full_total:counter records_total:counter records_dropped_total:counter \
     records_queued:gauge config_version:gauge config_applied_timestamp_seconds:gauge uptime_seconds:gauge \
-    build_info:gauge worker_panics_total:counter tls_handshakes_total:counter tls_handshakes_open:gauge";
+    build_info:gauge worker_panics_total:counter tls_handshakes_total:counter tls_handshakes_open:gauge \
+    requests_shed_total:counter shed_priorities:gauge cpu_percent:gauge \
+    memory_percent:gauge memory_limit_bytes:gauge worker_connections:gauge concurrency_limit:gauge \
+    concurrency_in_flight:gauge connections_handed_over_total:counter \
+    accept_pauses_total:counter connections_per_client_refused_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 40] = [
+const PRINTED: [&str; 49] = [
+    r#"gateway_concurrency_limit{service="users"} 20"#,
+    r#"gateway_concurrency_in_flight{service="users"} 2"#,
+    r#"gateway_worker_connections{worker="1"} 4"#,
+    r#"gateway_connections_per_client_refused_total{listener="public"} 5"#,
+    r#"gateway_requests_shed_total{priority="P3",reason="cpu"} 1"#,
+    r#"gateway_shed_priorities{reason="memory"} 2"#,
+    "gateway_cpu_percent 61",
+    "gateway_memory_percent 81",
+    "gateway_memory_limit_bytes 1000",
     r#"gateway_requests_total{route="users",service="users-service",status="200"} 2"#,
     r#"gateway_requests_total{route="none",service="",status="404"} 1"#,
     r#"gateway_request_duration_seconds_bucket{route="users",le="0.00025"} 0"#,
@@ -89,6 +103,7 @@ fn busy() -> (Registry, External) {
     listener.worker(0).open.add(2);
     listener.worker(0).refused.add(1);
     listener.worker(1).handshake(Handshake::Resumed);
+    listener.worker(1).refused_clients.add(5);
     let service = registry.service("users-service");
     service.worker(1).opened.add(2);
     service.worker(1).active.add(1);
@@ -96,6 +111,7 @@ fn busy() -> (Registry, External) {
     let node = registry.node().worker(0);
     node.refused(&Refusal::Malformed(Malformed::BareLineFeed));
     node.timed_out(TimeoutKind::Body);
+    node.shed(Reason::Cpu, Priority::P3);
     node.in_flight.add(4);
     node.in_flight.subtract(1);
     (registry, external())
@@ -112,6 +128,15 @@ fn external() -> External {
         limit_keys: 5,
         limit_full: 6,
         records: QueueCounts { written: 10, dropped: 2, queued: 3 },
+        worker_connections: vec![3, 4],
+        concurrencies: vec![ConcurrencyLine { service: "users".into(), in_flight: 2, limit: 20 }],
+        overload: OverloadLine {
+            cpu_percent: 61,
+            memory_percent: 81,
+            memory_limit: 1_000,
+            cpu_refused: 1,
+            memory_refused: 2,
+        },
         breakers: vec![BreakerLine {
             service: "users".into(),
             route: None,

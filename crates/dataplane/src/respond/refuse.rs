@@ -30,6 +30,9 @@ fn write_remedy<E: Exchange>(exchange: &mut E, refusal: &Refusal) {
             exchange.header(b"www-authenticate", b"ClientCertificate");
         }
         Refusal::MethodNotAllowed { allow } => exchange.header(b"allow", allow.as_bytes()),
+        Refusal::Overloaded { shortage, .. } => {
+            exchange.header(b"x-load-shed", shortage.reason.text().as_bytes());
+        }
         Refusal::Malformed(_)
         | Refusal::Slow(_)
         | Refusal::BodyTooLarge { .. }
@@ -37,7 +40,6 @@ fn write_remedy<E: Exchange>(exchange: &mut E, refusal: &Refusal) {
         | Refusal::HeadersTooLarge { .. }
         | Refusal::Misdirected
         | Refusal::NoRoute
-        | Refusal::Overloaded { .. }
         | Refusal::AuthenticationUnavailable { .. }
         | Refusal::MissingScope { .. }
         | Refusal::OverLimit(_)

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 pub use super::document_identity::*;
 pub use super::document_listener::*;
+pub use super::document_overload::*;
 pub use super::document_route::*;
 pub use super::document_service::*;
 pub use super::document_tls::*;
@@ -33,6 +34,8 @@ pub struct SnapshotDocument {
     pub authorities: Authorities,
     /// Name of the tier that unmatched and unauthenticated requests are charged to, by client address (D1, D2).
     pub unauthenticated_tier: Option<String>,
+    /// Absent: only `max_in_flight` sheds.
+    pub overload: Option<OverloadDocument>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -86,4 +89,9 @@ pub struct RequestDocument {
     /// Milliseconds since the epoch at which to decide; tokens are judged by it.
     pub now_ms: u64,
     pub content_length: Option<u64>,
+    /// The state of the node to decide in: the use of processor and memory in percent, and requests in flight. Where
+    /// absent, an idle one.
+    pub cpu_percent: Option<u16>,
+    pub memory_percent: Option<u16>,
+    pub in_flight: Option<u32>,
 }

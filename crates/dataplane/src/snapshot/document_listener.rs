@@ -14,6 +14,8 @@ pub struct ListenerDocument {
     pub protocols: Vec<Protocol>,
     pub address: SocketAddr,
     pub max_connections: u32,
+    /// `null`: as many as the listener has.
+    pub max_connections_per_client: Option<u32>,
     pub header_timeout_ms: u64,
     /// Between two requests of one connection.
     pub idle_timeout_ms: u64,

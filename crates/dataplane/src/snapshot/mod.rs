@@ -3,6 +3,7 @@
 pub mod document;
 mod document_identity;
 mod document_listener;
+mod document_overload;
 mod document_route;
 mod document_service;
 mod document_tls;
@@ -18,6 +19,7 @@ use crate::balance::{self, Services};
 use crate::limit::{Counters, Tiers};
 use crate::record::{self, Names, RouteMetrics, Tally};
 use crate::route::Table;
+use crate::shed;
 use crate::tls;
 use crate::trail::Rule;
 pub use document::Http2Limits;
@@ -35,6 +37,7 @@ pub struct Lasting<'a> {
     pub counters: &'a Counters,
     pub metrics: &'a record::Registry,
     pub tls: &'a tls::Registry,
+    pub concurrencies: &'a shed::Concurrencies,
     pub workers: usize,
 }
 
@@ -65,7 +68,7 @@ pub struct Snapshot {
     pub version: u64,
     pub node: Box<str>,
     pub software: Box<str>,
-    pub max_in_flight: u32,
+    pub overload: shed::Settings,
     pub max_limit_keys: u32,
     pub record_queue: u32,
     pub token_cache: u32,
@@ -115,7 +118,7 @@ impl Snapshot {
         let metrics = lasting.metrics;
         Ok(Self {
             version: document.version,
-            max_in_flight: document.node.max_in_flight,
+            overload: shed::Settings::compile(document.overload.as_ref(), document.node.max_in_flight),
             max_limit_keys: document.node.max_limit_keys,
             record_queue: document.node.record_queue,
             token_cache: document.node.token_cache,

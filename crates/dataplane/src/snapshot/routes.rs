@@ -13,6 +13,7 @@ use crate::record::RouteMetrics;
 use crate::respond::answer::Fixed;
 use crate::respond::policy::{Policy, compile_changes};
 use crate::route::Forwarding;
+use crate::shed::Concurrency;
 use crate::snapshot::document::{
     ActionDocument, BreakerUseDocument, HostHeader, IdentityKindDocument, PathParameters, Priority,
     ProxyDocument, RouteDocument, SnapshotDocument,
@@ -33,6 +34,8 @@ pub struct Route {
     pub request_headers: HeaderChanges,
     pub response: Policy,
     pub metrics: Arc<RouteMetrics>,
+    /// The limit of its service, where limits adapt.
+    pub concurrency: Option<Arc<Concurrency>>,
 }
 
 const AUTHORIZATION: &str = "authorization";
@@ -90,7 +93,13 @@ impl Context<'_> {
             request_headers: HeaderChanges { dropped, lines },
             response: Policy::compile(route),
             metrics: self.lasting.metrics.route(&route.name, service),
+            concurrency: self.concurrency(service),
         })
+    }
+
+    fn concurrency(&self, service: &str) -> Option<Arc<Concurrency>> {
+        let adapts = self.document.overload.as_ref().is_some_and(|overload| overload.concurrency.is_some());
+        (adapts && !service.is_empty()).then(|| self.lasting.concurrencies.get(service))
     }
 
     fn action(&self, route: &RouteDocument) -> Result<Action, String> {

@@ -23,6 +23,7 @@ from gatewright.config.models.node import (
     SqliteSink,
     StdoutSink,
 )
+from gatewright.config.models.overload import Concurrency, CpuShedding, MemoryShedding, Overload
 from gatewright.config.models.routes import (
     Auth,
     Cors,
@@ -51,7 +52,9 @@ __all__ = [
     "CircuitBreaker",
     "CircuitBreakers",
     "ClientCertificates",
+    "Concurrency",
     "Cors",
+    "CpuShedding",
     "Defaults",
     "FileSink",
     "Gateway",
@@ -64,8 +67,10 @@ __all__ = [
     "Listener",
     "ListenerTls",
     "Match",
+    "MemoryShedding",
     "MtlsIdentity",
     "Node",
+    "Overload",
     "Pool",
     "PublicKey",
     "RateLimit",

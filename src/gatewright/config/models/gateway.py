@@ -8,6 +8,7 @@ from gatewright.config.models.base import OneOrMany, Section, Text, Texts
 from gatewright.config.models.identities import Identities, Tier
 from gatewright.config.models.listeners import Listener
 from gatewright.config.models.node import Admin, Node, Records, Reload
+from gatewright.config.models.overload import Overload
 from gatewright.config.models.routes import RateLimit, Route, _tier_alone
 from gatewright.config.models.services import Service
 from gatewright.config.models.sharing import CircuitBreakers, Redis
@@ -53,6 +54,9 @@ class Gateway(Section):
     redis: Redis | None = Field(None, description="A server that nodes share; none by default.")
     circuit_breakers: CircuitBreakers = Field(
         default_factory=CircuitBreakers, description="What holds for the breakers of all services."
+    )
+    overload: Overload = Field(
+        default_factory=Overload, description="Which requests are refused when the node cannot serve all."
     )
     records: Records = Field(default_factory=Records, description="Where decision records go.")
     reload: Reload = Field(default_factory=Reload, description="How changes of the files become live.")

@@ -77,6 +77,13 @@ class Listener(Section):
     max_connections: int = Field(
         10_000, ge=1, le=10_000_000, description="Open connections; above it new ones are closed at once."
     )
+    max_connections_per_client: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description="Open connections of one client, which is an IPv4 address or an IPv6 network of 64 bits; "
+        "above it new ones are closed at once. As many as `max_connections` by default.",
+    )
     header_timeout: Timeout = Field(
         Duration.of("10s"),
         description="From the first byte of a head to its end; then 408 and the connection closes.",

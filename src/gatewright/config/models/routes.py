@@ -240,8 +240,9 @@ class Route(Section):
     )
     priority: Literal["P0", "P1", "P2", "P3"] = Field(
         "P1",
-        description="Who is refused first under overload: P3 while 60 % of `node.max_in_flight` are "
-        "in flight, P2 from 75 %, P1 from 90 %, P0 only at the whole of it.",
+        description="Who is refused first under overload, by the thresholds of `overload`: P3 first, P0 "
+        "last. Likewise of `node.max_in_flight`: P3 from 60 % of it, P2 from 75 %, P1 from 90 %, P0 from all "
+        "of it.",
     )
     circuit_breaker: Annotated[bool | Literal["own"], BeforeValidator(_switch_or_own)] = Field(
         True,

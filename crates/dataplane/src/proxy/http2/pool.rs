@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::Settings;
 use super::connection::{self, Connection};
 use crate::balance::Instance;
+use crate::io::dial::DialFault;
 use crate::proxy::attempt::Fault;
 use crate::proxy::pool::{Counts, PoolSettings};
 use crate::proxy::upstream::Upstream;
@@ -142,7 +143,8 @@ impl Opening {
     async fn greet(&self, forward: &Forward<'_>, settings: Settings) -> Result<(), UpstreamFault> {
         let limit = forward.pool.connect_timeout.min(forward.left());
         let greeting = async {
-            let upstream = Upstream::connect(forward.destination(), limit, forward.now).await?;
+            let upstream = Upstream::connect(forward.destination(), limit, forward.now).await;
+            let upstream = upstream.map_err(DialFault::upstream)?;
             connection::open(upstream.into_stream(), &settings, forward.now).await
         };
         let opened = tokio::time::timeout(limit, greeting).await;
