@@ -8,6 +8,7 @@ from typing import Any
 
 import gatewright
 from gatewright.config.addresses import Resolver, system_resolver
+from gatewright.config.compile_answer import compile_error_pages
 from gatewright.config.compile_listener import compile_listener
 from gatewright.config.compile_route import compile_route, tier_of
 from gatewright.config.compile_service import compile_service
@@ -51,6 +52,8 @@ def compile(
         "tiers": _tiers(loaded),
         "routes": [compile_route(loaded, number) for number in range(len(gateway.routes))],
         "unauthenticated_tier": None if unauthenticated == NONE else unauthenticated,
+        "error_pages": compile_error_pages(gateway.error_pages, None),
+        "security_headers": gateway.defaults.security_headers,
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 

@@ -5,6 +5,7 @@ import email.utils
 import json
 from typing import TYPE_CHECKING, Any
 
+from gatewright.config.compile_answer import compile_error_pages
 from gatewright.config.crosschecks.overlaps import hosts_of
 from gatewright.config.matching import classify
 from gatewright.config.models import (
@@ -55,6 +56,7 @@ def compile_route(loaded: "Loaded", number: int) -> dict[str, Any]:
         "cors": _cors(route.cors, str(loaded.at("routes", number, "cors"))),
         "deprecated": route.deprecated,
         "sunset": _http_date(route.sunset),
+        "error_pages": compile_error_pages(route.error_pages, loaded.gateway.error_pages),
     }
 
 

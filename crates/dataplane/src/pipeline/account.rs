@@ -190,6 +190,11 @@ impl Account {
         }
     }
 
+    /// What the service said of its failure stays with the gateway.
+    pub fn intercepted(&mut self) {
+        self.trail.push(Stage::Respond, "intercepted", Rule::None, Inputs::none());
+    }
+
     /// How it ended, in every counter that asks why.
     pub fn close(&mut self, worker: &Worker, visit: &Visit, end: Option<&End>) {
         self.ended(worker, end);

@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use crate::balance::{Outcome, Target};
 use crate::exchange::Exchange;
+use crate::http1::response_head::ResponseHead;
+use crate::http1::response_names::KnownResponse;
 use crate::intake;
 use crate::limit::Permit;
 use crate::pipeline::account::{Account, End, Visit, end_of};
@@ -15,6 +17,7 @@ use crate::proxy::{self, Forward};
 use crate::refusal::{Refusal, UpstreamFault};
 use crate::request::{Framing, Request};
 use crate::respond;
+use crate::respond::refuse::Failure;
 use crate::snapshot::document::{HostHeader, PathParameters};
 use crate::snapshot::{Proxy, Route, ServiceEntry};
 use crate::worker::Worker;
@@ -43,8 +46,21 @@ pub async fn forward<E: Exchange>(
     if let Some(opened) = plan.target.finish(outcome, ended) {
         local.account.interrupted(&opened);
     }
-    result?;
-    delivery::flush(visit, exchange, &mut local.timer).await
+    match result? {
+        Carried::Whole => delivery::flush(visit, exchange, &mut local.timer).await,
+        Carried::Intercepted(failure) => {
+            local.account.intercepted();
+            delivery::replace(worker, visit, request, failure, (exchange, local)).await
+        }
+    }
+}
+
+/// What came of a response whose head was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carried {
+    Whole,
+    /// The route tells failures of its service in the gateway's words: nothing has been sent yet.
+    Intercepted(Failure),
 }
 
 /// The path that the service sees; what `strip_prefix` and `rewrite` made is checked like any other (threats: Path).
@@ -60,9 +76,9 @@ pub fn forwarded_path(proxy: &Proxy, request: &Request, path: &mut Vec<u8>) -> R
 }
 
 /// How the request ended for breaker and health (requirement BH-12).
-fn outcome(result: &Result<(), End>, status: u16) -> Outcome {
+fn outcome(result: &Result<Carried, End>, status: u16) -> Outcome {
     match result {
-        Ok(()) => Outcome::Answered(status),
+        Ok(_) => Outcome::Answered(status),
         Err(End::Refused(Refusal::BadGateway(
             UpstreamFault::ConnectionRefused
             | UpstreamFault::ConnectionTimeout
@@ -91,7 +107,11 @@ struct Trip<'a> {
 
 impl Trip<'_> {
     /// Gives also when the service was done.
-    async fn make<E: Exchange>(&self, exchange: &mut E, local: &mut Local) -> (Result<(), End>, Instant) {
+    async fn make<E: Exchange>(
+        &self,
+        exchange: &mut E,
+        local: &mut Local,
+    ) -> (Result<Carried, End>, Instant) {
         let Local { account, timer, response, outgoing, path, .. } = local;
         let trace = Trace::of(self.request, &mut || fastrand::u64(..));
         account.attempted(trace.id());
@@ -107,7 +127,7 @@ impl Trip<'_> {
         path: &[u8],
         means: &mut Means<'_, E>,
         account: &mut Account,
-    ) -> Result<(), End> {
+    ) -> Result<Carried, End> {
         let (forward, links) = (self.forward(), &self.worker.links);
         if !has_arrived(self.request, means.exchange) {
             self.plan.target.uploads();
@@ -121,6 +141,9 @@ impl Trip<'_> {
         account.status = response.status;
         let now = Instant::now();
         self.plan.target.answered(response.status, now);
+        if self.route.error_pages.intercepts(response.status) {
+            return Ok(Carried::Intercepted(failure(response)));
+        }
         let date = self.worker.date(self.visit.facts.unix_ms);
         let facts = respond::Facts {
             request: self.request,
@@ -131,7 +154,7 @@ impl Trip<'_> {
             close,
         };
         respond::pass(exchange, &facts, response);
-        proxy::relay(&forward, links, attempt).await.map_err(cut)
+        proxy::relay(&forward, links, attempt).await.map(|()| Carried::Whole).map_err(cut)
     }
 
     fn forward(&self) -> Forward<'_> {
@@ -188,6 +211,11 @@ fn has_arrived(request: &Request, exchange: &impl Exchange) -> bool {
         Framing::Length(length) => exchange.body_in_hand() as u64 >= length,
         Framing::Chunked => exchange.body_is_complete(),
     }
+}
+
+fn failure(response: &ResponseHead) -> Failure {
+    let told = response.known(KnownResponse::RetryAfter).and_then(|value| std::str::from_utf8(value).ok());
+    Failure { status: response.status, retry_after: told.and_then(|seconds| seconds.parse().ok()) }
 }
 
 /// A fault in the middle of a response: nothing can be answered any more.

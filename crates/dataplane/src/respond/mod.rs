@@ -4,6 +4,8 @@
 pub mod answer;
 pub mod cors;
 pub mod date;
+pub mod negotiate;
+pub mod pages;
 pub mod policy;
 pub mod refuse;
 
@@ -21,7 +23,7 @@ use policy::Policy;
 #[derive(Clone, Copy)]
 pub struct Facts<'a> {
     pub request: &'a Request,
-    /// `None` before a route was found.
+    /// Of the route; that of the whole configuration before a route was found.
     pub policy: Option<&'a Policy>,
     pub limit: Option<LimitState>,
     /// Since the request began.

@@ -73,13 +73,18 @@ impl Policy {
             lines.extend_from_slice(format!("sunset: {sunset}\r\n").as_bytes());
         }
         Self {
-            security: route.security_headers,
-            security_lines: SECURITY.iter().flat_map(|(_, line)| line.iter().copied()).collect(),
             dropped,
             lines,
             deprecated: route.deprecated,
             cors: route.cors.as_ref().map(Cors::compile),
+            ..Self::unrouted(route.security_headers)
         }
+    }
+
+    /// For what is refused before a route is found.
+    pub fn unrouted(security: bool) -> Self {
+        let security_lines = SECURITY.iter().flat_map(|(_, line)| line.iter().copied()).collect();
+        Self { security, security_lines, ..Self::default() }
     }
 
     /// The configuration removes or replaces this header of the service.

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+pub use super::document_answer::*;
 pub use super::document_identity::*;
 pub use super::document_listener::*;
 pub use super::document_route::*;
@@ -29,6 +30,12 @@ pub struct SnapshotDocument {
     pub routes: Vec<RouteDocument>,
     /// Name of the tier that unmatched and unauthenticated requests are charged to, by client address (D1, D2).
     pub unauthenticated_tier: Option<String>,
+    /// Of refusals before a route is found, and of routes that say nothing.
+    #[serde(default)]
+    pub error_pages: Option<ErrorPagesDocument>,
+    /// Added to refusals before a route is found.
+    #[serde(default)]
+    pub security_headers: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]

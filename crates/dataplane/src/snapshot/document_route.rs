@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::document_answer::ErrorPagesDocument;
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteDocument {
@@ -30,6 +32,9 @@ pub struct RouteDocument {
     /// `Deprecation: true` and, where given, `Sunset` as an HTTP date.
     pub deprecated: bool,
     pub sunset: Option<String>,
+    /// `null`: those of the snapshot.
+    #[serde(default)]
+    pub error_pages: Option<ErrorPagesDocument>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]

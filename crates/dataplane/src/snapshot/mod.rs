@@ -1,6 +1,7 @@
 //! The compiled configuration that a request is decided by. Made off the path, swapped in as one pointer.
 
 pub mod document;
+mod document_answer;
 mod document_identity;
 mod document_listener;
 mod document_route;
@@ -16,6 +17,8 @@ use crate::authenticate::{Identities, KeyStore};
 use crate::balance::{self, Services};
 use crate::limit::{Counters, Tiers};
 use crate::record::{self, Names, RouteMetrics, Tally};
+use crate::respond::pages::Pages;
+use crate::respond::policy::Policy;
 use crate::route::Table;
 use crate::trail::Rule;
 use document::{FORMAT, IdentityDocument, IdentityKindDocument, SnapshotDocument, TierDocument};
@@ -74,6 +77,10 @@ pub struct Snapshot {
     pub tier_entries: Vec<Counted>,
     /// Charged for requests that no route or no credential accounts for (D1, D2).
     pub unauthenticated_tier: Option<u32>,
+    /// Pages of refusals before a route is found, and of routes without pages of their own.
+    pub error_pages: Arc<Pages>,
+    /// Headers of those refusals.
+    pub unrouted_response: Policy,
     pub unrouted: Arc<RouteMetrics>,
     pub unidentified: Arc<Tally>,
 }
@@ -99,8 +106,14 @@ impl Snapshot {
         let identities = Identities::compile(&document.identities, lasting.keys)?;
         let tiers = Tiers::compile(&document.tiers, lasting.counters)?;
         let services = Services::compile(&document.services, lasting.services)?;
-        let context =
-            routes::Context { document: &document, identities: &identities, tiers: &tiers, lasting };
+        let error_pages = document.error_pages.as_ref().map(Pages::compile).unwrap_or_default();
+        let context = routes::Context {
+            document: &document,
+            identities: &identities,
+            tiers: &tiers,
+            error_pages: &error_pages,
+            lasting,
+        };
         let routes =
             document.routes.iter().map(|route| context.compile(route)).collect::<Result<Vec<_>, _>>()?;
         let table = Table::compile(&document.routes, routes::canonical)?;
@@ -122,6 +135,8 @@ impl Snapshot {
             tiers,
             tier_entries: tier_entries(&document, metrics),
             unauthenticated_tier,
+            error_pages,
+            unrouted_response: Policy::unrouted(document.security_headers),
             unrouted: metrics.unrouted(),
             unidentified: metrics.unidentified(),
             node: document.node.name.into(),

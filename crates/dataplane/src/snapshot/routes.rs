@@ -10,6 +10,7 @@ use crate::limit::{LimitRule, Tiers};
 use crate::proxy::head::HeaderChanges;
 use crate::record::RouteMetrics;
 use crate::respond::answer::Fixed;
+use crate::respond::pages::Pages;
 use crate::respond::policy::{Policy, compile_changes};
 use crate::route::Forwarding;
 use crate::snapshot::document::{
@@ -31,6 +32,7 @@ pub struct Route {
     pub withheld: Box<[Box<[u8]>]>,
     pub request_headers: HeaderChanges,
     pub response: Policy,
+    pub error_pages: Arc<Pages>,
     pub metrics: Arc<RouteMetrics>,
 }
 
@@ -55,6 +57,7 @@ pub(super) struct Context<'a> {
     pub document: &'a SnapshotDocument,
     pub identities: &'a Identities,
     pub tiers: &'a Tiers,
+    pub error_pages: &'a Arc<Pages>,
     pub lasting: &'a Lasting<'a>,
 }
 
@@ -88,8 +91,13 @@ impl Context<'_> {
             withheld: self.withheld(route),
             request_headers: HeaderChanges { dropped, lines },
             response: Policy::compile(route),
+            error_pages: self.error_pages(route),
             metrics: self.lasting.metrics.route(&route.name, service),
         })
+    }
+
+    fn error_pages(&self, route: &RouteDocument) -> Arc<Pages> {
+        route.error_pages.as_ref().map_or_else(|| Arc::clone(self.error_pages), Pages::compile)
     }
 
     fn action(&self, route: &RouteDocument) -> Result<Action, String> {

@@ -1,5 +1,6 @@
 """The models of a configuration: what each option is, what it may be, and what it is when left out."""
 
+from gatewright.config.models.answers import ErrorPage, ErrorPages
 from gatewright.config.models.breakers import CircuitBreaker
 from gatewright.config.models.gateway import SECTION_LISTS, Defaults, Gateway
 from gatewright.config.models.identities import (
@@ -47,6 +48,8 @@ __all__ = [
     "CircuitBreaker",
     "Cors",
     "Defaults",
+    "ErrorPage",
+    "ErrorPages",
     "FileSink",
     "Gateway",
     "HeaderChanges",

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gatewright.config.matching import check_host, check_path
+from gatewright.config.models.answers import ErrorPages
 from gatewright.config.models.base import (
     HeaderName,
     HeaderNames,
@@ -253,6 +254,9 @@ class Route(Section):
     deprecated: bool = Field(False, description="Send `Deprecation: true`.")
     sunset: Annotated[datetime.date | None, BeforeValidator(_day)] = Field(
         None, description="Day on which the route ends, such as `2027-06-01`; sent as `Sunset`."
+    )
+    error_pages: ErrorPages | None = Field(
+        None, description="How errors of this route look; like those of the configuration by default."
     )
 
     @model_validator(mode="after")
