@@ -39,6 +39,10 @@ pub struct Node {
     pub questions: Questions,
     pub load: Arc<Load>,
     pub connections: AtomicU32,
+    /// Files on their way to clients.
+    pub file_transfers: AtomicU32,
+    /// Answers that are being compressed.
+    pub compressions: AtomicU32,
     pub started: Instant,
     pub applied_ms: AtomicU64,
     draining: AtomicBool,
@@ -57,6 +61,8 @@ impl Node {
             questions: Questions::default(),
             load: Arc::default(),
             connections: AtomicU32::new(0),
+            file_transfers: AtomicU32::new(0),
+            compressions: AtomicU32::new(0),
             started: Instant::now(),
             applied_ms: AtomicU64::new(0),
             draining: AtomicBool::new(false),

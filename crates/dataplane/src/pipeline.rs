@@ -6,6 +6,7 @@
 pub mod account;
 pub mod delivery;
 pub mod explanation;
+mod file_delivery;
 pub mod forward;
 pub mod live;
 mod parts;
@@ -71,6 +72,7 @@ fn stages<'s>(
     refuse_long_body(route, request)?;
     match &route.action {
         Action::Answer(fixed) => Ok(Next::Answer { fixed, permit, admission }),
+        Action::Files(files) => Ok(Next::File { files, permit, admission }),
         Action::Proxy(proxy) => {
             account.serviced(proxy);
             let service = snapshot.services.get(proxy.service).ok_or(Refusal::Internal)?;
@@ -190,6 +192,10 @@ async fn run<E: Exchange>(
         Next::Answer { fixed, permit, admission } => {
             let _in_flight = (permit, admission);
             delivery::fixed(worker, visit, request, fixed, (exchange, local)).await
+        }
+        Next::File { files, permit, admission } => {
+            let _in_flight = (permit, admission);
+            file_delivery::serve(worker, visit, request, files, (exchange, local)).await
         }
         Next::Forward { proxy, permit, target, admission } => {
             let _in_flight = admission;

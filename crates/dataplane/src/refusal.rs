@@ -240,6 +240,14 @@ pub enum Refusal {
     },
     BadGateway(UpstreamFault),
     UpstreamTimeout,
+    /// A route of files has none of this name.
+    NoFile,
+    /// The file is not the one that the client means (RFC 9110 section 13.1).
+    PreconditionFailed,
+    /// The file ends before the part that is asked for.
+    RangeNotSatisfiable {
+        length: u64,
+    },
     Internal,
 }
 
@@ -249,11 +257,13 @@ impl Refusal {
             Self::Malformed(_) => 400,
             Self::Unauthenticated { .. } => 401,
             Self::MissingScope { .. } => 403,
-            Self::NoRoute => 404,
+            Self::NoRoute | Self::NoFile => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::Slow(_) => 408,
+            Self::PreconditionFailed => 412,
             Self::BodyTooLarge { .. } => 413,
             Self::UriTooLong { .. } => 414,
+            Self::RangeNotSatisfiable { .. } => 416,
             Self::OverLimit(_) => 429,
             Self::HeadersTooLarge { .. } => 431,
             Self::Internal => 500,
@@ -286,6 +296,9 @@ impl Refusal {
             Self::ServiceUnavailable { .. } => "service_unavailable",
             Self::BadGateway(_) => "bad_gateway",
             Self::UpstreamTimeout => "upstream_timeout",
+            Self::NoFile => "no_file",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
             Self::Internal => "internal_error",
         }
     }
@@ -309,6 +322,9 @@ impl Refusal {
             | Self::MissingScope { .. }
             | Self::BadGateway(_)
             | Self::UpstreamTimeout
+            | Self::NoFile
+            | Self::PreconditionFailed
+            | Self::RangeNotSatisfiable { .. }
             | Self::Internal => None,
         }
     }

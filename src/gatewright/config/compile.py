@@ -68,6 +68,8 @@ def _node(loaded: Loaded) -> dict[str, Any]:
         # Nobody would read them: 0 tells the engine to write none.
         "record_queue": records.queue if records.sinks else 0,
         "token_cache": node.token_cache,
+        "max_file_transfers": node.max_file_transfers,
+        "max_compressions": node.max_compressions,
     }
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from gatewright.config.models import ErrorPage, ErrorPages
+from gatewright.config.models import Compression, ErrorPage, ErrorPages, Static
 
 
 def compile_error_pages(own: ErrorPages | None, common: ErrorPages | None) -> dict[str, Any] | None:
@@ -25,4 +25,33 @@ def _page(page: ErrorPage) -> dict[str, Any]:
         "classes": [int(status[0]) for status in page.status if isinstance(status, str)],
         "html": page.html,
         "json": None if body is None else json.dumps(body, ensure_ascii=False) + "\n",
+    }
+
+
+_CODINGS = {"br": "br", "zst": "zstd", "gz": "gzip"}
+
+
+def compile_static(static: Static, strip_prefix: str | None) -> dict[str, Any]:
+    """Give the document of a directory's files."""
+    return {
+        "root": static.root,
+        "strip_prefix": strip_prefix,
+        "index": static.index,
+        "fallback": static.fallback,
+        "codings": [_CODINGS[ending] for ending in static.precompressed],
+        "cache_control": static.cache_control,
+        "types": static.types,
+        "hidden": static.hidden,
+    }
+
+
+def compile_compression(compression: Compression | None) -> dict[str, Any] | None:
+    """Give the document of a route's compression; `None` where it has none."""
+    if compression is None:
+        return None
+    levels = {"zstd": compression.zstd_level, "br": compression.br_level, "gzip": compression.gzip_level}
+    return {
+        "algorithms": [[name, levels[name]] for name in compression.algorithms],
+        "minimum_bytes": int(compression.minimum),
+        "types": compression.types,
     }

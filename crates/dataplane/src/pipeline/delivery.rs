@@ -106,14 +106,32 @@ fn pages<'v>(visit: &'v Visit, local: &Local) -> &'v Pages {
     local.account.route(snapshot).map_or(&snapshot.error_pages, |route| &route.error_pages)
 }
 
-/// Hands the body and everything before it to the client, who has the listener's patience to take it.
-async fn send<E: Exchange>(
+/// To the same path with a slash behind it, where an index may be.
+pub fn to_directory(request: &Request) -> Fixed {
+    let query = if request.query.is_some() { "?" } else { "" };
+    Fixed::redirect(308, &format!("{}/{query}{}", request.path(), request.query()))
+}
+
+/// Hands the body and everything before it to the client.
+pub async fn send<E: Exchange>(
     visit: &Visit,
     body: &[u8],
     exchange: &mut E,
     local: &mut Local,
 ) -> Result<(), End> {
-    let mut rest = body;
+    send_piece(visit, body, exchange, local).await?;
+    exchange.end(None);
+    flush(visit, exchange, &mut local.timer).await
+}
+
+/// Hands a piece of a body to the client, who has the listener's patience to take it.
+pub async fn send_piece<E: Exchange>(
+    visit: &Visit,
+    piece: &[u8],
+    exchange: &mut E,
+    local: &mut Local,
+) -> Result<(), End> {
+    let mut rest = piece;
     let timer = &mut local.timer;
     let mut has_moved = true;
     poll_fn(|context| {
@@ -132,9 +150,7 @@ async fn send<E: Exchange>(
         }
         Poll::Ready(Ok(()))
     })
-    .await?;
-    exchange.end(None);
-    flush(visit, exchange, &mut local.timer).await
+    .await
 }
 
 /// Waits until the client has taken everything.

@@ -20,9 +20,7 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
     let service = service.map_or(Rule::None, Rule::Service);
     let none = Inputs::none;
     let (stage, rule, inputs) = match refusal {
-        Refusal::Malformed(malformed) => {
-            (Stage::Intake, Rule::None, none().fixed("reason", malformed.text()))
-        }
+        Refusal::Malformed(fault) => (Stage::Intake, Rule::None, none().fixed("reason", fault.text())),
         Refusal::Slow(part) => (Stage::Intake, Rule::None, none().fixed("part", part)),
         Refusal::BodyTooLarge { limit } => (Stage::Intake, route, none().number("limit", *limit)),
         Refusal::UriTooLong { limit } | Refusal::HeadersTooLarge { limit } => {
@@ -49,6 +47,8 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
         Refusal::ServiceUnavailable { cause, .. } => (Stage::Balance, service, unavailable(cause)),
         Refusal::BadGateway(fault) => (Stage::Proxy, service, none().fixed("fault", fault.text())),
         Refusal::UpstreamTimeout => (Stage::Proxy, route, none().fixed("fault", "upstream_timeout")),
+        Refusal::NoFile | Refusal::PreconditionFailed => (Stage::Respond, route, none()),
+        Refusal::RangeNotSatisfiable { length } => (Stage::Respond, route, none().number("length", *length)),
         Refusal::Internal => (Stage::Respond, Rule::None, none()),
     };
     let message = message(refusal).into_owned();

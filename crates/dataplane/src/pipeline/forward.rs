@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::balance::{Outcome, Target};
 use crate::exchange::Exchange;
+use crate::http1::response_framing::ResponseFraming;
 use crate::http1::response_head::ResponseHead;
 use crate::http1::response_names::KnownResponse;
 use crate::intake;
@@ -17,6 +18,8 @@ use crate::proxy::{self, Forward};
 use crate::refusal::{Refusal, UpstreamFault};
 use crate::request::{Framing, Request};
 use crate::respond;
+use crate::respond::compress::Coding;
+use crate::respond::compress::coded::{self as compress, Coded};
 use crate::respond::refuse::Failure;
 use crate::snapshot::document::{HostHeader, PathParameters};
 use crate::snapshot::{Proxy, Route, ServiceEntry};
@@ -40,18 +43,34 @@ pub async fn forward<E: Exchange>(
     forwarded_path(plan.proxy, request, &mut local.path)?;
     exchange.limit_body(route.max_body);
     let trip = Trip { worker, visit, request, route, plan: &plan };
-    let (result, ended) = trip.make(exchange, local).await;
+    let mut coded = Coded::new(&mut *exchange, compressing(worker, visit));
+    let (result, ended) = trip.make(&mut coded, local).await;
     let outcome = outcome(&result, local.account.status);
     // Before the client has taken the answer: a slow reader must not keep the breaker from its verdict.
     if let Some(opened) = plan.target.finish(outcome, ended) {
         local.account.interrupted(&opened);
     }
     match result? {
-        Carried::Whole => delivery::flush(visit, exchange, &mut local.timer).await,
+        Carried::Whole => {
+            let flushed = delivery::flush(visit, &mut coded, &mut local.timer).await;
+            if let Some(sizes) = coded.sizes() {
+                worker.counts().compressed(sizes.algorithm as usize, sizes.before, sizes.after);
+            }
+            flushed
+        }
         Carried::Intercepted(failure) => {
+            drop(coded);
             local.account.intercepted();
             delivery::replace(worker, visit, request, failure, (exchange, local)).await
         }
+    }
+}
+
+fn compressing<'a>(worker: &'a Worker, visit: &Visit) -> compress::Means<'a> {
+    compress::Means {
+        encoders: &worker.encoders,
+        under_way: &worker.node.compressions,
+        maximum: visit.snapshot.answers.compressions,
     }
 }
 
@@ -91,6 +110,7 @@ fn outcome(result: &Result<Carried, End>, status: u16) -> Outcome {
             | End::ClientGone
             | End::ClientStalled
             | End::Cut(_)
+            | End::FileChanged
             | End::Panicked
             | End::Stopped,
         ) => Outcome::Neutral,
@@ -109,7 +129,7 @@ impl Trip<'_> {
     /// Gives also when the service was done.
     async fn make<E: Exchange>(
         &self,
-        exchange: &mut E,
+        exchange: &mut Coded<'_, E>,
         local: &mut Local,
     ) -> (Result<Carried, End>, Instant) {
         let Local { account, timer, response, outgoing, path, .. } = local;
@@ -125,7 +145,7 @@ impl Trip<'_> {
         &self,
         trace: &Trace,
         path: &[u8],
-        means: &mut Means<'_, E>,
+        means: &mut Means<'_, Coded<'_, E>>,
         account: &mut Account,
     ) -> Result<Carried, End> {
         let (forward, links) = (self.forward(), &self.worker.links);
@@ -153,8 +173,22 @@ impl Trip<'_> {
             date: &date,
             close,
         };
-        respond::pass(exchange, &facts, response);
+        let coding = self.coding(exchange, response);
+        respond::pass(exchange, &facts, response, coding);
         proxy::relay(&forward, links, attempt).await.map(|()| Carried::Whole).map_err(cut)
+    }
+
+    /// How the body goes out; the exchange is told.
+    fn coding<E: Exchange>(&self, exchange: &mut Coded<'_, E>, response: &ResponseHead) -> Coding {
+        let Some(compression) = &self.route.response.compression else { return Coding::Untouched };
+        let coding = compression.choose(self.request, response);
+        let Coding::Coded { algorithm, level } = coding else { return coding };
+        // An answer to HEAD says what an answer to GET would be.
+        if response.framing == ResponseFraming::None || exchange.compress(algorithm, level) {
+            return coding;
+        }
+        self.worker.counts().compressions_skipped.add(1);
+        Coding::Offered
     }
 
     fn forward(&self) -> Forward<'_> {

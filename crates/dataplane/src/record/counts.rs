@@ -16,7 +16,7 @@ pub enum TimeoutKind {
 pub(super) const TIMEOUTS: [&str; 4] = ["head", "body", "idle", "write"];
 
 /// In the order of `code_index`.
-pub(super) const CODES: [&str; 18] = [
+pub(super) const CODES: [&str; 21] = [
     "bad_request",
     "request_timeout",
     "body_too_large",
@@ -35,6 +35,9 @@ pub(super) const CODES: [&str; 18] = [
     "bad_gateway",
     "upstream_timeout",
     "internal_error",
+    "no_file",
+    "precondition_failed",
+    "range_not_satisfiable",
 ];
 
 /// Where a refusal is counted. An index and not the code's text, so that counting compares no texts.
@@ -58,8 +61,14 @@ fn code_index(refusal: &Refusal) -> usize {
         Refusal::BadGateway(_) => 15,
         Refusal::UpstreamTimeout => 16,
         Refusal::Internal => 17,
+        Refusal::NoFile => 18,
+        Refusal::PreconditionFailed => 19,
+        Refusal::RangeNotSatisfiable { .. } => 20,
     }
 }
+
+/// In the order in which `compressed` is told of them.
+pub(super) const ALGORITHMS: [&str; 3] = ["zstd", "br", "gzip"];
 
 /// Every way of being malformed, in the order of the enum.
 pub(super) const MALFORMED: [Malformed; 31] = [
@@ -150,6 +159,11 @@ pub struct WorkerCounts {
     pub client_aborts: Cell,
     /// Panics that ended a connection and not the worker.
     pub panics: Cell,
+    /// Answers that went on as they were because as many were being compressed as may be.
+    pub compressions_skipped: Cell,
+    pub(super) compressed: [Cell; ALGORITHMS.len()],
+    pub(super) bytes_before: [Cell; ALGORITHMS.len()],
+    pub(super) bytes_after: [Cell; ALGORITHMS.len()],
     pub(super) timeouts: [Cell; TIMEOUTS.len()],
     pub(super) refusals: [Cell; CODES.len()],
     pub(super) malformed: [Cell; MALFORMED.len()],
@@ -163,6 +177,10 @@ impl Default for WorkerCounts {
             in_flight: Cell::default(),
             client_aborts: Cell::default(),
             panics: Cell::default(),
+            compressions_skipped: Cell::default(),
+            compressed: std::array::from_fn(|_| Cell::default()),
+            bytes_before: std::array::from_fn(|_| Cell::default()),
+            bytes_after: std::array::from_fn(|_| Cell::default()),
             timeouts: std::array::from_fn(|_| Cell::default()),
             refusals: std::array::from_fn(|_| Cell::default()),
             malformed: std::array::from_fn(|_| Cell::default()),
@@ -176,6 +194,17 @@ impl WorkerCounts {
         count_at(&self.refusals, code_index(refusal));
         if let Refusal::Malformed(malformed) = refusal {
             count_at(&self.malformed, *malformed as usize);
+        }
+    }
+
+    /// An answer was compressed; `algorithm` is its place in the list.
+    pub fn compressed(&self, algorithm: usize, before: u64, after: u64) {
+        for (cells, count) in
+            [(&self.compressed, 1), (&self.bytes_before, before), (&self.bytes_after, after)]
+        {
+            if let Some(cell) = cells.get(algorithm) {
+                cell.add(count);
+            }
         }
     }
 
@@ -244,6 +273,9 @@ mod tests {
             Refusal::BadGateway(UpstreamFault::ConnectionReset),
             Refusal::UpstreamTimeout,
             Refusal::Internal,
+            Refusal::NoFile,
+            Refusal::PreconditionFailed,
+            Refusal::RangeNotSatisfiable { length: 1 },
         ]
     }
 

@@ -47,6 +47,8 @@ pub struct External {
     pub limit_keys: u64,
     /// How often a caller found no room for a counter.
     pub limit_full: u64,
+    /// Files on their way to clients.
+    pub file_transfers: u64,
     pub records: QueueCounts,
     /// At most one for each service.
     pub breakers: Vec<BreakerLine>,

@@ -96,6 +96,13 @@ impl<const COUNT: usize> Codings<COUNT> {
         Self { qualities, identity: identity.or(rest.filter(|quality| *quality == NEVER)) }
     }
 
+    /// As if the client had ruled this one out.
+    pub fn exclude(&mut self, place: usize) {
+        if let Some(quality) = self.qualities.get_mut(place) {
+            *quality = NEVER;
+        }
+    }
+
     /// The place of the coding that the client likes best; of equals the first in `order`. `None`: the plain body.
     pub fn best(&self, order: impl Iterator<Item = usize>) -> Option<usize> {
         let mut best = None;

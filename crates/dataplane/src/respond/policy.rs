@@ -3,6 +3,7 @@
 use crate::exchange::Exchange;
 use crate::http1::response_names::KnownResponse;
 use crate::request::Request;
+use crate::respond::compress::Compression;
 use crate::respond::cors::Cors;
 use crate::snapshot::document::{HeaderChangesDocument, RouteDocument};
 
@@ -61,6 +62,7 @@ pub struct Policy {
     lines: Vec<u8>,
     deprecated: bool,
     pub cors: Option<Cors>,
+    pub compression: Option<Compression>,
 }
 
 impl Policy {
@@ -77,6 +79,7 @@ impl Policy {
             lines,
             deprecated: route.deprecated,
             cors: route.cors.as_ref().map(Cors::compile),
+            compression: route.compression.as_ref().map(Compression::compile),
             ..Self::unrouted(route.security_headers)
         }
     }

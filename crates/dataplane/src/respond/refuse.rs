@@ -129,6 +129,9 @@ fn write_reasons<E: Exchange>(exchange: &mut E, refusal: &Refusal) {
             exchange.header(b"www-authenticate", b"ApiKey");
         }
         Refusal::MethodNotAllowed { allow } => exchange.header(b"allow", allow.as_bytes()),
+        Refusal::RangeNotSatisfiable { length } => {
+            exchange.header(b"content-range", format!("bytes */{length}").as_bytes());
+        }
         Refusal::Malformed(_)
         | Refusal::Slow(_)
         | Refusal::BodyTooLarge { .. }
@@ -143,6 +146,8 @@ fn write_reasons<E: Exchange>(exchange: &mut E, refusal: &Refusal) {
         | Refusal::ServiceUnavailable { .. }
         | Refusal::BadGateway(_)
         | Refusal::UpstreamTimeout
+        | Refusal::NoFile
+        | Refusal::PreconditionFailed
         | Refusal::Internal => {}
     }
 }
@@ -215,6 +220,9 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::ServiceUnavailable { .. } => "the service is not available; try again later".into(),
         Refusal::BadGateway(_) => "the service could not be reached or gave no valid answer".into(),
         Refusal::UpstreamTimeout => "the service did not answer in time".into(),
+        Refusal::NoFile => "there is no such file".into(),
+        Refusal::PreconditionFailed => "the file is not the one that the condition names".into(),
+        Refusal::RangeNotSatisfiable { length } => format!("the file has {length} bytes").into(),
         Refusal::Internal => "an error of the gateway itself".into(),
     }
 }

@@ -53,6 +53,7 @@ fn route(path: PathMatchDocument) -> RouteDocument {
         deprecated: false,
         sunset: None,
         error_pages: None,
+        compression: None,
     }
 }
 

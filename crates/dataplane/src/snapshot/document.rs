@@ -53,6 +53,10 @@ pub struct NodeDocument {
     pub record_queue: u32,
     /// Verified tokens remembered by each worker.
     pub token_cache: u32,
+    /// Files on their way to clients before more are refused as overloaded.
+    pub max_file_transfers: u32,
+    /// Answers that are compressed at once; more go on as they are.
+    pub max_compressions: u32,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::document_answer::ErrorPagesDocument;
+use super::document_answer::{CompressionDocument, ErrorPagesDocument, FilesDocument};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +35,9 @@ pub struct RouteDocument {
     /// `null`: those of the snapshot.
     #[serde(default)]
     pub error_pages: Option<ErrorPagesDocument>,
+    /// `null`: answers go on as they are (D24).
+    #[serde(default)]
+    pub compression: Option<CompressionDocument>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,6 +111,7 @@ pub enum ActionDocument {
         headers: BTreeMap<String, String>,
         body: String,
     },
+    Files(FilesDocument),
     /// The service `self`: `{"status": "ok"}` (RT-12).
     Health {},
 }

@@ -21,7 +21,9 @@ use crate::respond::pages::Pages;
 use crate::respond::policy::Policy;
 use crate::route::Table;
 use crate::trail::Rule;
-use document::{FORMAT, IdentityDocument, IdentityKindDocument, SnapshotDocument, TierDocument};
+use document::{
+    FORMAT, IdentityDocument, IdentityKindDocument, NodeDocument, SnapshotDocument, TierDocument,
+};
 pub use listeners::Listener;
 pub use routes::{Action, Proxy, Route};
 pub use services::ServiceEntry;
@@ -58,6 +60,19 @@ pub struct IdentityEntry {
     pub keys_are_pushed: bool,
 }
 
+/// Answers of a kind that are under way at once on the whole node.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerBounds {
+    pub file_transfers: u32,
+    pub compressions: u32,
+}
+
+impl AnswerBounds {
+    fn of(node: &NodeDocument) -> Self {
+        Self { file_transfers: node.max_file_transfers, compressions: node.max_compressions }
+    }
+}
+
 pub struct Snapshot {
     pub version: u64,
     pub node: Box<str>,
@@ -66,6 +81,7 @@ pub struct Snapshot {
     pub max_limit_keys: u32,
     pub record_queue: u32,
     pub token_cache: u32,
+    pub answers: AnswerBounds,
     pub listeners: Vec<Arc<Listener>>,
     pub table: Table,
     pub routes: Vec<Route>,
@@ -125,6 +141,7 @@ impl Snapshot {
             max_limit_keys: document.node.max_limit_keys,
             record_queue: document.node.record_queue,
             token_cache: document.node.token_cache,
+            answers: AnswerBounds::of(&document.node),
             listeners: listeners::compile(&document, metrics),
             table,
             routes,

@@ -10,6 +10,7 @@ use crate::limit::{LimitRule, Tiers};
 use crate::proxy::head::HeaderChanges;
 use crate::record::RouteMetrics;
 use crate::respond::answer::Fixed;
+use crate::respond::files::Files;
 use crate::respond::pages::Pages;
 use crate::respond::policy::{Policy, compile_changes};
 use crate::route::Forwarding;
@@ -42,6 +43,7 @@ const AUTHORIZATION: &str = "authorization";
 pub enum Action {
     Proxy(Proxy),
     Answer(Fixed),
+    Files(Arc<Files>),
 }
 
 #[derive(Debug)]
@@ -71,9 +73,10 @@ impl Context<'_> {
         let (dropped, lines) = compile_changes(&route.request_headers);
         let service = match &route.action {
             ActionDocument::Proxy(proxy) => proxy.service.as_str(),
-            ActionDocument::Redirect { .. } | ActionDocument::Respond { .. } | ActionDocument::Health {} => {
-                ""
-            }
+            ActionDocument::Redirect { .. }
+            | ActionDocument::Respond { .. }
+            | ActionDocument::Files(_)
+            | ActionDocument::Health {} => "",
         };
         Ok(Route {
             named: Named::new(&route.name, &route.at),
@@ -113,6 +116,7 @@ impl Context<'_> {
                     body: body.clone().into_bytes(),
                 })
             }
+            ActionDocument::Files(files) => Action::Files(Arc::new(Files::compile(files))),
             ActionDocument::Health {} => Action::Answer(Fixed::health()),
         })
     }

@@ -1,6 +1,6 @@
 """The models of a configuration: what each option is, what it may be, and what it is when left out."""
 
-from gatewright.config.models.answers import ErrorPage, ErrorPages
+from gatewright.config.models.answers import Compression, ErrorPage, ErrorPages, Static
 from gatewright.config.models.breakers import CircuitBreaker
 from gatewright.config.models.gateway import SECTION_LISTS, Defaults, Gateway
 from gatewright.config.models.identities import (
@@ -46,6 +46,7 @@ __all__ = [
     "ApiKeys",
     "Auth",
     "CircuitBreaker",
+    "Compression",
     "Cors",
     "Defaults",
     "ErrorPage",
@@ -71,6 +72,7 @@ __all__ = [
     "Route",
     "Service",
     "SqliteSink",
+    "Static",
     "StdoutSink",
     "Tier",
     "ValueTest",

@@ -1,10 +1,12 @@
-"""Models of what the gateway answers by itself."""
+"""Models of what the gateway answers by itself, and of how answers go out."""
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from gatewright.config.models.base import OneOrMany, Section, Text
+from gatewright.config.models.base import HeaderValue, OneOrMany, Section, Text
+from gatewright.config.quantities import Size, size
 
 
 def _status(value: int | str) -> int | str:
@@ -63,3 +65,90 @@ class ErrorPages(Section):
         "headers only `Retry-After` goes on, and nothing of its body. A route has the configuration's by "
         "default, and that is `false`.",
     )
+
+
+def _inside(name: str) -> str:
+    if not name or ".." in name.split("/") or "\0" in name:
+        message = f"`{name}` is no name of a file below `root`"
+        raise ValueError(message)
+    return name
+
+
+def _ending(name: str) -> str:
+    return name.removeprefix(".").lower()
+
+
+FileName = Annotated[str, AfterValidator(_inside)]
+
+
+class Static(Section):
+    """Answers `GET` and `HEAD` with files of a directory."""
+
+    root: Text = Field(
+        description="The directory, relative to this file. The whole path names the file in it; "
+        "`strip_prefix` takes something from its front. Nothing outside is ever sent."
+    )
+    index: Annotated[list[FileName], OneOrMany] = Field(
+        default_factory=lambda: ["index.html"],
+        description="Names that are tried where the path ends with a slash; `[index.html]` by default.",
+    )
+    fallback: FileName | None = Field(
+        None,
+        description="File that is sent, with 200 and `Cache-Control: no-cache`, where there is no other: "
+        "`index.html` for pages that route by themselves.",
+    )
+    precompressed: Annotated[list[Literal["br", "zst", "gz"]], OneOrMany] = Field(
+        default_factory=list,
+        description="Endings of compressed forms that may lie beside a file, such as `app.js.br`; sent to "
+        "clients that take them, of equals the first of this list.",
+    )
+    cache_control: HeaderValue | None = Field(None, description="`Cache-Control` of the answers.")
+    types: dict[Annotated[str, AfterValidator(_ending)], HeaderValue] = Field(
+        default_factory=dict,
+        description="Content types by the ending of a name; they go before the built-in ones.",
+    )
+    hidden: bool = Field(
+        False,
+        description="Send files whose name, or a directory in it, begins with a dot. `/.well-known` is "
+        "always open.",
+    )
+
+
+TEXTUAL = (
+    "text/*",
+    "application/json",
+    "application/javascript",
+    "application/xml",
+    "application/x-ndjson",
+    "application/graphql-response+json",
+    "*+json",
+    "*+xml",
+)
+"""What shrinks: text in its many names."""
+
+
+def _media_type(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9.+-]+/(\*|[a-z0-9.+-]+)|\*\+[a-z0-9.-]+", text.lower()):
+        message = f"`{text}` is no media type; write `application/json`, `text/*` or `*+json`"
+        raise ValueError(message)
+    return text.lower()
+
+
+class Compression(Section):
+    """Compresses answers of the service for clients that take it. `on` stands for all defaults."""
+
+    algorithms: Annotated[list[Literal["zstd", "br", "gzip"]], OneOrMany, Field(min_length=1)] = Field(
+        default_factory=lambda: ["zstd", "br", "gzip"],
+        description="Codings; of those that a client likes alike the first is taken. `[zstd, br, gzip]` by "
+        "default.",
+    )
+    minimum: Annotated[Size, size("0B", "1GiB")] = Field(
+        Size.of("1KiB"), description="Bodies that are known to be shorter go on as they are."
+    )
+    types: Annotated[list[Annotated[str, AfterValidator(_media_type)]], OneOrMany] = Field(
+        default_factory=lambda: list(TEXTUAL),
+        description="Media types that are compressed; textual ones by default.",
+    )
+    zstd_level: int = Field(3, ge=1, le=9, description="Effort of `zstd`.")
+    br_level: int = Field(4, ge=0, le=6, description="Effort of `br`.")
+    gzip_level: int = Field(5, ge=1, le=9, description="Effort of `gzip`.")
