@@ -1,6 +1,7 @@
 """Static routes: which file a path names, what a client that has it gets, and that nothing else is sent."""
 
 import gzip
+import json
 import os
 import re
 import socket
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 
 from conformance.test_paths import KNOWN, PATHS
 from gateway import Client, Node, Response, encode, get, raw, request
+from gatewright._engine import decide
 
 CANARY = b"outside-of-the-root"
 DATA = bytes(range(256)) * 40
@@ -317,3 +319,10 @@ def test_more_files_than_the_bound_are_refused(site: Path) -> None:
             "overloaded",
             "1",
         )
+
+
+def test_what_would_become_of_a_request_is_told_without_looking_for_a_file(node: Node) -> None:
+    asked = {"method": "GET", "target": "/nowhere", "host": "a", "headers": [], "peer": "127.0.0.1"}
+    asked |= {"listener": None, "now_ms": 0, "content_length": None}
+    (verdict,) = json.loads(decide(node.snapshot, b"{}", json.dumps([asked]).encode()))
+    assert (verdict["action"], verdict["route"], verdict["status"]) == ("file", "files", None)

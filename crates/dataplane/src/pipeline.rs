@@ -62,6 +62,9 @@ fn stages<'s>(
 ) -> Result<Next<'s>, Refusal> {
     let found = route::find(&snapshot.table, request, request.slice(request.method_text))?;
     let route = account.routed(snapshot, found.route)?;
+    if route.gone_after_ms.is_some_and(|end| facts.unix_ms >= end) {
+        return Err(Refusal::Gone);
+    }
     let admission = shed::admit(state.load, snapshot.max_in_flight, route.priority)?;
     let caller = authenticate::identify(route.auth.as_ref(), request, state.tokens, facts.unix_ms)?;
     let grant = authorize::grant(&route.scopes, account.identified(route, caller))?;

@@ -240,6 +240,8 @@ pub enum Refusal {
     },
     BadGateway(UpstreamFault),
     UpstreamTimeout,
+    /// The route has ended: its day of sunset is over.
+    Gone,
     /// A route of files has none of this name.
     NoFile,
     /// The file is not the one that the client means (RFC 9110 section 13.1).
@@ -260,6 +262,7 @@ impl Refusal {
             Self::NoRoute | Self::NoFile => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::Slow(_) => 408,
+            Self::Gone => 410,
             Self::PreconditionFailed => 412,
             Self::BodyTooLarge { .. } => 413,
             Self::UriTooLong { .. } => 414,
@@ -296,6 +299,7 @@ impl Refusal {
             Self::ServiceUnavailable { .. } => "service_unavailable",
             Self::BadGateway(_) => "bad_gateway",
             Self::UpstreamTimeout => "upstream_timeout",
+            Self::Gone => "gone",
             Self::NoFile => "no_file",
             Self::PreconditionFailed => "precondition_failed",
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
@@ -322,6 +326,7 @@ impl Refusal {
             | Self::MissingScope { .. }
             | Self::BadGateway(_)
             | Self::UpstreamTimeout
+            | Self::Gone
             | Self::NoFile
             | Self::PreconditionFailed
             | Self::RangeNotSatisfiable { .. }

@@ -56,6 +56,7 @@ def compile_route(loaded: "Loaded", number: int) -> dict[str, Any]:
         "cors": _cors(route.cors, str(loaded.at("routes", number, "cors"))),
         "deprecated": route.deprecated,
         "sunset": _http_date(route.sunset),
+        "gone_after_ms": _milliseconds(route.sunset) if route.gone_after_sunset else None,
         "compression": compile_compression(route.compression),
         "error_pages": compile_error_pages(route.error_pages, loaded.gateway.error_pages),
     }
@@ -161,3 +162,10 @@ def _http_date(day: datetime.date | None) -> str | None:
         return None
     moment = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC)
     return email.utils.format_datetime(moment, usegmt=True)
+
+
+def _milliseconds(day: datetime.date | None) -> int | None:
+    if day is None:
+        return None
+    moment = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC)
+    return max(0, int(moment.timestamp() * 1000))

@@ -27,6 +27,7 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
             (Stage::Intake, Rule::None, none().number("limit", *limit))
         }
         Refusal::NoRoute => (Stage::Route, Rule::None, none()),
+        Refusal::Gone => (Stage::Route, route, none()),
         Refusal::MethodNotAllowed { allow } => (Stage::Route, Rule::None, none().text("allow", allow)),
         Refusal::Overloaded { .. } => (Stage::Shed, route, none()),
         Refusal::Unauthenticated { identity, fault, .. } => {

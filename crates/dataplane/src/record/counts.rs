@@ -16,7 +16,7 @@ pub enum TimeoutKind {
 pub(super) const TIMEOUTS: [&str; 4] = ["head", "body", "idle", "write"];
 
 /// In the order of `code_index`.
-pub(super) const CODES: [&str; 21] = [
+pub(super) const CODES: [&str; 22] = [
     "bad_request",
     "request_timeout",
     "body_too_large",
@@ -38,6 +38,7 @@ pub(super) const CODES: [&str; 21] = [
     "no_file",
     "precondition_failed",
     "range_not_satisfiable",
+    "gone",
 ];
 
 /// Where a refusal is counted. An index and not the code's text, so that counting compares no texts.
@@ -64,6 +65,7 @@ fn code_index(refusal: &Refusal) -> usize {
         Refusal::NoFile => 18,
         Refusal::PreconditionFailed => 19,
         Refusal::RangeNotSatisfiable { .. } => 20,
+        Refusal::Gone => 21,
     }
 }
 
@@ -276,6 +278,7 @@ mod tests {
             Refusal::NoFile,
             Refusal::PreconditionFailed,
             Refusal::RangeNotSatisfiable { length: 1 },
+            Refusal::Gone,
         ]
     }
 

@@ -146,6 +146,7 @@ fn write_reasons<E: Exchange>(exchange: &mut E, refusal: &Refusal) {
         | Refusal::ServiceUnavailable { .. }
         | Refusal::BadGateway(_)
         | Refusal::UpstreamTimeout
+        | Refusal::Gone
         | Refusal::NoFile
         | Refusal::PreconditionFailed
         | Refusal::Internal => {}
@@ -220,6 +221,7 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::ServiceUnavailable { .. } => "the service is not available; try again later".into(),
         Refusal::BadGateway(_) => "the service could not be reached or gave no valid answer".into(),
         Refusal::UpstreamTimeout => "the service did not answer in time".into(),
+        Refusal::Gone => "this is no longer served".into(),
         Refusal::NoFile => "there is no such file".into(),
         Refusal::PreconditionFailed => "the file is not the one that the condition names".into(),
         Refusal::RangeNotSatisfiable { length } => format!("the file has {length} bytes").into(),

@@ -32,6 +32,9 @@ pub struct RouteDocument {
     /// `Deprecation: true` and, where given, `Sunset` as an HTTP date.
     pub deprecated: bool,
     pub sunset: Option<String>,
+    /// Milliseconds since the epoch from which on requests are refused with 410; `null`: never.
+    #[serde(default)]
+    pub gone_after_ms: Option<u64>,
     /// `null`: those of the snapshot.
     #[serde(default)]
     pub error_pages: Option<ErrorPagesDocument>,

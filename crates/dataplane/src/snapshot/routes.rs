@@ -27,6 +27,8 @@ pub struct Route {
     pub scopes: ScopePolicy,
     pub limit: Option<LimitRule>,
     pub action: Action,
+    /// Milliseconds since the epoch from which on the route is no more.
+    pub gone_after_ms: Option<u64>,
     pub timeout: Duration,
     pub max_body: u64,
     /// Headers that carry credentials, of whatever identity, and are not forwarded.
@@ -89,6 +91,7 @@ impl Context<'_> {
                 .map(|limit| LimitRule::compile(limit, self.tiers))
                 .transpose()?,
             action: self.action(route)?,
+            gone_after_ms: route.gone_after_ms,
             timeout: Duration::from_millis(route.timeout_ms),
             max_body: route.max_body_bytes,
             withheld: self.withheld(route),

@@ -28,6 +28,10 @@ def check(view: View) -> Iterator[Problem]:
         yield from _idle_options(view, number, route)
         yield from _redirect(view, number, route)
         yield from _root(view, number, route)
+        if route.gone_after_sunset and route.sunset is None:
+            yield view.key_at("routes", number, "gone_after_sunset").problem(
+                "`gone_after_sunset` needs the day; write `sunset: 2027-06-01`"
+            )
 
 
 def _prefix(view: View, number: int, route: Route) -> Iterator[Problem]:

@@ -264,6 +264,9 @@ class Route(Section):
     sunset: Annotated[datetime.date | None, BeforeValidator(_day)] = Field(
         None, description="Day on which the route ends, such as `2027-06-01`; sent as `Sunset`."
     )
+    gone_after_sunset: bool = Field(
+        False, description="Refuse requests with 410 from the day of `sunset` on."
+    )
     compression: Annotated[Compression | None, BeforeValidator(_switched)] = Field(
         None,
         description="Compress answers of the service: `on`, or settings. Off by default, since it costs CPU "
