@@ -159,6 +159,13 @@ def test_a_refusal_of_a_head_request_has_no_body_but_its_length(origin: Origin) 
         assert int(exchange.only.get("content-length") or 0) > 50
 
 
+def test_a_redirect_takes_path_and_query_along(origin: Origin) -> None:
+    text = one_route(origin).replace("service: users}", 'redirect: {to: "https://new.test/a{path}{query}"}}')
+    with Node(text) as node:
+        for target, location in {"/x//y/../z?b=c": "/a/x/z?b=c", "//evil.test/": "/a/evil.test/"}.items():
+            assert get(node.address, target).get("location") == f"https://new.test{location}"
+
+
 def test_a_route_is_gone_from_its_sunset_on_where_it_says_so(origin: Origin) -> None:
     over, to_come = "deprecated: true, sunset: 2020-01-01", "deprecated: true, sunset: 2999-01-01"
     gone = ", gone_after_sunset: true"

@@ -107,9 +107,8 @@ fn pages<'v>(visit: &'v Visit, local: &Local) -> &'v Pages {
 }
 
 /// To the same path with a slash behind it, where an index may be.
-pub fn to_directory(request: &Request) -> Fixed {
-    let query = if request.query.is_some() { "?" } else { "" };
-    Fixed::redirect(308, &format!("{}/{query}{}", request.path(), request.query()))
+pub fn to_directory() -> Fixed {
+    Fixed::redirect(308, "{path}/{query}")
 }
 
 /// Hands the body and everything before it to the client.

@@ -32,7 +32,7 @@ pub async fn serve<E: Exchange>(
     let _transfer = Transfer::begin(&worker.node.file_transfers, visit.snapshot.answers.file_transfers)?;
     match open(files, wanted).await? {
         Found::Directory => {
-            let answer = delivery::to_directory(request);
+            let answer = delivery::to_directory();
             delivery::fixed(worker, visit, request, &answer, (exchange, local)).await
         }
         Found::File(opened) => {

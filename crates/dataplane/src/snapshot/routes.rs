@@ -117,6 +117,7 @@ impl Context<'_> {
                     status: *status,
                     lines: lines.into_bytes(),
                     body: body.clone().into_bytes(),
+                    location: None,
                 })
             }
             ActionDocument::Files(files) => Action::Files(Arc::new(Files::compile(files))),

@@ -106,7 +106,8 @@ class Redirect(Section):
     """Answers with a redirect."""
 
     to: Annotated[HeaderValue, Field(min_length=1)] = Field(
-        description="The `Location`: a path or a whole address."
+        description="The `Location`: a path or a whole address. `{path}` and `{query}` stand for those of "
+        "the request, the query with its `?`."
     )
     status: Literal[301, 302, 303, 307, 308] = Field(302, description="Status of the answer.")
 
