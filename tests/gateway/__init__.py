@@ -4,6 +4,7 @@ from gateway.client import Client, Exchange, Response, Wrong, encode, get, raw, 
 from gateway.configuration import listener, one_route, routes
 from gateway.credentials import ApiKey, Issuer
 from gateway.http2 import GoneAway, Http2, Reset
+from gateway.http2_origin import Http2Origin
 from gateway.node import Node, Record, steps
 from gateway.origin import CLOSE, RESET, Connection, Origin, Received, plain
 from gateway.refusals import Refused
@@ -17,6 +18,7 @@ __all__ = [
     "Exchange",
     "GoneAway",
     "Http2",
+    "Http2Origin",
     "Issuer",
     "Node",
     "Origin",

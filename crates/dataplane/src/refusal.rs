@@ -169,6 +169,8 @@ pub enum UpstreamFault {
     ConnectionReset,
     InvalidResponse,
     HeadersTooLarge,
+    /// The service gave up this exchange alone (HTTP/2).
+    StreamReset,
 }
 
 impl UpstreamFault {
@@ -181,6 +183,7 @@ impl UpstreamFault {
             Self::ConnectionReset => "connection_reset",
             Self::InvalidResponse => "invalid_response",
             Self::HeadersTooLarge => "upstream_headers_too_large",
+            Self::StreamReset => "stream_reset",
         }
     }
 }
@@ -240,6 +243,8 @@ pub enum Refusal {
     },
     BadGateway(UpstreamFault),
     UpstreamTimeout,
+    /// The caller itself said how long it would wait (`grpc-timeout`).
+    DeadlineExceeded,
     /// The route has ended: its day of sunset is over.
     Gone,
     /// A route of files has none of this name.
@@ -275,7 +280,29 @@ impl Refusal {
             | Self::AuthenticationUnavailable { .. }
             | Self::LimiterUnavailable
             | Self::ServiceUnavailable { .. } => 503,
-            Self::UpstreamTimeout => 504,
+            Self::UpstreamTimeout | Self::DeadlineExceeded => 504,
+        }
+    }
+
+    /// What a caller of gRPC is told in place of the status: a code of its own protocol.
+    pub fn grpc_status(&self) -> u8 {
+        match self {
+            Self::Slow(_) | Self::UpstreamTimeout | Self::DeadlineExceeded => 4,
+            Self::MissingScope { .. } => 7,
+            Self::OverLimit(_)
+            | Self::BodyTooLarge { .. }
+            | Self::UriTooLong { .. }
+            | Self::HeadersTooLarge { .. } => 8,
+            Self::PreconditionFailed => 9,
+            Self::RangeNotSatisfiable { .. } => 11,
+            Self::NoRoute | Self::MethodNotAllowed { .. } | Self::Gone | Self::NoFile => 12,
+            Self::Malformed(_) | Self::Internal => 13,
+            Self::BadGateway(_)
+            | Self::Overloaded { .. }
+            | Self::AuthenticationUnavailable { .. }
+            | Self::LimiterUnavailable
+            | Self::ServiceUnavailable { .. } => 14,
+            Self::Unauthenticated { .. } => 16,
         }
     }
 
@@ -299,6 +326,7 @@ impl Refusal {
             Self::ServiceUnavailable { .. } => "service_unavailable",
             Self::BadGateway(_) => "bad_gateway",
             Self::UpstreamTimeout => "upstream_timeout",
+            Self::DeadlineExceeded => "deadline_exceeded",
             Self::Gone => "gone",
             Self::NoFile => "no_file",
             Self::PreconditionFailed => "precondition_failed",
@@ -326,6 +354,7 @@ impl Refusal {
             | Self::MissingScope { .. }
             | Self::BadGateway(_)
             | Self::UpstreamTimeout
+            | Self::DeadlineExceeded
             | Self::Gone
             | Self::NoFile
             | Self::PreconditionFailed

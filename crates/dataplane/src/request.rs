@@ -253,6 +253,14 @@ impl Request {
         })
     }
 
+    /// A call of gRPC, by its content type.
+    pub fn is_grpc(&self) -> bool {
+        self.values(b"content-type").next().is_some_and(|kind| {
+            let codec = kind.strip_prefix(b"application/grpc");
+            codec.is_some_and(|rest| rest.first().is_none_or(|byte| matches!(byte, b'+' | b';')))
+        })
+    }
+
     /// Every value of the header with this lower-case name, in the order sent.
     pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         self.headers

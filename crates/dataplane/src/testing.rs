@@ -99,6 +99,7 @@ pub fn snapshot(service: SocketAddr, routes: &[Value]) -> Value {
                 "max_connections": 10, "max_pending": 10, "connect_timeout_ms": 2000,
                 "idle_timeout_ms": 60000, "max_lifetime_ms": 300_000,
             },
+            "protocol": "http1",
         }],
         "identities": [], "routes": routes, "unauthenticated_tier": null,
         "tiers": [{"name": "few", "at": "t:1:1", "limit": 1000, "window_ms": 60000, "per": "client_ip"}],
@@ -112,6 +113,11 @@ pub fn listener(name: &str) -> Value {
         "header_timeout_ms": 10000, "idle_timeout_ms": 60000, "body_timeout_ms": 10000,
         "write_timeout_ms": 10000, "max_header_bytes": 8192, "max_uri_bytes": 8192,
         "trusted_proxies": [], "path_parameters": "refuse",
+        "http2": {
+            "max_streams": 100, "max_resets": 200, "max_stream_errors": 1000, "max_overhead_frames": 1000,
+            "max_continuations": 8, "max_pending_resets": 20,
+            "stream_window_bytes": 262_144, "connection_window_bytes": 1_048_576,
+        },
     })
 }
 

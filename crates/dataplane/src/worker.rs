@@ -13,7 +13,7 @@ use crate::authenticate::TokenCache;
 use crate::listener::accept::Door;
 use crate::listener::http2::seat::Seats;
 use crate::node::Node;
-use crate::proxy::Links;
+use crate::proxy::{Links, pool};
 use crate::record::{Recorder, WorkerCounts};
 use crate::respond::compress::Encoders;
 use crate::respond::date::DateCache;
@@ -105,18 +105,17 @@ impl Worker {
     /// Tells how many connections to each service are idle and active. Called every second.
     pub fn count_connections(&self) {
         let Some(snapshot) = self.node.snapshot() else { return };
-        let pools = self.links.pools.borrow();
+        let (pools, streams) = (self.links.pools.borrow(), self.links.streams.borrow());
         for (entry, service) in snapshot.service_entries.iter().zip(snapshot.services.iter()) {
-            let counted = service
-                .instances()
-                .iter()
-                .map(|instance| pools.connections(instance))
-                .fold((0, 0), |(idle, active), (more_idle, more_active)| {
-                    (idle + more_idle, active + more_active)
-                });
+            let mut counted = pool::Counts::default();
+            for instance in &service.instances() {
+                counted += pools.counts(instance);
+                counted += streams.counts(instance);
+            }
             let metrics = entry.metrics.worker(self.index);
-            metrics.idle.set(counted.0 as u64);
-            metrics.active.set(counted.1 as u64);
+            metrics.idle.set(counted.idle as u64);
+            metrics.active.set(counted.active as u64);
+            metrics.streams.set(counted.streams as u64);
         }
     }
 

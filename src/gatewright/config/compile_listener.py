@@ -5,6 +5,7 @@ from typing import Any
 
 from gatewright.config.addresses import read_address, socket_address
 from gatewright.config.loading import Loaded
+from gatewright.config.models.listeners import Http2
 
 
 def compile_listener(loaded: Loaded, number: int) -> dict[str, Any]:
@@ -25,4 +26,18 @@ def compile_listener(loaded: Loaded, number: int) -> dict[str, Any]:
         "max_uri_bytes": int(listener.max_uri_bytes),
         "trusted_proxies": [str(ipaddress.ip_network(network)) for network in listener.trusted_proxies],
         "path_parameters": listener.path_parameters,
+        "http2": _compile_http2(listener.http2),
+    }
+
+
+def _compile_http2(http2: Http2) -> dict[str, int]:
+    return {
+        "max_streams": http2.max_streams,
+        "max_resets": http2.max_resets,
+        "max_stream_errors": http2.max_stream_errors,
+        "max_overhead_frames": http2.max_overhead_frames,
+        "max_continuations": http2.max_continuations,
+        "max_pending_resets": http2.max_pending_resets,
+        "stream_window_bytes": int(http2.stream_window),
+        "connection_window_bytes": int(http2.connection_window),
     }

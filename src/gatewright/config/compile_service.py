@@ -4,7 +4,7 @@ from typing import Any
 
 from gatewright.config.addresses import Resolver, instances_of
 from gatewright.config.loading import Loaded
-from gatewright.config.models import CircuitBreaker, HealthCheck, Pool
+from gatewright.config.models import CircuitBreaker, HealthCheck, Pool, Service
 from gatewright.config.models.breakers import statuses
 from gatewright.errors import Problem
 
@@ -24,27 +24,33 @@ def compile_service(
         "name": service.name,
         "at": at,
         "instances": instances,
-        "health_check": _health_check(
-            service.health_check, str(loaded.at("services", number, "health_check"))
-        ),
+        "health_check": _health_check(service, str(loaded.at("services", number, "health_check"))),
         "circuit_breaker": _breaker(
             service.circuit_breaker, str(loaded.at("services", number, "circuit_breaker"))
         ),
         "pool": _pool(service.pool),
+        "protocol": _protocol(service),
     }
 
 
-def _health_check(check: HealthCheck | None, at: str) -> dict[str, Any] | None:
+def _health_check(service: Service, at: str) -> dict[str, Any] | None:
+    check = service.health_check
     if check is None:
         return None
     return {
         "at": at,
-        "path": check.path,
+        "kind": _health_kind(check, service.protocol),
         "interval_ms": int(check.interval),
         "timeout_ms": int(check.timeout),
         "unhealthy_after": check.unhealthy_after,
         "healthy_after": check.healthy_after,
     }
+
+
+def _health_kind(check: HealthCheck, protocol: str) -> dict[str, Any]:
+    if check.kind == "grpc":
+        return {"grpc": {"service": check.service}}
+    return {"http2" if protocol == "http2" else "http": {"path": check.path}}
 
 
 def _breaker(breaker: CircuitBreaker, at: str) -> dict[str, Any] | None:
@@ -80,4 +86,18 @@ def _pool(pool: Pool) -> dict[str, Any]:
         "connect_timeout_ms": int(pool.connect_timeout),
         "idle_timeout_ms": int(pool.idle_timeout),
         "max_lifetime_ms": int(pool.max_lifetime),
+    }
+
+
+def _protocol(service: Service) -> str | dict[str, Any]:
+    if service.protocol == "http1":
+        return "http1"
+    http2 = service.http2
+    return {
+        "http2": {
+            "max_streams": http2.max_streams,
+            "window": int(http2.window),
+            "ping_interval_ms": int(http2.ping_interval),
+            "ping_timeout_ms": int(http2.ping_timeout),
+        }
     }

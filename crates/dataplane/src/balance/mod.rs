@@ -8,6 +8,7 @@ mod breaker;
 pub mod health;
 mod instance;
 mod probe;
+mod probe_http2;
 mod registry;
 mod schedule;
 mod service;

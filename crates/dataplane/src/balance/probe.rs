@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::instance::Instance;
-use crate::snapshot::document::HealthCheckDocument;
+use super::probe_http2::{check, get};
+use crate::snapshot::document::{HealthCheckDocument, HealthKindDocument};
 
 /// `HTTP/1.1 200` is all that is judged.
 const STATUS_BYTES: usize = 12;
@@ -16,10 +17,18 @@ const STATUS_BYTES: usize = 12;
 const REST_BYTES: u64 = 64 << 10;
 const REST_TIME: Duration = Duration::from_millis(200);
 
-/// Did the instance answer with 2xx in time? Connecting counts towards the time.
+/// Did the instance answer well and in time? Connecting counts towards the time.
 pub(super) async fn probe(instance: &Instance, settings: &HealthCheckDocument) -> bool {
     let limit = Duration::from_millis(settings.timeout_ms);
-    let Ok(Ok((mut stream, ok))) = timeout(limit, ask(instance, &settings.path)).await else { return false };
+    match &settings.kind {
+        HealthKindDocument::Http { path } => probe_http1(instance, path, limit).await,
+        HealthKindDocument::Http2 { path } => timeout(limit, get(instance, path)).await == Ok(true),
+        HealthKindDocument::Grpc { service } => timeout(limit, check(instance, service)).await == Ok(true),
+    }
+}
+
+async fn probe_http1(instance: &Instance, path: &str, limit: Duration) -> bool {
+    let Ok(Ok((mut stream, ok))) = timeout(limit, ask(instance, path)).await else { return false };
     let mut rest = (&mut stream).take(REST_BYTES);
     // The verdict stands already; whatever happens to the rest changes nothing.
     let _ = timeout(REST_TIME, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;

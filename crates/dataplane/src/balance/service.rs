@@ -10,7 +10,9 @@ use super::breaker::{Breaker, Rules};
 use super::health::Events;
 use super::instance::{Instance, Roster};
 use super::registry::Registry;
-use crate::snapshot::document::{HealthCheckDocument, InstanceDocument, PoolDocument, ServiceDocument};
+use crate::snapshot::document::{
+    HealthCheckDocument, HealthKindDocument, InstanceDocument, PoolDocument, ServiceDocument,
+};
 
 /// What a client is told to wait where no health check says when things may be better.
 const DEFAULT_RETRY: Duration = Duration::from_secs(5);
@@ -117,13 +119,23 @@ fn roster(document: &ServiceDocument, live: Option<&Service>) -> Result<Arc<ArcS
 }
 
 fn check_health(document: &HealthCheckDocument) -> Result<(), String> {
-    let path = &document.path;
-    if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(format!("health check path `{}` is not a path", path.escape_debug()));
+    match &document.kind {
+        HealthKindDocument::Http { path } | HealthKindDocument::Http2 { path } => check_path(path)?,
+        HealthKindDocument::Grpc { service } if service.len() < 128 => {}
+        HealthKindDocument::Grpc { .. } => {
+            return Err("the name of a gRPC service has 128 characters or more".to_owned());
+        }
     }
     let least = [document.interval_ms, document.timeout_ms].into_iter().min();
     if least == Some(0) || document.unhealthy_after == 0 || document.healthy_after == 0 {
         return Err("a health check needs times and counts above 0".to_owned());
     }
     Ok(())
+}
+
+fn check_path(path: &str) -> Result<(), String> {
+    if path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(format!("health check path `{}` is not a path", path.escape_debug()))
 }

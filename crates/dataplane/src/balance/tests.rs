@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::refusal::{Refusal, Unavailable};
 use crate::snapshot::document::{
-    BreakerDocument, BreakerWindow, HealthCheckDocument, InstanceDocument, OnProbeFailure, PoolDocument,
-    ServiceDocument,
+    BreakerDocument, BreakerWindow, HealthCheckDocument, HealthKindDocument, InstanceDocument,
+    OnProbeFailure, PoolDocument, ProtocolDocument, ServiceDocument,
 };
 
 mod breaking;
@@ -29,7 +29,7 @@ fn instance(name: &str, port: u16, weight: u32) -> InstanceDocument {
 fn health_check() -> HealthCheckDocument {
     HealthCheckDocument {
         at: "gateway.yaml:2:1".to_owned(),
-        path: "/healthz".to_owned(),
+        kind: HealthKindDocument::Http { path: "/healthz".to_owned() },
         interval_ms: 10_000,
         timeout_ms: 5_000,
         unhealthy_after: 3,
@@ -73,6 +73,7 @@ fn service(instances: Vec<InstanceDocument>) -> ServiceDocument {
             idle_timeout_ms: 60_000,
             max_lifetime_ms: 300_000,
         },
+        protocol: ProtocolDocument::Http1,
     }
 }
 

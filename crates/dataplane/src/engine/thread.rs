@@ -118,7 +118,7 @@ impl Life {
         self.worker.recorder.borrow_mut().flush();
         if ticks.is_multiple_of(SWEEP) {
             self.worker.calibrate();
-            self.worker.links.pools.borrow_mut().sweep(Instant::now());
+            self.worker.links.sweep(Instant::now());
             self.worker.count_connections();
         }
     }

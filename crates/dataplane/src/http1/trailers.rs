@@ -30,22 +30,27 @@ impl Trailers {
         self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
-    /// Takes a trailer that another protocol has cut already, its name in lower case, under the same rules.
-    pub(crate) fn add(&mut self, name: &[u8], value: &[u8]) {
-        if !may_be_trailer(name) {
-            return;
-        }
-        let start = self.text.len() as u32;
-        self.text.extend_from_slice(name);
-        let middle = self.text.len() as u32;
-        self.text.extend_from_slice(value);
-        let end = self.text.len() as u32;
-        self.list.push((Span { start, end: middle }, Span { start: middle, end }));
-    }
-
     pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.list.clear();
+    }
+
+    /// Adds one that another protocol has delimited. Drops and refuses what `read` does.
+    pub(crate) fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
+        if self.list.len() >= MAX_HEADERS || self.text.len() + name.len() + value.len() > MAX_TRAILER_BYTES {
+            return Err(Malformed::ChunkTooLong);
+        }
+        if may_be_trailer(name) {
+            let (name, value) = (self.append(name), self.append(value));
+            self.list.push((name, value));
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Span {
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(bytes);
+        Span { start, end: self.text.len() as u32 }
     }
 
     /// Reads a whole section, its empty line included.

@@ -99,22 +99,26 @@ impl Client {
     }
 
     /// A client that knows beforehand that HTTP/2 is spoken here says so with its first bytes (RFC 9113 section 3.3).
-    /// Waits for all of them where they may be the preface; what is none is read as a request.
-    async fn begins_http2(&mut self) -> bool {
+    /// Waits for all of them where they may be the preface; open where they do not come.
+    async fn protocol(&mut self) -> Verdict {
         if !self.guard.listener.protocols.http1 {
-            return true;
+            return Verdict::Http2;
         }
-        let Self { exchange, local, guard, .. } = self;
+        let Self { exchange, local, guard, worker, .. } = self;
         local.timer.set(Instant::now() + guard.listener.header_timeout);
         poll_fn(|context| {
             loop {
-                match preface::begins(exchange.input.data()) {
-                    Verdict::Http2 => return Poll::Ready(true),
-                    Verdict::Http1 => return Poll::Ready(false),
-                    Verdict::Open => {}
+                let verdict = preface::begins(exchange.input.data());
+                if verdict != Verdict::Open {
+                    return Poll::Ready(verdict);
                 }
-                if !matches!(ready!(poll_more(exchange, &mut local.timer, context)), More::Bytes) {
-                    return Poll::Ready(false);
+                match ready!(poll_more(exchange, &mut local.timer, context)) {
+                    More::Bytes => {}
+                    More::End => return Poll::Ready(Verdict::Open),
+                    More::Late => {
+                        worker.counts().timed_out(TimeoutKind::Head);
+                        return Poll::Ready(Verdict::Open);
+                    }
                 }
             }
         })
@@ -156,8 +160,12 @@ impl Client {
                 return Head::Closed;
             }
         }
-        if is_first && self.guard.listener.protocols.http2 && self.begins_http2().await {
-            return Head::Preface;
+        if is_first && self.guard.listener.protocols.http2 {
+            match self.protocol().await {
+                Verdict::Http1 => {}
+                Verdict::Http2 => return Head::Preface,
+                Verdict::Open => return Head::Closed,
+            }
         }
         let Some((snapshot, is_open)) = self.settings() else { return Head::Closed };
         let listener = Arc::clone(&self.guard.listener);

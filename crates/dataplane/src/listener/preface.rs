@@ -1,7 +1,7 @@
 //! Which protocol a connection speaks, where nobody has negotiated one: the first bytes tell.
 
 /// What every HTTP/2 connection begins with (RFC 9113 section 3.4); no request of HTTP/1.1 does.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

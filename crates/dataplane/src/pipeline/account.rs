@@ -68,6 +68,8 @@ pub struct Account {
     pub trail: Trail,
     pub status: u16,
     pub attempts: u32,
+    /// The service said of a gRPC call that it failed, in a response that is none of HTTP's failures.
+    pub call_failed: bool,
     pub trace_id: Option<[u8; 32]>,
     /// When the service was turned to, and when it was done.
     upstream_began: Option<Instant>,
@@ -223,6 +225,7 @@ impl Account {
         };
         let route = self.route(&visit.snapshot);
         route.map_or(&visit.snapshot.unrouted, |route| &route.metrics).observe(worker.index, &sample);
+        visit.listener.metrics.worker(worker.index).asked(request.version);
         self.record(worker, visit, request, &sample);
     }
 
@@ -244,6 +247,9 @@ impl Account {
             }
             Some(End::Cut(Fault::UpstreamTimeout)) => {
                 ("upstream_timeout", "the service stopped in the middle of its response")
+            }
+            Some(End::Cut(Fault::Deadline)) => {
+                ("deadline_exceeded", "the caller's deadline passed before the response was complete")
             }
             Some(End::Cut(Fault::Upstream(fault))) => {
                 (fault.text(), "the service failed in the middle of its response")
@@ -351,8 +357,10 @@ fn micros(duration: Duration) -> u64 {
 pub fn end_of(fault: Fault) -> End {
     match fault {
         Fault::Stale => End::Refused(Refusal::BadGateway(UpstreamFault::ConnectionReset)),
+        Fault::Unprocessed => End::Refused(Refusal::BadGateway(UpstreamFault::StreamReset)),
         Fault::Upstream(fault) => End::Refused(Refusal::BadGateway(fault)),
         Fault::UpstreamTimeout => End::Refused(Refusal::UpstreamTimeout),
+        Fault::Deadline => End::Refused(Refusal::DeadlineExceeded),
         Fault::ClientGone => End::ClientGone,
         Fault::ClientStalled => End::ClientStalled,
         Fault::Refused(refusal) => End::Refused(refusal),

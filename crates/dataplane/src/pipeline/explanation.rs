@@ -50,6 +50,7 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
         Refusal::UpstreamTimeout => (Stage::Proxy, route, none().fixed("fault", "upstream_timeout")),
         Refusal::NoFile | Refusal::PreconditionFailed => (Stage::Respond, route, none()),
         Refusal::RangeNotSatisfiable { length } => (Stage::Respond, route, none().number("length", *length)),
+        Refusal::DeadlineExceeded => (Stage::Proxy, Rule::None, none().fixed("fault", "deadline_exceeded")),
         Refusal::Internal => (Stage::Respond, Rule::None, none()),
     };
     let message = message(refusal).into_owned();

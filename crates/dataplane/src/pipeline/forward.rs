@@ -12,9 +12,10 @@ use crate::limit::Permit;
 use crate::pipeline::account::{Account, End, Visit, end_of};
 use crate::pipeline::{Local, delivery};
 use crate::proxy::attempt::{Fault, Means, Patience};
+use crate::proxy::grpc::Call;
 use crate::proxy::head::OutgoingHead;
 use crate::proxy::trace::Trace;
-use crate::proxy::{self, Forward};
+use crate::proxy::{self, Forward, Protocol};
 use crate::refusal::{Refusal, UpstreamFault};
 use crate::request::{Framing, Request};
 use crate::respond;
@@ -45,7 +46,7 @@ pub async fn forward<E: Exchange>(
     let trip = Trip { worker, visit, request, route, plan: &plan };
     let mut coded = Coded::new(&mut *exchange, compressing(worker, visit));
     let (result, ended) = trip.make(&mut coded, local).await;
-    let outcome = outcome(&result, local.account.status);
+    let outcome = outcome(&result, &local.account);
     // Before the client has taken the answer: a slow reader must not keep the breaker from its verdict.
     if let Some(opened) = plan.target.finish(outcome, ended) {
         local.account.interrupted(&opened);
@@ -95,9 +96,10 @@ pub fn forwarded_path(proxy: &Proxy, request: &Request, path: &mut Vec<u8>) -> R
 }
 
 /// How the request ended for breaker and health (requirement BH-12).
-fn outcome(result: &Result<Carried, End>, status: u16) -> Outcome {
+fn outcome(result: &Result<Carried, End>, account: &Account) -> Outcome {
     match result {
-        Ok(_) => Outcome::Answered(status),
+        Ok(_) if account.call_failed => Outcome::Failure,
+        Ok(_) => Outcome::Answered(account.status),
         Err(End::Refused(Refusal::BadGateway(
             UpstreamFault::ConnectionRefused
             | UpstreamFault::ConnectionTimeout
@@ -132,11 +134,10 @@ impl Trip<'_> {
         exchange: &mut Coded<'_, E>,
         local: &mut Local,
     ) -> (Result<Carried, End>, Instant) {
-        let Local { account, timer, response, outgoing, path, .. } = local;
+        let Local { account, timer, response, outgoing, body, path } = local;
         let trace = Trace::of(self.request, &mut || fastrand::u64(..));
         account.attempted(trace.id());
-        response.clear();
-        let mut means = Means { exchange, timer, response, outgoing };
+        let mut means = Means { exchange, timer, response, outgoing, body };
         let result = self.carry(&trace, path, &mut means, account).await;
         (result, account.upstream_ended())
     }
@@ -152,17 +153,19 @@ impl Trip<'_> {
         if !has_arrived(self.request, means.exchange) {
             self.plan.target.uploads();
         }
+        means.response.clear();
+        proxy::prepare(self.request, means).await.map_err(end_of)?;
         let answered = proxy::send(&forward, &self.head(trace, path), links, means).await.map_err(end_of)?;
-        self.count_connection(answered.resent, answered.reused);
+        self.count_connection(answered.resent, answered.opened);
         account.attempts = answered.attempts();
-        let mut attempt = answered.attempt;
+        let attempt = answered.attempt;
         let close = self.visit.is_last(self.worker) || !attempt.upload_is_complete();
-        let (exchange, response) = attempt.parts();
-        account.status = response.status;
+        account.status = means.response.status;
         let now = Instant::now();
-        self.plan.target.answered(response.status, now);
-        if self.route.error_pages.intercepts(response.status) {
-            return Ok(Carried::Intercepted(failure(response)));
+        self.plan.target.answered(account.status, now);
+        // A call of gRPC has a form of its own for its failures.
+        if self.route.error_pages.intercepts(account.status) && !self.request.is_grpc() {
+            return Ok(Carried::Intercepted(failure(means.response)));
         }
         let date = self.worker.date(self.visit.facts.unix_ms);
         let facts = respond::Facts {
@@ -173,9 +176,10 @@ impl Trip<'_> {
             date: &date,
             close,
         };
-        let coding = self.coding(exchange, response);
-        respond::pass(exchange, &facts, response, coding);
-        proxy::relay(&forward, links, attempt).await.map(|()| Carried::Whole).map_err(cut)
+        let coding = self.coding(means.exchange, means.response);
+        respond::pass(means.exchange, &facts, means.response, coding);
+        account.call_failed = proxy::relay(&forward, links, attempt, means).await.map_err(cut)?;
+        Ok(Carried::Whole)
     }
 
     /// How the body goes out; the exchange is told.
@@ -193,14 +197,24 @@ impl Trip<'_> {
 
     fn forward(&self) -> Forward<'_> {
         let listener = &self.visit.listener;
+        let (pool, protocol) = self.entry().map(|entry| (entry.pool, entry.protocol)).unwrap_or_default();
+        let call = match protocol {
+            Protocol::Http1 => None,
+            Protocol::Http2(_) => Call::of(self.request),
+        };
         Forward {
             request: self.request,
             instance: &self.plan.target.instance,
-            pool: self.entry().map(|entry| entry.pool).unwrap_or_default(),
+            pool,
+            protocol,
+            call,
             patience: Patience {
                 service: self.route.timeout,
-                client_body: listener.body_timeout,
+                // Who streams may say nothing until the other side has: then the route's patience is for both.
+                client_body: call
+                    .map_or(listener.body_timeout, |_| listener.body_timeout.max(self.route.timeout)),
                 client_reads: listener.write_timeout,
+                deadline: call.and_then(|call| call.timeout).map(|timeout| self.visit.facts.now + timeout),
             },
             now: self.visit.facts.now,
         }
@@ -226,13 +240,13 @@ impl Trip<'_> {
         self.visit.snapshot.service_entries.get(self.plan.proxy.service as usize)
     }
 
-    fn count_connection(&self, resent: bool, reused: bool) {
+    fn count_connection(&self, resent: bool, opened: bool) {
         let Some(entry) = self.entry() else { return };
         let metrics = entry.metrics.worker(self.worker.index);
         if resent {
             metrics.resent.add(1);
         }
-        if resent || !reused {
+        if opened {
             metrics.opened.add(1);
         }
     }
@@ -257,6 +271,11 @@ fn cut(fault: Fault) -> End {
     match fault {
         Fault::ClientGone => End::ClientGone,
         Fault::ClientStalled => End::ClientStalled,
-        Fault::Stale | Fault::Upstream(_) | Fault::UpstreamTimeout | Fault::Refused(_) => End::Cut(fault),
+        Fault::Stale
+        | Fault::Unprocessed
+        | Fault::Upstream(_)
+        | Fault::UpstreamTimeout
+        | Fault::Deadline
+        | Fault::Refused(_) => End::Cut(fault),
     }
 }

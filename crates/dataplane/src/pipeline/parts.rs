@@ -44,6 +44,7 @@ pub struct Local {
     pub timer: Timer,
     pub response: ResponseHead,
     pub outgoing: Vec<u8>,
+    pub body: Vec<u8>,
     pub path: Vec<u8>,
 }
 
@@ -54,14 +55,17 @@ impl Local {
             timer: Timer::new(now),
             response: ResponseHead::default(),
             outgoing: Vec::new(),
+            body: Vec::new(),
             path: Vec::new(),
         }
     }
 
     /// Gives memory of a long request back before the connection idles.
     pub fn rest(&mut self) {
-        if self.outgoing.capacity() > KEPT {
-            self.outgoing = Vec::new();
+        for memory in [&mut self.outgoing, &mut self.body] {
+            if memory.capacity() > KEPT {
+                *memory = Vec::new();
+            }
         }
     }
 }

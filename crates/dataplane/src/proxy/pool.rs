@@ -1,5 +1,6 @@
 //! Connections of one worker to each instance: idle ones to be used again, and how many may be in use at once.
 
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,25 @@ pub struct Pools {
 pub enum Place {
     Free(OwnedSemaphorePermit),
     Wait(Arc<Semaphore>),
+}
+
+/// What a worker has open to an instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections that carry nothing.
+    pub idle: usize,
+    /// Connections that carry a request, or several.
+    pub active: usize,
+    /// Exchanges on connections that can carry several.
+    pub streams: usize,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.idle += other.idle;
+        self.active += other.active;
+        self.streams += other.streams;
+    }
 }
 
 fn key(instance: &Arc<Instance>) -> usize {
@@ -108,12 +128,10 @@ impl Pools {
         self.by_instance.retain(|_, pool| Arc::strong_count(&pool.instance) > 1 || pool.is_in_use());
     }
 
-    /// Connections to an instance that are idle, and that carry a request.
-    pub fn connections(&self, instance: &Arc<Instance>) -> (usize, usize) {
-        self.by_instance.get(&key(instance)).map_or((0, 0), |pool| {
-            let active = pool.settings.connections.saturating_sub(pool.places.available_permits());
-            (pool.idle.len(), active)
-        })
+    pub fn counts(&self, instance: &Arc<Instance>) -> Counts {
+        let Some(pool) = self.by_instance.get(&key(instance)) else { return Counts::default() };
+        let active = pool.settings.connections.saturating_sub(pool.places.available_permits());
+        Counts { idle: pool.idle.len(), active, streams: 0 }
     }
 }
 

@@ -45,6 +45,11 @@ impl Upstream {
         Ok(Self { stream, input, created: now, idle_since: now, reused: false, place })
     }
 
+    /// For a protocol that shares a connection.
+    pub fn into_stream(self) -> Stream {
+        self.stream
+    }
+
     /// The runtime has seen nothing happen on this idle connection: no close, no stray bytes. Costs no system call.
     pub fn is_quiet(&self) -> bool {
         self.stream.is_quiet()

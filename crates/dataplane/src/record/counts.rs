@@ -16,7 +16,7 @@ pub enum TimeoutKind {
 pub(super) const TIMEOUTS: [&str; 4] = ["head", "body", "idle", "write"];
 
 /// In the order of `code_index`.
-pub(super) const CODES: [&str; 22] = [
+pub(super) const CODES: [&str; 23] = [
     "bad_request",
     "request_timeout",
     "body_too_large",
@@ -35,6 +35,7 @@ pub(super) const CODES: [&str; 22] = [
     "bad_gateway",
     "upstream_timeout",
     "internal_error",
+    "deadline_exceeded",
     "no_file",
     "precondition_failed",
     "range_not_satisfiable",
@@ -62,10 +63,11 @@ fn code_index(refusal: &Refusal) -> usize {
         Refusal::BadGateway(_) => 15,
         Refusal::UpstreamTimeout => 16,
         Refusal::Internal => 17,
-        Refusal::NoFile => 18,
-        Refusal::PreconditionFailed => 19,
-        Refusal::RangeNotSatisfiable { .. } => 20,
-        Refusal::Gone => 21,
+        Refusal::DeadlineExceeded => 18,
+        Refusal::NoFile => 19,
+        Refusal::PreconditionFailed => 20,
+        Refusal::RangeNotSatisfiable { .. } => 21,
+        Refusal::Gone => 22,
     }
 }
 
@@ -275,6 +277,7 @@ mod tests {
             Refusal::BadGateway(UpstreamFault::ConnectionReset),
             Refusal::UpstreamTimeout,
             Refusal::Internal,
+            Refusal::DeadlineExceeded,
             Refusal::NoFile,
             Refusal::PreconditionFailed,
             Refusal::RangeNotSatisfiable { length: 1 },

@@ -2,8 +2,10 @@
 
 use super::cells::{Cell, PerWorker};
 use super::histogram::{Histogram, HistogramTotals, Overhead, Whole};
+use super::http2::{FLOODS, Http2Slot, RESETS};
 use super::statuses::{StatusTotals, Statuses};
 use crate::refusal::UpstreamFault;
+use crate::request::Version;
 
 /// What one finished request adds to its route. Times in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,19 +102,22 @@ pub struct ServiceSlot {
     pub idle: Cell,
     /// Connections that carry a request now.
     pub active: Cell,
+    /// Exchanges under way on connections that carry several (HTTP/2).
+    pub streams: Cell,
     /// Requests sent again because a pooled connection had been closed.
     pub resent: Cell,
     faults: [Cell; FAULTS.len()],
 }
 
 /// `fault` labels: those of `UpstreamFault` and, last, a response that came too late.
-pub(super) const FAULTS: [&str; 7] = [
+pub(super) const FAULTS: [&str; 8] = [
     "connection_refused",
     "connection_timeout",
     "connection_failed",
     "connection_reset",
     "invalid_response",
     "upstream_headers_too_large",
+    "stream_reset",
     "upstream_timeout",
 ];
 
@@ -167,6 +172,20 @@ pub struct ListenerSlot {
     pub open: Cell,
     /// Connections closed at once because the listener had its maximum.
     pub refused: Cell,
+    pub http2: Http2Slot,
+    requests: [Cell; PROTOCOLS.len()],
+}
+
+/// In the order of `Version`.
+pub(super) const PROTOCOLS: [&str; 3] = ["HTTP/1.0", "HTTP/1.1", "HTTP/2"];
+
+impl ListenerSlot {
+    /// Counts a request that has ended.
+    pub fn asked(&self, version: Version) {
+        if let Some(cell) = self.requests.get(version as usize) {
+            cell.add(1);
+        }
+    }
 }
 
 impl ListenerMetrics {
@@ -181,6 +200,30 @@ impl ListenerMetrics {
 
     pub(super) fn sum(&self, cell: impl Fn(&ListenerSlot) -> &Cell) -> u64 {
         self.slots.sum(cell)
+    }
+
+    /// The sums of several cells that share their labels.
+    pub(super) fn each<const LENGTH: usize>(
+        &self,
+        labels: &'static [&'static str; LENGTH],
+        cells: impl Fn(&ListenerSlot) -> &[Cell; LENGTH],
+    ) -> impl Iterator<Item = (&'static str, u64)> {
+        labels.iter().enumerate().map(move |(index, label)| {
+            let each = self.slots.used().filter_map(|slot| cells(slot).get(index));
+            (*label, each.map(Cell::get).sum())
+        })
+    }
+
+    pub(super) fn requests(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.each(&PROTOCOLS, |slot| &slot.requests)
+    }
+
+    pub(super) fn floods(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.each(&FLOODS, |slot| &slot.http2.floods)
+    }
+
+    pub(super) fn resets(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.each(&RESETS, |slot| &slot.http2.resets)
     }
 }
 
@@ -219,6 +262,7 @@ mod tests {
             ConnectionReset,
             InvalidResponse,
             HeadersTooLarge,
+            StreamReset,
         ] {
             let service = ServiceMetrics::new(1);
             service.worker(0).failed(fault);

@@ -1,6 +1,7 @@
 //! Everything counted, as Prometheus text. Reads with relaxed loads; no worker waits for a scrape.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::counts::{ALGORITHMS, CODES, MALFORMED, TIMEOUTS, reason};
 use super::external::External;
@@ -143,7 +144,32 @@ fn listeners(text: &mut Text, registry: &Registry) {
     });
     let help = "Client connections closed at once because the listener had its maximum.";
     family("gateway_connections_refused_total", Counter, help, |listener| listener.sum(|slot| &slot.refused));
+    let help = "Client connections that spoke HTTP/2.";
+    family("gateway_http2_connections_total", Counter, help, |listener| {
+        listener.sum(|slot| &slot.http2.connections)
+    });
+    protocols(text, &listeners);
 }
+
+fn protocols(text: &mut Text, listeners: &[(Arc<str>, Arc<ListenerMetrics>)]) {
+    let mut family = |name: &str, help: &str, label: &str, values: fn(&ListenerMetrics) -> Vec<Value>| {
+        text.heading(name, Counter, help);
+        for (listener, metrics) in listeners {
+            for (value, count) in values(metrics) {
+                text.series(name, &Labels::new("listener", listener).and(label, value), count);
+            }
+        }
+    };
+    let help = "Requests of clients, by protocol.";
+    family("gateway_listener_requests_total", help, "protocol", |listener| listener.requests().collect());
+    let help = "Streams of HTTP/2 that were reset, by the client or by the gateway.";
+    family("gateway_http2_resets_total", help, "cause", |listener| listener.resets().collect());
+    let help = "Connections of HTTP/2 that were closed because their client sent too much of a kind.";
+    family("gateway_http2_floods_total", help, "kind", |listener| listener.floods().collect());
+}
+
+/// A label and a count.
+type Value = (&'static str, u64);
 
 fn clients(text: &mut Text, registry: &Registry) {
     let node = registry.node();
@@ -203,6 +229,10 @@ fn services(text: &mut Text, registry: &Registry) {
     family("gateway_backend_connections", Gauge, help, |text, name, labels, metrics| {
         text.series(name, &labels.clone().and("state", "idle"), metrics.sum(|slot| &slot.idle));
         text.series(name, &labels.clone().and("state", "active"), metrics.sum(|slot| &slot.active));
+    });
+    let help = "Requests under way on HTTP/2 connections to a service now.";
+    family("gateway_upstream_streams", Gauge, help, |text, name, labels, metrics| {
+        text.series(name, labels, metrics.sum(|slot| &slot.streams));
     });
     let help = "Attempts at a service that failed, by fault.";
     family("gateway_upstream_failures_total", Counter, help, |text, name, labels, metrics| {

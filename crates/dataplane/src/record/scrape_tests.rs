@@ -12,7 +12,8 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     total_duration_seconds:histogram request_bytes_total:counter response_bytes_total:counter refusals_total:counter \
     malformed_total:counter rate_limited_total:counter authentication_failures_total:counter \
     token_cache_hits_total:counter token_cache_misses_total:counter connections_total:counter connections:gauge \
-    connections_refused_total:counter in_flight_requests:gauge client_aborts_total:counter timeouts_total:counter \
+    connections_refused_total:counter http2_connections_total:counter listener_requests_total:counter \
+    http2_resets_total:counter http2_floods_total:counter in_flight_requests:gauge client_aborts_total:counter timeouts_total:counter \
     upstream_connections_total:counter backend_connections:gauge upstream_failures_total:counter \
     stale_resends_total:counter breaker_state:gauge breaker_transitions_total:counter instance_healthy:gauge \
     limit_keys:gauge limit_full_total:counter records_total:counter records_dropped_total:counter \

@@ -35,6 +35,9 @@ pub fn refuse<E: Exchange>(
     refusal: &Refusal,
     told: Told<'_>,
 ) -> Vec<u8> {
+    if facts.request.is_grpc() {
+        return refuse_call(exchange, facts, refusal);
+    }
     let status = refusal.status();
     let choice = told.pages.choose(facts.request, status);
     let words = Words {
@@ -146,11 +149,40 @@ fn write_reasons<E: Exchange>(exchange: &mut E, refusal: &Refusal) {
         | Refusal::ServiceUnavailable { .. }
         | Refusal::BadGateway(_)
         | Refusal::UpstreamTimeout
+        | Refusal::DeadlineExceeded
         | Refusal::Gone
         | Refusal::NoFile
         | Refusal::PreconditionFailed
         | Refusal::Internal => {}
     }
+}
+
+/// A call of gRPC is refused within its own protocol: status 200, and the refusal where trailers would be, in a head that
+/// is all of the response (`Trailers-Only`).
+fn refuse_call<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, refusal: &Refusal) -> Vec<u8> {
+    exchange.begin(200);
+    exchange.header_lines(b"content-type: application/grpc\r\n");
+    exchange.header(b"grpc-status", itoa::Buffer::new().format(refusal.grpc_status()).as_bytes());
+    exchange.header(b"grpc-message", &escaped(&message(refusal)));
+    if let Some(seconds) = refusal.retry_after() {
+        exchange.header(b"retry-after", itoa::Buffer::new().format(seconds).as_bytes());
+    }
+    write_ours(exchange, facts, Present::default());
+    end_head(exchange, facts, 200, 0);
+    Vec::new()
+}
+
+/// As `grpc-message` has it: all but visible ASCII, and `%`, as `%XX`.
+fn escaped(text: &str) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(text.len());
+    for byte in text.bytes() {
+        if matches!(byte, b' '..=b'~') && byte != b'%' {
+            escaped.push(byte);
+        } else {
+            escaped.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        }
+    }
+    escaped
 }
 
 /// Written in this order: what every refusal has comes first.
@@ -221,6 +253,7 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::ServiceUnavailable { .. } => "the service is not available; try again later".into(),
         Refusal::BadGateway(_) => "the service could not be reached or gave no valid answer".into(),
         Refusal::UpstreamTimeout => "the service did not answer in time".into(),
+        Refusal::DeadlineExceeded => "the deadline of the call has passed".into(),
         Refusal::Gone => "this is no longer served".into(),
         Refusal::NoFile => "there is no such file".into(),
         Refusal::PreconditionFailed => "the file is not the one that the condition names".into(),
@@ -251,6 +284,11 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    #[test]
+    fn a_message_of_grpc_is_visible_ascii() {
+        assert_eq!(escaped("100 % of \u{e9}\n"), b"100 %25 of %C3%A9%0A");
     }
 
     #[test]

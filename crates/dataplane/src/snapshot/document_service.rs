@@ -13,6 +13,26 @@ pub struct ServiceDocument {
     pub health_check: Option<HealthCheckDocument>,
     pub circuit_breaker: Option<BreakerDocument>,
     pub pool: PoolDocument,
+    pub protocol: ProtocolDocument,
+}
+
+/// What the instances of a service speak.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ProtocolDocument {
+    Http1,
+    Http2(Http2Document),
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Http2Document {
+    /// Exchanges on one connection at once; the service may allow fewer.
+    pub max_streams: u32,
+    /// Bytes of one response that may wait for its client.
+    pub window: u32,
+    pub ping_interval_ms: u64,
+    pub ping_timeout_ms: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -29,11 +49,23 @@ pub struct InstanceDocument {
 #[serde(deny_unknown_fields)]
 pub struct HealthCheckDocument {
     pub at: String,
-    pub path: String,
+    pub kind: HealthKindDocument,
     pub interval_ms: u64,
     pub timeout_ms: u64,
     pub unhealthy_after: u32,
     pub healthy_after: u32,
+}
+
+/// What a probe asks.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum HealthKindDocument {
+    /// GET over HTTP/1.1; any 2xx is well.
+    Http { path: String },
+    /// The same over HTTP/2.
+    Http2 { path: String },
+    /// `grpc.health.v1.Health/Check`; an empty name asks for the whole server.
+    Grpc { service: String },
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

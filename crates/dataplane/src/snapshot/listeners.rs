@@ -10,7 +10,7 @@ use crate::intake;
 use crate::record::{self, ListenerMetrics};
 use crate::request::Scheme;
 use crate::snapshot::Named;
-use crate::snapshot::document::{ListenerDocument, PathParameters, Protocol, SnapshotDocument};
+use crate::snapshot::document::{Http2Limits, ListenerDocument, PathParameters, Protocol, SnapshotDocument};
 
 /// Which protocols a listener speaks; at least one.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,7 @@ pub struct Listener {
     pub max_uri_bytes: u32,
     pub trusted_proxies: Vec<IpNet>,
     pub path_parameters: PathParameters,
+    pub http2: Http2Limits,
     pub metrics: Arc<ListenerMetrics>,
 }
 
@@ -69,6 +70,7 @@ impl Listener {
             max_uri_bytes: document.max_uri_bytes,
             trusted_proxies: document.trusted_proxies.clone(),
             path_parameters: document.path_parameters,
+            http2: document.http2,
             metrics: metrics.listener(&document.name),
         }
     }

@@ -21,6 +21,7 @@ use crate::respond::pages::Pages;
 use crate::respond::policy::Policy;
 use crate::route::Table;
 use crate::trail::Rule;
+pub use document::Http2Limits;
 use document::{
     FORMAT, IdentityDocument, IdentityKindDocument, NodeDocument, SnapshotDocument, TierDocument,
 };

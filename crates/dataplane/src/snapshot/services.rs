@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::proxy::pool::PoolSettings;
+use crate::proxy::{Protocol, http2};
 use crate::record::ServiceMetrics;
-use crate::snapshot::document::{PoolDocument, SnapshotDocument};
+use crate::snapshot::document::{PoolDocument, ProtocolDocument, SnapshotDocument};
 use crate::snapshot::{Lasting, Named};
 
 #[derive(Debug)]
 pub struct ServiceEntry {
     pub named: Named,
     pub pool: PoolSettings,
+    pub protocol: Protocol,
     pub metrics: Arc<ServiceMetrics>,
 }
 
@@ -22,9 +24,22 @@ pub fn compile(document: &SnapshotDocument, lasting: &Lasting<'_>) -> Vec<Servic
         .map(|service| ServiceEntry {
             named: Named::new(&service.name, &service.at),
             pool: pool_settings(&service.pool, lasting.workers),
+            protocol: protocol(&service.protocol),
             metrics: lasting.metrics.service(&service.name),
         })
         .collect()
+}
+
+fn protocol(document: &ProtocolDocument) -> Protocol {
+    match document {
+        ProtocolDocument::Http1 => Protocol::Http1,
+        ProtocolDocument::Http2(http2) => Protocol::Http2(http2::Settings {
+            max_streams: http2.max_streams.max(1) as usize,
+            window: http2.window,
+            ping_interval: Duration::from_millis(http2.ping_interval_ms),
+            ping_timeout: Duration::from_millis(http2.ping_timeout_ms),
+        }),
+    }
 }
 
 /// The node's limit is shared out to the workers, because pools are theirs.

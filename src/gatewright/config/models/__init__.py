@@ -13,7 +13,7 @@ from gatewright.config.models.identities import (
     PublicKey,
     Tier,
 )
-from gatewright.config.models.listeners import Listener
+from gatewright.config.models.listeners import Http2, Listener
 from gatewright.config.models.node import (
     Admin,
     FileSink,
@@ -35,7 +35,7 @@ from gatewright.config.models.routes import (
     Route,
     ValueTest,
 )
-from gatewright.config.models.services import HealthCheck, Instance, Pool, Service
+from gatewright.config.models.services import HealthCheck, Instance, Pool, Service, ServiceHttp2
 
 __all__ = [
     "BUILT_IN_TIERS",
@@ -55,6 +55,7 @@ __all__ = [
     "Gateway",
     "HeaderChanges",
     "HealthCheck",
+    "Http2",
     "Instance",
     "Jwks",
     "JwtIdentity",
@@ -71,6 +72,7 @@ __all__ = [
     "Rewrite",
     "Route",
     "Service",
+    "ServiceHttp2",
     "SqliteSink",
     "Static",
     "StdoutSink",

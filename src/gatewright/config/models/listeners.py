@@ -8,6 +8,53 @@ from gatewright.config.models.base import Name, OneOrMany, Section, Text, Texts
 from gatewright.config.quantities import Duration, Size, Timeout, size
 
 
+class Http2(Section):
+    """What one HTTP/2 connection may ask of the gateway.
+
+    Where a maximum is exceeded the client is told so (GOAWAY, `ENHANCE_YOUR_CALM`) and its connection is
+    closed, unless said otherwise. Of maxima of frames a tenth is forgiven each second.
+    """
+
+    max_streams: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="Streams open at once; more are refused one by one (`REFUSED_STREAM`).",
+    )
+    max_resets: int = Field(200, ge=1, le=1_000_000, description="Streams that the client itself resets.")
+    max_stream_errors: int = Field(
+        1000,
+        ge=1,
+        le=1_000_000,
+        description="Streams that the gateway refuses or resets because of a mistake of the client.",
+    )
+    max_overhead_frames: int = Field(
+        1000,
+        ge=10,
+        le=1_000_000,
+        description="Frames that bring neither a request nor data (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, "
+        "empty DATA, unknown ones), beyond two for each request and each DATA frame of an answer.",
+    )
+    max_continuations: int = Field(
+        8,
+        ge=0,
+        le=1000,
+        description="CONTINUATION frames of one head, all of whose frames are 16 KiB at most.",
+    )
+    max_pending_resets: int = Field(
+        20,
+        ge=0,
+        le=10_000,
+        description="Streams that the client has reset before the gateway came to look at them.",
+    )
+    stream_window: Annotated[Size, size("64KiB", "16MiB")] = Field(
+        Size.of("256KiB"), description="Bytes of one request's body that the client may send ahead."
+    )
+    connection_window: Annotated[Size, size("64KiB", "256MiB")] = Field(
+        Size.of("1MiB"), description="The same for all requests of a connection together."
+    )
+
+
 class Listener(Section):
     """An address that accepts requests."""
 
@@ -54,3 +101,4 @@ class Listener(Section):
         description="What a `;` in a path is: `refuse` answers 400, `keep` takes it for a character of its "
         "segment.",
     )
+    http2: Http2 = Field(default_factory=Http2, description="Bounds of each HTTP/2 connection.")

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from gatewright.config.models.base import Name, OneOrMany, Section, Text
 from gatewright.config.models.breakers import CircuitBreaker
-from gatewright.config.quantities import Duration, Timeout, duration
+from gatewright.config.quantities import Duration, Size, Timeout, duration, size
 
 
 def _address_alone(value: object) -> object:
@@ -37,8 +37,18 @@ class Instance(Section):
 class HealthCheck(Section):
     """Regular requests that find out which instances can answer."""
 
+    kind: Literal["http", "grpc"] = Field(
+        "http",
+        description="What is asked: `http` is a GET in the service's `protocol`, `grpc` is "
+        "`grpc.health.v1.Health/Check`, for which the service must speak HTTP/2.",
+    )
     path: Annotated[str, Field(pattern=r"^/[^\s#]*$")] = Field(
-        "/healthz", description="Path that is asked for with GET; any 2xx is a success."
+        "/healthz", description="Path that is asked for with GET; any 2xx is a success. For `kind: http`."
+    )
+    service: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]*$", max_length=127)] = Field(
+        "",
+        description="gRPC service that is asked about; `SERVING` is a success. The whole server by default. "
+        "For `kind: grpc`.",
     )
     interval: Annotated[Duration, duration("100ms", "1h")] = Field(
         Duration.of("10s"), description="Between two checks of one instance."
@@ -67,6 +77,31 @@ class Pool(Section):
     )
 
 
+class ServiceHttp2(Section):
+    """How a service is spoken to over HTTP/2."""
+
+    max_streams: int = Field(
+        100,
+        ge=1,
+        le=100_000,
+        description="Requests on one connection at once, where the service allows as many; above it another "
+        "connection opens, up to `pool.max_connections`.",
+    )
+    window: Annotated[Size, size("16KiB", "16MiB")] = Field(
+        Size.of("256KiB"),
+        description="Bytes of one response that may wait for a client that reads slowly; above it the "
+        "service has to wait.",
+    )
+    ping_interval: Annotated[Duration, duration("1s", "1d")] = Field(
+        Duration.of("6m"),
+        description="How often a connection with requests under way is asked whether it lives. gRPC servers "
+        "may refuse to be asked more than once in 5 minutes.",
+    )
+    ping_timeout: Timeout = Field(
+        Duration.of("20s"), description="For the answer to that; then the connection is closed."
+    )
+
+
 class Service(Section):
     """A service that requests are forwarded to."""
 
@@ -90,3 +125,11 @@ class Service(Section):
         description="The breaker of this service, on by default; `off` for none.",
     )
     pool: Pool = Field(default_factory=Pool, description="Connections to the instances.")
+    protocol: Literal["http1", "http2"] = Field(
+        "http1",
+        description="What the instances speak: HTTP/1.1, or HTTP/2 without asking first (prior knowledge), "
+        "as gRPC does. Clients may speak either to both.",
+    )
+    http2: ServiceHttp2 = Field(
+        default_factory=ServiceHttp2, description="How HTTP/2 is spoken; for `protocol: http2`."
+    )

@@ -134,7 +134,13 @@ fn changed_settings_take_effect_without_waiting_for_the_old_interval() {
         let slow = HealthCheckDocument { interval_ms: 3_600_000, ..fast() };
         live(with_instance(address, slow.clone()), &registry);
         answer(&listener, OK).await;
-        live(with_instance(address, HealthCheckDocument { path: "/ready".to_owned(), ..slow }), &registry);
+        live(
+            with_instance(
+                address,
+                HealthCheckDocument { kind: HealthKindDocument::Http { path: "/ready".to_owned() }, ..slow },
+            ),
+            &registry,
+        );
         assert!(answer(&listener, OK).await.starts_with("GET /ready "));
     });
 }

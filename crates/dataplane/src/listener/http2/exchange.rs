@@ -109,7 +109,8 @@ impl Http2 {
         if let Some(fields) = ready!(self.body.poll_trailers(context)).map_err(|error| fault(&error))? {
             let mut trailers = Trailers::default();
             for (name, value) in &fields {
-                trailers.add(name.as_str().as_bytes(), value.as_bytes());
+                let added = trailers.add(name.as_str().as_bytes(), value.as_bytes());
+                added.map_err(|malformed| BodyFault::Refused(Refusal::Malformed(malformed)))?;
             }
             self.trailers = Some(trailers);
         }

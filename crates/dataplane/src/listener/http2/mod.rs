@@ -1,12 +1,14 @@
 //! A client's connection that speaks HTTP/2: streams in, each to a task of its own, until one side has had enough.
 
 mod exchange;
+mod frames;
 mod head;
 pub mod piece;
 pub mod seat;
 mod stream;
+mod watch;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -24,22 +26,20 @@ use crate::io::timer::Timer;
 use crate::listener::accept::Guard;
 use crate::pipeline::Facts;
 use crate::pipeline::account::Visit;
-use crate::record::TimeoutKind;
+use crate::record::{Flood, TimeoutKind};
 use crate::snapshot::Listener;
 use crate::worker::Worker;
 use piece::Piece;
 use stream::Opened;
+use watch::{Watch, Watched};
 
-/// Bytes of one stream that may be on their way to us without having been consumed.
-const STREAM_WINDOW: u32 = 256 * 1024;
-/// The same for all streams of a connection together.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of one stream that the codec may keep until the client takes them.
 const SEND_BUFFER: usize = 64 * 1024;
 /// How long the end of a connection may take.
 const LAST_FRAMES: Duration = Duration::from_secs(1);
-/// Streams that a client may have open at once.
-const MAX_STREAMS: u32 = 100;
+/// The codec bounds stream errors for the life of a connection, and queues them where the client takes nothing: by this
+/// multiple of what we allow in ten seconds.
+const ERRORS_KEPT: usize = 10;
 /// A field counts for this much more than its bytes (RFC 9113 section 10.5.1).
 const PER_FIELD: u32 = 32;
 
@@ -52,7 +52,7 @@ pub struct Client<'a> {
     pub peer: IpAddr,
 }
 
-/// What a connection is waiting for. Each has its own deadline.
+/// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waiting {
     FirstRequest,
@@ -63,21 +63,32 @@ enum Waiting {
     Close,
 }
 
+/// Which wait has lasted too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Late {
+    Client(TimeoutKind),
+    Close,
+}
+
 enum Event {
     Opened(Box<Opened>),
     /// The node drains, or the listener is gone.
     Leave,
-    Late,
+    Flood(Flood),
+    Late(Late),
     Ended,
 }
 
 /// Serves a connection whose preface is still to be read, until it ends.
 pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Client<'_>, stream: S) {
-    let builder = settings(&client.guard.listener);
-    let patience = client.guard.listener.header_timeout;
-    let handshake = builder.handshake::<_, Piece>(stream);
-    match tokio::time::timeout(patience, handshake).await {
-        Ok(Ok(connection)) => Serving::new(client, connection).run().await,
+    let listener = Arc::clone(&client.guard.listener);
+    let watch = Watch::new(listener.http2, Arc::clone(&listener.metrics), client.worker.index);
+    watch.counts().connections.add(1);
+    let watch = Rc::new(RefCell::new(watch));
+    let stream = Watched { stream, watch: Rc::clone(&watch) };
+    let handshake = settings(&listener).handshake::<_, Piece>(stream);
+    match tokio::time::timeout(listener.header_timeout, handshake).await {
+        Ok(Ok(connection)) => Serving::new(client, connection, watch).run().await,
         // Whoever does not begin as RFC 9113 demands is told nothing.
         Ok(Err(_)) => {}
         Err(_) => client.worker.counts().timed_out(TimeoutKind::Head),
@@ -85,11 +96,14 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Client<'_>, stream
 }
 
 fn settings(listener: &Listener) -> Builder {
+    let limits = &listener.http2;
     let mut builder = Builder::new();
     builder
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(MAX_STREAMS)
+        .initial_window_size(limits.stream_window_bytes)
+        .initial_connection_window_size(limits.connection_window_bytes)
+        .max_concurrent_streams(limits.max_streams)
+        .max_pending_accept_reset_streams(limits.max_pending_resets as usize)
+        .max_local_error_reset_streams(Some(limits.max_stream_errors as usize * ERRORS_KEPT))
         .max_send_buffer_size(SEND_BUFFER)
         .max_header_list_size(header_list(listener));
     builder
@@ -103,29 +117,49 @@ fn header_list(listener: &Listener) -> u32 {
 
 struct Serving<'a, S> {
     client: Client<'a>,
-    connection: Connection<S, Piece>,
+    connection: Connection<Watched<S>, Piece>,
+    watch: Rc<RefCell<Watch>>,
     streams: JoinSet<()>,
+    /// As the client was told when the connection began.
+    max_streams: usize,
     waiting: Waiting,
+    since: Instant,
     is_leaving: bool,
     is_cut: Rc<Cell<bool>>,
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Serving<'a, S> {
-    fn new(client: Client<'a>, connection: Connection<S, Piece>) -> Self {
-        let (streams, is_cut) = (JoinSet::new(), Rc::default());
-        let waiting = Waiting::FirstRequest;
-        Self { client, connection, streams, waiting, is_leaving: false, is_cut }
+    fn new(client: Client<'a>, connection: Connection<Watched<S>, Piece>, watch: Rc<RefCell<Watch>>) -> Self {
+        Self {
+            max_streams: client.guard.listener.http2.max_streams as usize,
+            client,
+            connection,
+            watch,
+            streams: JoinSet::new(),
+            waiting: Waiting::FirstRequest,
+            since: Instant::now(),
+            is_leaving: false,
+            is_cut: Rc::default(),
+        }
     }
 
     async fn run(mut self) {
-        self.wait_for(Waiting::FirstRequest);
         loop {
             match poll_fn(|context| self.poll(context)).await {
                 Event::Opened(opened) => self.open(*opened),
                 Event::Leave => self.leave(),
-                Event::Late if self.waiting == Waiting::Close => break,
-                Event::Late => self.close(),
-                Event::Ended => break,
+                Event::Flood(flood) => {
+                    self.watch.borrow().counts().flooded(flood);
+                    self.close(Reason::ENHANCE_YOUR_CALM);
+                }
+                Event::Late(Late::Client(kind)) => {
+                    self.client.worker.counts().timed_out(kind);
+                    if kind == TimeoutKind::Write {
+                        break;
+                    }
+                    self.close(Reason::NO_ERROR);
+                }
+                Event::Late(Late::Close) | Event::Ended => break,
             }
         }
         self.end().await;
@@ -139,22 +173,35 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Serving<'a, S> {
         if let Poll::Ready(event) = self.poll_connection(context) {
             return Poll::Ready(event);
         }
-        self.settle();
-        if self.waiting == Waiting::Streams {
-            return Poll::Pending;
+        let flood = self.watch.borrow().flood.filter(|_| self.waiting != Waiting::Close);
+        if let Some(flood) = flood {
+            return Poll::Ready(Event::Flood(flood));
         }
-        self.client.timer.poll(context).map(|()| Event::Late)
+        self.settle();
+        let Some((deadline, late)) = self.deadline() else { return Poll::Pending };
+        self.client.timer.set(deadline);
+        self.client.timer.poll(context).map(|()| Event::Late(late))
     }
 
     /// Streams over the maximum stay with the codec until others have ended: one that is reset at once no longer counts
     /// there, but its task may still be at work.
     fn poll_connection(&mut self, context: &mut Context<'_>) -> Poll<Event> {
-        if self.streams.len() >= MAX_STREAMS as usize {
-            return self.connection.poll_closed(context).map(|_| Event::Ended);
-        }
-        self.connection.poll_accept(context).map(|accepted| match accepted {
-            Some(Ok(opened)) => Event::Opened(Box::new(opened)),
-            Some(Err(_)) | None => Event::Ended,
+        let ended = if self.streams.len() < self.max_streams {
+            match self.connection.poll_accept(context) {
+                Poll::Ready(Some(Ok(opened))) => return Poll::Ready(Event::Opened(Box::new(opened))),
+                Poll::Ready(Some(Err(error))) => Poll::Ready(Err(error)),
+                Poll::Ready(None) => Poll::Ready(Ok(())),
+                Poll::Pending => Poll::Pending,
+            }
+        } else {
+            self.connection.poll_closed(context)
+        };
+        ended.map(|ended| {
+            let watch = self.watch.borrow();
+            if let Some(flood) = ended.err().and_then(|error| watch.flood_of(&error)) {
+                watch.counts().flooded(flood);
+            }
+            Event::Ended
         })
     }
 
@@ -163,22 +210,34 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Serving<'a, S> {
         self.client.is_idle.set(is_idle);
         match self.waiting {
             Waiting::Streams if is_idle => self.wait_for(Waiting::Requests),
-            Waiting::Requests if !is_idle => self.waiting = Waiting::Streams,
-            Waiting::FirstRequest if !is_idle => self.waiting = Waiting::Streams,
+            Waiting::FirstRequest | Waiting::Requests if !is_idle => self.waiting = Waiting::Streams,
             Waiting::FirstRequest | Waiting::Requests | Waiting::Streams | Waiting::Close => {}
         }
     }
 
     fn wait_for(&mut self, whom: Waiting) {
         self.waiting = whom;
+        self.since = Instant::now();
+    }
+
+    /// When the connection ends by itself, whatever its streams do, and why.
+    fn deadline(&self) -> Option<(Instant, Late)> {
         let listener = &self.client.guard.listener;
-        let patience = match whom {
-            Waiting::FirstRequest => listener.header_timeout,
-            Waiting::Requests => listener.idle_timeout,
-            Waiting::Streams => return,
-            Waiting::Close => LAST_FRAMES,
+        let own = match self.waiting {
+            Waiting::FirstRequest => {
+                Some((self.since + listener.header_timeout, Late::Client(TimeoutKind::Head)))
+            }
+            Waiting::Requests => Some((self.since + listener.idle_timeout, Late::Client(TimeoutKind::Idle))),
+            Waiting::Streams => None,
+            Waiting::Close => return Some((self.since + LAST_FRAMES, Late::Close)),
         };
-        self.client.timer.set(Instant::now() + patience);
+        let watch = self.watch.borrow();
+        let head = watch.incomplete.map(|since| (since + listener.header_timeout, TimeoutKind::Head));
+        // A little later than its streams, which know better what became of them.
+        let patience = listener.write_timeout + LAST_FRAMES;
+        let write = watch.blocked.map(|since| (since + patience, TimeoutKind::Write));
+        let theirs = [head, write].into_iter().flatten().map(|(at, kind)| (at, Late::Client(kind)));
+        theirs.chain(own).min_by_key(|(at, _)| *at)
     }
 
     /// A request sees the configuration of its beginning. Where the listener is gone, its last settings hold.
@@ -199,10 +258,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Serving<'a, S> {
         self.connection.graceful_shutdown();
     }
 
-    fn close(&mut self) {
-        let kind = if self.waiting == Waiting::FirstRequest { TimeoutKind::Head } else { TimeoutKind::Idle };
-        self.client.worker.counts().timed_out(kind);
-        self.connection.abrupt_shutdown(Reason::NO_ERROR);
+    /// Tells the client so and ends, whatever is under way.
+    fn close(&mut self, reason: Reason) {
+        self.connection.abrupt_shutdown(reason);
         self.wait_for(Waiting::Close);
     }
 
