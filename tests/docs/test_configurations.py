@@ -60,6 +60,7 @@ def place(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "keys" / "issuer.pem").write_text(ISSUER)
     Authority(tmp_path / "keys").issue("public", "example.com")
     shutil.copy(tmp_path / "keys" / "jwks.json", tmp_path / "jwks.json")
+    (tmp_path / "dist").mkdir()
     (tmp_path / "routes").mkdir()
     (tmp_path / "routes" / "one.yaml").write_text("routes: [{name: one, match: /one, service: self}]\n")
     monkeypatch.setenv("INTERNAL_JWT_SECRET", "0123456789abcdef0123456789abcdef")

@@ -46,6 +46,10 @@ pub struct Node {
     pub threads: Mutex<Vec<PathBuf>>,
     pub connections: AtomicU32,
     pub crowd: Crowd,
+    /// Files on their way to clients.
+    pub file_transfers: AtomicU32,
+    /// Answers that are being compressed.
+    pub compressions: AtomicU32,
     pub started: Instant,
     pub applied_ms: AtomicU64,
     draining: AtomicBool,
@@ -68,6 +72,8 @@ impl Node {
             threads: Mutex::default(),
             connections: AtomicU32::new(0),
             crowd: Crowd::new(options.workers),
+            file_transfers: AtomicU32::new(0),
+            compressions: AtomicU32::new(0),
             started: Instant::now(),
             applied_ms: AtomicU64::new(0),
             draining: AtomicBool::new(false),

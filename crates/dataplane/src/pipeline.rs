@@ -6,6 +6,7 @@
 pub mod account;
 pub mod delivery;
 pub mod explanation;
+mod file_delivery;
 pub mod forward;
 pub mod live;
 mod parts;
@@ -63,6 +64,9 @@ fn stages<'s>(
     intake::directed(request)?;
     let found = route::find(&snapshot.table, request, request.slice(request.method_text))?;
     let route = account.routed(snapshot, found.route)?;
+    if route.gone_after_ms.is_some_and(|end| facts.unix_ms >= end) {
+        return Err(Refusal::Gone);
+    }
     let admission = shed::admit(state.load, &snapshot.overload, route.priority, route.concurrency.as_ref())?;
     let caller = authenticate::identify(route.auth.as_ref(), request, state.tokens, facts.unix_ms)?;
     let grant = authorize::grant(&route.scopes, account.identified(route, caller))?;
@@ -73,6 +77,7 @@ fn stages<'s>(
     refuse_long_body(route, request)?;
     match &route.action {
         Action::Answer(fixed) => Ok(Next::Answer { fixed, permit, admission }),
+        Action::Files(files) => Ok(Next::File { files, permit, admission }),
         Action::Proxy(proxy) => {
             account.serviced(proxy);
             let service = snapshot.services.get(proxy.service).ok_or(Refusal::Internal)?;
@@ -195,6 +200,10 @@ async fn run<E: Exchange>(
         Next::Answer { fixed, permit, admission } => {
             let _in_flight = (permit, admission);
             delivery::fixed(worker, visit, request, fixed, (exchange, local)).await
+        }
+        Next::File { files, permit, admission } => {
+            let _in_flight = (permit, admission);
+            file_delivery::serve(worker, visit, request, files, (exchange, local)).await
         }
         Next::Forward { proxy, permit, target, admission } => {
             let _in_flight = admission;

@@ -300,6 +300,16 @@ pub enum Refusal {
     UpstreamTimeout,
     /// The caller itself said how long it would wait (`grpc-timeout`).
     DeadlineExceeded,
+    /// The route has ended: its day of sunset is over.
+    Gone,
+    /// A route of files has none of this name.
+    NoFile,
+    /// The file is not the one that the client means (RFC 9110 section 13.1).
+    PreconditionFailed,
+    /// The file ends before the part that is asked for.
+    RangeNotSatisfiable {
+        length: u64,
+    },
     Internal,
 }
 
@@ -309,11 +319,14 @@ impl Refusal {
             Self::Malformed(_) => 400,
             Self::Unauthenticated { .. } => 401,
             Self::MissingScope { .. } => 403,
-            Self::NoRoute => 404,
+            Self::NoRoute | Self::NoFile => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::Slow(_) => 408,
+            Self::Gone => 410,
+            Self::PreconditionFailed => 412,
             Self::BodyTooLarge { .. } => 413,
             Self::UriTooLong { .. } => 414,
+            Self::RangeNotSatisfiable { .. } => 416,
             Self::Misdirected => 421,
             Self::OverLimit(_) => 429,
             Self::HeadersTooLarge { .. } => 431,
@@ -336,7 +349,9 @@ impl Refusal {
             | Self::BodyTooLarge { .. }
             | Self::UriTooLong { .. }
             | Self::HeadersTooLarge { .. } => 8,
-            Self::NoRoute | Self::MethodNotAllowed { .. } => 12,
+            Self::PreconditionFailed => 9,
+            Self::RangeNotSatisfiable { .. } => 11,
+            Self::NoRoute | Self::MethodNotAllowed { .. } | Self::Gone | Self::NoFile => 12,
             Self::Misdirected | Self::Malformed(_) | Self::Internal => 13,
             Self::BadGateway(_)
             | Self::Overloaded { .. }
@@ -370,6 +385,10 @@ impl Refusal {
             Self::BadGateway(_) => "bad_gateway",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Gone => "gone",
+            Self::NoFile => "no_file",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
             Self::Internal => "internal_error",
         }
     }
@@ -395,6 +414,10 @@ impl Refusal {
             | Self::BadGateway(_)
             | Self::UpstreamTimeout
             | Self::DeadlineExceeded
+            | Self::Gone
+            | Self::NoFile
+            | Self::PreconditionFailed
+            | Self::RangeNotSatisfiable { .. }
             | Self::Internal => None,
         }
     }

@@ -87,7 +87,8 @@ pub fn snapshot(service: SocketAddr, routes: &[Value]) -> Value {
         "format": 1, "version": 1,
         "node": {
             "name": "node", "software": "test", "max_in_flight": 100, "max_limit_keys": 1000,
-            "record_queue": 1000, "token_cache": 16,
+            "record_queue": 1000, "token_cache": 16, "max_file_transfers": 100,
+            "max_compressions": 10,
         },
         "listeners": [listener("public")],
         "services": [{

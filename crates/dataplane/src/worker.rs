@@ -15,6 +15,7 @@ use crate::listener::http2::seat::Seats;
 use crate::node::Node;
 use crate::proxy::{Links, pool};
 use crate::record::{Recorder, WorkerCounts};
+use crate::respond::compress::Encoders;
 use crate::respond::date::DateCache;
 
 /// Wall time, told from the monotonic clock between two readings, so that a request reads one clock only.
@@ -75,6 +76,7 @@ pub struct Worker {
     pub links: Links,
     pub tokens: RefCell<TokenCache>,
     pub recorder: RefCell<Recorder>,
+    pub encoders: RefCell<Encoders>,
     pub connections: RefCell<HashMap<u64, Open>>,
     pub seats: Seats,
     date: RefCell<DateCache>,
@@ -90,6 +92,7 @@ impl Worker {
             // Workers start before there is a configuration; each request brings its own capacity.
             tokens: RefCell::new(TokenCache::new(0)),
             recorder: RefCell::new(Recorder::new(Arc::clone(&node.records))),
+            encoders: RefCell::default(),
             connections: RefCell::default(),
             seats: Seats::default(),
             date: RefCell::default(),

@@ -9,6 +9,7 @@ from typing import Any
 
 import gatewright
 from gatewright.config.addresses import Resolver, system_resolver
+from gatewright.config.compile_answer import compile_error_pages
 from gatewright.config.compile_listener import compile_listener
 from gatewright.config.compile_overload import compile_overload
 from gatewright.config.compile_route import compile_route, tier_of
@@ -58,6 +59,8 @@ def compile(
         },
         "overload": compile_overload(gateway.overload),
         "unauthenticated_tier": None if unauthenticated == NONE else unauthenticated,
+        "error_pages": compile_error_pages(gateway.error_pages, None),
+        "security_headers": gateway.defaults.security_headers,
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -72,6 +75,8 @@ def _node(loaded: Loaded) -> dict[str, Any]:
         # Nobody would read them: 0 tells the engine to write none.
         "record_queue": records.queue if records.sinks else 0,
         "token_cache": node.token_cache,
+        "max_file_transfers": node.max_file_transfers,
+        "max_compressions": node.max_compressions,
     }
 
 

@@ -160,6 +160,8 @@ def _absolute_paths(node: Node, directory: Path) -> None:
         _anchor(found, "ca_file", directory)
     for found in _at(node, ("records", "sinks", "*")):
         _anchor(found, "path", directory)
+    for found in _at(node, ("routes", "*", "static")):
+        _anchor(found, "root", directory)
     for found in _at(node, ("node",)):
         _anchor(found, "state_directory", directory)
 

@@ -98,6 +98,10 @@ impl<'s> Desk<'s> {
                 verdict.insert("action".to_owned(), json!("answer"));
                 verdict.insert("status".to_owned(), json!(fixed.status));
             }
+            // Which file there is, nobody looks for here.
+            Next::File { .. } => {
+                verdict.insert("action".to_owned(), json!("file"));
+            }
             Next::Forward { proxy, target, .. } => {
                 let mut path = Vec::new();
                 forwarded_path(proxy, request, &mut path)?;

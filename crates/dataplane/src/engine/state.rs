@@ -31,6 +31,7 @@ fn external(node: &Node) -> External {
         config_applied_ms: node.applied_ms.load(Ordering::Relaxed),
         uptime_ms: node.started.elapsed().as_millis() as u64,
         limit_keys: node.counters.len() as u64,
+        file_transfers: u64::from(node.file_transfers.load(Ordering::Relaxed)),
         limit_full: node.counters.bound_hits(),
         records: node.records.counts(),
         breakers: services.iter().flat_map(|service| breakers::lines(service, clock)).collect(),

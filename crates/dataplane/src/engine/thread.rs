@@ -20,6 +20,10 @@ use crate::worker::Worker;
 const TICK: Duration = Duration::from_millis(50);
 /// Idle connections are looked after every this many ticks.
 const SWEEP: u32 = 20;
+/// Threads of a worker that may block on files; they end when nobody has asked for a file for ten seconds.
+const FILE_THREADS: usize = 4;
+/// How long the end of a worker waits for a disk.
+const DISK_GRACE: Duration = Duration::from_secs(1);
 /// While draining, a client that is about to send on an idle connection gets this long to do so.
 const IDLE_GRACE: Duration = Duration::from_secs(1);
 
@@ -39,7 +43,12 @@ pub struct WorkerThread {
 impl WorkerThread {
     pub fn start(index: usize, node: &Arc<Node>) -> Result<Self, EngineError> {
         let refused = |error| EngineError::Engine(format!("worker {index}: {error}"));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(FILE_THREADS)
+            .thread_name("files")
+            .build()
+            .map_err(refused)?;
         let (commands, receiver) = unbounded_channel();
         let node = Arc::clone(node);
         let work = move || {
@@ -48,6 +57,9 @@ impl WorkerThread {
             let local = LocalSet::new();
             let worker = Rc::new(Worker::new(index, node));
             local.block_on(&runtime, Life { worker, doors: Vec::new() }.run(receiver));
+            // What is under way ends with its tasks, not with its threads.
+            drop(local);
+            runtime.shutdown_timeout(DISK_GRACE);
         };
         let handle =
             std::thread::Builder::new().name(format!("worker-{index}")).spawn(work).map_err(refused)?;

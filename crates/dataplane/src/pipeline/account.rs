@@ -44,6 +44,8 @@ pub enum End {
     Cut(Fault),
     /// The gateway itself failed; the connection is cut.
     Panicked,
+    /// A file was changed while it was sent; the connection is cut.
+    FileChanged,
     /// The worker was stopped while it served the request; the connection is cut.
     Stopped,
 }
@@ -197,6 +199,16 @@ impl Account {
         }
     }
 
+    /// What the service said of its failure stays with the gateway.
+    pub fn intercepted(&mut self) {
+        self.trail.push(Stage::Respond, "intercepted", Rule::None, Inputs::none());
+    }
+
+    /// Which file is the answer.
+    pub fn file(&mut self, name: &str) {
+        self.trail.push(Stage::Respond, "file", Rule::None, Inputs::none().text("name", name));
+    }
+
     /// How it ended, in every counter that asks why.
     pub fn close(&mut self, worker: &Worker, visit: &Visit, end: Option<&End>) {
         self.ended(worker, end);
@@ -254,20 +266,21 @@ impl Account {
                 (fault.text(), "the service failed in the middle of its response")
             }
             Some(End::Cut(_)) => ("request_body", "the request failed in the middle of its response"),
+            Some(End::FileChanged) => ("file_changed", "the file was changed while it was sent"),
             Some(End::Panicked) => ("internal_error", "the gateway failed; this is a bug"),
             Some(End::Stopped) => ("stopped", "the gateway was stopped before the response was complete"),
         };
         match end {
             Some(End::ClientGone) => worker.counts().client_aborts.add(1),
             Some(End::ClientStalled) => worker.counts().timed_out(TimeoutKind::Write),
-            Some(End::Cut(_) | End::Refused(_) | End::Panicked | End::Stopped) | None => {}
+            Some(End::Cut(_) | End::Refused(_) | End::FileChanged | End::Panicked | End::Stopped) | None => {}
         }
         if self.status == 0 {
             self.status = match end {
                 Some(End::ClientGone) => 499,
                 Some(End::Panicked) => 500,
                 Some(End::Stopped) => 503,
-                Some(End::ClientStalled | End::Cut(_) | End::Refused(_)) | None => 0,
+                Some(End::ClientStalled | End::Cut(_) | End::Refused(_) | End::FileChanged) | None => 0,
             };
         }
         self.error_type = Some(error);

@@ -20,9 +20,7 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
     let service = service.map_or(Rule::None, Rule::Service);
     let none = Inputs::none;
     let (stage, rule, inputs) = match refusal {
-        Refusal::Malformed(malformed) => {
-            (Stage::Intake, Rule::None, none().fixed("reason", malformed.text()))
-        }
+        Refusal::Malformed(fault) => (Stage::Intake, Rule::None, none().fixed("reason", fault.text())),
         Refusal::Slow(part) => (Stage::Intake, Rule::None, none().fixed("part", part)),
         Refusal::BodyTooLarge { limit } => (Stage::Intake, route, none().number("limit", *limit)),
         Refusal::UriTooLong { limit } | Refusal::HeadersTooLarge { limit } => {
@@ -30,6 +28,7 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
         }
         Refusal::Misdirected => (Stage::Intake, Rule::None, none().fixed("reason", "certificate")),
         Refusal::NoRoute => (Stage::Route, Rule::None, none()),
+        Refusal::Gone => (Stage::Route, route, none()),
         Refusal::MethodNotAllowed { allow } => (Stage::Route, Rule::None, none().text("allow", allow)),
         Refusal::Overloaded { shortage, .. } => (Stage::Shed, route, shed(*shortage)),
         Refusal::Unauthenticated { identity, fault, .. } => {
@@ -50,6 +49,8 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
         Refusal::ServiceUnavailable { cause, .. } => (Stage::Balance, service, unavailable(cause)),
         Refusal::BadGateway(fault) => (Stage::Proxy, service, none().fixed("fault", fault.text())),
         Refusal::UpstreamTimeout => (Stage::Proxy, route, none().fixed("fault", "upstream_timeout")),
+        Refusal::NoFile | Refusal::PreconditionFailed => (Stage::Respond, route, none()),
+        Refusal::RangeNotSatisfiable { length } => (Stage::Respond, route, none().number("length", *length)),
         Refusal::DeadlineExceeded => (Stage::Proxy, Rule::None, none().fixed("fault", "deadline_exceeded")),
         Refusal::Internal => (Stage::Respond, Rule::None, none()),
     };

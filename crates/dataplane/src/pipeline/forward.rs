@@ -4,6 +4,9 @@ use std::time::Instant;
 
 use crate::balance::{Outcome, Target};
 use crate::exchange::Exchange;
+use crate::http1::response_framing::ResponseFraming;
+use crate::http1::response_head::ResponseHead;
+use crate::http1::response_names::KnownResponse;
 use crate::intake;
 use crate::limit::Permit;
 use crate::pipeline::account::{Account, End, Visit, end_of};
@@ -16,6 +19,9 @@ use crate::proxy::{self, Forward, Protocol};
 use crate::refusal::{Refusal, UpstreamFault};
 use crate::request::{Framing, Request};
 use crate::respond;
+use crate::respond::compress::Coding;
+use crate::respond::compress::coded::{self as compress, Coded};
+use crate::respond::refuse::Failure;
 use crate::snapshot::document::{HostHeader, PathParameters};
 use crate::snapshot::{Proxy, Route, ServiceEntry};
 use crate::worker::Worker;
@@ -38,14 +44,43 @@ pub async fn forward<E: Exchange>(
     forwarded_path(plan.proxy, request, &mut local.path)?;
     exchange.limit_body(route.max_body);
     let trip = Trip { worker, visit, request, route, plan: &plan };
-    let (result, ended) = trip.make(exchange, local).await;
+    let mut coded = Coded::new(&mut *exchange, compressing(worker, visit));
+    let (result, ended) = trip.make(&mut coded, local).await;
     let outcome = outcome(&result, &local.account);
     // Before the client has taken the answer: a slow reader must not keep the breaker from its verdict.
     if let Some(opened) = plan.target.finish(outcome, ended) {
         local.account.interrupted(&opened);
     }
-    result?;
-    delivery::flush(visit, exchange, &mut local.timer).await
+    match result? {
+        Carried::Whole => {
+            let flushed = delivery::flush(visit, &mut coded, &mut local.timer).await;
+            if let Some(sizes) = coded.sizes() {
+                worker.counts().compressed(sizes.algorithm as usize, sizes.before, sizes.after);
+            }
+            flushed
+        }
+        Carried::Intercepted(failure) => {
+            drop(coded);
+            local.account.intercepted();
+            delivery::replace(worker, visit, request, failure, (exchange, local)).await
+        }
+    }
+}
+
+fn compressing<'a>(worker: &'a Worker, visit: &Visit) -> compress::Means<'a> {
+    compress::Means {
+        encoders: &worker.encoders,
+        under_way: &worker.node.compressions,
+        maximum: visit.snapshot.answers.compressions,
+    }
+}
+
+/// What came of a response whose head was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carried {
+    Whole,
+    /// The route tells failures of its service in the gateway's words: nothing has been sent yet.
+    Intercepted(Failure),
 }
 
 /// The path that the service sees; what `strip_prefix` and `rewrite` made is checked like any other (threats: Path).
@@ -61,10 +96,10 @@ pub fn forwarded_path(proxy: &Proxy, request: &Request, path: &mut Vec<u8>) -> R
 }
 
 /// How the request ended for breaker and health (requirement BH-12).
-fn outcome(result: &Result<(), End>, account: &Account) -> Outcome {
+fn outcome(result: &Result<Carried, End>, account: &Account) -> Outcome {
     match result {
-        Ok(()) if account.call_failed => Outcome::Failure,
-        Ok(()) => Outcome::Answered(account.status),
+        Ok(_) if account.call_failed => Outcome::Failure,
+        Ok(_) => Outcome::Answered(account.status),
         Err(End::Refused(Refusal::BadGateway(
             UpstreamFault::ConnectionRefused
             | UpstreamFault::ConnectionTimeout
@@ -82,6 +117,7 @@ fn outcome(result: &Result<(), End>, account: &Account) -> Outcome {
             | End::ClientGone
             | End::ClientStalled
             | End::Cut(_)
+            | End::FileChanged
             | End::Panicked
             | End::Stopped,
         ) => Outcome::Neutral,
@@ -98,7 +134,11 @@ struct Trip<'a> {
 
 impl Trip<'_> {
     /// Gives also when the service was done.
-    async fn make<E: Exchange>(&self, exchange: &mut E, local: &mut Local) -> (Result<(), End>, Instant) {
+    async fn make<E: Exchange>(
+        &self,
+        exchange: &mut Coded<'_, E>,
+        local: &mut Local,
+    ) -> (Result<Carried, End>, Instant) {
         let Local { account, timer, response, outgoing, body, path } = local;
         let trace = Trace::of(self.request, &mut || fastrand::u64(..));
         account.attempted(trace.id());
@@ -111,9 +151,9 @@ impl Trip<'_> {
         &self,
         trace: &Trace,
         path: &[u8],
-        means: &mut Means<'_, E>,
+        means: &mut Means<'_, Coded<'_, E>>,
         account: &mut Account,
-    ) -> Result<(), End> {
+    ) -> Result<Carried, End> {
         let (forward, links) = (self.forward(), &self.worker.links);
         if !has_arrived(self.request, means.exchange) {
             self.plan.target.uploads();
@@ -128,6 +168,10 @@ impl Trip<'_> {
         account.status = means.response.status;
         let now = Instant::now();
         self.plan.target.answered(account.status, now);
+        // A call of gRPC has a form of its own for its failures.
+        if self.route.error_pages.intercepts(account.status) && !self.request.is_grpc() {
+            return Ok(Carried::Intercepted(failure(means.response)));
+        }
         let date = self.worker.date(self.visit.facts.unix_ms);
         let facts = respond::Facts {
             request: self.request,
@@ -137,9 +181,23 @@ impl Trip<'_> {
             date: &date,
             close,
         };
-        respond::pass(means.exchange, &facts, means.response);
+        let coding = self.coding(means.exchange, means.response);
+        respond::pass(means.exchange, &facts, means.response, coding);
         account.call_failed = proxy::relay(&forward, links, attempt, means).await.map_err(cut)?;
-        Ok(())
+        Ok(Carried::Whole)
+    }
+
+    /// How the body goes out; the exchange is told.
+    fn coding<E: Exchange>(&self, exchange: &mut Coded<'_, E>, response: &ResponseHead) -> Coding {
+        let Some(compression) = &self.route.response.compression else { return Coding::Untouched };
+        let coding = compression.choose(self.request, response);
+        let Coding::Coded { algorithm, level } = coding else { return coding };
+        // An answer to HEAD says what an answer to GET would be.
+        if response.framing == ResponseFraming::None || exchange.compress(algorithm, level) {
+            return coding;
+        }
+        self.worker.counts().compressions_skipped.add(1);
+        Coding::Offered
     }
 
     fn forward(&self) -> Forward<'_> {
@@ -207,6 +265,11 @@ fn has_arrived(request: &Request, exchange: &impl Exchange) -> bool {
         Framing::Length(length) => exchange.body_in_hand() as u64 >= length,
         Framing::Chunked => exchange.body_is_complete(),
     }
+}
+
+fn failure(response: &ResponseHead) -> Failure {
+    let told = response.known(KnownResponse::RetryAfter).and_then(|value| std::str::from_utf8(value).ok());
+    Failure { status: response.status, retry_after: told.and_then(|seconds| seconds.parse().ok()) }
 }
 
 /// A fault in the middle of a response: nothing can be answered any more.

@@ -10,6 +10,7 @@ use crate::io::timer::Timer;
 use crate::limit::{Counters, Permit};
 use crate::pipeline::account::Account;
 use crate::respond::answer::Fixed;
+use crate::respond::files::Files;
 use crate::shed::{Admission, Load};
 use crate::snapshot::Proxy;
 
@@ -33,6 +34,7 @@ pub struct State<'a> {
 /// What is to be done with a request that nobody refused.
 pub enum Next<'s> {
     Answer { fixed: &'s Fixed, permit: Permit, admission: Admission },
+    File { files: &'s Arc<Files>, permit: Permit, admission: Admission },
     Forward { proxy: &'s Proxy, permit: Permit, target: Target, admission: Admission },
 }
 

@@ -20,7 +20,7 @@ pub(super) const TIMEOUTS: [&str; 4] = ["head", "body", "idle", "write"];
 pub(super) const REASONS: [Reason; 4] = [Reason::Cpu, Reason::Memory, Reason::InFlight, Reason::Concurrency];
 
 /// In the order of `code_index`.
-pub(super) const CODES: [&str; 21] = [
+pub(super) const CODES: [&str; 25] = [
     "bad_request",
     "request_timeout",
     "body_too_large",
@@ -42,6 +42,10 @@ pub(super) const CODES: [&str; 21] = [
     "misdirected_request",
     "invalid_client_certificate",
     "deadline_exceeded",
+    "no_file",
+    "precondition_failed",
+    "range_not_satisfiable",
+    "gone",
 ];
 
 /// Where a refusal is counted. An index and not the code's text, so that counting compares no texts.
@@ -68,8 +72,15 @@ fn code_index(refusal: &Refusal) -> usize {
         Refusal::Misdirected => 18,
         Refusal::Unauthenticated { kind: CredentialKind::Certificate, .. } => 19,
         Refusal::DeadlineExceeded => 20,
+        Refusal::NoFile => 21,
+        Refusal::PreconditionFailed => 22,
+        Refusal::RangeNotSatisfiable { .. } => 23,
+        Refusal::Gone => 24,
     }
 }
+
+/// In the order in which `compressed` is told of them.
+pub(super) const ALGORITHMS: [&str; 3] = ["zstd", "br", "gzip"];
 
 /// Every way of being malformed, in the order of the enum.
 pub(super) const MALFORMED: [Malformed; 31] = [
@@ -164,6 +175,11 @@ pub struct WorkerCounts {
     pub accept_pauses: Cell,
     /// Connections accepted here and served by another worker.
     pub handed_over: Cell,
+    /// Answers that went on as they were because as many were being compressed as may be.
+    pub compressions_skipped: Cell,
+    pub(super) compressed: [Cell; ALGORITHMS.len()],
+    pub(super) bytes_before: [Cell; ALGORITHMS.len()],
+    pub(super) bytes_after: [Cell; ALGORITHMS.len()],
     pub(super) timeouts: [Cell; TIMEOUTS.len()],
     pub(super) refusals: [Cell; CODES.len()],
     pub(super) malformed: [Cell; MALFORMED.len()],
@@ -180,6 +196,10 @@ impl Default for WorkerCounts {
             panics: Cell::default(),
             accept_pauses: Cell::default(),
             handed_over: Cell::default(),
+            compressions_skipped: Cell::default(),
+            compressed: std::array::from_fn(|_| Cell::default()),
+            bytes_before: std::array::from_fn(|_| Cell::default()),
+            bytes_after: std::array::from_fn(|_| Cell::default()),
             timeouts: std::array::from_fn(|_| Cell::default()),
             refusals: std::array::from_fn(|_| Cell::default()),
             malformed: std::array::from_fn(|_| Cell::default()),
@@ -202,6 +222,17 @@ impl WorkerCounts {
         let cells = self.shed.get(reason as usize);
         if let Some(cells) = cells {
             count_at(cells, priority as usize);
+        }
+    }
+
+    /// An answer was compressed; `algorithm` is its place in the list.
+    pub fn compressed(&self, algorithm: usize, before: u64, after: u64) {
+        for (cells, count) in
+            [(&self.compressed, 1), (&self.bytes_before, before), (&self.bytes_after, after)]
+        {
+            if let Some(cell) = cells.get(algorithm) {
+                cell.add(count);
+            }
         }
     }
 
@@ -284,6 +315,10 @@ mod tests {
             Refusal::Misdirected,
             unauthenticated(CredentialKind::Certificate),
             Refusal::DeadlineExceeded,
+            Refusal::NoFile,
+            Refusal::PreconditionFailed,
+            Refusal::RangeNotSatisfiable { length: 1 },
+            Refusal::Gone,
         ]
     }
 

@@ -69,6 +69,8 @@ pub struct External {
     pub limit_keys: u64,
     /// How often a caller found no room for a counter.
     pub limit_full: u64,
+    /// Files on their way to clients.
+    pub file_transfers: u64,
     pub records: QueueCounts,
     pub overload: OverloadLine,
     /// One for each service whose limit adapts.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::counts::{CODES, MALFORMED, REASONS, TIMEOUTS, reason};
+use super::counts::{ALGORITHMS, CODES, MALFORMED, REASONS, TIMEOUTS, reason};
 use super::external::External;
 use super::histogram::{Overhead, Whole};
 use super::metrics::{ListenerMetrics, RouteTotals, ServiceMetrics, Tally};
@@ -32,6 +32,7 @@ pub fn print(registry: &Registry, external: &External) -> String {
     listeners(&mut text, registry);
     workers(&mut text, registry, external);
     clients(&mut text, registry);
+    compression(&mut text, registry);
     services(&mut text, registry);
     service_states(&mut text, external);
     queues(&mut text, external);
@@ -263,6 +264,30 @@ fn clients(text: &mut Text, registry: &Registry) {
     }
 }
 
+fn compression(text: &mut Text, registry: &Registry) {
+    let node = registry.node();
+    let name = "gateway_compressed_responses_total";
+    text.heading(name, Counter, "Answers of services that were compressed.");
+    for (index, algorithm) in ALGORITHMS.iter().enumerate() {
+        let count = node.sum_at(index, |counts| &counts.compressed);
+        text.series(name, &Labels::new("algorithm", algorithm), count);
+    }
+    let name = "gateway_compression_bytes_total";
+    text.heading(name, Counter, "Bytes of those answers, before (in) and after (out) compressing.");
+    for (index, algorithm) in ALGORITHMS.iter().enumerate() {
+        let labels = Labels::new("algorithm", algorithm);
+        let (before, after) = (
+            node.sum_at(index, |counts| &counts.bytes_before),
+            node.sum_at(index, |counts| &counts.bytes_after),
+        );
+        text.series(name, &labels.clone().and("direction", "in"), before);
+        text.series(name, &labels.and("direction", "out"), after);
+    }
+    let skipped = node.sum(|counts| &counts.compressions_skipped);
+    let help = "Answers that were not compressed because `node.max_compressions` were.";
+    text.single("gateway_compressions_skipped_total", Counter, help, skipped);
+}
+
 fn services(text: &mut Text, registry: &Registry) {
     let services = registry.services.list();
     let mut family = |name: &str, kind, help: &str, print: fn(&mut Text, &str, &Labels, &ServiceMetrics)| {
@@ -321,6 +346,8 @@ fn queues(text: &mut Text, external: &External) {
     );
     let help = "Callers for whom no limit counter was free.";
     text.single("gateway_limit_full_total", Counter, help, external.limit_full);
+    let help = "Files on their way to clients now.";
+    text.single("gateway_file_transfers", Gauge, help, external.file_transfers);
     text.single("gateway_records_total", Counter, "Records handed to the queue.", records.written);
     let help = "Records lost because the queue was full.";
     text.single("gateway_records_dropped_total", Counter, help, records.dropped);

@@ -120,6 +120,7 @@ fn busy() -> (Registry, External) {
 fn external() -> External {
     let instance = |healthy| InstanceLine { service: "users".into(), instance: "a:1".into(), healthy };
     External {
+        file_transfers: 3,
         software: "0.1.0".into(),
         node: "gateway-3".into(),
         config_version: 7,

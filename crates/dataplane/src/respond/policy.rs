@@ -3,6 +3,7 @@
 use crate::exchange::Exchange;
 use crate::http1::response_names::KnownResponse;
 use crate::request::{Request, Scheme};
+use crate::respond::compress::Compression;
 use crate::respond::cors::Cors;
 use crate::snapshot::document::{HeaderChangesDocument, RouteDocument};
 
@@ -72,6 +73,7 @@ pub struct Policy {
     lines: Vec<u8>,
     deprecated: bool,
     pub cors: Option<Cors>,
+    pub compression: Option<Compression>,
 }
 
 impl Policy {
@@ -84,15 +86,23 @@ impl Policy {
             lines.extend_from_slice(format!("sunset: {sunset}\r\n").as_bytes());
         }
         Self {
-            security: route.security_headers,
-            security_lines: security(Scheme::Http).flat_map(|(_, line)| line.iter().copied()).collect(),
-            security_lines_https: security(Scheme::Https)
-                .flat_map(|(_, line)| line.iter().copied())
-                .collect(),
             dropped,
             lines,
             deprecated: route.deprecated,
             cors: route.cors.as_ref().map(Cors::compile),
+            compression: route.compression.as_ref().map(Compression::compile),
+            ..Self::unrouted(route.security_headers)
+        }
+    }
+
+    /// For what is refused before a route is found.
+    pub fn unrouted(security: bool) -> Self {
+        let lines = |scheme| self::security(scheme).flat_map(|(_, line)| line.iter().copied()).collect();
+        Self {
+            security,
+            security_lines: lines(Scheme::Http),
+            security_lines_https: lines(Scheme::Https),
+            ..Self::default()
         }
     }
 

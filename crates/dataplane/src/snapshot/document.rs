@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+pub use super::document_answer::*;
 pub use super::document_identity::*;
 pub use super::document_listener::*;
 pub use super::document_overload::*;
@@ -36,6 +37,12 @@ pub struct SnapshotDocument {
     pub unauthenticated_tier: Option<String>,
     /// Absent: only `max_in_flight` sheds.
     pub overload: Option<OverloadDocument>,
+    /// Of refusals before a route is found, and of routes that say nothing.
+    #[serde(default)]
+    pub error_pages: Option<ErrorPagesDocument>,
+    /// Added to refusals before a route is found.
+    #[serde(default)]
+    pub security_headers: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -53,6 +60,10 @@ pub struct NodeDocument {
     pub record_queue: u32,
     /// Verified tokens remembered by each worker.
     pub token_cache: u32,
+    /// Files on their way to clients before more are refused as overloaded.
+    pub max_file_transfers: u32,
+    /// Answers that are compressed at once; more go on as they are.
+    pub max_compressions: u32,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

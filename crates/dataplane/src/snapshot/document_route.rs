@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::document_answer::{CompressionDocument, ErrorPagesDocument, FilesDocument};
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteDocument {
@@ -30,6 +32,15 @@ pub struct RouteDocument {
     /// `Deprecation: true` and, where given, `Sunset` as an HTTP date.
     pub deprecated: bool,
     pub sunset: Option<String>,
+    /// Milliseconds since the epoch from which on requests are refused with 410; `null`: never.
+    #[serde(default)]
+    pub gone_after_ms: Option<u64>,
+    /// `null`: those of the snapshot.
+    #[serde(default)]
+    pub error_pages: Option<ErrorPagesDocument>,
+    /// `null`: answers go on as they are (D24).
+    #[serde(default)]
+    pub compression: Option<CompressionDocument>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,6 +127,7 @@ pub enum ActionDocument {
         headers: BTreeMap<String, String>,
         body: String,
     },
+    Files(FilesDocument),
     /// The service `self`: `{"status": "ok"}` (RT-12).
     Health {},
 }

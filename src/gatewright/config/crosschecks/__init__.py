@@ -12,6 +12,7 @@ from gatewright.config.crosschecks import (
     names,
     overlaps,
     overload,
+    pages,
     references,
     routing,
     serving,
@@ -30,6 +31,7 @@ THEMES = (
     headers,
     overlaps,
     overload,
+    pages,
 )
 
 

@@ -1,5 +1,6 @@
 """The models of a configuration: what each option is, what it may be, and what it is when left out."""
 
+from gatewright.config.models.answers import Compression, ErrorPage, ErrorPages, Static
 from gatewright.config.models.breakers import CircuitBreaker
 from gatewright.config.models.gateway import SECTION_LISTS, Defaults, Gateway
 from gatewright.config.models.identities import (
@@ -52,10 +53,13 @@ __all__ = [
     "CircuitBreaker",
     "CircuitBreakers",
     "ClientCertificates",
+    "Compression",
     "Concurrency",
     "Cors",
     "CpuShedding",
     "Defaults",
+    "ErrorPage",
+    "ErrorPages",
     "FileSink",
     "Gateway",
     "HeaderChanges",
@@ -85,6 +89,7 @@ __all__ = [
     "ServiceHttp2",
     "ServiceTls",
     "SqliteSink",
+    "Static",
     "StdoutSink",
     "Tier",
     "ValueTest",

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from gatewright.config.models.answers import ErrorPages
 from gatewright.config.models.base import OneOrMany, Section, Text, Texts
 from gatewright.config.models.identities import Identities, Tier
 from gatewright.config.models.listeners import Listener
@@ -58,6 +59,7 @@ class Gateway(Section):
     overload: Overload = Field(
         default_factory=Overload, description="Which requests are refused when the node cannot serve all."
     )
+    error_pages: ErrorPages | None = Field(None, description="How errors look; JSON of one form by default.")
     records: Records = Field(default_factory=Records, description="Where decision records go.")
     reload: Reload = Field(default_factory=Reload, description="How changes of the files become live.")
 

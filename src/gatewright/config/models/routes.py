@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gatewright.config.matching import check_host, check_path
+from gatewright.config.models.answers import Compression, ErrorPages, Static
 from gatewright.config.models.base import (
     HeaderName,
     HeaderNames,
@@ -38,6 +39,12 @@ def _path_alone(value: object) -> object:
 
 def _tier_alone(value: object) -> object:
     return {"tier": value} if isinstance(value, str) else value
+
+
+def _switched(value: object) -> object:
+    if value is False or value == "off":
+        return None
+    return {} if value is True or value == "on" else value
 
 
 def _none_alone(value: object) -> object:
@@ -107,7 +114,8 @@ class Redirect(Section):
     """Answers with a redirect."""
 
     to: Annotated[HeaderValue, Field(min_length=1)] = Field(
-        description="The `Location`: a path or a whole address."
+        description="The `Location`: a path or a whole address. `{path}` and `{query}` stand for those of "
+        "the request, the query with its `?`."
     )
     status: Literal[301, 302, 303, 307, 308] = Field(302, description="Status of the answer.")
 
@@ -199,7 +207,9 @@ class Cors(Section):
 
 
 class Route(Section):
-    """What becomes of the requests that it matches: exactly one of `service`, `redirect` and `respond`."""
+    """What becomes of the requests that it matches: exactly one of `service`, `redirect`, `respond` and
+    `static`.
+    """
 
     name: Name = Field(description="Name in records, metrics and `explain`.")
     match: Annotated[Match, BeforeValidator(_path_alone)] = Field(description="Which requests it is for.")
@@ -214,8 +224,9 @@ class Route(Section):
     )
     redirect: Redirect | None = Field(None, description="Answer with a redirect instead.")
     respond: Respond | None = Field(None, description="Answer with a fixed response instead.")
+    static: Static | None = Field(None, description="Answer with files of a directory instead.")
     strip_prefix: Annotated[str, Field(pattern=r"^/.*[^/]$")] | None = Field(
-        None, description="Taken from the front of the path before it goes to the service."
+        None, description="Taken from the front of the path before it goes to the service, or names a file."
     )
     rewrite: Rewrite | None = Field(None, description="Changes the path after `strip_prefix`.")
     host_header: Literal["preserve", "instance"] = Field(
@@ -267,8 +278,19 @@ class Route(Section):
     sunset: Annotated[datetime.date | None, BeforeValidator(_day)] = Field(
         None, description="Day on which the route ends, such as `2027-06-01`; sent as `Sunset`."
     )
+    gone_after_sunset: bool = Field(
+        False, description="Refuse requests with 410 from the day of `sunset` on."
+    )
+    compression: Annotated[Compression | None, BeforeValidator(_switched)] = Field(
+        None,
+        description="Compress answers of the service: `on`, or settings. Off by default, since it costs CPU "
+        "time, and secrets beside text that others choose can be guessed from lengths.",
+    )
+    error_pages: ErrorPages | None = Field(
+        None, description="How errors of this route look; like those of the configuration by default."
+    )
 
     @model_validator(mode="after")
     def _one_action(self) -> "Route":
-        _exactly_one(self, "service", "redirect", "respond")
+        _exactly_one(self, "service", "redirect", "respond", "static")
         return self
