@@ -8,7 +8,6 @@ mod stream;
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -25,6 +24,7 @@ use crate::listener::accept::Guard;
 use crate::pipeline::Facts;
 use crate::pipeline::account::Visit;
 use crate::record::TimeoutKind;
+use crate::request::Peer;
 use crate::snapshot::Listener;
 use crate::worker::Worker;
 use piece::Piece;
@@ -49,7 +49,7 @@ pub struct Client<'a> {
     pub guard: &'a mut Guard,
     pub is_idle: &'a Cell<bool>,
     pub timer: &'a mut Timer,
-    pub peer: IpAddr,
+    pub peer: Peer,
 }
 
 /// What a connection is waiting for. Each has its own deadline.
@@ -189,7 +189,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Serving<'a, S> {
         let now = Instant::now();
         let facts = Facts { now, unix_ms: worker.unix_ms(now) };
         let visit = Visit { snapshot, listener: Arc::clone(&guard.listener), facts, close: false };
-        let stream = stream::serve(Rc::clone(worker), visit, opened, Rc::clone(&self.is_cut), *peer);
+        let stream = stream::serve(Rc::clone(worker), visit, opened, Rc::clone(&self.is_cut), peer.clone());
         self.streams.spawn_local(stream);
     }
 
