@@ -16,6 +16,7 @@ from gateway import (
     Authority,
     Client,
     Connection,
+    Http2,
     Node,
     Origin,
     Pair,
@@ -87,10 +88,8 @@ def test_bodies_of_every_size_pass_both_ways(node: Node, origin: Origin, authori
     with TlsClient(node.address, context(authority)) as client:
         for size in (0, 1, 16_384, 16_385, 5_000_000):
             body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
-            sending = threading.Thread(target=client.send, args=(encode("/", method="POST", body=body),))
-            sending.start()
+            client.send(encode("/", method="POST", body=body))
             assert client.response("POST").body == body
-            sending.join()
 
 
 @pytest.mark.parametrize(
@@ -138,9 +137,35 @@ def test_http_1_1_is_agreed_on_and_an_unknown_protocol_is_refused(node: Node, au
     offering.set_alpn_protocols(["spdy/1", "http/1.1"])
     with TlsClient(node.address, offering) as client:
         assert client.tls.selected_alpn_protocol() == "http/1.1"
+    offering.set_alpn_protocols(["http/1.1", "h2"])
+    with TlsClient(node.address, offering) as client:
+        assert client.tls.selected_alpn_protocol() in {"h2", "http/1.1"}
     offering.set_alpn_protocols(["spdy/1"])
     with pytest.raises(ssl.SSLError, match=r"(?i)no.application.protocol"):
         TlsClient(node.address, offering)
+
+
+def test_http2_is_agreed_on_and_each_of_its_requests_is_held_to_the_connection(
+    node: Node, origin: Origin, authority: Authority
+) -> None:
+    offering = context(authority)
+    offering.set_alpn_protocols(["h2"])
+    with Http2(node.address, tls=offering) as client:
+        assert isinstance(client.socket, ssl.SSLSocket)
+        assert client.socket.selected_alpn_protocol() == "h2"
+        for host, status in (("gateway.test", 200), ("other.test", 421), ("www.gateway.test", 200)):
+            stream = client.open_stream()
+            fields = [(":method", "GET"), (":scheme", "https"), (":authority", host), (":path", "/")]
+            client.send(client.headers(stream, [*fields, ("x-client-cert-subject", "forged")]))
+            assert client.response(stream).status == status
+    for _ in range(2):
+        received = origin.next_request()
+        assert received.get("x-forwarded-proto") == "https"
+        assert b"forged" not in received.head
+    # A connection in plain has none of it, though its memory may have been another's.
+    with Node(one_route(origin)) as plain, Http2(plain.address) as client:
+        assert client.request("/", [("x-client-cert-subject", "forged")]).status == 200
+    assert origin.next_request().get("x-forwarded-proto") == "http"
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -331,13 +356,13 @@ def test_no_private_key_is_told_by_state_or_records_or_a_refused_snapshot(
 ) -> None:
     pair = authority.issue("gateway", "gateway.test")
     with Node(one_route(origin, "", secure(pair))) as node:
-        key = json.loads(node.snapshot)["listeners"][0]["tls"]["certificates"][0]["key"]
+        key = json.loads(node.snapshot)["listeners"][0]["tls"]["certificates"][0]["pair"]["key"]
         assert key not in json.dumps(node.state())
         assert key not in repr(node.loaded)
         document = json.loads(node.snapshot)
         document["version"] += 1
         other = authority.issue("other", "other.test").certificate.public_bytes(Encoding.DER)
-        document["listeners"][0]["tls"]["certificates"][0]["chain"] = [x509_base64(other)]
+        document["listeners"][0]["tls"]["certificates"][0]["pair"]["chain"] = [x509_base64(other)]
         with pytest.raises(Exception, match="listener `public`") as refused:
             node.engine.apply(json.dumps(document).encode())
         assert key not in str(refused.value)

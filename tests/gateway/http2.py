@@ -1,6 +1,7 @@
 """An HTTP/2 client of plain frames: sends whatever a test wants, and reads answers frame by frame."""
 
 import socket
+import ssl
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -100,7 +101,8 @@ def reset(stream: int, code: int = CANCEL) -> bytes:
 
 
 class Http2:
-    """One connection, with prior knowledge. Every wait has a deadline, after which `TimeoutError` is raised.
+    """One connection, with prior knowledge, over TLS where `tls` is given. Every wait has a deadline, after
+    which `TimeoutError` is raised.
 
     Windows are wide and the gateway's settings and pings are answered, unless `answers` is false.
     """
@@ -112,9 +114,12 @@ class Http2:
         *,
         begins: bool = True,
         answers: bool = True,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.socket = socket.create_connection(address, timeout=DEADLINE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="gateway.test")
         self.answers = answers
         self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
         self.decoder.max_allowed_table_size = 4096

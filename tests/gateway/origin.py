@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 DEADLINE = 10.0
 CLOSE: Final = "close"
@@ -155,6 +155,16 @@ Handler = Callable[[Connection, Received], None]
 Step = bytes | str | threading.Event | Callable[[Connection, Received], None]
 
 
+@dataclass(frozen=True)
+class Secured:
+    """What a TLS handshake of the gateway came to."""
+
+    version: str | None
+    is_resumed: bool
+    certificate: Any
+    """That of the gateway, where it was asked for."""
+
+
 class Origin:
     """Answers every request with `answer` unless `script` says otherwise for the next ones.
 
@@ -169,7 +179,7 @@ class Origin:
         self.host = host
         self.answer = answer
         self.tls = tls
-        self.secured: list[ssl.SSLSocket] = []
+        self.secured: list[Secured] = []
         """Connections whose handshake came to its end, in order."""
         self.arrived: queue.Queue[Received] = queue.Queue()
         self.requests: list[Received] = []
@@ -248,7 +258,9 @@ class Origin:
     def _secure(self, connection: Connection) -> None:
         if self.tls is not None:
             secured = self.tls.wrap_socket(connection.socket, server_side=True)
-            self.secured.append(secured)
+            self.secured.append(
+                Secured(secured.version(), bool(secured.session_reused), secured.getpeercert())
+            )
             connection.socket = secured
 
     def _serve_one(self, connection: Connection) -> bool:

@@ -38,8 +38,7 @@ pub fn receive(
     peer: IpAddr,
     request: &mut Request,
 ) -> Result<Option<usize>, Refusal> {
-    let scheme = if request.secured.is_some() { Scheme::Https } else { Scheme::Http };
-    intake::read(bytes, scanned, &listener.limits(scheme), peer, request)
+    intake::read(bytes, scanned, &listener.limits(scheme(request)), peer, request)
 }
 
 /// The same out of a head that the codec of HTTP/2 has decoded; `ends`: no body follows.
@@ -50,7 +49,12 @@ pub fn receive_fields(
     peer: IpAddr,
     request: &mut Request,
 ) -> Result<(), Refusal> {
-    intake::read_fields(head, ends, &listener.limits(Scheme::Http), peer, request)
+    intake::read_fields(head, ends, &listener.limits(scheme(request)), peer, request)
+}
+
+/// How the peer reached us, which is a matter of the connection.
+fn scheme(request: &Request) -> Scheme {
+    if request.secured.is_some() { Scheme::Https } else { Scheme::Http }
 }
 
 /// Every stage from route to balance. Leaves what it found out in the account, refused or not.

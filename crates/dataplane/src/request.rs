@@ -129,6 +129,14 @@ pub struct Header {
     pub known: Known,
 }
 
+/// The other end of a connection, for each of its requests.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub address: IpAddr,
+    /// What TLS proved about it.
+    pub secured: Option<Arc<Secured>>,
+}
+
 /// A validated, canonical request. Made by `intake` (from a wire or from a document), read by all.
 #[derive(Clone, Debug)]
 pub struct Request {

@@ -43,15 +43,6 @@ pub(super) fn settle(
     }
 }
 
-/// Is this host one that the client's TLS connection was made for? Where it is not, what the client was shown, and what it
-/// proved, was meant for another host. The one place that decides it, whatever protocol the request came by.
-pub fn directed(request: &Request) -> Result<(), Refusal> {
-    match &request.secured {
-        Some(secured) if !secured.allows_host(request.host()) => Err(Refusal::Misdirected),
-        Some(_) | None => Ok(()),
-    }
-}
-
 /// Only HTTP/2 may name the host in its target alone (RFC 9113 section 8.3.1), and only HTTP/1.0 not at all.
 fn without_header(target: Option<TargetAuthority<'_>>, request: &mut Request) -> Result<(), Malformed> {
     match (request.version, target) {
@@ -62,6 +53,15 @@ fn without_header(target: Option<TargetAuthority<'_>>, request: &mut Request) ->
             append_port(port, request);
             Ok(())
         }
+    }
+}
+
+/// Is this host one that the client's TLS connection was made for? Where it is not, what the client was shown, and what it
+/// proved, was meant for another host. The one place that decides it, whatever protocol the request came by.
+pub fn directed(request: &Request) -> Result<(), Refusal> {
+    match &request.secured {
+        Some(secured) if !secured.allows_host(request.host()) => Err(Refusal::Misdirected),
+        Some(_) | None => Ok(()),
     }
 }
 

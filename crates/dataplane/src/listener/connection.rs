@@ -20,7 +20,7 @@ use crate::pipeline::account::{End, Visit};
 use crate::pipeline::{self, Facts, Local};
 use crate::record::TimeoutKind;
 use crate::refusal::Refusal;
-use crate::request::Request;
+use crate::request::{Peer, Request};
 use crate::snapshot::{Listener, Snapshot};
 use crate::worker::Worker;
 
@@ -106,11 +106,6 @@ impl Client {
         }
     }
 
-    /// Over TLS the handshake agrees on the protocol, never the first bytes (RFC 9113 section 3.2).
-    fn may_speak_http2(&self) -> bool {
-        self.guard.listener.protocols.http2 && self.request.secured.is_none()
-    }
-
     /// A client that knows beforehand that HTTP/2 is spoken here says so with its first bytes (RFC 9113 section 3.3).
     /// Waits for all of them where they may be the preface; open where they do not come.
     async fn protocol(&mut self) -> Verdict {
@@ -140,7 +135,8 @@ impl Client {
 
     async fn speak_http2(&mut self) {
         let Self { worker, guard, is_idle, exchange, request, local } = self;
-        let client = http2::Client { worker, guard, is_idle, timer: &mut local.timer, peer: request.peer };
+        let peer = Peer { address: request.peer, secured: request.secured.clone() };
+        let client = http2::Client { worker, guard, is_idle, timer: &mut local.timer, peer };
         http2::serve(client, exchange.raw()).await;
         self.linger().await;
     }

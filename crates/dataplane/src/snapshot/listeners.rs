@@ -106,10 +106,8 @@ impl Listener {
         authorities: &Authorities,
         lasting: &Lasting<'_>,
     ) -> Result<Self, String> {
-        let tls = document
-            .tls
-            .as_ref()
-            .map(|tls| ListenerTls::compile(&document.name, tls, authorities, lasting.tls));
+        let tls =
+            document.tls.as_ref().map(|tls| ListenerTls::compile(document, tls, authorities, lasting.tls));
         let located = |error| format!("{}: listener `{}`: {error}", document.at, document.name);
         Ok(Self {
             named: Named::new(&document.name, &document.at),

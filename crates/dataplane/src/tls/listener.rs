@@ -9,7 +9,9 @@ use rustls::{HandshakeKind, RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
 use crate::io::stream::Stream;
-use crate::snapshot::document::{Authorities, ClientCertificatesDocument, ListenerTlsDocument};
+use crate::snapshot::document::{
+    Authorities, ClientCertificatesDocument, ListenerDocument, ListenerTlsDocument, Protocol,
+};
 use crate::tls::certificates::{Certificates, chain};
 use crate::tls::registry::{Lasting, Registry};
 use crate::tls::stream::TlsStream;
@@ -36,9 +38,9 @@ pub struct ListenerTls {
 }
 
 impl ListenerTls {
-    /// Keys of tickets are found again in `registry` by the listener's `name`, so that sessions outlive a reload.
+    /// Keys of tickets are found again in `registry` by its name, so that sessions outlive a reload.
     pub fn compile(
-        name: &str,
+        listener: &ListenerDocument,
         document: &ListenerTlsDocument,
         authorities: &Authorities,
         registry: &Registry,
@@ -46,7 +48,7 @@ impl ListenerTls {
         let certificates = Arc::new(Certificates::compile(&document.certificates)?);
         let clients = document.client_certificates.as_ref();
         let trusted = clients.map(|clients| authorities_of(&clients.authorities, authorities)).transpose()?;
-        let lasting = registry.listener(name, &demand(clients, trusted))?;
+        let lasting = registry.listener(&listener.name, &demand(clients, trusted))?;
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(versions(document.min_version))
             .map_err(|error| error.to_string())?
@@ -55,7 +57,7 @@ impl ListenerTls {
         config.ticketer = Arc::clone(&lasting.tickets);
         // All sessions are in tickets: a store would be one more thing to bound and to share.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = listener.protocols.iter().map(|protocol| offered(*protocol)).collect();
         Ok(Self {
             config: Arc::new(config),
             certificates,
@@ -102,6 +104,14 @@ impl ListenerTls {
             tells_services: self.tells_services,
             certificates: Arc::clone(&self.certificates),
         })
+    }
+}
+
+/// The name of a protocol in ALPN (RFC 7301).
+fn offered(protocol: Protocol) -> Vec<u8> {
+    match protocol {
+        Protocol::Http1 => b"http/1.1".to_vec(),
+        Protocol::Http2 => b"h2".to_vec(),
     }
 }
 

@@ -10,7 +10,6 @@ mod watch;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,7 +25,9 @@ use crate::io::timer::Timer;
 use crate::listener::accept::Guard;
 use crate::pipeline::Facts;
 use crate::pipeline::account::Visit;
+use crate::record::TimeoutKind;
 use crate::record::{Flood, TimeoutKind};
+use crate::request::Peer;
 use crate::snapshot::Listener;
 use crate::worker::Worker;
 use piece::Piece;
@@ -49,7 +50,7 @@ pub struct Client<'a> {
     pub guard: &'a mut Guard,
     pub is_idle: &'a Cell<bool>,
     pub timer: &'a mut Timer,
-    pub peer: IpAddr,
+    pub peer: Peer,
 }
 
 /// What a connection is waiting for.
@@ -248,7 +249,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Serving<'a, S> {
         let now = Instant::now();
         let facts = Facts { now, unix_ms: worker.unix_ms(now) };
         let visit = Visit { snapshot, listener: Arc::clone(&guard.listener), facts, close: false };
-        let stream = stream::serve(Rc::clone(worker), visit, opened, Rc::clone(&self.is_cut), *peer);
+        let stream = stream::serve(Rc::clone(worker), visit, opened, Rc::clone(&self.is_cut), peer.clone());
         self.streams.spawn_local(stream);
     }
 

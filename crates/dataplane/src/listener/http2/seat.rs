@@ -1,13 +1,12 @@
 //! Memory that the streams of a worker use one after the other, so that a new stream allocates little.
 
 use std::cell::RefCell;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
 use crate::listener::http2::piece::Pieces;
 use crate::pipeline::Local;
-use crate::request::Request;
+use crate::request::{Peer, Request};
 
 /// Seats that a worker keeps; more are given back to the allocator.
 const KEPT: usize = 128;
@@ -28,11 +27,12 @@ pub struct Seats {
 }
 
 impl Seats {
-    pub fn take(&self, peer: IpAddr) -> Box<Seat> {
-        let Some(mut seat) = self.free.borrow_mut().pop() else {
-            return Box::new(Seat { request: Request::new(peer), local: Local::new(Instant::now()) });
-        };
-        seat.request.peer = peer;
+    pub fn take(&self, peer: Peer) -> Box<Seat> {
+        let free = self.free.borrow_mut().pop();
+        let mut seat = free.unwrap_or_else(|| {
+            Box::new(Seat { request: Request::new(peer.address), local: Local::new(Instant::now()) })
+        });
+        (seat.request.peer, seat.request.secured) = (peer.address, peer.secured);
         seat.local.timer.moved();
         seat
     }

@@ -13,6 +13,7 @@ use crate::listener::http2::seat::Seat;
 use crate::pipeline;
 use crate::pipeline::account::{End, Visit};
 use crate::refusal::Refusal;
+use crate::request::Peer;
 use crate::worker::Worker;
 
 /// What the codec gives for a stream that has begun.
@@ -30,13 +31,7 @@ struct Serving {
     is_cut: Rc<Cell<bool>>,
 }
 
-pub async fn serve(
-    worker: Rc<Worker>,
-    visit: Visit,
-    opened: Opened,
-    is_cut: Rc<Cell<bool>>,
-    peer: std::net::IpAddr,
-) {
+pub async fn serve(worker: Rc<Worker>, visit: Visit, opened: Opened, is_cut: Rc<Cell<bool>>, peer: Peer) {
     let (received, mut respond) = opened;
     let (head, body) = received.into_parts();
     if head.uri.path().is_empty() && head.method != http::Method::CONNECT {
@@ -44,8 +39,9 @@ pub async fn serve(
         return respond.send_reset(Reason::PROTOCOL_ERROR);
     }
     let ends = body.is_end_stream();
+    let address = peer.address;
     let mut seat = worker.seats.take(peer);
-    let read = pipeline::receive_fields(&head, ends, &visit.listener, peer, &mut seat.request);
+    let read = pipeline::receive_fields(&head, ends, &visit.listener, address, &mut seat.request);
     let exchange = Http2::new(body, respond, &worker.seats.pieces);
     worker.counts().in_flight.add(1);
     let mut serving = Serving { worker, visit, exchange, seat: Some(seat), is_cut };
