@@ -169,7 +169,7 @@ impl Client {
                 return Head::Closed;
             }
         }
-        if is_first && self.may_speak_http2() {
+        if is_first && self.guard.listener.protocols.http2 {
             match self.protocol().await {
                 Verdict::Http1 => {}
                 Verdict::Http2 => return Head::Preface,

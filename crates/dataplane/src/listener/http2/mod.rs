@@ -25,7 +25,6 @@ use crate::io::timer::Timer;
 use crate::listener::accept::Guard;
 use crate::pipeline::Facts;
 use crate::pipeline::account::Visit;
-use crate::record::TimeoutKind;
 use crate::record::{Flood, TimeoutKind};
 use crate::request::Peer;
 use crate::snapshot::Listener;
