@@ -18,7 +18,7 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     stale_resends_total:counter breaker_state:gauge breaker_transitions_total:counter instance_healthy:gauge \
     limit_keys:gauge limit_full_total:counter records_total:counter records_dropped_total:counter \
     records_queued:gauge config_version:gauge config_applied_timestamp_seconds:gauge uptime_seconds:gauge \
-    build_info:gauge worker_panics_total:counter";
+    build_info:gauge worker_panics_total:counter upstream_streams:gauge";
 
 /// Some series of `busy`.
 const PRINTED: [&str; 34] = [
