@@ -53,7 +53,8 @@ async fn ask(
     path: &str,
     body: Option<Bytes>,
 ) -> Option<Answer> {
-    let request = request(instance, method, path, body.is_some())?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let request = request((instance, scheme), method, path, body.is_some())?;
     let stream = dial(Destination { address: instance.address, name: &instance.name, tls }).await.ok()?;
     let (mut sender, connection) = client::Builder::new()
         .enable_push(false)
@@ -75,8 +76,13 @@ async fn ask(
     .await
 }
 
-fn request(instance: &Instance, method: Method, path: &str, is_call: bool) -> Option<Request<()>> {
-    let uri = Uri::builder().scheme("http").authority(instance.name.as_str()).path_and_query(path);
+fn request(
+    (instance, scheme): (&Instance, &str),
+    method: Method,
+    path: &str,
+    is_call: bool,
+) -> Option<Request<()>> {
+    let uri = Uri::builder().scheme(scheme).authority(instance.name.as_str()).path_and_query(path);
     let request = Request::builder()
         .method(method)
         .uri(uri.build().ok()?)
