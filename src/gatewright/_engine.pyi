@@ -4,6 +4,7 @@ Every document is UTF-8 JSON in `bytes`. Calls that wait release the interpreter
 served. The shape of what goes down is `crates/dataplane/src/snapshot/document.rs`.
 """
 
+from os import PathLike
 from typing import final
 
 __all__ = ["Engine", "decide", "parse"]
@@ -23,6 +24,18 @@ class Engine:
         """Compile a snapshot, open and close listeners, swap it in; give its version.
 
         Raises `SnapshotError` (says which rule) or `ListenError` (address in use); the old one then stays live.
+        """
+
+    def adopt(self, path: str | PathLike[str]) -> int:
+        """Take the sockets of the node whose `takeover.sock` this is, for the first `apply`; give how many.
+
+        They replace new ones where a listener has the same configured address. Raises `EngineError`.
+        """
+
+    def listening(self) -> bytes:
+        """A list of `{"name", "address", "descriptors"}`, one a listener, the address as configured.
+
+        The descriptors are the engine's own, and valid until the next `apply`, `drain` or `stop`.
         """
 
     def set_instances(self, service: str, instances: bytes) -> None:

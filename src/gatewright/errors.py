@@ -2,6 +2,7 @@
 
 GatewrightError
 ├── ConfigError       a configuration is wrong; carries every problem with its position
+├── TakeoverError     the running node does not hand over, or not to us
 └── EngineError       the data plane refused
     ├── SnapshotError     a snapshot does not compile
     └── ListenError       a listener's address cannot be had
@@ -42,6 +43,10 @@ class ConfigError(GatewrightError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class TakeoverError(GatewrightError):
+    """One process cannot take over from another; the running one goes on."""
 
 
 class EngineError(GatewrightError):

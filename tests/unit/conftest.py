@@ -36,6 +36,13 @@ class FakeEngine:
         self.snapshots.append(document)
         return int(document["version"])
 
+    def adopt(self, path: str) -> int:
+        self.calls.append(("adopt", path))
+        return 0
+
+    def listening(self) -> bytes:
+        return b"[]"
+
     def set_instances(self, service: str, instances: bytes) -> None:
         self.calls.append(("set_instances", service, json.loads(instances)))
 

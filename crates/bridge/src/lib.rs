@@ -3,6 +3,7 @@
 
 mod enter;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -29,6 +30,15 @@ impl Engine {
 
     fn apply(&self, py: Python<'_>, snapshot: &[u8]) -> PyResult<u64> {
         enter(py, || self.engine.apply(snapshot))
+    }
+
+    fn adopt(&self, py: Python<'_>, path: PathBuf) -> PyResult<usize> {
+        enter(py, || self.engine.adopt(&path))
+    }
+
+    fn listening<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let listening = py.detach(|| self.engine.listening());
+        PyBytes::new(py, &listening)
     }
 
     fn set_instances(&self, py: Python<'_>, service: &str, instances: &[u8]) -> PyResult<()> {

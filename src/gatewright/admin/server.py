@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
@@ -44,8 +45,9 @@ def bind(settings: AdminSettings) -> socket.socket:
 class AdminServer:
     """The admin listener of one node, at one address."""
 
-    def __init__(self, app: ASGIApp, settings: AdminSettings) -> None:
-        self._socket = bind(settings)
+    def __init__(self, app: ASGIApp, settings: AdminSettings, inherited: socket.socket | None = None) -> None:
+        """`inherited` is a socket at that address which listens already."""
+        self.socket = inherited or bind(settings)
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -58,18 +60,25 @@ class AdminServer:
             timeout_keep_alive=5,
         )
         self._server = QuietServer(config)
+        self._ended = asyncio.Event()
 
     @property
     def port(self) -> int:
         """The port in fact, also where the settings say 0."""
-        return int(self._socket.getsockname()[1])
+        return int(self.socket.getsockname()[1])
 
     async def run(self) -> None:
         """Serve until `stop`."""
         try:
-            await self._server.serve(sockets=[self._socket])
+            await self._server.serve(sockets=[self.socket])
         finally:
-            self._socket.close()
+            self.socket.close()
+            self._ended.set()
+
+    async def close(self) -> None:
+        """Stop, and wait until nothing more is answered."""
+        self.stop()
+        await self._ended.wait()
 
     def stop(self) -> None:
         """Accept nothing more; `run` ends within two seconds."""

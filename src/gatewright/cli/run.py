@@ -13,6 +13,14 @@ def run(
         bool,
         Parameter(help="Start from the last good snapshot when the configuration is invalid.", negative=()),
     ] = False,
+    takeover: Annotated[
+        bool,
+        Parameter(
+            help="Take over from the node that runs with the same state directory, without a failed request; "
+            "start as usual when none does.",
+            negative=(),
+        ),
+    ] = False,
 ) -> int:
     """Run the gateway until SIGTERM or SIGINT.
 
@@ -31,4 +39,4 @@ def run(
         say("--workers: must be at least 1")
         return 2
     logs.configure()
-    return run_node(RunOptions(as_paths(configs), workers, last_good))
+    return run_node(RunOptions(as_paths(configs), workers, last_good, takeover))

@@ -38,6 +38,8 @@ class DataPlane(Protocol):
 
     def start(self) -> None: ...
     def apply(self, snapshot: bytes) -> int: ...
+    def adopt(self, path: str) -> int: ...
+    def listening(self) -> bytes: ...
     def set_instances(self, service: str, instances: bytes) -> None: ...
     def set_keys(self, identity: str, keys: bytes) -> None: ...
     def set_breaker(self, name: str | None, change: bytes) -> int: ...
@@ -69,7 +71,8 @@ class Node:
         self.expiry = ExpiryWatch(self.loaded)
         self.questions = QuestionWorker(engine, self.key_sets.refresh_for_unknown_key)
         self._client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=20))
-        self._applying = asyncio.Lock()
+        # Held while a configuration gets live; whoever holds it knows that none does.
+        self.applying = asyncio.Lock()
         self._sinks: tuple[SinkSettings, ...] | None = None
 
     @property
@@ -92,7 +95,7 @@ class Node:
         """Make a configuration live and give its version. Raises `EngineError`; the old one then stays
         live.
         """
-        async with self._applying:
+        async with self.applying:
             await self.discovery.look_up(configuration.services)
             snapshot = await asyncio.to_thread(self._compile, configuration)
             await self.key_sets.use(configuration.key_sets, FIRST_KEYS_SECONDS)
@@ -121,7 +124,7 @@ class Node:
 
     async def apply_last_good(self, snapshot: bytes) -> int:
         """Make the snapshot live that was live when the node last ran. Raises `EngineError`."""
-        async with self._applying:
+        async with self.applying:
             document = json.loads(snapshot)
             document["version"] = self.state.next_version()
             version = await asyncio.to_thread(self.engine.apply, json.dumps(document).encode())

@@ -25,6 +25,7 @@ from gatewright.control.configuration import AdminSettings, Configuration, read
 from gatewright.control.node import DRAIN_SECONDS, DataPlane, Node
 from gatewright.control.reload import Reloader
 from gatewright.control.state import StateDirectory, choose_directory
+from gatewright.control.takeover import Handing, OldNode, TakeoverListener, old_node
 from gatewright.errors import ConfigError, GatewrightError
 
 log = logging.getLogger("gatewright.control")
@@ -46,6 +47,7 @@ class RunOptions:
     paths: tuple[Path, ...]
     workers: int | None = None
     last_good: bool = False
+    takeover: bool = False
 
 
 def make_engine(options: bytes) -> DataPlane:
@@ -107,6 +109,9 @@ class Life:
         self._options = options
         self._start = start
         self._ending = asyncio.Event()
+        self._begun = asyncio.Event()
+        self._old: OldNode | None = None
+        self._is_replaced = False
         self._node = Node(make(self._engine_options()), start.state)
         self._reloader = Reloader(self._node, options.paths, start.configuration)
 
@@ -114,20 +119,40 @@ class Life:
         """Start, serve, drain, stop; give the exit code."""
         with self._signals():
             try:
-                admin = AdminServer(build_app(self._node, self._admin_settings), self._start.admin)
-                self._node.start()
+                admin = await self._open()
             except GatewrightError as error:
                 say(str(error))
                 return 1
             async with asyncio.TaskGroup() as tasks:
-                serving = tasks.create_task(supervised("admin", admin.run))
+                serving = tasks.create_task(self._serve_admin(admin))
                 try:
                     code = await self._serve(tasks, admin, ready)
                 finally:
                     await self._node.close()
+                    self._begun.set()
                     admin.stop()
                     await serving
         return code
+
+    async def _open(self) -> AdminServer:
+        """Open the admin listener, start the data plane; with the old node's sockets where one hands over."""
+        settings = self._start.admin
+        if self._options.takeover:
+            self._old = await asyncio.to_thread(old_node, self._start.state.path)
+        inherited = self._old.admin_socket(settings) if self._old is not None else None
+        admin = AdminServer(build_app(self._node, self._admin_settings), settings, inherited)
+        self._node.start()
+        if self._old is not None:
+            await asyncio.to_thread(self._old.hand_over, self._node.engine)
+        return admin
+
+    async def _serve_admin(self, admin: AdminServer) -> None:
+        if self._old is not None:
+            # Until this node is ready, the answers of the old one at the same address are the right ones.
+            await self._begun.wait()
+            if not self._node.status.is_applied:
+                return
+        await supervised("admin", admin.run)
 
     async def _serve(self, tasks: asyncio.TaskGroup, admin: AdminServer, ready: Ready | None) -> int:
         try:
@@ -135,14 +160,25 @@ class Life:
         except (GatewrightError, OSError) as error:
             say(str(error))
             return 1
+        takeover = self._be_next(admin)
+        self._begun.set()
+        if self._old is not None:
+            await asyncio.to_thread(self._old.drain)
         self._announce(admin)
         background = [tasks.create_task(supervised(name, work)) for name, work in self._work()]
+        if takeover is not None:
+            background.append(tasks.create_task(supervised("takeover", takeover.run)))
         if ready is not None:
             background.append(tasks.create_task(ready(self._node, admin)))
         await self._ending.wait()
+        if self._is_replaced:
+            # Before it says that it drains: who asks at this address wants to know of the new node.
+            await admin.close()
         await self._node.drain(self._drain_seconds())
         for task in background:
             task.cancel()
+        if takeover is not None:
+            takeover.close()
         return 0
 
     async def _begin(self) -> None:
@@ -152,6 +188,26 @@ class Life:
             await self._node.apply_last_good(self._start.snapshot)
             if self._start.refused is not None:
                 self._node.status.refused(self._start.refused)
+
+    def _be_next(self, admin: AdminServer) -> TakeoverListener | None:
+        """Answer whoever takes over next, in the place of the old node."""
+        handing = Handing(
+            engine=self._node.engine,
+            admin=self._start.admin,
+            admin_socket=admin.socket,
+            applying=self._node.applying,
+            refuses=lambda: "it is draining" if self._ending.is_set() else None,
+            taken=self._replaced,
+        )
+        try:
+            return TakeoverListener(self._start.state.path, handing)
+        except OSError as error:
+            log.warning("no process can take over from this one", extra={"error": str(error)})
+            return None
+
+    def _replaced(self) -> None:
+        self._is_replaced = True
+        self._ending.set()
 
     def _work(self) -> list[tuple[str, Work]]:
         return [
@@ -179,7 +235,7 @@ class Life:
                 loop.remove_signal_handler(number)
 
     def _end(self, number: signal.Signals) -> None:
-        if self._ending.is_set():
+        if self._ending.is_set() and not self._is_replaced:
             log.warning("ended at once", extra={"signal": number.name})
             # Threads of the data plane still serve; a clean exit would wait for them.
             os._exit(1)

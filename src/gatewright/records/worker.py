@@ -132,6 +132,8 @@ class RecordWorker:
         self._source = source
         self._lanes: tuple[Lane, ...] = ()
         self._ending = threading.Event()
+        # What is taken before there are sinks would be lost, and requests come as soon as a node listens.
+        self._has_sinks = threading.Event()
         self._thread = threading.Thread(target=self._run, name="records", daemon=True)
 
     def start(self) -> None:
@@ -142,6 +144,7 @@ class RecordWorker:
         hold. Blocks.
         """
         before, self._lanes = self._lanes, tuple(Lane(sink) for sink in sinks)
+        self._has_sinks.set()
         for lane in before:
             lane.close(seconds)
 
@@ -155,6 +158,7 @@ class RecordWorker:
         Blocks.
         """
         self._ending.set()
+        self._has_sinks.set()
         if self._thread.is_alive():
             self._thread.join(seconds)
         for lane in self._lanes:
@@ -164,6 +168,7 @@ class RecordWorker:
         return [lane.counts() for lane in self._lanes]
 
     def _run(self) -> None:
+        self._has_sinks.wait()
         while True:
             # Read before taking: only an empty take that began after the end was asked for proves that all
             # is taken.

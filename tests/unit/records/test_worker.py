@@ -160,3 +160,19 @@ def test_a_take_that_began_before_the_end_does_not_prove_that_all_is_taken() -> 
     worker.start()
     assert sink.batches.get(timeout=5) == b"late\n"
     worker.close(5)
+
+
+def test_nothing_is_taken_before_there_are_sinks() -> None:
+    taken = threading.Event()
+
+    class Source:
+        def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None:
+            taken.set()
+            return None
+
+    worker = RecordWorker(Source())
+    worker.start()
+    assert not taken.wait(0.05)
+    worker.use([])
+    assert taken.wait(5)
+    worker.close(5)

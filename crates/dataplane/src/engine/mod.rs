@@ -5,10 +5,13 @@ mod control;
 mod explain;
 mod meter;
 mod state;
+mod takeover;
 mod thread;
 mod usage;
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,10 +22,11 @@ use serde::Deserialize;
 use crate::balance::BreakerChange;
 use crate::listener::accept::{self, Door};
 use crate::node::{Node, Options};
-use crate::snapshot::Snapshot;
 use crate::snapshot::document::Instances;
+use crate::snapshot::{Listener, Snapshot};
 use control::Control;
 pub use explain::decide;
+use takeover::Inherited;
 use thread::{Command, WorkerThread};
 
 /// Why the engine refused. The texts say what and where.
@@ -44,6 +48,8 @@ struct OpenListener {
     configured: SocketAddr,
     bound: SocketAddr,
     door: Door,
+    /// The workers' sockets once more, for a process that takes over.
+    sockets: Arc<[TcpListener]>,
 }
 
 #[derive(Default)]
@@ -51,6 +57,8 @@ struct Running {
     workers: Vec<WorkerThread>,
     control: Option<Control>,
     listeners: Vec<OpenListener>,
+    /// What another process has handed over, until the first snapshot is live.
+    inherited: Vec<Inherited>,
     stopped: bool,
 }
 
@@ -111,7 +119,25 @@ impl Engine {
         self.node.go_live(Arc::clone(&snapshot), unix_ms());
         running.close_gone(&snapshot);
         running.open(new);
+        running.inherited.clear();
         Ok(version)
+    }
+
+    /// Takes the sockets that the node at `path` listens on, to use them instead of new ones in the first `apply`.
+    pub fn adopt(&self, path: &Path) -> Result<usize, EngineError> {
+        let refused = |error| EngineError::Engine(format!("sockets of the old node: {error}"));
+        let inherited = takeover::receive(path).map_err(refused)?;
+        let mut running = self.lock();
+        if !running.listeners.is_empty() || running.stopped {
+            return Err(EngineError::Engine("sockets are adopted before the first `apply`".to_owned()));
+        }
+        running.inherited = inherited;
+        Ok(running.inherited.iter().map(Inherited::len).sum())
+    }
+
+    /// The open listeners with the descriptors of their sockets, as JSON. They stay valid until the next `apply` or `drain`.
+    pub fn listening(&self) -> Vec<u8> {
+        takeover::listening(&self.lock().listeners)
     }
 
     pub fn set_instances(&self, service: &str, json: &[u8]) -> Result<(), EngineError> {
@@ -186,6 +212,8 @@ impl Engine {
     pub fn stop(&self) {
         let mut running = self.lock();
         running.stopped = true;
+        running.listeners.clear();
+        running.inherited.clear();
         self.node.begin_draining();
         self.node.questions.close();
         let workers = std::mem::take(&mut running.workers);
@@ -213,21 +241,39 @@ impl Running {
                     listener.named.at, listener.address
                 ))
             };
-            let first = accept::bind(listener.address).map_err(refused)?;
-            let bound = first.local_addr().map_err(refused)?;
-            let mut sockets = vec![first];
-            for _ in 1..self.workers.len() {
-                sockets.push(accept::bind(bound).map_err(refused)?);
-            }
+            let (bound, sockets) = self.sockets(listener).map_err(refused)?;
+            let kept =
+                sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>().map_err(refused)?;
             let door = Door::new(&name);
-            new.push((OpenListener { name, configured: listener.address, bound, door }, sockets));
+            new.push((
+                OpenListener { name, configured: listener.address, bound, door, sockets: kept },
+                sockets,
+            ));
         }
         Ok(new)
     }
 
+    /// At least one for each worker; all that were inherited, since connections may wait in any of them.
+    fn sockets(&self, listener: &Listener) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+        let mut sockets = takeover::inherited(&self.inherited, &listener.named.name, listener.address)?;
+        let bound = match sockets.first() {
+            Some(socket) => socket.local_addr()?,
+            None => {
+                let first = accept::bind(listener.address)?;
+                let bound = first.local_addr()?;
+                sockets.push(first);
+                bound
+            }
+        };
+        while sockets.len() < self.workers.len() {
+            sockets.push(accept::bind(bound)?);
+        }
+        Ok((bound, sockets))
+    }
+
     fn open(&mut self, new: Vec<(OpenListener, Vec<TcpListener>)>) {
         for (listener, sockets) in new {
-            for (worker, socket) in self.workers.iter().zip(sockets) {
+            for (worker, socket) in self.workers.iter().cycle().zip(sockets) {
                 worker.send(Command::Listen(listener.door.clone(), socket));
             }
             self.listeners.push(listener);

@@ -1,0 +1,102 @@
+//! Listening sockets that one process hands to the next. A socket that is never closed resets nobody: connections that wait
+//! in it are accepted by the new process.
+
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, RecvMsg, ReturnFlags, recvmsg};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::OpenListener;
+
+/// How long the other process may take over one message.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A listener's name and address.
+const LONGEST_TEXT: usize = 4_096;
+/// Descriptors in one message; the sender's `DESCRIPTORS` is not more.
+const DESCRIPTORS: usize = 64;
+const WANTED: &[u8] = br#"{"format": 1, "want": "sockets"}"#;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Message {
+    name: String,
+    /// As configured; the port may be 0.
+    address: SocketAddr,
+}
+
+/// Some sockets of one listener of the old process.
+pub struct Inherited {
+    name: String,
+    address: SocketAddr,
+    sockets: Vec<TcpListener>,
+}
+
+impl Inherited {
+    pub fn len(&self) -> usize {
+        self.sockets.len()
+    }
+}
+
+/// Asks the node at `path`. It ends the connection when everything is sent.
+pub fn receive(path: &Path) -> io::Result<Vec<Inherited>> {
+    let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    socket.send(WANTED)?;
+    let mut received = Vec::new();
+    while let Some(inherited) = receive_one(&socket)? {
+        received.push(inherited);
+    }
+    Ok(received)
+}
+
+fn receive_one(socket: &Socket) -> io::Result<Option<Inherited>> {
+    let mut text = [0; LONGEST_TEXT];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let RecvMsg { bytes, flags, .. } =
+        recvmsg(socket, &mut [IoSliceMut::new(&mut text)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    if bytes == 0 {
+        return Ok(None);
+    }
+    if flags.intersects(ReturnFlags::CTRUNC | ReturnFlags::TRUNC) {
+        return Err(io::Error::other("a message was cut; is the limit of open files reached?"));
+    }
+    let Message { name, address } = serde_json::from_slice(text.get(..bytes).unwrap_or_default())?;
+    let sockets = control.drain().filter_map(descriptors).flatten().map(TcpListener::from).collect();
+    Ok(Some(Inherited { name, address, sockets }))
+}
+
+fn descriptors(
+    message: RecvAncillaryMessage<'_>,
+) -> Option<rustix::net::AncillaryIter<'_, std::os::fd::OwnedFd>> {
+    if let RecvAncillaryMessage::ScmRights(descriptors) = message { Some(descriptors) } else { None }
+}
+
+/// What was inherited for a listener, duplicated: an `apply` that fails afterwards must leave it for the next.
+/// A listener with another name but the same address takes its sockets, too, unless the system was to choose the port.
+pub fn inherited(all: &[Inherited], name: &str, address: SocketAddr) -> io::Result<Vec<TcpListener>> {
+    let fits = |one: &&Inherited| one.address == address && (one.name == name || address.port() != 0);
+    all.iter().filter(fits).flat_map(|one| &one.sockets).map(TcpListener::try_clone).collect()
+}
+
+pub fn listening(listeners: &[OpenListener]) -> Vec<u8> {
+    let document: Value = listeners.iter().map(listener).collect();
+    document.to_string().into_bytes()
+}
+
+fn listener(open: &OpenListener) -> Value {
+    json!({
+        "name": open.name,
+        "address": open.configured.to_string(),
+        "descriptors": open.sockets.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>(),
+    })
+}
