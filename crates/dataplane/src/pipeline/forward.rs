@@ -220,7 +220,7 @@ impl Trip<'_> {
                 client_body: call
                     .map_or(listener.body_timeout, |_| listener.body_timeout.max(self.route.timeout)),
                 client_reads: listener.write_timeout,
-                deadline: call.and_then(|call| call.timeout).map(|timeout| self.visit.facts.now + timeout),
+                deadline: call.and_then(|call| call.deadline(self.visit.facts.now)),
             },
             now: self.visit.facts.now,
         }
