@@ -9,6 +9,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, TE, USER_AGENT};
 use http::{Method, Request, StatusCode, Uri, Version};
 
 use super::instance::Instance;
+use crate::io::address::authority;
 use crate::io::dial::{Destination, dial};
 use crate::tls::ServiceTls;
 
@@ -54,7 +55,7 @@ async fn ask(
     body: Option<Bytes>,
 ) -> Option<Answer> {
     let request = request(instance, method, path, body.is_some())?;
-    let stream = dial(Destination { address: instance.address, name: &instance.name, tls }).await.ok()?;
+    let stream = dial(Destination { address: &instance.address, name: &instance.name, tls }).await.ok()?;
     let (mut sender, connection) = client::Builder::new()
         .enable_push(false)
         .max_header_list_size(16 * 1024)
@@ -76,7 +77,7 @@ async fn ask(
 }
 
 fn request(instance: &Instance, method: Method, path: &str, is_call: bool) -> Option<Request<()>> {
-    let uri = Uri::builder().scheme("http").authority(instance.name.as_str()).path_and_query(path);
+    let uri = Uri::builder().scheme("http").authority(authority(&instance.name)).path_and_query(path);
     let request = Request::builder()
         .method(method)
         .uri(uri.build().ok()?)
