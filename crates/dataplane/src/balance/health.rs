@@ -4,7 +4,6 @@
 //! At most 64 probes are under way; where that many hang, the others wait for their time-outs.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::instance::Instance;
 use super::probe::probe;
 use super::registry::Registry;
+use crate::io::address::Address;
 use crate::snapshot::document::HealthCheckDocument;
 use crate::tls::ServiceTls;
 
@@ -129,7 +129,7 @@ struct Watch {
 
 /// The probe loops that run; dropping it stops them all.
 struct Watches {
-    running: HashMap<(String, String, SocketAddr), Watch>,
+    running: HashMap<(String, String, Address), Watch>,
     tasks: JoinSet<()>,
     places: Arc<Semaphore>,
     events: Arc<Events>,
@@ -147,7 +147,7 @@ impl Watches {
         for service in registry.services() {
             let Some(settings) = &service.health_check else { continue };
             for instance in service.instances() {
-                let key = (service.name.clone(), instance.name.clone(), instance.address);
+                let key = (service.name.clone(), instance.name.clone(), instance.address.clone());
                 let tls = service.tls.as_ref();
                 let kept = before.remove(&key).filter(|watch| watch.is_for(&instance, tls, settings));
                 let watch = kept.unwrap_or_else(|| self.start(instance, tls.cloned(), settings.clone()));

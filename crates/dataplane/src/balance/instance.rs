@@ -1,12 +1,12 @@
 //! One address of a service, and the list of them that a service balances over.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::breaker::Breaker;
 use super::health::{Health, Transition};
 use super::schedule;
+use crate::io::address::Address;
 use crate::snapshot::document::{HealthCheckDocument, InstanceDocument};
 
 /// More are refused: the schedule is computed in time that grows with the square.
@@ -16,7 +16,7 @@ pub(super) const MAX_INSTANCES: usize = 1_000;
 #[derive(Debug)]
 pub struct Instance {
     pub name: String,
-    pub address: SocketAddr,
+    pub address: Address,
     health: AtomicU64,
     /// Changes of health so far.
     transitions: AtomicU64,
@@ -30,7 +30,7 @@ impl Instance {
     fn new(document: &InstanceDocument) -> Self {
         Self {
             name: document.name.clone(),
-            address: document.address,
+            address: document.address.clone(),
             health: AtomicU64::new(Health::default().pack()),
             transitions: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
@@ -147,7 +147,7 @@ fn check(document: &InstanceDocument) -> Result<(), String> {
     if document.weight == 0 {
         return Err(format!("instance `{name}` has weight 0; leave it out instead"));
     }
-    if document.address.port() == 0 {
+    if document.address.port() == Some(0) {
         return Err(format!("instance `{name}` has port 0"));
     }
     Ok(())

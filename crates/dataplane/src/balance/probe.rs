@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::instance::Instance;
 use super::probe_http2::{check, get};
+use crate::io::address::authority;
 use crate::io::dial::{Destination, dial};
 use crate::io::stream::Stream;
 use crate::snapshot::document::{HealthCheckDocument, HealthKindDocument};
@@ -44,12 +45,12 @@ async fn probe_http1((instance, tls): (&Instance, Option<&ServiceTls>), path: &s
 }
 
 async fn ask(instance: &Instance, tls: Option<&ServiceTls>, path: &str) -> io::Result<(Stream, bool)> {
-    let destination = Destination { address: instance.address, name: &instance.name, tls };
+    let destination = Destination { address: &instance.address, name: &instance.name, tls };
     // Why it cannot be reached is for requests to tell.
     let mut stream = dial(destination).await.map_err(|_| io::ErrorKind::ConnectionRefused)?;
     let head = format!(
         "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: gatewright-health\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-        instance.name
+        authority(&instance.name)
     );
     stream.write_all(head.as_bytes()).await?;
     let mut status = [0; STATUS_BYTES];

@@ -9,6 +9,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, TE, USER_AGENT};
 use http::{Method, Request, StatusCode, Uri, Version};
 
 use super::instance::Instance;
+use crate::io::address::authority;
 use crate::io::dial::{Destination, dial};
 use crate::tls::ServiceTls;
 
@@ -55,7 +56,7 @@ async fn ask(
 ) -> Option<Answer> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let request = request((instance, scheme), method, path, body.is_some())?;
-    let stream = dial(Destination { address: instance.address, name: &instance.name, tls }).await.ok()?;
+    let stream = dial(Destination { address: &instance.address, name: &instance.name, tls }).await.ok()?;
     let (mut sender, connection) = client::Builder::new()
         .enable_push(false)
         .max_header_list_size(16 * 1024)
@@ -82,7 +83,7 @@ fn request(
     path: &str,
     is_call: bool,
 ) -> Option<Request<()>> {
-    let uri = Uri::builder().scheme(scheme).authority(instance.name.as_str()).path_and_query(path);
+    let uri = Uri::builder().scheme(scheme).authority(authority(&instance.name)).path_and_query(path);
     let request = Request::builder()
         .method(method)
         .uri(uri.build().ok()?)

@@ -1,11 +1,11 @@
 //! What `state()` and `metrics()` tell about services.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::breaker::{Breaker, BreakerCount, BreakerHold, BreakerState, BreakerTransition, Rules, Tally};
 use super::instance::Instance;
 use super::service::Service;
+use crate::io::address::Address;
 
 #[derive(Clone, Debug)]
 pub struct ServiceSummary {
@@ -18,7 +18,7 @@ pub struct ServiceSummary {
 #[derive(Clone, Debug)]
 pub struct InstanceSummary {
     pub name: String,
-    pub address: SocketAddr,
+    pub address: Address,
     pub weight: u32,
     /// May requests be sent to it? Always true without a health check.
     pub healthy: bool,
@@ -76,7 +76,7 @@ impl ServiceSummary {
 fn summarise(service: &Service, instance: &Instance, weight: u32) -> InstanceSummary {
     InstanceSummary {
         name: instance.name.clone(),
-        address: instance.address,
+        address: instance.address.clone(),
         weight,
         healthy: service.may_use(instance),
         in_flight: instance.in_flight(),

@@ -25,7 +25,11 @@ const SUCCESS: Outcome = Outcome::Answered(200);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn instance(name: &str, port: u16, weight: u32) -> InstanceDocument {
-    InstanceDocument { name: name.to_owned(), address: ([127, 0, 0, 1], port).into(), weight }
+    InstanceDocument {
+        name: name.to_owned(),
+        address: std::net::SocketAddr::from(([127, 0, 0, 1], port)).into(),
+        weight,
+    }
 }
 
 fn health_check() -> HealthCheckDocument {

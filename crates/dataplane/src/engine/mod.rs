@@ -3,12 +3,12 @@
 mod breakers;
 mod control;
 mod explain;
+mod listening;
 mod meter;
 mod state;
 mod thread;
 mod usage;
 
-use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,12 +17,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::Deserialize;
 
 use crate::balance::BreakerChange;
-use crate::listener::accept::{self, Door};
+use crate::io::address::Address;
+use crate::io::socket::Listening;
+use crate::listener::accept::Door;
 use crate::node::{Node, Options};
 use crate::snapshot::Snapshot;
 use crate::snapshot::document::Instances;
 use control::Control;
 pub use explain::decide;
+use listening::{Opened, SocketFile};
 use thread::{Command, WorkerThread};
 
 /// Why the engine refused. The texts say what and where.
@@ -41,9 +44,11 @@ pub enum EngineError {
 struct OpenListener {
     name: String,
     /// As configured; the port may be 0.
-    configured: SocketAddr,
-    bound: SocketAddr,
+    configured: Address,
+    bound: Address,
     door: Door,
+    /// Where the address is a path.
+    file: Option<Arc<SocketFile>>,
 }
 
 #[derive(Default)]
@@ -109,8 +114,9 @@ impl Engine {
         let new = running.bind_new(&snapshot)?;
         let version = snapshot.version;
         self.node.go_live(Arc::clone(&snapshot), unix_ms());
-        running.close_gone(&snapshot);
+        // In this order: a path that changes its listener always has one.
         running.open(new);
+        running.close_gone(&snapshot);
         Ok(version)
     }
 
@@ -186,6 +192,7 @@ impl Engine {
     pub fn stop(&self) {
         let mut running = self.lock();
         running.stopped = true;
+        running.listeners.clear();
         self.node.begin_draining();
         self.node.questions.close();
         let workers = std::mem::take(&mut running.workers);
@@ -200,7 +207,7 @@ impl Engine {
 
 impl Running {
     /// One socket for each worker of each listener that is not open yet.
-    fn bind_new(&self, snapshot: &Snapshot) -> Result<Vec<(OpenListener, Vec<TcpListener>)>, EngineError> {
+    fn bind_new(&self, snapshot: &Snapshot) -> Result<Vec<(OpenListener, Vec<Listening>)>, EngineError> {
         let mut new = Vec::new();
         for listener in &snapshot.listeners {
             let name = listener.named.name.to_string();
@@ -213,20 +220,23 @@ impl Running {
                     listener.named.at, listener.address
                 ))
             };
-            let first = accept::bind(listener.address).map_err(refused)?;
-            let bound = first.local_addr().map_err(refused)?;
-            let mut sockets = vec![first];
-            for _ in 1..self.workers.len() {
-                sockets.push(accept::bind(bound).map_err(refused)?);
-            }
+            let address = &listener.address;
+            let is_ours =
+                self.listeners.iter().any(|open| open.file.is_some() && open.configured == *address);
+            let opened = listening::open(address, listener.socket_mode, self.workers.len(), is_ours);
+            let Opened { bound, sockets, file } = opened.map_err(refused)?;
             let door = Door::new(&name);
-            new.push((OpenListener { name, configured: listener.address, bound, door }, sockets));
+            new.push((OpenListener { name, configured: address.clone(), bound, door, file }, sockets));
         }
         Ok(new)
     }
 
-    fn open(&mut self, new: Vec<(OpenListener, Vec<TcpListener>)>) {
+    fn open(&mut self, new: Vec<(OpenListener, Vec<Listening>)>) {
         for (listener, sockets) in new {
+            if let Some(file) = &listener.file {
+                // It stands beside its name already, so that only a directory that has gone can fail this.
+                let _ = file.publish();
+            }
             for (worker, socket) in self.workers.iter().zip(sockets) {
                 worker.send(Command::Listen(listener.door.clone(), socket));
             }
@@ -239,6 +249,10 @@ impl Running {
         self.listeners.retain(|open| {
             let stays =
                 snapshot.listener(&open.name).is_some_and(|listener| listener.address == open.configured);
+            if let (true, Some(file), Some(listener)) = (stays, &open.file, snapshot.listener(&open.name)) {
+                // Whoever has removed the file has closed the listener himself.
+                let _ = file.permit(listener.socket_mode);
+            }
             if !stays {
                 workers.iter().for_each(|worker| worker.send(Command::Close(open.door.clone())));
             }

@@ -8,6 +8,7 @@ use crate::http1::response_framing::ResponseFraming;
 use crate::http1::response_head::ResponseHead;
 use crate::http1::response_names::KnownResponse;
 use crate::intake;
+use crate::io::address::authority;
 use crate::limit::Permit;
 use crate::pipeline::account::{Account, End, Visit, end_of};
 use crate::pipeline::{Local, delivery};
@@ -229,7 +230,7 @@ impl Trip<'_> {
     fn head<'h>(&'h self, trace: &'h Trace, path: &'h [u8]) -> OutgoingHead<'h> {
         let host = match self.plan.proxy.host {
             HostHeader::Preserve => None,
-            HostHeader::Instance => Some(self.plan.target.instance.name.as_bytes()),
+            HostHeader::Instance => Some(authority(&self.plan.target.instance.name).as_bytes()),
         };
         OutgoingHead {
             request: self.request,

@@ -73,7 +73,7 @@ pub struct Forward<'a> {
 
 impl Forward<'_> {
     fn destination(&self) -> Destination<'_> {
-        Destination { address: self.instance.address, name: &self.instance.name, tls: self.tls }
+        Destination { address: &self.instance.address, name: &self.instance.name, tls: self.tls }
     }
 
     /// What is left of the route's timeout for whatever comes before the request can be sent.

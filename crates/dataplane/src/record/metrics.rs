@@ -179,6 +179,8 @@ pub struct ListenerSlot {
     pub refused: Cell,
     /// Connections closed at once because their client had its maximum.
     pub refused_clients: Cell,
+    /// Connections closed because their PROXY header was wrong, missing or late.
+    pub proxy_protocol_errors: Cell,
     /// TLS handshakes that are in progress now.
     pub handshakes_open: Cell,
     handshakes: [Cell; HANDSHAKES.len()],

@@ -198,6 +198,10 @@ fn listeners(text: &mut Text, registry: &Registry) {
     family("gateway_connections_per_client_refused_total", Counter, help, |listener| {
         listener.sum(|slot| &slot.refused_clients)
     });
+    let help = "Client connections closed because their PROXY header was wrong, missing or late.";
+    family("gateway_proxy_protocol_errors_total", Counter, help, |listener| {
+        listener.sum(|slot| &slot.proxy_protocol_errors)
+    });
     protocols(text, &listeners);
     handshakes(text, &listeners);
 }

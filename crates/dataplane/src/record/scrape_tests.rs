@@ -27,14 +27,15 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     concurrency_in_flight:gauge connections_handed_over_total:counter \
     accept_pauses_total:counter connections_per_client_refused_total:counter upstream_streams:gauge \
     compressed_responses_total:counter compression_bytes_total:counter compressions_skipped_total:counter \
-    file_transfers:gauge";
+    file_transfers:gauge proxy_protocol_errors_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 49] = [
+const PRINTED: [&str; 50] = [
     r#"gateway_concurrency_limit{service="users"} 20"#,
     r#"gateway_concurrency_in_flight{service="users"} 2"#,
     r#"gateway_worker_connections{worker="1"} 4"#,
     r#"gateway_connections_per_client_refused_total{listener="public"} 5"#,
+    r#"gateway_proxy_protocol_errors_total{listener="public"} 2"#,
     r#"gateway_requests_shed_total{priority="P3",reason="cpu"} 1"#,
     r#"gateway_shed_priorities{reason="memory"} 2"#,
     "gateway_cpu_percent 61",
@@ -106,6 +107,7 @@ fn busy() -> (Registry, External) {
     listener.worker(0).refused.add(1);
     listener.worker(1).handshake(Handshake::Resumed);
     listener.worker(1).refused_clients.add(5);
+    listener.worker(0).proxy_protocol_errors.add(2);
     let service = registry.service("users-service");
     service.worker(1).opened.add(2);
     service.worker(1).active.add(1);

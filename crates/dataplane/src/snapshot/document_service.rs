@@ -1,10 +1,9 @@
 //! Services and their instances, as Python hands them down.
 
-use std::net::SocketAddr;
-
 use serde::Deserialize;
 
 use super::document_tls::ServiceTlsDocument;
+use crate::io::address::Address;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,7 +44,7 @@ pub struct Http2Document {
 pub struct InstanceDocument {
     /// As the user wrote it (`users.internal:8080`); `backend_instance` of the record.
     pub name: String,
-    pub address: SocketAddr,
+    pub address: Address,
     /// At least 1.
     pub weight: u32,
 }

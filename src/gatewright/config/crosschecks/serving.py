@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from gatewright.config.addresses import read_address
+from gatewright.config.addresses import read_endpoint
 from gatewright.config.crosschecks.view import View
 from gatewright.config.models import JwtIdentity
 from gatewright.errors import Problem
@@ -30,7 +30,7 @@ def _instances(view: View, number: int) -> Iterator[Problem]:
     for place, instance in enumerate(service.instances):
         position = view.at("services", number, "instances", place, "address")
         try:
-            read_address(instance.address)
+            read_endpoint(instance.address)
         except ValueError as error:
             yield position.problem(str(error))
             continue

@@ -33,8 +33,9 @@ class Instance(Section):
     """One address of a service. The address alone may stand for it."""
 
     address: Text = Field(
-        description="Host and port, such as `127.0.0.1:9001`, `users.internal:80` or `[::1]:9001`. A host "
-        "name is looked up when the configuration is loaded and again while it is live.",
+        description="Host and port, such as `127.0.0.1:9001`, `users.internal:80`, `[::1]:9001`, or the "
+        "absolute path of a socket, such as `unix:/run/users.sock`. A host name is looked up when the "
+        "configuration is loaded and again while it is live.",
     )
     weight: int = Field(
         1, ge=1, le=1000, description="Share of the requests, relative to the other instances."

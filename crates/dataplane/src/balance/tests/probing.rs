@@ -56,7 +56,8 @@ fn with_checks<F: Future<Output = ()>>(registry: &Arc<Registry>, story: F) {
 }
 
 fn with_instance(address: SocketAddr, check: HealthCheckDocument) -> ServiceDocument {
-    let instance = InstanceDocument { name: "users.internal:80".to_owned(), address, weight: 1 };
+    let instance =
+        InstanceDocument { name: "users.internal:80".to_owned(), address: address.into(), weight: 1 };
     ServiceDocument { health_check: Some(check), ..service(vec![instance]) }
 }
 
@@ -118,7 +119,7 @@ fn a_new_instance_is_probed_at_once_and_a_removed_one_no_more() {
         let patient = HealthCheckDocument { interval_ms: 3_600_000, timeout_ms: 3_600_000, ..fast() };
         live(with_instance(first, patient), &registry);
         let (mut unanswered, _) = old.accept().await.unwrap();
-        let replaced = InstanceDocument { name: "b:2".to_owned(), address: second, weight: 1 };
+        let replaced = InstanceDocument { name: "b:2".to_owned(), address: second.into(), weight: 1 };
         registry.set_instances("users", vec![replaced]).unwrap();
         assert!(answer(&new, OK).await.contains("Host: b:2\r\n"));
         let mut asked = String::new();

@@ -1,7 +1,7 @@
 use super::*;
 
 fn addresses(service: &Arc<Service>) -> Vec<u16> {
-    service.instances().iter().map(|instance| instance.address.port()).collect()
+    service.instances().iter().filter_map(|instance| instance.address.port()).collect()
 }
 
 fn ejected(registry: &Registry) -> Arc<Service> {
