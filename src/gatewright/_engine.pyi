@@ -34,6 +34,11 @@ class Engine:
         A JWT identity takes a JWKS, an API-key identity `{"keys": [...]}`. Raises `SnapshotError`.
         """
 
+    def drain_instance(self, service: str, instance: str, wanted: bool) -> int | None:
+        """Start or end the draining of all instances of a name: no new requests. Survives `apply` and
+        `set_instances`. Give how many that changed; `None` where there is no such service or instance.
+        """
+
     def reset_breaker(self, service: str | None) -> int:
         """Close the breaker of one service or of all; give how many were not closed."""
 

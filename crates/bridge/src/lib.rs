@@ -39,6 +39,10 @@ impl Engine {
         enter(py, || self.engine.set_keys(identity, keys))
     }
 
+    fn drain_instance(&self, py: Python<'_>, service: &str, instance: &str, wanted: bool) -> Option<usize> {
+        py.detach(|| self.engine.drain_instance(service, instance, wanted))
+    }
+
     fn reset_breaker(&self, py: Python<'_>, service: Option<&str>) -> usize {
         py.detach(|| self.engine.reset_breaker(service))
     }

@@ -63,7 +63,8 @@ fn stages<'s>(
         Action::Proxy(proxy) => {
             account.serviced(proxy);
             let service = snapshot.services.get(proxy.service).ok_or(Refusal::Internal)?;
-            let target = balance::pick(service, proxy.circuit_breaker, facts.now)?;
+            let ask = facts.ask(request, permit.grant().caller(), proxy.circuit_breaker);
+            let target = balance::pick(service, &ask)?;
             account.targeted(&target);
             Ok(Next::Forward { proxy, permit, target, admission })
         }

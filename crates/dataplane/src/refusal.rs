@@ -144,6 +144,10 @@ pub enum Unavailable {
     NoHealthyInstance,
     NoInstance,
     PoolExhausted,
+    /// The service's `max_in_flight` on this node.
+    TooManyInFlight,
+    /// The service's `max_requests_per_second` on this node.
+    TooManyPerSecond,
 }
 
 impl Unavailable {
@@ -154,6 +158,8 @@ impl Unavailable {
             Self::NoHealthyInstance => "no_healthy_instance",
             Self::NoInstance => "no_instance",
             Self::PoolExhausted => "pool_exhausted",
+            Self::TooManyInFlight => "too_many_in_flight",
+            Self::TooManyPerSecond => "too_many_per_second",
         }
     }
 }

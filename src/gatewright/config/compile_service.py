@@ -3,8 +3,10 @@
 from typing import Any
 
 from gatewright.config.addresses import Resolver, instances_of
+from gatewright.config.compile_balance import compile_balance
+from gatewright.config.compile_health import compile_health_check
 from gatewright.config.loading import Loaded
-from gatewright.config.models import CircuitBreaker, HealthCheck, Pool
+from gatewright.config.models import CircuitBreaker, Pool
 from gatewright.config.models.breakers import statuses
 from gatewright.errors import Problem
 
@@ -24,26 +26,14 @@ def compile_service(
         "name": service.name,
         "at": at,
         "instances": instances,
-        "health_check": _health_check(
+        "balance": compile_balance(loaded, number),
+        "health_check": compile_health_check(
             service.health_check, str(loaded.at("services", number, "health_check"))
         ),
         "circuit_breaker": _breaker(
             service.circuit_breaker, str(loaded.at("services", number, "circuit_breaker"))
         ),
         "pool": _pool(service.pool),
-    }
-
-
-def _health_check(check: HealthCheck | None, at: str) -> dict[str, Any] | None:
-    if check is None:
-        return None
-    return {
-        "at": at,
-        "path": check.path,
-        "interval_ms": int(check.interval),
-        "timeout_ms": int(check.timeout),
-        "unhealthy_after": check.unhealthy_after,
-        "healthy_after": check.healthy_after,
     }
 
 

@@ -14,8 +14,10 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::instance::Instance;
+use super::ledger::Ledger;
 use super::probe::probe;
 use super::registry::Registry;
+use super::service::Service;
 use crate::snapshot::document::HealthCheckDocument;
 
 /// Probes under way at one time, of all services together.
@@ -27,7 +29,7 @@ pub enum Transition {
     BecameUnhealthy,
 }
 
-/// Health by consecutive results. Starts healthy.
+/// Health by consecutive results. Starts healthy unless the settings say otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {
     pub healthy: bool,
@@ -44,6 +46,16 @@ impl Default for Health {
 }
 
 impl Health {
+    /// Of an instance that is new. Where it starts unhealthy the first success is enough.
+    pub(super) fn starting(settings: Option<&HealthCheckDocument>) -> Self {
+        match settings.filter(|settings| settings.starts_unhealthy) {
+            Some(settings) => {
+                Self { healthy: false, failures: 0, successes: settings.healthy_after.saturating_sub(1) }
+            }
+            None => Self::default(),
+        }
+    }
+
     /// Takes in one result; says whether it changed the verdict.
     pub fn observe(&mut self, ok: bool, settings: &HealthCheckDocument) -> Option<Transition> {
         if !ok {
@@ -103,7 +115,7 @@ impl Events {
 
 /// Probes all instances of all live services that have a health check, until `shutdown` is ready. For a runtime of the
 /// control thread; one call per registry. A new or changed instance or setting is probed at once, and again after each
-/// interval, give or take a tenth.
+/// interval, give or take its jitter.
 pub async fn run(registry: Arc<Registry>, shutdown: impl Future<Output = ()>) {
     let events = registry.events();
     let mut shutdown = pin!(shutdown);
@@ -147,14 +159,18 @@ impl Watches {
             for instance in service.instances() {
                 let key = (service.name.clone(), instance.name.clone(), instance.address);
                 let kept = before.remove(&key).filter(|watch| watch.is_for(&instance, settings));
-                let watch = kept.unwrap_or_else(|| self.start(instance, settings.clone()));
+                let watch = kept.unwrap_or_else(|| self.start(&service, instance, settings.clone()));
                 self.running.insert(key, watch);
             }
         }
     }
 
-    fn start(&mut self, instance: Arc<Instance>, settings: HealthCheckDocument) -> Watch {
-        let turn = Turn { places: Arc::clone(&self.places), events: Arc::clone(&self.events) };
+    fn start(&mut self, service: &Service, instance: Arc<Instance>, settings: HealthCheckDocument) -> Watch {
+        let turn = Turn {
+            places: Arc::clone(&self.places),
+            events: Arc::clone(&self.events),
+            ledger: Arc::clone(&service.ledger),
+        };
         let task = self.tasks.spawn(turn.keep_probing(Arc::clone(&instance), settings.clone()));
         Watch { instance, settings, task }
     }
@@ -176,6 +192,7 @@ impl Drop for Watch {
 struct Turn {
     places: Arc<Semaphore>,
     events: Arc<Events>,
+    ledger: Arc<Ledger>,
 }
 
 impl Turn {
@@ -185,15 +202,18 @@ impl Turn {
             let ok = probe(&instance, &settings).await;
             drop(place);
             if instance.observe(ok, &settings).is_some() {
+                self.ledger.changed();
                 self.events.health_changed();
             }
-            tokio::time::sleep(jittered(settings.interval_ms)).await;
+            let is_healthy = instance.health().healthy;
+            let interval = if is_healthy { settings.interval_ms } else { settings.unhealthy_interval_ms };
+            tokio::time::sleep(jittered(interval, settings.jitter)).await;
         }
     }
 }
 
-/// Within a tenth of the interval, so that the probes of many nodes and instances spread by themselves.
-fn jittered(interval_ms: u64) -> Duration {
-    let tenth = interval_ms / 10;
-    Duration::from_millis(interval_ms - tenth + fastrand::u64(0..=tenth * 2))
+/// Spread, so that the probes of many nodes and instances do not come at one moment.
+fn jittered(interval_ms: u64, jitter: u32) -> Duration {
+    let most = interval_ms * u64::from(jitter) / 100;
+    Duration::from_millis(interval_ms - most + fastrand::u64(0..=most * 2))
 }

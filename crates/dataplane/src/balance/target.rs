@@ -5,9 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::breaker::{BreakerTransition, Call, Stopped, Ticket};
+use super::choose::{Reason, choose};
+use super::ejection::Sign;
 use super::instance::Instance;
+use super::ledger::Place;
 use super::service::Service;
+use super::sticky::{self, Bond};
+use crate::caller::Caller;
 use crate::refusal::{Refusal, Unavailable};
+use crate::request::Request;
+use crate::snapshot::document::AlgorithmDocument;
+use crate::trail::Inputs;
 
 /// How a request ended, in the eyes of breaker and health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +30,30 @@ pub enum Outcome {
     Neutral,
 }
 
+/// What a choice is made from. The same of all this, and the same state, gives the same instance.
+#[derive(Clone, Copy)]
+pub struct Ask<'a> {
+    pub request: &'a Request,
+    pub caller: &'a Caller,
+    /// The route's (requirement BH-19): without it the breaker neither refuses nor counts this request.
+    pub use_breaker: bool,
+    pub now: Instant,
+    /// Any number, another one for each request.
+    pub random: u64,
+}
+
 /// An instance that may be sent one request. Only [`pick`] makes one. Dropping it without [`Target::finish`] counts as
 /// `Neutral`, so no path can leak a place.
 #[derive(Debug)]
 pub struct Target {
     pub service: Arc<Service>,
     pub instance: Arc<Instance>,
+    pub(super) reason: Reason,
+    bond: Bond,
+    cookie: Option<Arc<[u8]>>,
+    panics: bool,
+    #[expect(dead_code, reason = "dropping it gives the place back")]
+    place: Option<Place>,
     ticket: Option<Ticket>,
     picked: Instant,
     wait: Cell<Wait>,
@@ -43,26 +69,36 @@ enum Wait {
     Untold,
 }
 
-/// Chooses an instance. `use_breaker` is the route's (requirement BH-19): without it the breaker neither refuses nor
-/// counts this request.
+/// Chooses an instance.
 ///
 /// Refuses with `ServiceUnavailable`: `NoInstance` for an empty list, `NoHealthyInstance` with the interval of the
-/// health check, `BreakerOpen` with the time left, `BreakerRamp` with the time to its next step.
-pub fn pick(service: &Arc<Service>, use_breaker: bool, now: Instant) -> Result<Target, Refusal> {
-    let roster = service.roster.load();
-    let Some(instance) = roster.propose(|instance| service.may_use(instance)) else {
+/// health check or the end of an ejection, `TooManyInFlight` and `TooManyPerSecond` at the caps of the service, `BreakerOpen`
+/// with the time left, `BreakerRamp` with the time to its next step.
+pub fn pick(service: &Arc<Service>, ask: &Ask<'_>) -> Result<Target, Refusal> {
+    let roster = service.roster(ask.now);
+    let (pinned, bond) = sticky::find(service, &roster, ask);
+    let pinned = pinned.map(|instance| (instance, Reason::Sticky));
+    let Some(chosen) = pinned.or_else(|| choose(&service.balance.algorithm, &roster, ask)) else {
         let cause = if roster.is_empty() { Unavailable::NoInstance } else { Unavailable::NoHealthyInstance };
-        return Err(unavailable(cause, service.retry_after()));
+        return Err(unavailable(cause, service.retry_after(&roster, ask.now)));
     };
-    let rules = service.breaker_rules.as_ref().filter(|_| use_breaker);
+    let capped = |(cause, wait)| unavailable(cause, wait);
+    let place = service.ledger.admit(&service.balance.caps, ask.now).map_err(capped)?;
+    let rules = service.breaker_rules.as_ref().filter(|_| ask.use_breaker);
     let stopped = |stopped: Stopped| unavailable(stopped.cause, stopped.retry_after);
-    let ticket = rules.map(|rules| service.breaker.admit(rules, now)).transpose().map_err(stopped)?;
+    let ticket = rules.map(|rules| service.breaker.admit(rules, ask.now)).transpose().map_err(stopped)?;
+    let (instance, reason) = chosen;
     instance.enter();
     Ok(Target {
         service: Arc::clone(service),
         instance: Arc::clone(instance),
+        reason,
+        bond,
+        cookie: if bond.wants_cookie() { sticky::cookie_of(&roster, chosen) } else { None },
+        panics: roster.panics,
+        place,
         ticket,
-        picked: now,
+        picked: ask.now,
         wait: Cell::new(Wait::Pending),
     })
 }
@@ -80,7 +116,11 @@ impl Target {
     /// The head of the answer is in. `now` is the moment at which it was.
     pub fn answered(&self, status: u16, now: Instant) {
         if self.wait.get() == Wait::Pending {
-            self.wait.set(Wait::Answered(now.saturating_duration_since(self.picked)));
+            let took = now.saturating_duration_since(self.picked);
+            self.wait.set(Wait::Answered(took));
+            if let Some(decay) = self.decay() {
+                self.instance.answered(took, decay, now);
+            }
         }
         let probe = self.ticket.filter(|ticket| ticket.is_probe());
         if let (Some(ticket), Some(rules)) = (probe, &self.service.breaker_rules) {
@@ -96,13 +136,18 @@ impl Target {
                 if status < 500 {
                     self.instance.served();
                 }
+                self.saw(if status < 500 { Sign::Good } else { Sign::Failure }, now);
                 let rules = self.service.breaker_rules.as_ref();
                 let failed = rules.is_some_and(|rules| rules.is_failure(status));
                 self.count(failed, now)
             }
-            Outcome::Failure => self.count(true, now),
+            Outcome::Failure => {
+                self.saw(Sign::Broken, now);
+                self.count(true, now)
+            }
             Outcome::Unreachable => {
                 self.fail_health();
+                self.saw(Sign::Broken, now);
                 self.count(true, now)
             }
             // The drop that follows gives the ticket back.
@@ -126,10 +171,46 @@ impl Target {
         self.service.breaker_rules.as_ref().is_some_and(|rules| rules.is_slow(took))
     }
 
+    /// What the trail tells of the choice.
+    pub fn inputs(&self) -> Inputs {
+        let mut inputs = self.reason.inputs();
+        if let Some(bond) = self.bond.text() {
+            inputs = inputs.fixed("sticky", bond);
+        }
+        if self.panics { inputs.fixed("panic", "too_few_available") } else { inputs }
+    }
+
+    /// The `Set-Cookie` that the answer carries, so that the client comes back to this instance.
+    pub fn cookie(&self) -> Option<&[u8]> {
+        self.cookie.as_deref()
+    }
+
+    fn saw(&self, sign: Sign, now: Instant) {
+        self.service.saw(&self.instance, sign, now);
+        if sign == Sign::Broken {
+            self.fail_latency(now);
+        }
+    }
+
+    fn fail_latency(&self, now: Instant) {
+        if let Some(decay) = self.decay() {
+            self.instance.failed(now.saturating_duration_since(self.picked), decay, now);
+        }
+    }
+
+    /// Of latencies, for the algorithm that goes by them.
+    fn decay(&self) -> Option<Duration> {
+        if let AlgorithmDocument::PeakEwma { decay_ms } = self.service.balance.algorithm {
+            return Some(Duration::from_millis(decay_ms));
+        }
+        None
+    }
+
     fn fail_health(&self) {
         if let Some(settings) = &self.service.health_check
             && self.instance.observe(false, settings).is_some()
         {
+            self.service.ledger.changed();
             self.service.events.health_changed();
         }
     }

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::caller::Caller;
 use crate::refusal::{Refusal, Unavailable};
+use crate::request::Request;
 use crate::snapshot::document::{
-    BreakerDocument, BreakerWindow, HealthCheckDocument, InstanceDocument, OnProbeFailure, PoolDocument,
-    ServiceDocument,
+    AlgorithmDocument, BalanceDocument, BreakerDocument, BreakerWindow, CapsDocument, HealthCheckDocument,
+    HttpProbeDocument, InstanceDocument, OnProbeFailure, PoolDocument, ProbeDocument, ServiceDocument,
 };
 
+mod algorithms;
 mod breaking;
 mod choosing;
 mod model;
@@ -17,6 +20,8 @@ mod probing;
 mod recovering;
 mod reloading;
 mod rules;
+mod standing;
+mod sticking;
 mod timing;
 
 const SUCCESS: Outcome = Outcome::Answered(200);
@@ -29,11 +34,24 @@ fn instance(name: &str, port: u16, weight: u32) -> InstanceDocument {
 fn health_check() -> HealthCheckDocument {
     HealthCheckDocument {
         at: "gateway.yaml:2:1".to_owned(),
-        path: "/healthz".to_owned(),
+        kind: ProbeDocument::Http(http_probe()),
+        port: None,
         interval_ms: 10_000,
+        unhealthy_interval_ms: 10_000,
+        jitter: 10,
         timeout_ms: 5_000,
         unhealthy_after: 3,
         healthy_after: 2,
+        starts_unhealthy: false,
+    }
+}
+
+fn http_probe() -> HttpProbeDocument {
+    HttpProbeDocument {
+        path: "/healthz".to_owned(),
+        host: None,
+        headers: Vec::new(),
+        statuses: vec![(200, 299)],
     }
 }
 
@@ -59,11 +77,24 @@ fn breaker() -> BreakerDocument {
     }
 }
 
+fn balance(algorithm: AlgorithmDocument) -> BalanceDocument {
+    BalanceDocument {
+        at: "gateway.yaml:4:1".to_owned(),
+        algorithm,
+        slow_start_ms: 0,
+        panic_threshold: 0,
+        ejection: None,
+        caps: CapsDocument::default(),
+        sticky: None,
+    }
+}
+
 fn service(instances: Vec<InstanceDocument>) -> ServiceDocument {
     ServiceDocument {
         name: "users".to_owned(),
         at: "gateway.yaml:1:1".to_owned(),
         instances,
+        balance: balance(AlgorithmDocument::RoundRobin),
         health_check: Some(health_check()),
         circuit_breaker: Some(breaker()),
         pool: PoolDocument {
@@ -85,6 +116,24 @@ fn live(document: ServiceDocument, registry: &Registry) -> Arc<Service> {
     let services = Services::compile(&[document], registry).unwrap();
     registry.adopt(&services);
     Arc::clone(services.get(0).unwrap())
+}
+
+/// A choice for a request without anything in it, by nobody.
+fn pick(service: &Arc<Service>, use_breaker: bool, now: Instant) -> Result<Target, Refusal> {
+    let request = Request::new([127, 0, 0, 1].into());
+    ask(service, &request, now, |ask| ask.use_breaker = use_breaker)
+}
+
+fn ask(
+    service: &Arc<Service>,
+    request: &Request,
+    now: Instant,
+    change: impl FnOnce(&mut Ask<'_>),
+) -> Result<Target, Refusal> {
+    let caller = Caller::anonymous();
+    let mut ask = Ask { request, caller: &caller, use_breaker: true, now, random: 0 };
+    change(&mut ask);
+    super::pick(service, &ask)
 }
 
 fn send(service: &Arc<Service>, outcome: Outcome, now: Instant) -> Result<(), Refusal> {

@@ -121,6 +121,11 @@ impl Engine {
         self.node.keys.set(identity, json).map_err(EngineError::Snapshot)
     }
 
+    /// Starts or ends the draining of an instance; `None` where there is no such service or instance.
+    pub fn drain_instance(&self, service: &str, instance: &str, wanted: bool) -> Option<usize> {
+        self.node.services.drain(service, instance, wanted.then(Instant::now))
+    }
+
     pub fn reset_breaker(&self, service: Option<&str>) -> usize {
         self.node.services.reset(service, Instant::now())
     }

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::OpenListener;
 use super::breakers::{self, Clock};
-use crate::balance::{InstanceSummary, ServiceSummary};
+use crate::balance::{InstanceSummary, ServiceSummary, Standing};
 use crate::node::Node;
-use crate::record::{self, External, InstanceLine};
+use crate::record::{self, External, InstanceLine, ServiceLine};
 use crate::snapshot::Counted;
 use std::sync::atomic::Ordering;
 
@@ -32,6 +32,7 @@ fn external(node: &Node) -> External {
         records: node.records.counts(),
         breakers: services.iter().filter_map(|service| breakers::line(service, clock)).collect(),
         instances: services.iter().flat_map(instance_lines).collect(),
+        services: services.iter().map(service_line).collect(),
     }
 }
 
@@ -39,8 +40,20 @@ fn instance_lines(service: &ServiceSummary) -> impl Iterator<Item = InstanceLine
     service.instances.iter().map(|instance| InstanceLine {
         service: service.name.clone(),
         instance: instance.name.clone(),
-        healthy: instance.healthy,
+        standing: instance.standing.text(),
+        in_flight: instance.in_flight,
+        picks: instance.picks,
+        ejections: instance.ejections,
     })
+}
+
+fn service_line(service: &ServiceSummary) -> ServiceLine {
+    ServiceLine {
+        service: service.name.clone(),
+        panics: service.panics,
+        panics_so_far: service.panics_so_far,
+        ejections_prevented: service.ejections_prevented,
+    }
 }
 
 /// What is live, as JSON.
@@ -94,6 +107,8 @@ fn service(service: &ServiceSummary, clock: Clock) -> Value {
     json!({
         "name": service.name,
         "instances": service.instances.iter().map(instance).collect::<Vec<_>>(),
+        "panic": service.panics,
+        "capped_in_flight": service.capped_in_flight,
         "breaker": service.breaker.as_ref().map(|breaker| breakers::document(breaker, clock)),
     })
 }
@@ -103,7 +118,13 @@ fn instance(instance: &InstanceSummary) -> Value {
         "name": instance.name,
         "address": instance.address.to_string(),
         "weight": instance.weight,
-        "healthy": instance.healthy,
+        "state": instance.standing.text(),
+        "healthy": instance.standing == Standing::Healthy,
+        "share_percent": instance.share,
+        "ejected_for_ms": instance.ejected_for.as_millis() as u64,
+        "draining_for_ms": instance.draining_for.as_millis() as u64,
+        "ejections": instance.ejections,
+        "requests": instance.picks,
         "in_flight": instance.in_flight,
         "consecutive_failures": instance.consecutive_failures,
     })

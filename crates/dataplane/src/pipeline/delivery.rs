@@ -31,6 +31,7 @@ pub fn facts<'a>(
         elapsed: visit.facts.now.elapsed(),
         date,
         close: visit.is_last(worker),
+        cookie: None,
     }
 }
 

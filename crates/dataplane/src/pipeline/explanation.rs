@@ -62,7 +62,9 @@ fn unavailable(cause: &Unavailable) -> Inputs {
         Unavailable::BreakerRamp
         | Unavailable::NoHealthyInstance
         | Unavailable::NoInstance
-        | Unavailable::PoolExhausted => inputs,
+        | Unavailable::PoolExhausted
+        | Unavailable::TooManyInFlight
+        | Unavailable::TooManyPerSecond => inputs,
     }
 }
 

@@ -129,6 +129,7 @@ impl Trip<'_> {
             elapsed: now.saturating_duration_since(self.visit.facts.now),
             date: &date,
             close,
+            cookie: self.plan.target.cookie(),
         };
         respond::pass(exchange, &facts, response);
         proxy::relay(&forward, links, attempt).await.map_err(cut)

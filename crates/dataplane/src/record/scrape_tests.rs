@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::*;
-use crate::refusal::{Malformed, Refusal, UpstreamFault};
+use crate::refusal::{Malformed, Refusal, Unavailable, UpstreamFault};
 
 /// Every metric of the reference, with its type.
 const METRICS: &str = "requests_total:counter request_duration_seconds:histogram upstream_duration_seconds:histogram \
@@ -14,13 +14,17 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     token_cache_hits_total:counter token_cache_misses_total:counter connections_total:counter connections:gauge \
     connections_refused_total:counter in_flight_requests:gauge client_aborts_total:counter timeouts_total:counter \
     upstream_connections_total:counter backend_connections:gauge upstream_failures_total:counter \
-    stale_resends_total:counter breaker_state:gauge breaker_transitions_total:counter instance_healthy:gauge \
+    stale_resends_total:counter service_unavailable_total:counter breaker_state:gauge breaker_transitions_total:counter \
+    breaker_admitted_percent:gauge breaker_opened_timestamp_seconds:gauge breaker_open_seconds_total:counter \
+    breaker_refused_total:counter instance_healthy:gauge \
+    instance_state:gauge instance_requests_total:counter instance_in_flight_requests:gauge \
+    instance_ejections_total:counter ejections_prevented_total:counter balance_panic:gauge balance_panics_total:counter \
     limit_keys:gauge limit_full_total:counter records_total:counter records_dropped_total:counter \
     records_queued:gauge config_version:gauge config_applied_timestamp_seconds:gauge uptime_seconds:gauge \
     build_info:gauge worker_panics_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 34] = [
+const PRINTED: [&str; 42] = [
     r#"gateway_requests_total{route="users",service="users-service",status="200"} 2"#,
     r#"gateway_requests_total{route="none",service="",status="404"} 1"#,
     r#"gateway_request_duration_seconds_bucket{route="users",le="0.00025"} 0"#,
@@ -44,8 +48,16 @@ const PRINTED: [&str; 34] = [
     r#"gateway_backend_connections{service="users-service",state="active"} 1"#,
     r#"gateway_upstream_failures_total{service="users-service",fault="connection_reset"} 1"#,
     r#"gateway_breaker_state{service="users"} 2"#,
-    r#"gateway_breaker_transitions_total{service="users"} 9"#,
+    r#"gateway_breaker_transitions_total{service="users",from="closed",to="open",reason="failure_ratio"} 9"#,
     r#"gateway_instance_healthy{service="users",instance="a:1"} 0"#,
+    r#"gateway_service_unavailable_total{service="users-service",cause="too_many_in_flight"} 1"#,
+    r#"gateway_instance_state{service="users",instance="a:1",state="ejected"} 1"#,
+    r#"gateway_instance_requests_total{service="users",instance="a:1"} 10"#,
+    r#"gateway_instance_in_flight_requests{service="users",instance="a:1"} 4"#,
+    r#"gateway_instance_ejections_total{service="users",instance="a:1"} 6"#,
+    r#"gateway_ejections_prevented_total{service="users"} 8"#,
+    r#"gateway_balance_panic{service="users"} 1"#,
+    r#"gateway_balance_panics_total{service="users"} 7"#,
     "gateway_limit_keys 5",
     "gateway_limit_full_total 6",
     "gateway_records_total 10",
@@ -83,6 +95,7 @@ fn busy() -> (Registry, External) {
     service.worker(1).opened.add(2);
     service.worker(1).active.add(1);
     service.worker(1).failed(UpstreamFault::ConnectionReset);
+    service.worker(1).unavailable(Unavailable::TooManyInFlight);
     let node = registry.node().worker(0);
     node.refused(&Refusal::Malformed(Malformed::BareLineFeed));
     node.timed_out(TimeoutKind::Body);
@@ -92,7 +105,16 @@ fn busy() -> (Registry, External) {
 }
 
 fn external() -> External {
-    let instance = |healthy| InstanceLine { service: "users".into(), instance: "a:1".into(), healthy };
+    let instance = |standing| InstanceLine {
+        service: "users".into(),
+        instance: "a:1".into(),
+        standing,
+        in_flight: 2,
+        picks: 5,
+        ejections: 3,
+    };
+    let service =
+        ServiceLine { service: "users".into(), panics: true, panics_so_far: 7, ejections_prevented: 8 };
     External {
         software: "0.1.0".into(),
         node: "gateway-3".into(),
@@ -111,7 +133,8 @@ fn external() -> External {
             refused: 7,
             transitions: vec![(["closed", "open", "failure_ratio"], 9)],
         }],
-        instances: vec![instance(true), instance(false)],
+        instances: vec![instance("healthy"), instance("ejected")],
+        services: vec![service],
     }
 }
 

@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 
 use serde::Deserialize;
 
+use super::document_balance::BalanceDocument;
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceDocument {
     pub name: String,
     pub at: String,
     pub instances: Vec<InstanceDocument>,
+    pub balance: BalanceDocument,
     pub health_check: Option<HealthCheckDocument>,
     pub circuit_breaker: Option<BreakerDocument>,
     pub pool: PoolDocument,
@@ -29,11 +32,39 @@ pub struct InstanceDocument {
 #[serde(deny_unknown_fields)]
 pub struct HealthCheckDocument {
     pub at: String,
-    pub path: String,
+    pub kind: ProbeDocument,
+    /// In place of the instance's own.
+    pub port: Option<u16>,
     pub interval_ms: u64,
+    /// While the instance is unhealthy.
+    pub unhealthy_interval_ms: u64,
+    /// Per cent by which an interval may be shorter or longer.
+    pub jitter: u32,
     pub timeout_ms: u64,
     pub unhealthy_after: u32,
     pub healthy_after: u32,
+    /// New instances get nothing before their first success.
+    pub starts_unhealthy: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeDocument {
+    Http(HttpProbeDocument),
+    /// That a connection opens is enough.
+    Tcp,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct HttpProbeDocument {
+    pub path: String,
+    /// `None`: the name of the instance.
+    pub host: Option<String>,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Ranges of statuses that are a success, ends included.
+    pub statuses: Vec<(u16, u16)>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -1,6 +1,7 @@
 //! The compiled configuration that a request is decided by. Made off the path, swapped in as one pointer.
 
 pub mod document;
+mod document_balance;
 mod document_identity;
 mod document_listener;
 mod document_route;

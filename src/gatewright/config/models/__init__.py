@@ -1,7 +1,17 @@
 """The models of a configuration: what each option is, what it may be, and what it is when left out."""
 
+from gatewright.config.models.balance import (
+    Ejection,
+    Hash,
+    LeastRequests,
+    PeakEwma,
+    Random,
+    RoundRobin,
+    Sticky,
+)
 from gatewright.config.models.breakers import CircuitBreaker
 from gatewright.config.models.gateway import SECTION_LISTS, Defaults, Gateway
+from gatewright.config.models.health import HealthCheck, TcpHealthCheck
 from gatewright.config.models.identities import (
     BUILT_IN_TIERS,
     ApiKeyEntry,
@@ -34,7 +44,7 @@ from gatewright.config.models.routes import (
     Route,
     ValueTest,
 )
-from gatewright.config.models.services import HealthCheck, Instance, Pool, Service
+from gatewright.config.models.services import Instance, Pool, Service
 
 __all__ = [
     "BUILT_IN_TIERS",
@@ -47,28 +57,36 @@ __all__ = [
     "CircuitBreaker",
     "Cors",
     "Defaults",
+    "Ejection",
     "FileSink",
     "Gateway",
+    "Hash",
     "HeaderChanges",
     "HealthCheck",
     "Instance",
     "Jwks",
     "JwtIdentity",
+    "LeastRequests",
     "Listener",
     "Match",
     "Node",
+    "PeakEwma",
     "Pool",
     "PublicKey",
+    "Random",
     "RateLimit",
     "Records",
     "Redirect",
     "Reload",
     "Respond",
     "Rewrite",
+    "RoundRobin",
     "Route",
     "Service",
     "SqliteSink",
     "StdoutSink",
+    "Sticky",
+    "TcpHealthCheck",
     "Tier",
     "ValueTest",
 ]
