@@ -102,6 +102,19 @@ def test_an_instance_that_refuses_connections_is_not_the_quickest(origins: list[
         assert inputs["latency_us"] > 0
 
 
+@pytest.mark.parametrize(("decay", "is_tried"), [("100ms", True), ("10m", False)])
+def test_a_bad_latency_is_forgotten_as_fast_as_told(
+    origins: list[Origin], decay: str, is_tried: bool
+) -> None:
+    balance = f"{{kind: peak_ewma, decay: {decay}}}"
+    with Node(config(origins[:2], balance, "circuit_breaker: off")) as node:
+        origins[0].stop()
+        assert [get(node.address, "/").status for _ in range(4)].count(502) == 1
+        assert threading.Event().wait(1.5) is False
+        # The first tells how quick the good one is now; the second goes to whoever looks quicker.
+        assert ([get(node.address, "/").status for _ in range(2)] == [200, 502]) == is_tried
+
+
 def test_chance_reaches_every_instance(origins: list[Origin]) -> None:
     with Node(config(origins, "random")) as node:
         # That one of four is never drawn in 80 has a chance of 4 in ten thousand million.

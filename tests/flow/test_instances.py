@@ -75,6 +75,17 @@ def test_answers_of_500_in_a_row_eject_and_time_brings_the_instance_back(origins
         assert len(origins[0].requests) == 6
 
 
+def test_an_ejection_lasts_no_longer_than_the_longest(origins: list[Origin]) -> None:
+    ejection = "ejection: {consecutive_5xx: 1, base_time: 1s, max_time: 1s}"
+    with Node(config(origins, f"{ejection}, {NO_BREAKER}")) as node:
+        origins[0].answer = FAILURE
+        for _ in range(2):
+            while get(node.address, "/").status == 200:
+                pass
+            assert 0 < node.state()["services"][0]["instances"][0]["ejected_for_ms"] <= 1_000
+            node.wait_for(lambda state: state["services"][0]["instances"][0]["state"] == "healthy")
+
+
 def test_ejection_stops_at_its_share_and_counts_what_it_would_have_done(origins: list[Origin]) -> None:
     with Node(config(origins, f"ejection: {{consecutive_5xx: 1, max_share: 50}}, {NO_BREAKER}")) as node:
         for origin in origins:
