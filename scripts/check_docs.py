@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GENERATORS = ["gatewright.config.reference", "gatewright.cli.reference"]
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
-MAKE_WORD = re.compile(r"`make ([a-z-]+)")
+MAKE_WORD = re.compile(r"`make ([a-z0-9-]+)")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 REFERENCES = Path("docs/reference")
 
@@ -45,7 +45,7 @@ def broken_links(paper: Path) -> Iterator[str]:
 
 
 def unknown_words(paper: Path) -> Iterator[str]:
-    known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    known = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for word in sorted(set(MAKE_WORD.findall(paper.read_text())) - known):
         yield f"{paper.relative_to(ROOT)}: `make {word}` is not in the Makefile"
 

@@ -39,8 +39,14 @@ class Engine:
         `set_instances`. Give how many that changed; `None` where there is no such service or instance.
         """
 
-    def reset_breaker(self, service: str | None) -> int:
-        """Close the breaker of one service or of all; give how many were not closed."""
+    def set_breaker(self, name: str | None, change: bytes) -> int:
+        """Change one breaker or all from outside its rules; give how many that changed.
+
+        Names are `users` for a service (or all its instances), `users/ROUTE`, `users@INSTANCE`; unknown ones give 0.
+        `change` is `{"action": "open" | "close", "by": str, "why": str | null}`, which holds until
+        `{"action": "reset"}`; or, from another node, `{"action": "shared_open", "for_ms": int}` or
+        `{"action": "shared_closed"}`, which leave what is held as it is. Raises `EngineError` for other documents.
+        """
 
     def reset_limits(self, tier: str | None, caller: str | None) -> int:
         """Forget counters: of one tier, one caller (`user:ID`, `api_key:ID`, `ip:ADDRESS`), or all; give how many."""
@@ -70,7 +76,8 @@ def decide(snapshot: bytes, keys: bytes, requests: bytes) -> bytes:
     """What this snapshot would do with these requests: from `intake` to `balance`, with fresh counters, sending nothing.
 
     `keys` is `{identity: key document}` for identities whose snapshot has `keys: null`; `requests` a list of
-    `{"method", "target", "host", "headers": [[name, value]], "peer", "listener", "now_ms", "content_length"}`.
+    `{"method", "target", "host", "headers": [[name, value]], "peer", "listener", "now_ms", "content_length"}`, with the
+    state of the node to assume, 0 each where absent: `{"cpu_percent", "memory_percent", "in_flight"}`.
     Gives a list of `{"action", "status", "error", "route", "service", "instance", "forward_path", "user_id",
     "partner_id", "scopes", "decisions": [{"stage", "verdict", "rule", "at", "inputs"}]}`.
     Raises `SnapshotError`.

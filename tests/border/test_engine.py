@@ -268,3 +268,13 @@ def compare(record: dict[str, Any], verdict: dict[str, Any], target: str) -> Non
 def test_the_module_has_what_its_stub_says_and_nothing_more() -> None:
     public = {name for name in vars(_engine) if not name.startswith("_")}
     assert public == {"Engine", "decide", "parse"}
+
+
+@pytest.mark.parametrize(
+    "change", [b"", b"{}", b'{"action": "explode"}', b'{"action": "open"}', b'{"action": "reset", "by": 1}']
+)
+def test_a_wrong_change_of_a_breaker_is_an_engine_error(origin: Origin, change: bytes) -> None:
+    with Node(one_route(origin)) as node:
+        with pytest.raises(EngineError, match="change of a breaker"):
+            node.engine.set_breaker("users", change)
+        assert node.engine.set_breaker("nobody", b'{"action": "reset"}') == 0

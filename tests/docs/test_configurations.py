@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from gateway import Authority
 from gatewright._engine import decide
 from gatewright.config import compile as compile_snapshot
 from gatewright.config import load
@@ -57,7 +58,9 @@ def place(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "keys" / "admin-token").write_text("0123456789abcdef0123456789abcdef\n")
     (tmp_path / "keys" / "pepper").write_text("0123456789abcdef\n")
     (tmp_path / "keys" / "issuer.pem").write_text(ISSUER)
+    Authority(tmp_path / "keys").issue("public", "example.com")
     shutil.copy(tmp_path / "keys" / "jwks.json", tmp_path / "jwks.json")
+    (tmp_path / "dist").mkdir()
     (tmp_path / "routes").mkdir()
     (tmp_path / "routes" / "one.yaml").write_text("routes: [{name: one, match: /one, service: self}]\n")
     monkeypatch.setenv("INTERNAL_JWT_SECRET", "0123456789abcdef0123456789abcdef")

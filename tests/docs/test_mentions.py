@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from gateway import Authority
 from gatewright import _engine
 from gatewright.cli import COMMANDS
 from gatewright.config import compile as compile_snapshot
@@ -27,6 +28,7 @@ routes:
   - {name: home, match: /, service: users}
   - {name: closed, match: /closed, service: users, auth: {accept: [issuer]}}
 """
+SECURE = 'name: secure, address: "127.0.0.1:9003", tls: {certificates: {file: tls.pem, key_file: tls.key}}'
 # Labels that Prometheus itself defines for histograms.
 OF_HISTOGRAMS = {"le"}
 
@@ -56,7 +58,8 @@ def reference(repository: Path) -> Path:
 def exposition(terminal: Any) -> str:
     """What `/metrics` of a live node says after some requests."""
     terminal.type("python3 -m http.server 9001 --bind 127.0.0.1 2>service.log &")
-    terminal.save("gateway.yaml", CONFIGURATION)
+    terminal.save("gateway.yaml", CONFIGURATION.replace("}]", f"}}, {{{SECURE}}}]", 1))
+    Authority(terminal.directory).issue("tls", "example.com")
     terminal.type("gatewright run gateway.yaml 2>gateway.log &")
     with httpx2.Client(base_url=f"http://127.0.0.1:{terminal.port('8080')}") as client:
         statuses = [client.get(path).status_code for path in ("/", "/closed", "/nowhere")]

@@ -4,10 +4,12 @@ import asyncio
 import resource
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from faults.conftest import Setting
+from faults.process import wait_until
 from faults.traffic import closed, echo, read_answer
 from gateway import Client, Node, Origin, get, plain
 from gateway.client import Address, encode
@@ -202,6 +204,28 @@ async def test_gateway_without_descriptors_survives_and_recovers(setting: Settin
                 pass
         assert await asyncio.to_thread(process.health) != {}
         assert not process.said("panicked")
+
+
+async def test_service_is_not_blamed_for_descriptors_that_the_gateway_lacks(setting: Setting) -> None:
+    async with echo() as service:
+        setting.service = service.port
+        setting.write()
+        process = await asyncio.to_thread(setting.run, program=("-c", LIMITED))
+        with ExitStack() as stack:
+            crowd = [stack.enter_context(Client(("127.0.0.1", setting.port))) for _ in range(150)]
+            open_files = Path(f"/proc/{process.child.pid}/fd")
+            await asyncio.to_thread(
+                wait_until, "no descriptor left", lambda: len(list(open_files.iterdir())) >= 90
+            )
+            crowd[0].send(encode("/service"))
+            answer = await asyncio.to_thread(crowd[0].response)
+            assert (answer.status, answer.json()["error"]) == (503, "service_unavailable")
+            assert answer.get("retry-after") == "1"
+        async with asyncio.timeout(30):
+            while await ask_once(setting.port) != 200:
+                pass
+        assert await asyncio.to_thread(process.metric, "gateway_accept_pauses_total") > 0
+        assert await asyncio.to_thread(process.metric, "gateway_upstream_failures_total") == 0
 
 
 async def ask_once(port: int) -> int:

@@ -50,7 +50,7 @@ class Setting:
         return record
 
     def breaker(self) -> str:
-        state: str = self.node.state()["services"][0]["breaker"]["state"]
+        state: str = self.node.state()["services"][0]["breakers"][0]["state"]
         return state
 
     def check_that_others_feel_nothing(self, waiting: Client | None = None) -> None:
@@ -65,7 +65,7 @@ class Setting:
 
     def check_that_the_service_recovers(self) -> None:
         """Nothing of the fault is left, neither in a pool nor in the counts, once the breaker is reset."""
-        self.node.engine.reset_breaker("broken")
+        self.node.engine.set_breaker("broken", b'{"action": "reset"}')
         with Client(self.node.address) as client:
             for number in range(3):
                 client.send(encode(f"/broken/well/{number}"))

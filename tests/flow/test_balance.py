@@ -37,7 +37,7 @@ def open_breaker(node: Node, origin: Origin, requests: int = 4) -> None:
 def breaker(node: Node, requests: int = 0) -> str:
     """The state after this many more requests; a record is written when its request has been counted."""
     node.records(requests)
-    return str(node.state()["services"][0]["breaker"]["state"])
+    return str(node.state()["services"][0]["breakers"][0]["state"])
 
 
 def unavailable(cause: str, **inputs: int | str) -> Refused:
@@ -105,7 +105,7 @@ def test_two_probes_one_at_a_time_close_the_breaker(origin: Origin) -> None:
         origin.script(go, plain(b"probe"))
         assert threading.Event().wait(0.4) is False
         client.send(encode("/"))
-        node.wait_for(lambda state: state["services"][0]["breaker"]["state"] == "half_open")
+        node.wait_for(lambda state: state["services"][0]["breakers"][0]["state"] == "half_open")
         unavailable("breaker_open", **FAILED).check(node, get(node.address, "/"))
         go.set()
         assert client.response().body == b"probe"
@@ -126,9 +126,9 @@ def test_a_probe_that_fails_opens_the_breaker_again(origin: Origin) -> None:
 def test_a_reset_closes_the_breaker(origin: Origin) -> None:
     with Node(config(f'"{origin.address}"', BREAKER)) as node:
         open_breaker(node, origin)
-        assert node.engine.reset_breaker("users") == 1
+        assert node.engine.set_breaker("users", b'{"action": "reset"}') == 1
         assert get(node.address, "/").status == 200
-        assert node.engine.reset_breaker(None) == 0
+        assert node.engine.set_breaker(None, b'{"action": "reset"}') == 0
 
 
 @pytest.mark.parametrize("options", ["circuit_breaker: off", BREAKER])

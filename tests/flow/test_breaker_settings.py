@@ -15,7 +15,7 @@ def state_after(node: Node, origin: Origin, *answers: bytes) -> str:
         origin.script(answer)
         get(node.address, "/")
     node.records(len(answers))
-    return str(node.state()["services"][0]["breaker"]["state"])
+    return str(node.state()["services"][0]["breakers"][0]["state"])
 
 
 def test_the_ratio_decides_how_many_failures_open_the_breaker(origin: Origin) -> None:
@@ -37,7 +37,7 @@ def test_failures_outside_the_window_are_forgotten(origin: Origin) -> None:
 @pytest.mark.parametrize("breaker", ["{enabled: false, minimum_requests: 1}", "off"])
 def test_a_breaker_that_is_off_has_no_state(origin: Origin, breaker: str) -> None:
     with Node(one_route(origin, service=f"circuit_breaker: {breaker}")) as node:
-        assert node.state()["services"][0]["breaker"] is None
+        assert node.state()["services"][0]["breakers"] == []
         for _ in range(30):
             origin.script(FAILURE)
             assert get(node.address, "/").status == 500
@@ -121,8 +121,8 @@ def test_a_reader_that_is_slow_does_not_keep_the_breaker_from_its_verdict(origin
         # More than all buffers between them hold; the client reads none of it.
         origin.script(plain(b"x" * (32 << 20)))
         client.send(encode("/"))
-        node.wait_for(lambda state: state["services"][0]["breaker"]["state"] == "half_open")
-        node.wait_for(lambda state: state["services"][0]["breaker"]["state"] == "closed")
+        node.wait_for(lambda state: state["services"][0]["breakers"][0]["state"] == "half_open")
+        node.wait_for(lambda state: state["services"][0]["breakers"][0]["state"] == "closed")
         assert get(node.address, "/").status == 200
 
 
@@ -130,13 +130,60 @@ def test_recent_changes_are_listed_with_reason_and_numbers(origin: Origin) -> No
     breaker = "circuit_breaker: {minimum_requests: 2}"
     with Node(one_route(origin, service=breaker)) as node:
         assert state_after(node, origin, FAILURE, FAILURE) == "open"
-        shown = node.state()["services"][0]["breaker"]
+        shown = node.state()["services"][0]["breakers"][0]
         change = shown["recent"][0]
         assert (change["from"], change["to"], change["reason"]) == ("closed", "open", "failure_ratio")
         assert (change["counted"]["requests"], change["counted"]["failures"]) == (2, 2)
         assert shown["opened_ms"] == change["at_ms"]
         opened = node.metric("gateway_breaker_opened_timestamp_seconds", service="users")
         assert opened == change["at_ms"] // 1000
+
+
+def test_an_instance_whose_breaker_is_open_is_not_picked(origin: Origin) -> None:
+    with Origin(FAILURE) as failing:
+        text = f"""
+services:
+  - {{name: users, instances: ["{origin.address}", "{failing.address}"],
+     circuit_breaker: {{scope: instance, minimum_requests: 2}}}}
+routes: [{{name: users, match: "/*", service: users}}]
+"""
+        with Node(text) as node:
+            statuses = [get(node.address, "/").status for _ in range(20)]
+            assert statuses.count(500) == 2
+            states = {one["instance"]: one["state"] for one in node.state()["services"][0]["breakers"]}
+            assert states == {origin.address: "closed", failing.address: "open"}
+            assert node.metric("gateway_breaker_state", instance=failing.address) == 2
+
+
+def test_a_route_with_its_own_breaker_leaves_the_service_to_the_others(origin: Origin) -> None:
+    text = f"""
+services: [{{name: users, instances: ["{origin.address}"], circuit_breaker: {{minimum_requests: 2}}}}]
+routes:
+  - {{name: pay, match: /pay, service: users, circuit_breaker: own}}
+  - {{name: rest, match: "/*", service: users}}
+"""
+    with Node(text) as node:
+        for _ in range(2):
+            origin.script(FAILURE)
+            assert get(node.address, "/pay").status == 500
+        node.records(2)
+        assert get(node.address, "/pay").status == 503
+        assert get(node.address, "/other").status == 200
+        states = {one["name"]: one["state"] for one in node.state()["services"][0]["breakers"]}
+        assert states == {"users": "closed", "users/pay": "open"}
+        assert node.metric("gateway_breaker_state", route="pay") == 2
+
+
+def test_a_breaker_held_open_by_hand_refuses_and_says_so(origin: Origin) -> None:
+    with Node(one_route(origin)) as node:
+        assert node.engine.set_breaker("users", b'{"action": "open", "by": "ann", "why": "test"}') == 1
+        refused = get(node.address, "/")
+        assert (refused.status, refused.json()["backend"], refused.get("retry-after")) == (503, "users", "30")
+        assert node.record()["decisions"][-1]["inputs"]["rule"] == "opened_by_hand"
+        held = node.state()["services"][0]["breakers"][0]["held"]
+        assert (held["by"], held["why"]) == ("ann", "test")
+        assert node.engine.set_breaker("users", b'{"action": "reset"}') == 1
+        assert get(node.address, "/").status == 200
 
 
 def test_a_check_that_is_not_answered_in_time_counts_as_failed() -> None:

@@ -152,6 +152,47 @@ def test_a_connection_over_the_maximum_is_refused_until_another_ends(origin: Ori
         assert node.metric("gateway_connections_total", listener="public") == 3
 
 
+def test_a_client_over_its_maximum_is_refused_and_others_are_not(origin: Origin) -> None:
+    options = "max_connections: 10, max_connections_per_client: 2"
+    with Node(one_route(origin, "", listener(options))) as node, ExitStack() as clients:
+        held = [clients.enter_context(Client(node.address)) for _ in range(2)]
+        for client in held:
+            client.send(encode("/"))
+            assert client.response().status == 200
+        with Client(node.address) as third:
+            response = third.response()
+            assert (response.status, response.json()["error"]) == (503, "overloaded")
+            assert "this client" in response.json()["message"]
+            third.wait_closed()
+        other = clients.enter_context(Client(node.address, source=("127.0.0.2", 0)))
+        other.send(encode("/"))
+        assert other.response().status == 200
+        assert node.metric("gateway_connections_per_client_refused_total", listener="public") == 1
+        held[0].socket.close()
+        node.wait_for(lambda state: state["connections"] == 2)
+        assert get(node.address, "/").status == 200
+
+
+def test_long_connections_are_evened_out_over_the_workers(origin: Origin) -> None:
+    with Node(one_route(origin), workers=8) as node, ExitStack() as clients:
+        held = [clients.enter_context(Client(node.address)) for _ in range(240)]
+        for client in held:
+            client.send(encode("/"))
+            assert client.response().status == 200
+        counts = node.state()["worker_connections"]
+        assert sum(counts) == 240
+        assert max(counts) <= 30 + 5, counts
+        handed_over = node.metric("gateway_connections_handed_over_total")
+        assert handed_over > 0
+        assert node.metric("gateway_worker_connections") == 240
+        # Nobody is handed over where nobody has too many.
+        for client in held:
+            client.socket.close()
+        node.wait_for(lambda state: state["connections"] == 0)
+        assert [get(node.address, "/").status for _ in range(20)] == [200] * 20
+        assert node.metric("gateway_connections_handed_over_total") == handed_over
+
+
 def test_requests_over_the_maximum_in_flight_are_shed(origin: Origin) -> None:
     go = threading.Event()
     with Node(one_route(origin, "", "node: {max_in_flight: 1}")) as node:
@@ -159,7 +200,8 @@ def test_requests_over_the_maximum_in_flight_are_shed(origin: Origin) -> None:
         with Client(node.address) as first:
             first.send(encode("/"))
             origin.next_request()
-            refused = Refused(503, "overloaded", "shed", ("routes", 0), retry_after=1)
+            inputs = {"reason": "in_flight", "value": 1, "threshold": 1}
+            refused = Refused(503, "overloaded", "shed", ("routes", 0), inputs, retry_after=-1)
             refused.check(node, get(node.address, "/"))
             go.set()
             assert first.response().body == b"waited"

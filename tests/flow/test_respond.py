@@ -2,7 +2,7 @@
 
 import re
 
-from gateway import Node, Origin, Response, get, one_route, plain, raw, request
+from gateway import Node, Origin, Refused, Response, get, one_route, plain, raw, request
 
 SECURITY = {
     "x-content-type-options": "nosniff",
@@ -157,3 +157,21 @@ def test_a_refusal_of_a_head_request_has_no_body_but_its_length(origin: Origin) 
         exchange = raw(node.address, b"HEAD /b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", ["HEAD"])
         assert exchange.only.status == 404
         assert int(exchange.only.get("content-length") or 0) > 50
+
+
+def test_a_redirect_takes_path_and_query_along(origin: Origin) -> None:
+    text = one_route(origin).replace("service: users}", 'redirect: {to: "https://new.test/a{path}{query}"}}')
+    with Node(text) as node:
+        for target, location in {"/x//y/../z?b=c": "/a/x/z?b=c", "//evil.test/": "/a/evil.test/"}.items():
+            assert get(node.address, target).get("location") == f"https://new.test{location}"
+
+
+def test_a_route_is_gone_from_its_sunset_on_where_it_says_so(origin: Origin) -> None:
+    over, to_come = "deprecated: true, sunset: 2020-01-01", "deprecated: true, sunset: 2999-01-01"
+    gone = ", gone_after_sunset: true"
+    for route, status in {over: 200, over + gone: 410, to_come + gone: 200}.items():
+        with Node(one_route(origin, route)) as node:
+            response = get(node.address, "/")
+            assert (response.status, response.get("deprecation")) == (status, "true")
+            if status == 410:
+                Refused(410, "gone", "route", ("routes", 0)).check(node, response)

@@ -1,8 +1,11 @@
 """What tests on real sockets share: a gateway, a scripted service, a client for exact bytes, credentials."""
 
-from gateway.client import Client, Exchange, Response, Wrong, encode, get, raw, request
+from gateway.authority import Authority, Pair
+from gateway.client import Client, Exchange, Response, TlsClient, Wrong, encode, get, raw, request
 from gateway.configuration import listener, one_route, routes
 from gateway.credentials import ApiKey, Issuer
+from gateway.http2 import GoneAway, Http2, Reset
+from gateway.http2_origin import Http2Origin
 from gateway.node import Node, Record, steps
 from gateway.origin import CLOSE, RESET, Connection, Origin, Received, plain
 from gateway.refusals import Refused
@@ -11,16 +14,23 @@ __all__ = [
     "CLOSE",
     "RESET",
     "ApiKey",
+    "Authority",
     "Client",
     "Connection",
     "Exchange",
+    "GoneAway",
+    "Http2",
+    "Http2Origin",
     "Issuer",
     "Node",
     "Origin",
+    "Pair",
     "Received",
     "Record",
     "Refused",
+    "Reset",
     "Response",
+    "TlsClient",
     "Wrong",
     "encode",
     "get",

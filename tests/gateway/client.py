@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import socket
+import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -173,6 +174,26 @@ class Client:
             received = b""
         self.is_closed = not received
         return received
+
+
+class TlsClient(Client):
+    """The same over TLS. Raises `ssl.SSLError` where the handshake fails."""
+
+    def __init__(
+        self,
+        address: Address,
+        context: ssl.SSLContext,
+        server_name: str | None = "gateway.test",
+        session: ssl.SSLSession | None = None,
+    ) -> None:
+        super().__init__(address)
+        plain = self.socket
+        try:
+            self.tls = context.wrap_socket(plain, server_hostname=server_name, session=session)
+        except BaseException:
+            plain.close()
+            raise
+        self.socket = self.tls
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 import contextlib
 import queue
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 DEADLINE = 10.0
 CLOSE: Final = "close"
@@ -154,6 +155,16 @@ Handler = Callable[[Connection, Received], None]
 Step = bytes | str | threading.Event | Callable[[Connection, Received], None]
 
 
+@dataclass(frozen=True)
+class Secured:
+    """What a TLS handshake of the gateway came to."""
+
+    version: str | None
+    is_resumed: bool
+    certificate: Any
+    """That of the gateway, where it was asked for."""
+
+
 class Origin:
     """Answers every request with `answer` unless `script` says otherwise for the next ones.
 
@@ -162,9 +173,14 @@ class Origin:
     function, the request's body is read before.
     """
 
-    def __init__(self, answer: bytes | Handler = OK, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, answer: bytes | Handler = OK, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    ) -> None:
         self.host = host
         self.answer = answer
+        self.tls = tls
+        self.secured: list[Secured] = []
+        """Connections whose handshake came to its end, in order."""
         self.arrived: queue.Queue[Received] = queue.Queue()
         self.requests: list[Received] = []
         self.errors: list[Exception] = []
@@ -225,6 +241,7 @@ class Origin:
 
     def _serve(self, connection: Connection) -> None:
         try:
+            self._secure(connection)
             while self._serve_one(connection):
                 pass
         except OSError:
@@ -237,6 +254,14 @@ class Origin:
             connection.socket.close()
             with self._lock:
                 self._open.remove(connection)
+
+    def _secure(self, connection: Connection) -> None:
+        if self.tls is not None:
+            secured = self.tls.wrap_socket(connection.socket, server_side=True)
+            self.secured.append(
+                Secured(secured.version(), bool(secured.session_reused), secured.getpeercert())
+            )
+            connection.socket = secured
 
     def _serve_one(self, connection: Connection) -> bool:
         received = connection.head()

@@ -7,6 +7,7 @@ descriptors grew, a record was dropped or something panicked.
 import argparse
 import asyncio
 import itertools
+import signal
 import socket
 import statistics
 import subprocess
@@ -24,6 +25,7 @@ from soak.world import Sample, World
 RESULTS = Path(__file__).with_name("results")
 RELOAD_SECONDS = 1.0
 CALIBRATION_SECONDS = 3
+PROGRESS_RELOADS = 60
 BULK_CLIENTS = 16
 ROWS = 30
 MEBIBYTE = 1 << 20
@@ -41,6 +43,13 @@ class Row:
     failed: int
     p99: float
     sample: Sample
+
+    def line(self) -> str:
+        """Of the table."""
+        held = self.sample
+        cells = [f"{self.seconds:.0f}", self.requests, self.failed, f"{self.p99 * 1000:.1f}"]
+        cells += [f"{held.resident / MEBIBYTE:.1f}", held.descriptors, held.connections, held.version]
+        return f"| {' | '.join(map(str, cells))} |"
 
 
 @dataclass
@@ -80,10 +89,7 @@ class Outcome:
         ]
         step = max(1, len(self.rows) // ROWS)
         for row in [*self.rows[:-1:step], self.rows[-1]]:
-            held = row.sample
-            cells = [f"{row.seconds:.0f}", row.requests, row.failed, f"{row.p99 * 1000:.1f}"]
-            cells += [f"{held.resident / MEBIBYTE:.1f}", held.descriptors, held.connections, held.version]
-            lines.append(f"| {' | '.join(map(str, cells))} |")
+            lines.append(row.line())
         return "\n".join(lines) + "\n"
 
 
@@ -99,7 +105,7 @@ def unused_ports() -> Iterator[int]:
             yield port
 
 
-async def soak(seconds: float, directory: Path, share: float, niceness: int = 0) -> Outcome:
+async def soak(seconds: float, directory: Path, share: float) -> Outcome:
     """Start everything, load it for so long, end it.
 
     `share` is the load as a share of what this machine can do, gateway, services and clients together.
@@ -107,7 +113,7 @@ async def soak(seconds: float, directory: Path, share: float, niceness: int = 0)
     ports = unused_ports()
     world = World(directory, next(ports), next(ports), ports)
     try:
-        await asyncio.to_thread(world.start, niceness)
+        await asyncio.to_thread(world.start)
         outcome = Outcome(await half(world.port, share))
         outcome.loads = loads(outcome.rate, seconds)
         await carry(world, outcome, seconds)
@@ -155,6 +161,8 @@ async def reload(world: World, outcome: Outcome, seconds: float) -> None:
         await asyncio.to_thread(world.turn)
         await asyncio.sleep(max(0.0, start + turn * RELOAD_SECONDS - time.monotonic()))
         outcome.rows.append(await look(world, outcome, time.monotonic() - start))
+        if turn % PROGRESS_RELOADS == 0:
+            print(outcome.rows[-1].line(), flush=True)
         if time.monotonic() - start >= seconds:
             return
 
@@ -177,10 +185,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=1800)
     parser.add_argument("--share", type=float, default=0.5, help="load, as a share of the most (0.5)")
-    parser.add_argument("--nice", type=int, default=0, help="niceness of the gateway")
     options = parser.parse_args()
+    # As an exception, so that nothing that was started outlives this process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))
     with tempfile.TemporaryDirectory(prefix="gatewright-soak-") as directory:
-        outcome = asyncio.run(soak(options.seconds, Path(directory), options.share, options.nice))
+        outcome = asyncio.run(soak(options.seconds, Path(directory), options.share))
     text = report(outcome)
     print(text)
     RESULTS.mkdir(exist_ok=True)

@@ -95,13 +95,12 @@ class World:
     replaced: int = 0
     gateway: Process | None = None
 
-    def start(self, niceness: int) -> None:
+    def start(self) -> None:
         self.bulk = [self.start_bulk() for _ in range(2)]
         self.checked = [self.start_checked() for _ in range(2)]
         self.write()
         self.gateway = Process(self.directory / "gateway.yaml", self.admin, "--workers", "2", program=PROGRAM)
         self.gateway.wait_until_live()
-        os.setpriority(os.PRIO_PROCESS, self.gateway.child.pid, niceness)
 
     def stop(self) -> None:
         for one in [*self.bulk, *self.checked, *(instance for _, instance in self.leaving)]:
@@ -166,7 +165,10 @@ class World:
             shutil.rmtree(self.directory / f"nginx-{instance.port}", ignore_errors=True)
 
     def sample(self) -> Sample:
+        """Raises where the gateway has ended, with its last words."""
         assert self.gateway is not None
+        if (code := self.gateway.child.poll()) is not None:
+            raise RuntimeError(f"the gateway ended with {code}:\n" + "\n".join(self.gateway.lines[-20:]))
         process = psutil.Process(self.gateway.child.pid)
         return Sample(
             process.memory_info().rss,

@@ -46,8 +46,8 @@ class FakeEngine:
         self.calls.append(("drain_instance", service, instance, wanted))
         return 1 if instance == "127.0.0.1:9001" else None
 
-    def reset_breaker(self, service: str | None) -> int:
-        self.calls.append(("reset_breaker", service))
+    def set_breaker(self, name: str | None, change: bytes) -> int:
+        self.calls.append(("set_breaker", name, json.loads(change)))
         return 1
 
     def reset_limits(self, tier: str | None, caller: str | None) -> int:

@@ -43,8 +43,8 @@ impl Engine {
         py.detach(|| self.engine.drain_instance(service, instance, wanted))
     }
 
-    fn reset_breaker(&self, py: Python<'_>, service: Option<&str>) -> usize {
-        py.detach(|| self.engine.reset_breaker(service))
+    fn set_breaker(&self, py: Python<'_>, name: Option<&str>, change: &[u8]) -> PyResult<usize> {
+        enter(py, || self.engine.set_breaker(name, change))
     }
 
     fn reset_limits(&self, py: Python<'_>, tier: Option<&str>, caller: Option<&str>) -> usize {

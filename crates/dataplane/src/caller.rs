@@ -11,6 +11,8 @@ pub enum CallerKind {
     User,
     /// Proved by an API key.
     Partner,
+    /// Proved by the certificate of the connection.
+    Certificate,
 }
 
 impl CallerKind {
@@ -20,6 +22,7 @@ impl CallerKind {
             Self::Anonymous => "anonymous",
             Self::User => "user",
             Self::Partner => "partner",
+            Self::Certificate => "certificate",
         }
     }
 }

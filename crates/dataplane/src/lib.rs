@@ -25,5 +25,6 @@ pub mod shed;
 pub mod snapshot;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 pub mod trail;
 pub mod worker;

@@ -1,7 +1,8 @@
 //! What all workers of a node share, and what outlives every snapshot.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -9,10 +10,11 @@ use serde::Deserialize;
 
 use crate::authenticate::KeyStore;
 use crate::limit::Counters;
+use crate::listener::crowd::Crowd;
 use crate::questions::Questions;
-use crate::shed::Load;
+use crate::shed::{Concurrencies, Load};
 use crate::snapshot::{Lasting, Snapshot};
-use crate::{balance, record};
+use crate::{balance, record, tls};
 
 /// Given once, at the start.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -35,10 +37,19 @@ pub struct Node {
     pub services: Arc<balance::Registry>,
     pub counters: Counters,
     pub metrics: record::Registry,
+    pub tls: tls::Registry,
     pub records: Arc<record::Queue>,
     pub questions: Questions,
     pub load: Arc<Load>,
+    pub concurrencies: Concurrencies,
+    /// Where the numbers of each worker's thread stand, for the control thread.
+    pub threads: Mutex<Vec<PathBuf>>,
     pub connections: AtomicU32,
+    pub crowd: Crowd,
+    /// Files on their way to clients.
+    pub file_transfers: AtomicU32,
+    /// Answers that are being compressed.
+    pub compressions: AtomicU32,
     pub started: Instant,
     pub applied_ms: AtomicU64,
     draining: AtomicBool,
@@ -53,10 +64,16 @@ impl Node {
             services: Arc::new(balance::Registry::new()),
             counters: Counters::new(1_000_000),
             metrics: record::Registry::new(options.workers),
+            tls: tls::Registry::default(),
             records: Arc::new(record::Queue::new(10_000)),
             questions: Questions::default(),
             load: Arc::default(),
+            concurrencies: Concurrencies::default(),
+            threads: Mutex::default(),
             connections: AtomicU32::new(0),
+            crowd: Crowd::new(options.workers),
+            file_transfers: AtomicU32::new(0),
+            compressions: AtomicU32::new(0),
             started: Instant::now(),
             applied_ms: AtomicU64::new(0),
             draining: AtomicBool::new(false),
@@ -75,6 +92,8 @@ impl Node {
             services: &self.services,
             counters: &self.counters,
             metrics: &self.metrics,
+            tls: &self.tls,
+            concurrencies: &self.concurrencies,
             workers: self.options.workers,
         };
         Snapshot::compile(json, &lasting)
@@ -88,6 +107,7 @@ impl Node {
         self.live.store(Some(snapshot));
         self.applied_ms.store(unix_ms, Ordering::Relaxed);
         self.metrics.sweep();
+        self.tls.sweep();
     }
 
     pub fn is_draining(&self) -> bool {

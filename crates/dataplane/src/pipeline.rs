@@ -6,6 +6,7 @@
 pub mod account;
 pub mod delivery;
 pub mod explanation;
+mod file_delivery;
 pub mod forward;
 pub mod live;
 mod parts;
@@ -26,7 +27,7 @@ use crate::snapshot::{Action, Listener, Route, Snapshot};
 use crate::worker::Worker;
 use account::{Account, End, Visit};
 use forward::Plan;
-pub use live::preflight;
+pub use live::{preflight, redirection};
 pub use parts::{Facts, Local, Next, State};
 
 /// Intake: the canonical request out of the bytes of a head; `None` while the head is incomplete.
@@ -37,7 +38,23 @@ pub fn receive(
     peer: IpAddr,
     request: &mut Request,
 ) -> Result<Option<usize>, Refusal> {
-    intake::read(bytes, scanned, &listener.limits(Scheme::Http), peer, request)
+    intake::read(bytes, scanned, &listener.limits(scheme(request)), peer, request)
+}
+
+/// The same out of a head that the codec of HTTP/2 has decoded; `ends`: no body follows.
+pub fn receive_fields(
+    head: &http::request::Parts,
+    ends: bool,
+    listener: &Listener,
+    peer: IpAddr,
+    request: &mut Request,
+) -> Result<(), Refusal> {
+    intake::read_fields(head, ends, &listener.limits(scheme(request)), peer, request)
+}
+
+/// How the peer reached us, which is a matter of the connection.
+fn scheme(request: &Request) -> Scheme {
+    if request.secured.is_some() { Scheme::Https } else { Scheme::Http }
 }
 
 /// Every stage from route to balance. Leaves what it found out in the account, refused or not.
@@ -48,9 +65,13 @@ fn stages<'s>(
     state: &mut State<'_>,
     account: &mut Account,
 ) -> Result<Next<'s>, Refusal> {
+    intake::directed(request)?;
     let found = route::find(&snapshot.table, request, request.slice(request.method_text))?;
     let route = account.routed(snapshot, found.route)?;
-    let admission = shed::admit(state.load, snapshot.max_in_flight, route.priority)?;
+    if route.gone_after_ms.is_some_and(|end| facts.unix_ms >= end) {
+        return Err(Refusal::Gone);
+    }
+    let admission = shed::admit(state.load, &snapshot.overload, route.priority, route.concurrency.as_ref())?;
     let caller = authenticate::identify(route.auth.as_ref(), request, state.tokens, facts.unix_ms)?;
     let grant = authorize::grant(&route.scopes, account.identified(route, caller))?;
     account.granted(route);
@@ -60,10 +81,11 @@ fn stages<'s>(
     refuse_long_body(route, request)?;
     match &route.action {
         Action::Answer(fixed) => Ok(Next::Answer { fixed, permit, admission }),
+        Action::Files(files) => Ok(Next::File { files, permit, admission }),
         Action::Proxy(proxy) => {
             account.serviced(proxy);
             let service = snapshot.services.get(proxy.service).ok_or(Refusal::Internal)?;
-            let ask = facts.ask(request, permit.grant().caller(), proxy.circuit_breaker);
+            let ask = facts.ask(request, permit.grant().caller(), proxy.breaker);
             let target = balance::pick(service, &ask)?;
             account.targeted(&target);
             Ok(Next::Forward { proxy, permit, target, admission })
@@ -150,15 +172,14 @@ pub async fn reject<E: Exchange>(
     told.is_ok()
 }
 
-/// Accounts for a request that nobody serves to its end, because of a panic or because the worker stops.
+/// Accounts for a request that nobody serves to its end.
 pub fn abandon<E: Exchange>(
     worker: &Worker,
     visit: &Visit,
     request: &Request,
-    exchange: &E,
-    account: &mut Account,
+    end: End,
+    (exchange, account): (&E, &mut Account),
 ) {
-    let end = if std::thread::panicking() { End::Panicked } else { End::Stopped };
     account.close(worker, visit, Some(&end));
     account.write(worker, visit, request, exchange);
 }
@@ -172,6 +193,9 @@ async fn run<E: Exchange>(
 ) -> Result<(), End> {
     #[cfg(test)]
     crate::testing::panic_where_asked(request);
+    if let Some(redirect) = redirection(&visit.listener, request) {
+        return delivery::redirect(worker, visit, request, &redirect?, (exchange, local)).await;
+    }
     if let Some(route) = preflight(&visit.snapshot, request) {
         let route = local.account.routed(&visit.snapshot, route)?;
         return delivery::preflight(worker, visit, request, route, (exchange, local)).await;
@@ -181,6 +205,10 @@ async fn run<E: Exchange>(
         Next::Answer { fixed, permit, admission } => {
             let _in_flight = (permit, admission);
             delivery::fixed(worker, visit, request, fixed, (exchange, local)).await
+        }
+        Next::File { files, permit, admission } => {
+            let _in_flight = (permit, admission);
+            file_delivery::serve(worker, visit, request, files, (exchange, local)).await
         }
         Next::Forward { proxy, permit, target, admission } => {
             let _in_flight = admission;

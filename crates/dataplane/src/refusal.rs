@@ -36,6 +36,7 @@ pub enum Malformed {
     ChunkTooLong,
     Trailer,
     ForwardedFor,
+    BodyLength,
 }
 
 impl Malformed {
@@ -72,6 +73,7 @@ impl Malformed {
             Self::Chunk => "a chunk is malformed",
             Self::ChunkTooLong => "a chunk line or the trailers are too long",
             Self::Trailer => "a trailer is malformed",
+            Self::BodyLength => "the body is longer or shorter than its Content-Length",
             Self::ForwardedFor => "X-Forwarded-For from a trusted proxy is not a list of addresses",
         }
     }
@@ -95,6 +97,7 @@ pub enum CredentialFault {
     WrongIssuer,
     WrongAudience,
     Revoked,
+    NoName,
 }
 
 impl CredentialFault {
@@ -115,6 +118,7 @@ impl CredentialFault {
             Self::WrongIssuer => "the issuer is not the expected one",
             Self::WrongAudience => "the audience does not include this service",
             Self::Revoked => "the credential was revoked",
+            Self::NoName => "the certificate does not name a caller",
         }
     }
 }
@@ -124,6 +128,7 @@ impl CredentialFault {
 pub enum CredentialKind {
     Token,
     ApiKey,
+    Certificate,
 }
 
 /// What opened a breaker: the rule, and the numbers that it saw.
@@ -148,6 +153,8 @@ pub enum Unavailable {
     TooManyInFlight,
     /// The service's `max_requests_per_second` on this node.
     TooManyPerSecond,
+    /// This process may open no further file: the gateway's own shortage, not the service's fault.
+    NoDescriptor,
 }
 
 impl Unavailable {
@@ -160,6 +167,7 @@ impl Unavailable {
             Self::PoolExhausted => "pool_exhausted",
             Self::TooManyInFlight => "too_many_in_flight",
             Self::TooManyPerSecond => "too_many_per_second",
+            Self::NoDescriptor => "no_descriptor",
         }
     }
 }
@@ -173,6 +181,17 @@ pub enum UpstreamFault {
     ConnectionReset,
     InvalidResponse,
     HeadersTooLarge,
+    TlsHandshakeFailed,
+    /// The certificate of the instance is past its time, or before it.
+    TlsExpired,
+    /// No authority that is trusted has signed it.
+    TlsUntrusted,
+    /// It is for another name.
+    TlsWrongName,
+    /// Anything else is wrong with it.
+    TlsInvalid,
+    /// The service gave up this exchange alone (HTTP/2).
+    StreamReset,
 }
 
 impl UpstreamFault {
@@ -185,6 +204,12 @@ impl UpstreamFault {
             Self::ConnectionReset => "connection_reset",
             Self::InvalidResponse => "invalid_response",
             Self::HeadersTooLarge => "upstream_headers_too_large",
+            Self::TlsHandshakeFailed => "tls_handshake_failed",
+            Self::TlsExpired => "tls_certificate_expired",
+            Self::TlsUntrusted => "tls_certificate_untrusted",
+            Self::TlsWrongName => "tls_certificate_wrong_name",
+            Self::TlsInvalid => "tls_certificate_invalid",
+            Self::StreamReset => "stream_reset",
         }
     }
 }
@@ -202,6 +227,38 @@ pub struct LimitState {
     pub retry_after: u64,
 }
 
+/// What the node is short of when it sheds a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    Cpu,
+    Memory,
+    InFlight,
+    Concurrency,
+}
+
+impl Reason {
+    /// Of `X-Load-Shed`, the record and the metric.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::InFlight => "in_flight",
+            Self::Concurrency => "concurrency",
+        }
+    }
+}
+
+/// How short. Processor and memory in percent of what the node may use, the others in requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    pub reason: Reason,
+    pub value: u32,
+    /// What the request's priority is refused from (in flight) or above (all else).
+    pub threshold: u32,
+    /// Where it is served again.
+    pub resumes: u32,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     Malformed(Malformed),
@@ -216,11 +273,14 @@ pub enum Refusal {
     HeadersTooLarge {
         limit: u64,
     },
+    /// The host is none that the client's TLS connection was made for.
+    Misdirected,
     NoRoute,
     MethodNotAllowed {
         allow: Arc<str>,
     },
     Overloaded {
+        shortage: Shortage,
         retry_after: Duration,
     },
     /// `identity` is the index in the snapshot of the identity that was tried, if one was.
@@ -244,6 +304,18 @@ pub enum Refusal {
     },
     BadGateway(UpstreamFault),
     UpstreamTimeout,
+    /// The caller itself said how long it would wait (`grpc-timeout`).
+    DeadlineExceeded,
+    /// The route has ended: its day of sunset is over.
+    Gone,
+    /// A route of files has none of this name.
+    NoFile,
+    /// The file is not the one that the client means (RFC 9110 section 13.1).
+    PreconditionFailed,
+    /// The file ends before the part that is asked for.
+    RangeNotSatisfiable {
+        length: u64,
+    },
     Internal,
 }
 
@@ -253,11 +325,15 @@ impl Refusal {
             Self::Malformed(_) => 400,
             Self::Unauthenticated { .. } => 401,
             Self::MissingScope { .. } => 403,
-            Self::NoRoute => 404,
+            Self::NoRoute | Self::NoFile => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::Slow(_) => 408,
+            Self::Gone => 410,
+            Self::PreconditionFailed => 412,
             Self::BodyTooLarge { .. } => 413,
             Self::UriTooLong { .. } => 414,
+            Self::RangeNotSatisfiable { .. } => 416,
+            Self::Misdirected => 421,
             Self::OverLimit(_) => 429,
             Self::HeadersTooLarge { .. } => 431,
             Self::Internal => 500,
@@ -266,7 +342,29 @@ impl Refusal {
             | Self::AuthenticationUnavailable { .. }
             | Self::LimiterUnavailable
             | Self::ServiceUnavailable { .. } => 503,
-            Self::UpstreamTimeout => 504,
+            Self::UpstreamTimeout | Self::DeadlineExceeded => 504,
+        }
+    }
+
+    /// What a caller of gRPC is told in place of the status: a code of its own protocol.
+    pub fn grpc_status(&self) -> u8 {
+        match self {
+            Self::Slow(_) | Self::UpstreamTimeout | Self::DeadlineExceeded => 4,
+            Self::MissingScope { .. } => 7,
+            Self::OverLimit(_)
+            | Self::BodyTooLarge { .. }
+            | Self::UriTooLong { .. }
+            | Self::HeadersTooLarge { .. } => 8,
+            Self::PreconditionFailed => 9,
+            Self::RangeNotSatisfiable { .. } => 11,
+            Self::NoRoute | Self::MethodNotAllowed { .. } | Self::Gone | Self::NoFile => 12,
+            Self::Misdirected | Self::Malformed(_) | Self::Internal => 13,
+            Self::BadGateway(_)
+            | Self::Overloaded { .. }
+            | Self::AuthenticationUnavailable { .. }
+            | Self::LimiterUnavailable
+            | Self::ServiceUnavailable { .. } => 14,
+            Self::Unauthenticated { .. } => 16,
         }
     }
 
@@ -278,11 +376,13 @@ impl Refusal {
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::UriTooLong { .. } => "uri_too_long",
             Self::HeadersTooLarge { .. } => "headers_too_large",
+            Self::Misdirected => "misdirected_request",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::Overloaded { .. } => "overloaded",
             Self::Unauthenticated { kind: CredentialKind::Token, .. } => "invalid_token",
             Self::Unauthenticated { kind: CredentialKind::ApiKey, .. } => "invalid_api_key",
+            Self::Unauthenticated { kind: CredentialKind::Certificate, .. } => "invalid_client_certificate",
             Self::AuthenticationUnavailable { .. } => "authentication_unavailable",
             Self::MissingScope { .. } => "insufficient_scope",
             Self::OverLimit(_) => "rate_limit_exceeded",
@@ -290,6 +390,11 @@ impl Refusal {
             Self::ServiceUnavailable { .. } => "service_unavailable",
             Self::BadGateway(_) => "bad_gateway",
             Self::UpstreamTimeout => "upstream_timeout",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Gone => "gone",
+            Self::NoFile => "no_file",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
             Self::Internal => "internal_error",
         }
     }
@@ -298,7 +403,7 @@ impl Refusal {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::OverLimit(state) => Some(state.retry_after.max(1)),
-            Self::Overloaded { retry_after } | Self::ServiceUnavailable { retry_after, .. } => {
+            Self::Overloaded { retry_after, .. } | Self::ServiceUnavailable { retry_after, .. } => {
                 Some(retry_after.as_secs_f64().ceil().max(1.0) as u64)
             }
             Self::AuthenticationUnavailable { .. } | Self::LimiterUnavailable => Some(5),
@@ -307,12 +412,18 @@ impl Refusal {
             | Self::BodyTooLarge { .. }
             | Self::UriTooLong { .. }
             | Self::HeadersTooLarge { .. }
+            | Self::Misdirected
             | Self::NoRoute
             | Self::MethodNotAllowed { .. }
             | Self::Unauthenticated { .. }
             | Self::MissingScope { .. }
             | Self::BadGateway(_)
             | Self::UpstreamTimeout
+            | Self::DeadlineExceeded
+            | Self::Gone
+            | Self::NoFile
+            | Self::PreconditionFailed
+            | Self::RangeNotSatisfiable { .. }
             | Self::Internal => None,
         }
     }

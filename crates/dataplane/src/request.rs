@@ -2,6 +2,9 @@
 //! service is written from it. There is no second, raw form.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::tls::Secured;
 
 /// A range of bytes inside the request's own text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +66,7 @@ pub enum Version {
     Http10,
     #[default]
     Http11,
+    Http2,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,7 +114,7 @@ pub enum Known {
     XForwardedProto,
     XRealIp,
     XRequestId,
-    /// `X-User-ID`, `X-User-Scopes`, `X-Partner-ID` in every spelling: case, and `_` or `.` for `-`. Never forwarded.
+    /// `X-User-ID`, `X-User-Scopes`, `X-Partner-ID`, `X-Client-Cert-*` in every spelling: case, and `_` or `.` for `-`. Never forwarded.
     ClientSentIdentity,
     /// Named in the client's `Connection` header: meant for us alone (RFC 9110 section 7.6.1). Never forwarded.
     NamedInConnection,
@@ -123,6 +127,14 @@ pub struct Header {
     /// Without surrounding white space; no CR, LF or NUL.
     pub value: Span,
     pub known: Known,
+}
+
+/// The other end of a connection, for each of its requests.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub address: IpAddr,
+    /// What TLS proved about it.
+    pub secured: Option<Arc<Secured>>,
 }
 
 /// A validated, canonical request. Made by `intake` (from a wire or from a document), read by all.
@@ -155,6 +167,8 @@ pub struct Request {
     pub peer: IpAddr,
     /// The peer is one of the listener's `trusted_proxies`, so its forwarding headers count.
     pub peer_is_trusted: bool,
+    /// What TLS proved about the client; `None` on a plain connection. Belongs to the connection and stays.
+    pub secured: Option<Arc<Secured>>,
     /// Bytes of the head as received, for the record.
     pub head_bytes: u32,
 }
@@ -185,6 +199,7 @@ impl Request {
             client: peer,
             peer,
             peer_is_trusted: false,
+            secured: None,
             head_bytes: 0,
         }
     }
@@ -194,7 +209,8 @@ impl Request {
         let (mut text, mut headers) = (std::mem::take(&mut self.text), std::mem::take(&mut self.headers));
         text.clear();
         headers.clear();
-        *self = Self { text, headers, ..Self::blank(self.peer) };
+        let secured = self.secured.take();
+        *self = Self { text, headers, secured, ..Self::blank(self.peer) };
     }
 
     /// Appends bytes to the text and says where they are.
@@ -249,6 +265,14 @@ impl Request {
             value
                 .split(|byte| *byte == b',')
                 .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+        })
+    }
+
+    /// A call of gRPC, by its content type.
+    pub fn is_grpc(&self) -> bool {
+        self.values(b"content-type").next().is_some_and(|kind| {
+            let codec = kind.strip_prefix(b"application/grpc");
+            codec.is_some_and(|rest| rest.first().is_none_or(|byte| matches!(byte, b'+' | b';')))
         })
     }
 

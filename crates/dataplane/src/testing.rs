@@ -87,7 +87,8 @@ pub fn snapshot(service: SocketAddr, routes: &[Value]) -> Value {
         "format": 1, "version": 1,
         "node": {
             "name": "node", "software": "test", "max_in_flight": 100, "max_limit_keys": 1000,
-            "record_queue": 1000, "token_cache": 16,
+            "record_queue": 1000, "token_cache": 16, "max_file_transfers": 100,
+            "max_compressions": 10,
         },
         "listeners": [listener("public")],
         "services": [{
@@ -95,11 +96,12 @@ pub fn snapshot(service: SocketAddr, routes: &[Value]) -> Value {
             "instances": [{"name": service.to_string(), "address": service.to_string(), "weight": 1}],
             "balance": {"at": "t:1:1", "algorithm": "round_robin", "slow_start_ms": 0,
                 "panic_threshold": 0, "ejection": null, "caps": {"max_in_flight": null, "rate": null}, "sticky": null},
-            "health_check": null, "circuit_breaker": null,
+            "health_check": null, "circuit_breaker": null, "own_breakers": [],
             "pool": {
                 "max_connections": 10, "max_pending": 10, "connect_timeout_ms": 2000,
                 "idle_timeout_ms": 60000, "max_lifetime_ms": 300_000,
             },
+            "protocol": "http1",
         }],
         "identities": [], "routes": routes, "unauthenticated_tier": null,
         "tiers": [{"name": "few", "at": "t:1:1", "limit": 1000, "window_ms": 60000, "per": "client_ip"}],
@@ -108,10 +110,16 @@ pub fn snapshot(service: SocketAddr, routes: &[Value]) -> Value {
 
 pub fn listener(name: &str) -> Value {
     json!({
-        "name": name, "at": "t:1:1", "address": "127.0.0.1:0", "max_connections": 100,
+        "name": name, "at": "t:1:1", "protocols": ["http1", "http2"],
+        "address": "127.0.0.1:0", "max_connections": 100,
         "header_timeout_ms": 10000, "idle_timeout_ms": 60000, "body_timeout_ms": 10000,
         "write_timeout_ms": 10000, "max_header_bytes": 8192, "max_uri_bytes": 8192,
-        "trusted_proxies": [], "path_parameters": "refuse",
+        "trusted_proxies": [], "path_parameters": "refuse", "tls": null,
+        "http2": {
+            "max_streams": 100, "max_resets": 200, "max_stream_errors": 1000, "max_overhead_frames": 1000,
+            "max_continuations": 8, "max_pending_resets": 20,
+            "stream_window_bytes": 262_144, "connection_window_bytes": 1_048_576,
+        },
     })
 }
 
@@ -132,7 +140,7 @@ pub fn route(prefix: &str, action: &Value) -> Value {
 /// A route to the service.
 pub fn proxied(prefix: &str) -> Value {
     let proxy = json!({
-        "service": "origin", "strip_prefix": null, "rewrite": null, "circuit_breaker": false, "host": "preserve",
+        "service": "origin", "strip_prefix": null, "rewrite": null, "circuit_breaker": "none", "host": "preserve",
     });
     route(prefix, &json!({ "proxy": proxy }))
 }

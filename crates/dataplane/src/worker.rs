@@ -1,16 +1,21 @@
 //! What one worker thread owns: its links, caches and recorder. Nothing in here is shared with another thread.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hashbrown::HashMap;
 use tokio::task::AbortHandle;
 
 use crate::authenticate::TokenCache;
+use crate::listener::accept::Door;
+use crate::listener::http2::seat::Seats;
 use crate::node::Node;
-use crate::proxy::Links;
+use crate::proxy::{Links, pool};
 use crate::record::{Recorder, WorkerCounts};
+use crate::respond::compress::Encoders;
 use crate::respond::date::DateCache;
 
 /// Wall time, told from the monotonic clock between two readings, so that a request reads one clock only.
@@ -31,8 +36,38 @@ impl Calibration {
 /// A connection as its worker sees it when the node drains.
 #[derive(Debug)]
 pub struct Open {
-    pub is_idle: std::rc::Rc<Cell<bool>>,
+    pub is_idle: Rc<Cell<bool>>,
+    pub leave: Rc<Leave>,
+    pub door: Door,
     pub task: AbortHandle,
+}
+
+/// A wish that a connection end when its requests are done. It is heard while the connection waits for something.
+#[derive(Debug, Default)]
+pub struct Leave {
+    is_asked: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Leave {
+    pub fn ask(&self) {
+        self.is_asked.set(true);
+        let waker = self.waker.borrow_mut().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.is_asked.get() {
+            return Poll::Ready(());
+        }
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            *waker = Some(context.waker().clone());
+        }
+        Poll::Pending
+    }
 }
 
 pub struct Worker {
@@ -41,7 +76,9 @@ pub struct Worker {
     pub links: Links,
     pub tokens: RefCell<TokenCache>,
     pub recorder: RefCell<Recorder>,
+    pub encoders: RefCell<Encoders>,
     pub connections: RefCell<HashMap<u64, Open>>,
+    pub seats: Seats,
     date: RefCell<DateCache>,
     calibration: Cell<Calibration>,
     last_connection: Cell<u64>,
@@ -55,7 +92,9 @@ impl Worker {
             // Workers start before there is a configuration; each request brings its own capacity.
             tokens: RefCell::new(TokenCache::new(0)),
             recorder: RefCell::new(Recorder::new(Arc::clone(&node.records))),
+            encoders: RefCell::default(),
             connections: RefCell::default(),
+            seats: Seats::default(),
             date: RefCell::default(),
             calibration: Cell::new(Calibration::now()),
             last_connection: Cell::new(0),
@@ -66,19 +105,24 @@ impl Worker {
     /// Tells how many connections to each service are idle and active. Called every second.
     pub fn count_connections(&self) {
         let Some(snapshot) = self.node.snapshot() else { return };
-        let pools = self.links.pools.borrow();
+        let (pools, streams) = (self.links.pools.borrow(), self.links.streams.borrow());
         for (entry, service) in snapshot.service_entries.iter().zip(snapshot.services.iter()) {
-            let counted = service
-                .instances()
-                .iter()
-                .map(|instance| pools.connections(instance))
-                .fold((0, 0), |(idle, active), (more_idle, more_active)| {
-                    (idle + more_idle, active + more_active)
-                });
+            let mut counted = pool::Counts::default();
+            for instance in &service.instances() {
+                counted += pools.counts(instance);
+                counted += streams.counts(instance);
+            }
             let metrics = entry.metrics.worker(self.index);
-            metrics.idle.set(counted.0 as u64);
-            metrics.active.set(counted.1 as u64);
+            metrics.idle.set(counted.idle as u64);
+            metrics.active.set(counted.active as u64);
+            metrics.streams.set(counted.streams as u64);
         }
+    }
+
+    /// Asks the connections of one listener to leave, or all.
+    pub fn ask_to_leave(&self, fits: impl Fn(&Door) -> bool) {
+        let connections = self.connections.borrow();
+        connections.values().filter(|open| fits(&open.door)).for_each(|open| open.leave.ask());
     }
 
     /// Called every second, so that a step of the wall clock is followed.

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import psutil
 
+from gatewright.control.expiry import expiries
 from gatewright.control.node import Node
 
 PROCESS = psutil.Process()
@@ -101,7 +102,44 @@ def dependency_metrics(node: Node) -> list[str]:
             "Look-ups of instance names that failed.",
             [({}, node.discovery.failures)],
         ),
+        *sharing_metrics(node),
     ]
+
+
+def sharing_metrics(node: Node) -> list[str]:
+    health = node.sharing.health
+    return [
+        *family(
+            "gateway_breaker_sharing_connected",
+            "gauge",
+            "1 while breakers are shared with other nodes; 0 also where that is not configured.",
+            [({}, 1.0 if health.connected else 0.0)],
+        ),
+        *family(
+            "gateway_breaker_sharing_failures_total",
+            "counter",
+            "Attempts to ask the store of shared breakers that failed.",
+            [({}, health.failures)],
+        ),
+        *family(
+            "gateway_breaker_sharing_changes_total",
+            "counter",
+            "Changes of breakers that were told to other nodes or taken from them.",
+            [({"direction": "told"}, health.pushed), ({"direction": "taken"}, health.taken)],
+        ),
+    ]
+
+
+def certificate_metrics(node: Node) -> list[str]:
+    return family(
+        "gateway_certificate_expiry_timestamp_seconds",
+        "gauge",
+        "When a certificate of a listener ends.",
+        [
+            ({"listener": one.listener, "name": one.name}, one.at.timestamp())
+            for one in expiries(node.loaded())
+        ],
+    )
 
 
 def process_metrics() -> list[str]:
@@ -119,5 +157,11 @@ def exposition(node: Node) -> str:
     """Everything counted on this node, in text format 0.0.4. Blocks for as long as the data plane needs to
     sum up.
     """
-    lines = [*configuration_metrics(node), *sink_metrics(node), *dependency_metrics(node), *process_metrics()]
+    lines = [
+        *configuration_metrics(node),
+        *sink_metrics(node),
+        *dependency_metrics(node),
+        *certificate_metrics(node),
+        *process_metrics(),
+    ]
     return node.engine.metrics().rstrip("\n") + "\n" + "\n".join(lines) + "\n"

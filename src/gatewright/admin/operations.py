@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 
 from gatewright.admin import views
 from gatewright.admin.answers import Denied, answer
+from gatewright.admin.breakers import add_breakers
 from gatewright.control.node import Node
 from gatewright.records.query import ask
 from gatewright.records.reader import LIMIT, LONGEST_LIMIT
@@ -23,6 +24,7 @@ def operations(node: Node) -> APIRouter:
     """The routes under `/api/v1`."""
     router = APIRouter()
     add_views(router, node)
+    add_breakers(router, node)
     add_records(router, node)
     add_actions(router, node)
     return router
@@ -42,10 +44,6 @@ def add_views(router: APIRouter, node: Node) -> None:
     @router.get("/services", summary="Every service with its instances")
     async def services() -> JSONResponse:
         return answer(await views.services(node))
-
-    @router.get("/circuit-breakers", summary="State of every circuit breaker")
-    async def breakers() -> JSONResponse:
-        return answer(await views.breakers(node))
 
     @router.get("/rate-limits", summary="Tiers and their busiest callers")
     async def limits() -> JSONResponse:
@@ -79,14 +77,6 @@ def add_records(router: APIRouter, node: Node) -> None:
 
 
 def add_actions(router: APIRouter, node: Node) -> None:
-    @router.post("/circuit-breakers/reset", summary="Close every circuit breaker")
-    async def reset_all() -> JSONResponse:
-        return await reset_breakers(node)
-
-    @router.post("/circuit-breakers/{service}/reset", summary="Close the circuit breaker of one service")
-    async def reset_one(service: str) -> JSONResponse:
-        return await reset_one_breaker(node, service)
-
     @router.post(
         "/services/{service}/instances/{instance:path}/drain", summary="Send an instance no new requests"
     )
@@ -119,23 +109,6 @@ def record_directory(node: Node) -> Path:
         if sink.kind == "sqlite" and sink.path is not None:
             return sink.path
     raise Denied(404, "no_record_store", "records are not stored here; add a sink of kind `sqlite`")
-
-
-async def reset_breakers(node: Node) -> JSONResponse:
-    """Close every breaker; tells how many were not closed."""
-    count = await asyncio.to_thread(node.engine.reset_breaker, None)
-    log.warning("breakers reset", extra={"count": count})
-    return answer({"reset": count})
-
-
-async def reset_one_breaker(node: Node, service: str) -> JSONResponse:
-    """Close the breaker of one service. Raises `Denied` for one that does not exist."""
-    known = [one["name"] for one in views.services_of(await views.engine_state(node))]
-    if service not in known:
-        raise Denied(404, "unknown_service", f"unknown service `{service}`; known: {', '.join(known)}")
-    count = await asyncio.to_thread(node.engine.reset_breaker, service)
-    log.warning("breaker reset", extra={"service": service, "count": count})
-    return answer({"reset": count})
 
 
 async def drain_one_instance(node: Node, service: str, instance: str, *, wanted: bool) -> JSONResponse:

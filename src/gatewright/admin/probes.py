@@ -9,8 +9,9 @@ from starlette.responses import JSONResponse
 
 from gatewright.admin import views
 from gatewright.admin.answers import answer
+from gatewright.admin.breakers import add_breakers
 from gatewright.admin.metrics import exposition
-from gatewright.admin.operations import reset_breakers, reset_one_breaker, reset_rate_limits
+from gatewright.admin.operations import reset_rate_limits
 from gatewright.control.node import Node
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
@@ -29,7 +30,7 @@ def probes(node: Node) -> APIRouter:
     )
     async def readyz() -> JSONResponse:
         if node.is_ready:
-            return answer({"status": "ready"})
+            return answer({"status": "ready"} | views.warnings(node))
         return answer({"status": views.word(node, False)}, 503)
 
     @router.get("/metrics", summary="Prometheus metrics, text format 0.0.4")
@@ -37,6 +38,7 @@ def probes(node: Node) -> APIRouter:
         return Response(await asyncio.to_thread(exposition, node), media_type=TEXT_FORMAT)
 
     add_views(router, node)
+    add_breakers(router, node, "/gateway")
     add_resets(router, node)
     return router
 
@@ -54,26 +56,12 @@ def add_views(router: APIRouter, node: Node) -> None:
     async def stats() -> JSONResponse:
         return answer(await views.stats(node))
 
-    @router.get("/gateway/circuit-breakers", summary="State of every circuit breaker")
-    async def breakers() -> JSONResponse:
-        return answer(await views.breakers(node))
-
     @router.get("/gateway/rate-limits", summary="Tiers and their busiest callers")
     async def limits() -> JSONResponse:
         return answer(await views.limits(node))
 
 
 def add_resets(router: APIRouter, node: Node) -> None:
-    @router.post("/gateway/circuit-breakers/reset", summary="Close every circuit breaker")
-    async def reset_all() -> JSONResponse:
-        return await reset_breakers(node)
-
-    @router.post(
-        "/gateway/circuit-breakers/{service}/reset", summary="Close the circuit breaker of one service"
-    )
-    async def reset_one(service: str) -> JSONResponse:
-        return await reset_one_breaker(node, service)
-
     @router.post("/gateway/rate-limits/reset", summary="Forget counters of a tier, of a caller, or all")
     async def reset_limits(tier: str | None = None, caller: str | None = None) -> JSONResponse:
         return await reset_rate_limits(node, tier, caller)

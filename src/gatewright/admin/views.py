@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from gatewright import __version__
+from gatewright.control.expiry import ending, expiries, utc_now
 from gatewright.control.node import Node
 
 Document = dict[str, Any]
@@ -37,7 +38,15 @@ async def health(node: Node) -> Document:
         "version": __version__,
         "config": configuration(node),
         "dependencies": {"services": services, "key_sets": key_sets},
+        **warnings(node),
     }
+
+
+def warnings(node: Node) -> Document:
+    """Certificates that end soon; nothing where none does. They make nothing unready."""
+    now = utc_now()
+    due = [one.document(now) for one in ending(expiries(node.loaded()), now)]
+    return {"certificates": due} if due else {}
 
 
 def word(node: Node, is_degraded: bool) -> str:
@@ -71,15 +80,10 @@ async def services(node: Node) -> Document:
 
 
 async def breakers(node: Node) -> Document:
-    """The breaker of every service that has one (AD-6)."""
+    """Every breaker: of services, of instances, of routes with one of their own (AD-6)."""
     found = services_of(await engine_state(node))
-    listed = [{"service": one["name"], **breaker(one)} for one in found if one.get("breaker")]
-    return {"circuit_breakers": listed}
-
-
-def breaker(service: Document) -> Document:
-    given = service["breaker"]
-    return given if isinstance(given, dict) else {"state": given}
+    listed = [breaker for service in found for breaker in service.get("breakers", [])]
+    return {"circuit_breakers": listed, "sharing": node.sharing.state()}
 
 
 async def limits(node: Node) -> Document:

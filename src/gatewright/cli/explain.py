@@ -9,6 +9,10 @@ from cyclopts import Parameter
 
 from gatewright.cli.status import Admin, AsJson
 
+Assume = Annotated[
+    list[str] | None,
+    Parameter(help="State of the node: `cpu=76`, `memory=81` (percent), `in_flight=3000`.", negative=()),
+]
 WRONG_USE = 2
 WAIT_SECONDS = 2.0
 USAGE = "write `gatewright explain REQUEST_ID`, or `gatewright explain --config FILE METHOD PATH`"
@@ -27,6 +31,7 @@ def explain(  # noqa: PLR0913 - one argument an option of the command.
     keys: Annotated[
         list[str] | None, Parameter(help="`IDENTITY=JWKS_FILE` for a fetched key set.", negative=())
     ] = None,
+    assume: Assume = None,
     directory: Annotated[
         Path | None, Parameter(help="Record segments to read instead of asking a node.")
     ] = None,
@@ -44,7 +49,8 @@ def explain(  # noqa: PLR0913 - one argument an option of the command.
 
     try:
         if config and len(what) == 2:
-            return foretell(config, request_of(what, header or [], client_ip, listener), keys or [], as_json)
+            request = request_of(what, header or [], client_ip, listener) | assumed(assume or [])
+            return foretell(config, request, keys or [], as_json)
         if not config and len(what) == 1:
             return recount(what[0], directory, admin, as_json)
     except (GatewrightError, OSError, ValueError) as error:
@@ -116,6 +122,22 @@ def request_of(
         "now_ms": time.time_ns() // 1_000_000,
         "content_length": int(lengths[0]) if lengths else None,
     }
+
+
+MOST = {"cpu": 1000, "memory": 1000, "in_flight": 2**32 - 1}
+ASSUMED = {"cpu": "cpu_percent", "memory": "memory_percent", "in_flight": "in_flight"}
+
+
+def assumed(facts: list[str]) -> dict[str, int]:
+    """The state of the node to decide in, as `decide` takes it. Raises `ValueError` for what is none."""
+    pairs = [fact.partition("=") for fact in facts]
+    for name, _, value in pairs:
+        if name not in ASSUMED or not value.isdigit() or int(value) > MOST[name]:
+            message = (
+                f"`{name}={value}` is nothing to assume; write `cpu=76`, `memory=81` or `in_flight=3000`"
+            )
+            raise ValueError(message)
+    return {ASSUMED[name]: int(value) for name, _, value in pairs}
 
 
 def split_header(text: str) -> tuple[str, str]:

@@ -2,13 +2,16 @@
 `crates/dataplane/src/snapshot/document.rs`.
 """
 
+import base64
 import json
 import socket
 from typing import Any
 
 import gatewright
 from gatewright.config.addresses import Resolver, system_resolver
+from gatewright.config.compile_answer import compile_error_pages
 from gatewright.config.compile_listener import compile_listener
+from gatewright.config.compile_overload import compile_overload
 from gatewright.config.compile_route import compile_route, tier_of
 from gatewright.config.compile_service import compile_service
 from gatewright.config.loading import Loaded
@@ -50,7 +53,14 @@ def compile(
         "identities": [_identity(loaded, number) for number in range(len(gateway.identities))],
         "tiers": _tiers(loaded),
         "routes": [compile_route(loaded, number) for number in range(len(gateway.routes))],
+        "authorities": {
+            name: [base64.b64encode(der).decode() for der in ders]
+            for name, ders in loaded.tls.authorities.items()
+        },
+        "overload": compile_overload(gateway.overload),
         "unauthenticated_tier": None if unauthenticated == NONE else unauthenticated,
+        "error_pages": compile_error_pages(gateway.error_pages, None),
+        "security_headers": gateway.defaults.security_headers,
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -65,13 +75,20 @@ def _node(loaded: Loaded) -> dict[str, Any]:
         # Nobody would read them: 0 tells the engine to write none.
         "record_queue": records.queue if records.sinks else 0,
         "token_cache": node.token_cache,
+        "max_file_transfers": node.max_file_transfers,
+        "max_compressions": node.max_compressions,
     }
 
 
 def _identity(loaded: Loaded, number: int) -> dict[str, Any]:
     identity = loaded.gateway.identities[number]
     keys = loaded.keys.get(identity.name)
-    kind = _jwt(identity, keys) if isinstance(identity, JwtIdentity) else _api_key(identity, keys)
+    if isinstance(identity, JwtIdentity):
+        kind = _jwt(identity, keys)
+    elif isinstance(identity, ApiKeyIdentity):
+        kind = _api_key(identity, keys)
+    else:
+        kind = {"user_from": identity.user_from, "scopes": identity.scopes, "allow": identity.allow}
     return {"name": identity.name, "at": str(loaded.at("identities", number)), "kind": {identity.kind: kind}}
 
 

@@ -4,7 +4,10 @@ import ipaddress
 from typing import Any
 
 from gatewright.config.addresses import read_address, socket_address
+from gatewright.config.certificates import CertificatePair
 from gatewright.config.loading import Loaded
+from gatewright.config.models import ClientCertificates, ListenerTls
+from gatewright.config.models.listeners import Http2
 
 
 def compile_listener(loaded: Loaded, number: int) -> dict[str, Any]:
@@ -14,8 +17,10 @@ def compile_listener(loaded: Loaded, number: int) -> dict[str, Any]:
     return {
         "name": listener.name,
         "at": str(loaded.at("listeners", number)),
+        "protocols": listener.protocols,
         "address": socket_address(address.host, address.port),
         "max_connections": listener.max_connections,
+        "max_connections_per_client": listener.max_connections_per_client,
         "header_timeout_ms": int(listener.header_timeout),
         "idle_timeout_ms": int(listener.idle_timeout),
         "body_timeout_ms": int(listener.body_timeout),
@@ -24,4 +29,42 @@ def compile_listener(loaded: Loaded, number: int) -> dict[str, Any]:
         "max_uri_bytes": int(listener.max_uri_bytes),
         "trusted_proxies": [str(ipaddress.ip_network(network)) for network in listener.trusted_proxies],
         "path_parameters": listener.path_parameters,
+        "redirect_to_https": listener.redirect_to_https,
+        "tls": None if listener.tls is None else _tls(loaded, listener.name, listener.tls),
+        "http2": _compile_http2(listener.http2),
     }
+
+
+def _compile_http2(http2: Http2) -> dict[str, int]:
+    return {
+        "max_streams": http2.max_streams,
+        "max_resets": http2.max_resets,
+        "max_stream_errors": http2.max_stream_errors,
+        "max_overhead_frames": http2.max_overhead_frames,
+        "max_continuations": http2.max_continuations,
+        "max_pending_resets": http2.max_pending_resets,
+        "stream_window_bytes": int(http2.stream_window),
+        "connection_window_bytes": int(http2.connection_window),
+    }
+
+
+def _tls(loaded: Loaded, name: str, tls: ListenerTls) -> dict[str, Any]:
+    return {
+        "certificates": [_certificate(pair) for pair in loaded.tls.listener_pairs[name]],
+        "min_version": tls.min_version,
+        "handshake_timeout_ms": int(tls.handshake_timeout),
+        "max_handshakes": tls.max_handshakes,
+        "client_certificates": None if tls.client_certificates is None else _clients(tls.client_certificates),
+    }
+
+
+def _clients(clients: ClientCertificates) -> dict[str, Any]:
+    return {
+        "required": clients.mode == "require",
+        "authorities": clients.ca_file,
+        "headers": clients.headers,
+    }
+
+
+def _certificate(pair: CertificatePair) -> dict[str, Any]:
+    return {"at": str(pair.position), "pair": pair.document(), "names": list(pair.names)}

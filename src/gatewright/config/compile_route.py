@@ -5,6 +5,7 @@ import email.utils
 import json
 from typing import TYPE_CHECKING, Any
 
+from gatewright.config.compile_answer import compile_compression, compile_error_pages, compile_static
 from gatewright.config.crosschecks.overlaps import hosts_of
 from gatewright.config.matching import classify
 from gatewright.config.models import (
@@ -21,6 +22,9 @@ from gatewright.config.models.routes import NONE
 
 if TYPE_CHECKING:
     from gatewright.config.loading import Loaded
+
+
+_BREAKERS: dict[bool | str, str] = {True: "shared", False: "none", "own": "own"}
 
 
 def tier_of(route: Route, defaults: Defaults) -> RateLimit | None:
@@ -55,6 +59,9 @@ def compile_route(loaded: "Loaded", number: int) -> dict[str, Any]:
         "cors": _cors(route.cors, str(loaded.at("routes", number, "cors"))),
         "deprecated": route.deprecated,
         "sunset": _http_date(route.sunset),
+        "gone_after_ms": _milliseconds(route.sunset) if route.gone_after_sunset else None,
+        "compression": compile_compression(route.compression),
+        "error_pages": compile_error_pages(route.error_pages, loaded.gateway.error_pages),
     }
 
 
@@ -85,6 +92,8 @@ def _action(route: Route) -> dict[str, Any]:
         return {"redirect": {"status": route.redirect.status, "to": route.redirect.to}}
     if route.respond is not None:
         return {"respond": _respond(route.respond)}
+    if route.static is not None:
+        return {"files": compile_static(route.static, route.strip_prefix)}
     if route.service == "self":
         return {"health": {}}
     rewrite = route.rewrite
@@ -95,7 +104,7 @@ def _action(route: Route) -> dict[str, Any]:
             "rewrite": None
             if rewrite is None
             else {"regex": rewrite.regex, "replacement": rewrite.replacement},
-            "circuit_breaker": route.circuit_breaker,
+            "circuit_breaker": _BREAKERS[route.circuit_breaker],
             "host": route.host_header,
         }
     }
@@ -156,3 +165,10 @@ def _http_date(day: datetime.date | None) -> str | None:
         return None
     moment = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC)
     return email.utils.format_datetime(moment, usegmt=True)
+
+
+def _milliseconds(day: datetime.date | None) -> int | None:
+    if day is None:
+        return None
+    moment = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC)
+    return max(0, int(moment.timestamp() * 1000))

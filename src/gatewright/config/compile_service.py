@@ -3,10 +3,11 @@
 from typing import Any
 
 from gatewright.config.addresses import Resolver, instances_of
+from gatewright.config.certificates import trusted_by
 from gatewright.config.compile_balance import compile_balance
 from gatewright.config.compile_health import compile_health_check
 from gatewright.config.loading import Loaded
-from gatewright.config.models import CircuitBreaker, Pool
+from gatewright.config.models import CircuitBreaker, Pool, Service, ServiceTls
 from gatewright.config.models.breakers import statuses
 from gatewright.errors import Problem
 
@@ -27,13 +28,31 @@ def compile_service(
         "at": at,
         "instances": instances,
         "balance": compile_balance(loaded, number),
-        "health_check": compile_health_check(
-            service.health_check, str(loaded.at("services", number, "health_check"))
-        ),
+        "health_check": compile_health_check(service, str(loaded.at("services", number, "health_check"))),
         "circuit_breaker": _breaker(
             service.circuit_breaker, str(loaded.at("services", number, "circuit_breaker"))
         ),
+        "own_breakers": [
+            route.name
+            for route in loaded.gateway.routes
+            if route.service == service.name and route.circuit_breaker == "own"
+        ]
+        if service.circuit_breaker.enabled
+        else [],
         "pool": _pool(service.pool),
+        "protocol": _protocol(service),
+        "tls": None if service.tls is None else _tls(loaded, service.name, service.tls),
+    }
+
+
+def _tls(loaded: Loaded, name: str, tls: ServiceTls) -> dict[str, Any]:
+    pair = loaded.tls.service_pairs.get(name)
+    return {
+        "verify": tls.verify,
+        "authorities": trusted_by(tls),
+        "server_name": tls.server_name,
+        "certificate": None if pair is None else pair.document(),
+        "min_version": tls.min_version,
     }
 
 
@@ -42,6 +61,7 @@ def _breaker(breaker: CircuitBreaker, at: str) -> dict[str, Any] | None:
         return None
     return {
         "at": at,
+        "scope": breaker.scope,
         "failure_ratio": breaker.failure_ratio,
         "slow_ratio": breaker.slow_ratio,
         "slow_after_ms": int(breaker.slow_after),
@@ -70,4 +90,18 @@ def _pool(pool: Pool) -> dict[str, Any]:
         "connect_timeout_ms": int(pool.connect_timeout),
         "idle_timeout_ms": int(pool.idle_timeout),
         "max_lifetime_ms": int(pool.max_lifetime),
+    }
+
+
+def _protocol(service: Service) -> str | dict[str, Any]:
+    if service.protocol == "http1":
+        return "http1"
+    http2 = service.http2
+    return {
+        "http2": {
+            "max_streams": http2.max_streams,
+            "window": int(http2.window),
+            "ping_interval_ms": int(http2.ping_interval),
+            "ping_timeout_ms": int(http2.ping_timeout),
+        }
     }

@@ -148,8 +148,20 @@ def _absolute_paths(node: Node, directory: Path) -> None:
             _anchor(found, "file", directory)
             if isinstance(found.value, str):
                 found.value = str(directory / found.value)
+    for found in _at(node, ("listeners", "*", "tls", "certificates", "*")):
+        _anchor(found, "file", directory)
+        _anchor(found, "key_file", directory)
+    for found in _at(node, ("listeners", "*", "tls", "client_certificates")):
+        _anchor(found, "ca_file", directory)
+    for found in _at(node, ("services", "*", "tls", "certificate")):
+        _anchor(found, "file", directory)
+        _anchor(found, "key_file", directory)
+    for found in _at(node, ("services", "*", "tls")):
+        _anchor(found, "ca_file", directory)
     for found in _at(node, ("records", "sinks", "*")):
         _anchor(found, "path", directory)
+    for found in _at(node, ("routes", "*", "static")):
+        _anchor(found, "root", directory)
     for found in _at(node, ("node",)):
         _anchor(found, "state_directory", directory)
 

@@ -89,8 +89,11 @@ def gather_keys(gateway: Gateway, root: Node) -> KeyMaterial:
         location = ("identities", number)
         if isinstance(identity, JwtIdentity):
             keys = _jwt_keys(identity, material, root, location)
-        else:
+        elif isinstance(identity, ApiKeyIdentity):
             keys = _api_keys(identity, material, root, location)
+        else:
+            # Its certificates come with connections, and their authorities with listeners.
+            continue
         if keys is not None:
             material.documents[identity.name] = {"keys": keys}
     return material

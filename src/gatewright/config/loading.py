@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gatewright.config.certificates import TlsMaterial, gather_tls
 from gatewright.config.crosschecks import View, check_all
 from gatewright.config.gathering import gather
 from gatewright.config.key_material import KeyUrl, gather_keys
@@ -33,6 +34,8 @@ class Loaded:
     """Keys by the name of their identity, in the form of the snapshot; not those to fetch."""
     key_urls: tuple[KeyUrl, ...]
     """Key sets to fetch, for identities that are not in `keys`."""
+    tls: TlsMaterial
+    """Certificates, private keys and authorities."""
 
     def at(self, *location: str | int) -> Position:
         """Give the place of a part of the configuration, or of what is around it where it was left out."""
@@ -49,6 +52,7 @@ def load(paths: Sequence[Path], environment: Mapping[str, str] | None = None) ->
     gateway, shape = validate(gathered.root)
     root = _without_problems(gathered.root, gateway)
     keys = gather_keys(gateway, root)
+    tls = gather_tls(gateway, root, keys)
     problems = [*gathered.problems, *shape, *keys.problems]
     # Names come from the text, so that what has a problem of its own is still known.
     names = {section: _names(gathered.root, section) for section in SECTION_LISTS}
@@ -69,6 +73,7 @@ def load(paths: Sequence[Path], environment: Mapping[str, str] | None = None) ->
         warnings=tuple(found),
         keys=keys.documents,
         key_urls=tuple(keys.urls),
+        tls=tls,
     )
 
 

@@ -44,6 +44,7 @@ _EXPECTED = {
 PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$": "1 to 100 letters, digits, `.`, `_` or `-`, the first no sign",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits in lower case, as `gatewright keys` writes them",
+    r"^[A-Za-z0-9]([A-Za-z0-9.:_-]{0,252})$": "a host name or an IP address",
     r"^/[^\s#]*$": "a path that starts with `/` and has no spaces or `#`",
     r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$": "a name of letters, digits, `-` and `_`",
     r"^[1-5](xx|[0-9]{2}(-[1-5][0-9]{2})?)$": "a status such as `204`, `2xx` or `200-399`",

@@ -13,6 +13,7 @@ from gatewright.config import Loaded, load
 from gatewright.config import compile as compile_snapshot
 from gatewright.config.addresses import Resolver, read_address
 from gatewright.config.models import FileSink, Gateway, JwtIdentity, SqliteSink
+from gatewright.control.sharing import SharingSettings
 from gatewright.control.state import StateDirectory, choose_directory
 from gatewright.discovery.dns import NamedInstance
 from gatewright.identity.fetch import KeySetSource, KeySetTimes
@@ -46,6 +47,7 @@ class Configuration:
     sinks: tuple[SinkSettings, ...]
     key_sets: tuple[KeySetSource, ...]
     services: tuple[tuple[str, tuple[NamedInstance, ...]], ...]
+    sharing: SharingSettings | None
 
     @property
     def gateway(self) -> Gateway:
@@ -72,6 +74,7 @@ def read(paths: Sequence[Path]) -> Configuration:
         sinks=sink_settings(gateway, state, first if first.is_dir() else first.parent),
         key_sets=key_set_sources(gateway),
         services=named_instances(gateway),
+        sharing=sharing_settings(gateway),
     )
 
 
@@ -109,6 +112,22 @@ def key_set_sources(gateway: Gateway) -> tuple[KeySetSource, ...]:
         )
         sources.append(KeySetSource(identity.name, jwks.url, jwks.allow_http, times))
     return tuple(sources)
+
+
+def sharing_settings(gateway: Gateway) -> SharingSettings | None:
+    """With whom breakers are shared, if with anybody. Those of instances and routes stay on their node."""
+    if gateway.redis is None or gateway.circuit_breakers.share == "none":
+        return None
+    return SharingSettings(
+        url=gateway.redis.url,
+        timeout=gateway.redis.timeout / 1000,
+        interval=gateway.circuit_breakers.interval / 1000,
+        open_for={
+            service.name: service.circuit_breaker.open_for / 1000
+            for service in gateway.services
+            if service.circuit_breaker.enabled and service.circuit_breaker.scope == "service"
+        },
+    )
 
 
 def named_instances(gateway: Gateway) -> tuple[tuple[str, tuple[NamedInstance, ...]], ...]:

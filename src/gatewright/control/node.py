@@ -12,7 +12,10 @@ from typing import Protocol
 
 import httpx2
 
+from gatewright.config import Loaded
 from gatewright.control.configuration import Configuration
+from gatewright.control.expiry import ExpiryWatch, utc_now
+from gatewright.control.sharing import BreakerSharing
 from gatewright.control.state import StateDirectory
 from gatewright.control.status import FROM_LAST_GOOD, ConfigStatus
 from gatewright.discovery.dns import DnsDiscovery
@@ -38,7 +41,7 @@ class DataPlane(Protocol):
     def set_instances(self, service: str, instances: bytes) -> None: ...
     def set_keys(self, identity: str, keys: bytes) -> None: ...
     def drain_instance(self, service: str, instance: str, wanted: bool) -> int | None: ...
-    def reset_breaker(self, service: str | None) -> int: ...
+    def set_breaker(self, name: str | None, change: bytes) -> int: ...
     def reset_limits(self, tier: str | None, caller: str | None) -> int: ...
     def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None: ...
     def next_questions(self, wait_seconds: float) -> bytes | None: ...
@@ -62,7 +65,9 @@ class Node:
         self.drain_wanted = asyncio.Event()
         self.key_sets = KeySets(self._fetch, engine.set_keys)
         self.discovery = DnsDiscovery(engine.set_instances)
+        self.sharing = BreakerSharing(engine)
         self.records = RecordWorker(engine)
+        self.expiry = ExpiryWatch(self.loaded)
         self.questions = QuestionWorker(engine, self.key_sets.refresh_for_unknown_key)
         self._client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=20))
         self._applying = asyncio.Lock()
@@ -105,9 +110,15 @@ class Node:
             await asyncio.to_thread(self._remember, snapshot)
             await self._use_sinks(configuration.sinks)
             self.discovery.use(configuration.services)
+            await self.sharing.use(configuration.sharing)
         await self.discovery.check()
+        self.expiry.look(utc_now())
         log.info("configuration applied", extra={"version": version, "files": len(configuration.files)})
         return version
+
+    def loaded(self) -> Loaded | None:
+        """What the live configuration was made of; `None` before one is live, and for the last good one."""
+        return self.configuration.loaded if self.configuration is not None else None
 
     async def apply_last_good(self, snapshot: bytes) -> int:
         """Make the snapshot live that was live when the node last ran. Raises `EngineError`."""
@@ -133,6 +144,7 @@ class Node:
         await asyncio.to_thread(self.records.close, FLUSH_SECONDS)
         await asyncio.to_thread(self.questions.close)
         self.discovery.close()
+        await self.sharing.use(None)
         await self._client.aclose()
 
     def _not_live_before_restart(self, configuration: Configuration) -> list[str]:

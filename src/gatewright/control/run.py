@@ -157,6 +157,7 @@ class Life:
         return [
             ("key sets", self._node.key_sets.run),
             ("discovery", self._node.discovery.run),
+            ("certificates", self._node.expiry.run),
             ("drain request", self._end_when_asked),
             ("reload", self._reloader.run),
         ]
@@ -202,9 +203,13 @@ class Life:
         workers = self._options.workers or configured or len(os.sched_getaffinity(0))
         return json.dumps({"workers": workers, "identity_timeout_ms": IDENTITY_TIMEOUT_MS}).encode()
 
+    def _scheme(self, listener: str) -> str:
+        loaded = self._node.loaded()
+        return "https" if loaded is not None and listener in loaded.tls.listener_pairs else "http"
+
     def _announce(self, admin: AdminServer) -> None:
         for listener in json.loads(self._node.engine.state()).get("listeners", []):
-            say(f"listening on http://{listener['address']} ({listener['name']})")
+            say(f"listening on {self._scheme(listener['name'])}://{listener['address']} ({listener['name']})")
         settings = self._start.admin
         say(f"admin on {AdminSettings(settings.host, admin.port).url}")
         say(f"configuration version {self._node.status.version} is live; state in {self._start.state.path}")

@@ -87,4 +87,6 @@ def expected_outcome(decision: Document) -> str:
     if decision.get("action") == "proxy" or (decision.get("service") and decision.get("forward_path")):
         where = f"{decision.get('service')} at {decision.get('instance') or 'no instance'}"
         return f"forwarded to {where} as {decision.get('forward_path')}"
+    if decision.get("action") == "file":
+        return "answered with a file, if there is one"
     return f"{status} from the gateway itself ({decision.get('action')})"

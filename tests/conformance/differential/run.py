@@ -51,7 +51,9 @@ def main() -> int:
 
 def report(done: Comparison) -> str:
     commit = said("git", "rev-parse", "--short=10", "HEAD")
-    peers = f"{said('nginx', '-v')}; {said('haproxy', '-v')}; {said(str(envoy_program()), '--version')}"
+    # Envoy's line begins with the place of its program.
+    envoy = said(str(envoy_program()), "--version").rpartition("version: ")[2]
+    peers = f"{said('nginx', '-v')}; {said('haproxy', '-v')}; Envoy {envoy}"
     lines = [
         "# The same bytes through Gatewright, nginx, HAProxy and Envoy",
         "",

@@ -69,7 +69,11 @@ async def test_a_service_without_a_healthy_instance_degrades(
     client: httpx2.AsyncClient, live: Node, engine
 ) -> None:
     engine.services = [
-        {"name": "users", "instances": [{"name": "u", "healthy": False}], "breaker": {"state": "open"}}
+        {
+            "name": "users",
+            "instances": [{"name": "u", "healthy": False}],
+            "breakers": [{"name": "users", "state": "open"}],
+        }
     ]
     health = (await client.get("/health")).json()
     assert health["status"] == "degraded"
@@ -77,7 +81,7 @@ async def test_a_service_without_a_healthy_instance_degrades(
         {"name": "users", "instances": 1, "healthy": 0, "ejected": 0, "draining": 0, "panic": False}
     ]
     breakers = (await client.get("/gateway/circuit-breakers")).json()
-    assert breakers == {"circuit_breakers": [{"service": "users", "state": "open"}]}
+    assert breakers == {"circuit_breakers": [{"name": "users", "state": "open"}], "sharing": None}
 
 
 async def test_versioned_and_plain_paths_answer_alike(client: httpx2.AsyncClient, live: Node) -> None:
@@ -98,15 +102,16 @@ async def test_config_names_version_and_files(client: httpx2.AsyncClient, live: 
     assert [Path(file).name for file in config["files"]] == ["gateway.py"]
 
 
-async def test_resets_reach_the_data_plane(client: httpx2.AsyncClient, live: Node, engine) -> None:
-    assert (await client.post("/gateway/circuit-breakers/users/reset")).json() == {"reset": 1}
-    assert (await client.post("/gateway/circuit-breakers/reset")).json() == {"reset": 1}
-    reset = await client.post("/gateway/rate-limits/reset", params={"tier": "standard", "caller": "user:7"})
-    assert reset.json() == {"reset": 2}
-    assert engine.calls[-3:] == [
-        ("reset_breaker", "users"),
-        ("reset_breaker", None),
-        ("reset_limits", "standard", "user:7"),
+@pytest.fixture
+def two_breakers(engine) -> None:
+    engine.services = [
+        {
+            "name": "users",
+            "instances": [],
+            "breakers": [
+                {"name": name, "service": "users", "state": "closed"} for name in ("users", "users/pay")
+            ],
+        }
     ]
 
 
@@ -124,12 +129,37 @@ async def test_instances_are_drained_by_name(client: httpx2.AsyncClient, live: N
     assert "known: 127.0.0.1:9001" in (await client.post(f"{path}/other:1/drain")).json()["message"]
 
 
-async def test_an_unknown_service_is_named_with_the_known_ones(
-    client: httpx2.AsyncClient, live: Node
+async def test_changes_by_hand_reach_the_data_plane_with_who_and_why(
+    client: httpx2.AsyncClient, live: Node, engine, two_breakers: None, caplog
+) -> None:
+    told = {"by": "ann", "why": "maintenance"}
+    for base in ("/gateway", "/api/v1"):
+        opened = await client.post(f"{base}/circuit-breakers/users/open", params=told)
+        assert opened.json() == {"changed": 1}
+        assert (await client.post(f"{base}/circuit-breakers/users/pay/close")).status_code == 200
+        assert (await client.post(f"{base}/circuit-breakers/reset")).status_code == 200
+        assert engine.calls[-3:] == [
+            ("set_breaker", "users", {"action": "open", **told}),
+            ("set_breaker", "users/pay", {"action": "close", "by": "127.0.0.1", "why": None}),
+            ("set_breaker", None, {"action": "reset"}),
+        ]
+    audited = [record for record in caplog.records if record.name == "gatewright.audit"]
+    assert (audited[0].by, audited[0].why, audited[0].breaker) == ("ann", "maintenance", "users")
+
+
+async def test_resets_of_limits_reach_the_data_plane(client: httpx2.AsyncClient, live: Node, engine) -> None:
+    reset = await client.post("/gateway/rate-limits/reset", params={"tier": "standard", "caller": "user:7"})
+    assert reset.json() == {"reset": 2}
+    assert engine.calls[-1] == ("reset_limits", "standard", "user:7")
+
+
+async def test_an_unknown_breaker_is_named_with_the_known_ones(
+    client: httpx2.AsyncClient, live: Node, two_breakers: None
 ) -> None:
     response = await client.post("/gateway/circuit-breakers/nobody/reset")
-    assert (response.status_code, response.json()["error"]) == (404, "unknown_service")
-    assert "known: users" in response.json()["message"]
+    assert (response.status_code, response.json()["error"]) == (404, "unknown_breaker")
+    assert "known: users, users/pay" in response.json()["message"]
+    assert (await client.post("/gateway/circuit-breakers/users/explode")).status_code in {400, 404}
 
 
 async def test_errors_have_the_form_of_refusals(client: httpx2.AsyncClient, live: Node) -> None:

@@ -71,18 +71,30 @@ def test_status_exits_with_0_only_when_healthy(start, capsys) -> None:
 
 
 def test_breakers_are_shown_and_reset(start, engine, capsys) -> None:
-    engine.services = [{"name": "users", "instances": [], "breaker": {"state": "open", "failures": 9}}]
+    breaker = {"name": "users", "service": "users", "state": "open", "recent": [{"reason": "slow_ratio"}]}
+    held = {"name": "users/pay", "service": "users", "state": "closed", "held": {"by": "ann", "why": "test"}}
+    engine.services = [{"name": "users", "instances": [], "breakers": [breaker, held]}]
     url = start().url
     assert run(["breakers", "--admin", url]) == 0
-    assert "open" in capsys.readouterr().out
-    assert run(["breakers", "--reset", "users", "--admin", url]) == 0
-    assert run(["breakers", "--reset", "all", "--admin", url]) == 0
-    assert [call for call in engine.calls if call[0] == "reset_breaker"] == [
-        ("reset_breaker", "users"),
-        ("reset_breaker", None),
+    shown = capsys.readouterr().out
+    assert "slow_ratio" in shown
+    assert "by ann: test" in shown
+    assert run(["breakers", "open", "users", "--why", "maintenance", "--admin", url]) == 0
+    assert run(["breakers", "reset", "users/pay", "--json", "--admin", url]) == 0
+    assert capsys.readouterr().out.endswith('{"changed": 1}\n')
+    assert run(["breakers", "close", "--all", "--admin", url]) == 0
+    calls = [call[1:] for call in engine.calls if call[0] == "set_breaker"]
+    assert [(name, change["action"]) for name, change in calls] == [
+        ("users", "open"),
+        ("users/pay", "reset"),
+        (None, "close"),
     ]
-    assert run(["breakers", "--reset", "nobody", "--admin", url]) == 1
+    assert calls[0][1]["why"] == "maintenance"
+    assert "@" in calls[0][1]["by"]
+    assert run(["breakers", "reset", "nobody", "--admin", url]) == 1
     assert "known: users" in capsys.readouterr().err
+    for wrong in (["reset"], ["open", "users", "--all"]):
+        assert run(["breakers", *wrong, "--admin", url]) == 2
 
 
 def test_instances_are_shown_and_drained(start, engine, capsys) -> None:

@@ -171,6 +171,21 @@ def test_explain_of_a_configuration_asks_the_data_plane(
     }
 
 
+def test_explain_assumes_the_state_of_a_node_that_it_is_told(
+    write_configuration, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decider = Decider()
+    monkeypatch.setitem(sys.modules, "gatewright._engine", decider)
+    asking = ["explain", "--config", str(write_configuration()), "GET", "/api/x"]
+    assert run([*asking, "--assume", "cpu=76", "--assume", "in_flight=9"]) == 0
+    assert decider.asked[0]["cpu_percent"] == 76
+    assert decider.asked[0]["in_flight"] == 9
+    assert "memory_percent" not in decider.asked[0]
+    for wrong in ("cpu", "cpu=-1", "cpu=x", "cpu=70000", "disk=1", "in_flight=4294967296"):
+        assert run([*asking, "--assume", wrong]) == 1
+        assert "nothing to assume; write `cpu=76`" in capsys.readouterr().err
+
+
 def test_explain_names_what_is_wrong_with_a_configuration(tmp_path: Path, capsys) -> None:
     path = tmp_path / "gateway.py"
     path.write_text("gateway = 3\n", encoding="utf-8")

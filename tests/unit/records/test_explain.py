@@ -64,4 +64,5 @@ def test_an_expected_answer_is_a_refusal_a_target_or_the_gateways_own() -> None:
     assert expected_outcome({"status": 401, "error": "invalid_token"}) == "401 invalid_token"
     forwarded = {"action": "proxy", "service": "users", "instance": "u:1", "forward_path": "/me"}
     assert expected_outcome(forwarded) == "forwarded to users at u:1 as /me"
+    assert expected_outcome({"action": "file"}) == "answered with a file, if there is one"
     assert expected_outcome({"action": "health", "status": 200}) == "200 from the gateway itself (health)"

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::api_keys::{ApiKeys, Hashing};
 use super::cache::{NewEntry, Proof, TokenCache};
+use super::certificate::CertificateIdentity;
 use super::claims::{Accepted, ClaimRules, issuer_of};
 use super::key_store::{Current, KeyStore};
 use super::token::{MAX_TOKEN, Token};
@@ -11,6 +12,7 @@ use super::token_keys::TokenKeys;
 use crate::caller::{Caller, CallerKind};
 use crate::refusal::{CredentialFault, CredentialKind, Refusal};
 use crate::snapshot::document::{ApiKeyDocument, IdentityDocument, IdentityKindDocument, JwtDocument};
+use crate::tls::ClientCertificate;
 
 pub(super) struct Identity {
     index: u32,
@@ -22,6 +24,7 @@ pub(super) struct Identity {
 pub(super) enum Kind {
     Jwt(JwtIdentity),
     ApiKey(ApiKeyIdentity),
+    Certificate(CertificateIdentity),
 }
 
 pub(super) struct JwtIdentity {
@@ -103,6 +106,9 @@ impl Identity {
                 let hashing = Hashing::compile(api_key.pepper.as_deref());
                 (&api_key.header, Kind::ApiKey(ApiKeyIdentity { hashing, keys }))
             }
+            IdentityKindDocument::Mtls(mtls) => {
+                (&String::new(), Kind::Certificate(CertificateIdentity::compile(mtls)?))
+            }
         };
         Ok(Self { index, name: document.name.as_str().into(), header: header.as_bytes().into(), kind })
     }
@@ -124,14 +130,14 @@ impl Identity {
                 let (one, another) = (one.rules.issuer(), another.rules.issuer());
                 one.is_some() && another.is_some() && one != another
             }
-            (Kind::ApiKey(_), Kind::ApiKey(_) | Kind::Jwt(_)) | (Kind::Jwt(_), Kind::ApiKey(_)) => false,
+            (Kind::Jwt(_) | Kind::ApiKey(_) | Kind::Certificate(_), _) => false,
         }
     }
 
     pub(super) fn remembered(&self, attempt: &mut Attempt<'_>) -> Option<Arc<Caller>> {
         match &self.kind {
             Kind::Jwt(jwt) => jwt.remembered(attempt),
-            Kind::ApiKey(_) => None,
+            Kind::ApiKey(_) | Kind::Certificate(_) => None,
         }
     }
 
@@ -145,6 +151,22 @@ impl Identity {
             Kind::Jwt(jwt) if issuer.is_some() && !jwt.rules.may_accept(issuer) => Err(Failure::NotMeant),
             Kind::Jwt(jwt) => jwt.verify(self.index, attempt),
             Kind::ApiKey(api_key) => api_key.identify(self.index, attempt),
+            // No header carries it; see `certified`.
+            Kind::Certificate(_) => Err(Failure::Fault(CredentialFault::Missing)),
+        }
+    }
+}
+
+impl Identity {
+    /// Judges the certificate of the connection.
+    pub(super) fn certified(
+        &self,
+        certificate: &ClientCertificate,
+        now_ms: u64,
+    ) -> Result<Arc<Caller>, Failure> {
+        match &self.kind {
+            Kind::Certificate(kind) => Ok(kind.identify(self.index, certificate, now_ms)?),
+            Kind::Jwt(_) | Kind::ApiKey(_) => Err(Failure::NotMeant),
         }
     }
 }
@@ -154,6 +176,7 @@ impl Kind {
         match self {
             Self::Jwt(_) => CredentialKind::Token,
             Self::ApiKey(_) => CredentialKind::ApiKey,
+            Self::Certificate(_) => CredentialKind::Certificate,
         }
     }
 }

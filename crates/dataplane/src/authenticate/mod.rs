@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod cache;
+mod certificate;
 mod claims;
 mod identity;
 mod key_store;
@@ -17,9 +18,10 @@ mod tests;
 use std::sync::Arc;
 
 use crate::caller::Caller;
-use crate::refusal::{CredentialFault, Refusal};
+use crate::refusal::{CredentialFault, CredentialKind, Refusal};
 use crate::request::Request;
 use crate::snapshot::document::AuthDocument;
+use crate::tls::ClientCertificate;
 
 pub use cache::TokenCache;
 pub use identity::Identities;
@@ -80,6 +82,24 @@ impl Group {
         })
     }
 
+    /// The certificate of the connection, where this group judges by it and the client has shown one.
+    fn certificate<'a>(&self, request: &'a Request) -> Option<&'a ClientCertificate> {
+        let first = self.members.first()?;
+        let is_ours = first.kind.credential() == CredentialKind::Certificate;
+        request.secured.as_ref().filter(|_| is_ours)?.client.as_ref()
+    }
+
+    fn certified(&self, certificate: &ClientCertificate, now_ms: u64) -> Result<Arc<Caller>, Refusal> {
+        let mut refusal = Refusal::Internal;
+        for member in &self.members {
+            match member.certified(certificate, now_ms) {
+                Ok(caller) => return Ok(caller),
+                Err(failure) => refusal = member.refusal(failure),
+            }
+        }
+        Err(refusal)
+    }
+
     /// The first member, in order, that knows the credential. Where none does, the weightiest failure is the answer.
     fn identify(&self, mut attempt: Attempt<'_>) -> Result<Arc<Caller>, Refusal> {
         if let Some(caller) = self.remembered(&mut attempt) {
@@ -125,6 +145,9 @@ pub fn identify(
 ) -> Result<Arc<Caller>, Refusal> {
     let Some(policy) = policy else { return Ok(cache.anonymous()) };
     for group in &policy.groups {
+        if let Some(certificate) = group.certificate(request) {
+            return group.certified(certificate, now_unix_ms);
+        }
         if let Some(credential) = group.credential(request) {
             return group.identify(Attempt::new(credential?, cache, now_unix_ms));
         }

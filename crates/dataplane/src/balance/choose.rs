@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::admission::is_among;
 use super::draw::{Dice, mix};
 use super::instance::Instance;
 use super::key;
@@ -36,6 +37,8 @@ pub enum Reason {
         key: &'static str,
         is_moved: bool,
     },
+    /// The breakers of those that the algorithm chose have refused.
+    Left,
     /// The request has no key of this kind.
     NoKey {
         key: &'static str,
@@ -57,6 +60,7 @@ impl Reason {
                 }
             }
             Self::Random => of("random"),
+            Self::Left => Inputs::none().fixed("chosen", "among_the_rest"),
             Self::Hash { key, is_moved } => {
                 let inputs = of("hash").fixed("key", key);
                 if is_moved { inputs.fixed("owner", "unavailable") } else { inputs }
@@ -68,18 +72,21 @@ impl Reason {
 
 pub(super) type Chosen<'r> = (&'r Arc<Instance>, Reason);
 
-/// `None` when the lineup is empty.
+/// `None` when the lineup is empty. One that has `refused` is chosen only where no other is met.
 pub(super) fn choose<'r>(
     algorithm: &AlgorithmDocument,
     roster: &'r Roster,
     ask: &Ask<'_>,
+    refused: &[&Arc<Instance>],
 ) -> Option<Chosen<'r>> {
     match algorithm {
         AlgorithmDocument::RoundRobin => in_turn(roster, ask),
         AlgorithmDocument::Random => at_random(roster, ask, Reason::Random),
-        AlgorithmDocument::LeastRequests => least_requests(roster, ask),
-        AlgorithmDocument::PeakEwma { decay_ms } => peak_ewma(roster, Duration::from_millis(*decay_ms), ask),
-        AlgorithmDocument::Hash(key) => by_hash(roster, key, ask),
+        AlgorithmDocument::LeastRequests => least_requests(roster, ask, refused),
+        AlgorithmDocument::PeakEwma { decay_ms } => {
+            peak_ewma(roster, Duration::from_millis(*decay_ms), ask, refused)
+        }
+        AlgorithmDocument::Hash(key) => by_hash(roster, key, ask, refused),
     }
 }
 
@@ -131,7 +138,12 @@ impl Roster {
         Some(drawn)
     }
 
-    /// The one at a place of the lineup.
+    /// Who is at a place of the lineup.
+    pub(super) fn member(&self, place: usize) -> Option<&Arc<Instance>> {
+        self.members.instances.get(*self.lineup.get(place)? as usize)
+    }
+
+    /// The same, as one that could be chosen.
     fn candidate(&self, place: usize, now: Instant) -> Option<Candidate<'_>> {
         let member = *self.lineup.get(place)? as usize;
         let instance = self.members.instances.get(member)?;
@@ -141,17 +153,18 @@ impl Roster {
 }
 
 /// Where several have equally few, the one that was drawn first, by weight: an idle service is used by weight, too.
-fn least_requests<'r>(roster: &'r Roster, ask: &Ask<'_>) -> Option<Chosen<'r>> {
+fn least_requests<'r>(roster: &'r Roster, ask: &Ask<'_>, refused: &[&Arc<Instance>]) -> Option<Chosen<'r>> {
     let mut dice = Dice::new(ask.random);
     let mut best = roster.draw(&mut dice, ask.now)?;
-    let mut least = best.load();
+    let load = |one: &Candidate<'_>| if is_among(refused, one.instance) { f32::INFINITY } else { one.load() };
+    let mut least = load(&best);
     let length = roster.lineup.len();
     let start = dice.below(length as u64) as usize;
     for step in 0..length.min(LOOKED_AT) {
         let place = if length <= LOOKED_AT { (start + step) % length } else { roster.urn.draw(&mut dice)? };
         let Some(other) = roster.candidate(place, ask.now) else { continue };
-        if other.load() < least {
-            least = other.load();
+        if load(&other) < least {
+            least = load(&other);
             best = other;
         }
     }
@@ -159,11 +172,19 @@ fn least_requests<'r>(roster: &'r Roster, ask: &Ask<'_>) -> Option<Chosen<'r>> {
 }
 
 /// Two are drawn by weight, and the one that will answer sooner is taken.
-fn peak_ewma<'r>(roster: &'r Roster, decay: Duration, ask: &Ask<'_>) -> Option<Chosen<'r>> {
+fn peak_ewma<'r>(
+    roster: &'r Roster,
+    decay: Duration,
+    ask: &Ask<'_>,
+    refused: &[&Arc<Instance>],
+) -> Option<Chosen<'r>> {
     let mut dice = Dice::new(ask.random);
     let first = roster.draw(&mut dice, ask.now)?;
     let second = other(roster, &first, (&mut dice, ask.now));
-    let better = second.filter(|second| cost(second, decay, ask.now) < cost(&first, decay, ask.now));
+    let cost = |one: &Candidate<'_>| {
+        if is_among(refused, one.instance) { f32::INFINITY } else { cost(one, decay, ask.now) }
+    };
+    let better = second.filter(|second| cost(second) < cost(&first));
     let instance = better.unwrap_or(first).instance;
     let latency = instance.latency(decay, ask.now).map(|latency| latency as u64);
     Some((instance, Reason::PeakEwma(latency, instance.in_flight())))
@@ -193,7 +214,12 @@ fn cost(candidate: &Candidate<'_>, decay: Duration, now: Instant) -> f32 {
     }
 }
 
-fn by_hash<'r>(roster: &'r Roster, key: &KeyDocument, ask: &Ask<'_>) -> Option<Chosen<'r>> {
+fn by_hash<'r>(
+    roster: &'r Roster,
+    key: &KeyDocument,
+    ask: &Ask<'_>,
+    refused: &[&Arc<Instance>],
+) -> Option<Chosen<'r>> {
     let word = key::text(key);
     let Some(hash) = key::of(key, ask) else {
         return at_random(roster, ask, Reason::NoKey { key: word });
@@ -203,7 +229,10 @@ fn by_hash<'r>(roster: &'r Roster, key: &KeyDocument, ask: &Ask<'_>) -> Option<C
         let hash = if attempt == 0 { hash } else { mix(hash ^ attempt) };
         let owner = table.find(hash).filter(|owner| roster.is_in.get(*owner).copied().unwrap_or(false));
         let instance = owner.and_then(|owner| roster.members.instances.get(owner));
-        if let Some(instance) = instance.filter(|instance| takes_key(roster, instance, hash, ask.now)) {
+        let takes = |instance: &&Arc<Instance>| {
+            !is_among(refused, instance) && takes_key(roster, instance, hash, ask.now)
+        };
+        if let Some(instance) = instance.filter(takes) {
             return Some((instance, Reason::Hash { key: word, is_moved: attempt > 0 }));
         }
     }

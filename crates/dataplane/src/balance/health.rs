@@ -19,6 +19,7 @@ use super::probe::probe;
 use super::registry::Registry;
 use super::service::Service;
 use crate::snapshot::document::HealthCheckDocument;
+use crate::tls::ServiceTls;
 
 /// Probes under way at one time, of all services together.
 const MAX_PROBES: usize = 64;
@@ -133,6 +134,7 @@ pub async fn run(registry: Arc<Registry>, shutdown: impl Future<Output = ()>) {
 
 struct Watch {
     instance: Arc<Instance>,
+    tls: Option<Arc<ServiceTls>>,
     settings: HealthCheckDocument,
     task: AbortHandle,
 }
@@ -158,7 +160,7 @@ impl Watches {
             let Some(settings) = &service.health_check else { continue };
             for instance in service.instances() {
                 let key = (service.name.clone(), instance.name.clone(), instance.address);
-                let kept = before.remove(&key).filter(|watch| watch.is_for(&instance, settings));
+                let kept = before.remove(&key).filter(|watch| watch.is_for(&instance, &service, settings));
                 let watch = kept.unwrap_or_else(|| self.start(&service, instance, settings.clone()));
                 self.running.insert(key, watch);
             }
@@ -171,15 +173,19 @@ impl Watches {
             events: Arc::clone(&self.events),
             ledger: Arc::clone(&service.ledger),
         };
-        let task = self.tasks.spawn(turn.keep_probing(Arc::clone(&instance), settings.clone()));
-        Watch { instance, settings, task }
+        let tls = service.tls.clone();
+        let task = self.tasks.spawn(turn.keep_probing(Arc::clone(&instance), tls.clone(), settings.clone()));
+        Watch { instance, tls, settings, task }
     }
 }
 
 impl Watch {
     /// An instance that left its list and came back is another one, with its health forgotten.
-    fn is_for(&self, instance: &Arc<Instance>, settings: &HealthCheckDocument) -> bool {
-        Arc::ptr_eq(&self.instance, instance) && self.settings == *settings
+    fn is_for(&self, instance: &Arc<Instance>, service: &Service, settings: &HealthCheckDocument) -> bool {
+        let id = |tls: &Option<Arc<ServiceTls>>| tls.as_ref().map(|tls| tls.id);
+        Arc::ptr_eq(&self.instance, instance)
+            && id(&self.tls) == id(&service.tls)
+            && self.settings == *settings
     }
 }
 
@@ -196,10 +202,15 @@ struct Turn {
 }
 
 impl Turn {
-    async fn keep_probing(self, instance: Arc<Instance>, settings: HealthCheckDocument) {
+    async fn keep_probing(
+        self,
+        instance: Arc<Instance>,
+        tls: Option<Arc<ServiceTls>>,
+        settings: HealthCheckDocument,
+    ) {
         loop {
             let Ok(place) = self.places.acquire().await else { return };
-            let ok = probe(&instance, &settings).await;
+            let ok = probe(&instance, tls.as_deref(), &settings).await;
             drop(place);
             if instance.observe(ok, &settings).is_some() {
                 self.ledger.changed();

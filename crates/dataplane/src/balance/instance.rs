@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::breaker::Breaker;
 use super::ejection::Record;
 use super::health::{Health, Transition};
 use super::latency::Latency;
@@ -22,6 +23,8 @@ pub struct Instance {
     health: AtomicU64,
     /// Changes of health so far.
     transitions: AtomicU64,
+    /// Used where the service says `scope: instance`.
+    pub(super) breaker: Breaker,
     traffic: AtomicU64,
     latency: Latency,
     pub(super) clock: Clock,
@@ -44,6 +47,7 @@ impl Instance {
             address: document.address,
             health: AtomicU64::new(Health::starting(health).pack()),
             transitions: AtomicU64::new(0),
+            breaker: Breaker::default(),
             traffic: AtomicU64::new(0),
             latency: Latency::new(now),
             clock: Clock::new(now),

@@ -4,6 +4,7 @@
 //! The order is: health says which instances may be asked, the algorithm chooses one of them, the breaker of the service
 //! filters the request (requirement BH-3). State lives in a [`Registry`], so it survives snapshots; settings live in the snapshot.
 
+mod admission;
 mod breaker;
 mod choose;
 mod draw;
@@ -15,6 +16,7 @@ mod latency;
 mod ledger;
 mod maglev;
 mod probe;
+mod probe_http2;
 mod registry;
 mod roster;
 mod schedule;
@@ -27,7 +29,10 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub use breaker::{BreakerCount, BreakerReason, BreakerState, BreakerTransition, Tally};
+pub use admission::BreakerUse;
+pub use breaker::{
+    BreakerChange, BreakerCount, BreakerHold, BreakerReason, BreakerState, BreakerTransition, Tally,
+};
 pub use choose::Reason;
 pub use health::{Health, Transition};
 pub use instance::Instance;

@@ -1,15 +1,17 @@
 //! One health probe, on a connection of its own.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::instance::Instance;
+use super::probe_http2::{check, get};
+use crate::io::dial::{Destination, dial};
+use crate::io::stream::Stream;
 use crate::snapshot::document::{HealthCheckDocument, HttpProbeDocument, ProbeDocument};
+use crate::tls::ServiceTls;
 
 /// `HTTP/1.1 200` is all that is judged.
 const STATUS_BYTES: usize = 12;
@@ -17,33 +19,51 @@ const STATUS_BYTES: usize = 12;
 const REST_BYTES: u64 = 64 << 10;
 const REST_TIME: Duration = Duration::from_millis(200);
 
-/// Did the instance answer as it should, in time? Connecting counts towards the time.
-pub(super) async fn probe(instance: &Instance, settings: &HealthCheckDocument) -> bool {
+/// Did the instance answer as it should, in time? Connecting counts towards the time, a TLS handshake included.
+pub(super) async fn probe(
+    instance: &Instance,
+    tls: Option<&ServiceTls>,
+    settings: &HealthCheckDocument,
+) -> bool {
     let limit = Duration::from_millis(settings.timeout_ms);
     let mut address = instance.address;
     if let Some(port) = settings.port {
         address.set_port(port);
     }
+    let destination = Destination { address, name: &instance.name, tls };
     match &settings.kind {
-        ProbeDocument::Tcp => matches!(timeout(limit, TcpStream::connect(address)).await, Ok(Ok(_))),
         ProbeDocument::Http(http) => {
-            let asked = timeout(limit, ask(address, &instance.name, http)).await;
+            let asked = timeout(limit, ask(destination, http)).await;
             let Ok(Ok((stream, status))) = asked else { return false };
             drain(stream).await;
-            http.statuses.iter().any(|(first, last)| (*first..=*last).contains(&status))
+            is_expected(http, status)
+        }
+        ProbeDocument::Http2(http) => {
+            let asked = timeout(limit, get(destination, http)).await;
+            asked.is_ok_and(|status| status.is_some_and(|status| is_expected(http, status)))
+        }
+        ProbeDocument::Grpc { service } => timeout(limit, check(destination, service)).await == Ok(true),
+        ProbeDocument::Tcp => {
+            let plain = Destination { tls: None, ..destination };
+            matches!(timeout(limit, dial(plain)).await, Ok(Ok(_)))
         }
     }
 }
 
+fn is_expected(http: &HttpProbeDocument, status: u16) -> bool {
+    http.statuses.iter().any(|(first, last)| (*first..=*last).contains(&status))
+}
+
 /// The verdict stands already; whatever happens to the rest changes nothing.
-async fn drain(stream: TcpStream) {
+async fn drain(stream: Stream) {
     let mut rest = stream.take(REST_BYTES);
     let _ = timeout(REST_TIME, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
 }
 
-async fn ask(address: SocketAddr, name: &str, http: &HttpProbeDocument) -> io::Result<(TcpStream, u16)> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(head(name, http).as_bytes()).await?;
+async fn ask(destination: Destination<'_>, http: &HttpProbeDocument) -> io::Result<(Stream, u16)> {
+    // Why it cannot be reached is for requests to tell.
+    let mut stream = dial(destination).await.map_err(|_| io::ErrorKind::ConnectionRefused)?;
+    stream.write_all(head(destination.name, http).as_bytes()).await?;
     let mut line = [0; STATUS_BYTES];
     stream.read_exact(&mut line).await?;
     Ok((stream, status(line)))

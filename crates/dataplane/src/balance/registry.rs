@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use hashbrown::HashMap;
 
+use super::breaker::BreakerChange;
 use super::health::Events;
 use super::roster::Roster;
 use super::service::{Service, Services};
@@ -56,11 +57,10 @@ impl Registry {
         Ok(())
     }
 
-    /// Closes the breaker of one service, or of all for `None`; says how many were not closed. Unknown names: 0.
-    pub fn reset(&self, name: Option<&str>, now: Instant) -> usize {
-        let live = self.lock();
-        let chosen = live.values().filter(|service| name.is_none_or(|name| service.name == name));
-        chosen.filter(|service| service.breaker.reset(now)).count()
+    /// Changes one breaker from outside its rules, or all for `None`; says how many that changed. Names are `users` for
+    /// a service (or all its instances), `users/ROUTE`, `users@INSTANCE`. Unknown names: 0.
+    pub fn change_breakers(&self, name: Option<&str>, change: &BreakerChange, now: Instant) -> usize {
+        self.services().iter().map(|service| service.change_breakers(name, change, now)).sum()
     }
 
     /// Starts or ends the draining of an instance by its name: no new requests, until it ends. Survives reloads and new

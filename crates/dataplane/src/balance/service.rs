@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, Guard};
 use hashbrown::HashMap;
 
-use super::breaker::{Breaker, Rules};
+use super::breaker::{Breaker, BreakerChange, Rules};
 use super::health::Events;
 use super::instance::Instance;
 use super::ledger::Ledger;
@@ -18,6 +18,7 @@ use crate::snapshot::document::{
     BalanceDocument, EjectionDocument, HealthCheckDocument, HttpProbeDocument, InstanceDocument,
     PoolDocument, ProbeDocument, ServiceDocument,
 };
+use crate::tls::ServiceTls;
 
 /// What a client is told to wait where no health check says when things may be better.
 const DEFAULT_RETRY: Duration = Duration::from_secs(5);
@@ -29,9 +30,13 @@ pub struct Service {
     pub index: u32,
     pub pool: PoolDocument,
     pub(super) balance: BalanceDocument,
+    /// How its instances are spoken to; `None`: in plain.
+    pub tls: Option<Arc<ServiceTls>>,
     pub(super) health_check: Option<HealthCheckDocument>,
     pub(super) breaker_rules: Option<Rules>,
     pub(super) breaker: Arc<Breaker>,
+    /// Of routes with a breaker of their own, under their names.
+    pub(super) own_breakers: Vec<(String, Arc<Breaker>)>,
     /// The list in the snapshot; the roster may have been replaced by discovery since.
     pub(super) listed: Vec<InstanceDocument>,
     pub(super) roster: Arc<ArcSwap<Roster>>,
@@ -63,6 +68,26 @@ impl Service {
         self.roster.load()
     }
 
+    pub(super) fn change_breakers(&self, name: Option<&str>, change: &BreakerChange, now: Instant) -> usize {
+        let Some(rules) = &self.breaker_rules else { return 0 };
+        let is_meant = |own: String| name.is_none_or(|name| name == own);
+        let whole = is_meant(self.name.clone());
+        let mut changed = 0;
+        if rules.is_per_instance() {
+            for instance in self.instances() {
+                let meant = whole || is_meant(format!("{}@{}", self.name, instance.name));
+                changed += usize::from(meant && instance.breaker.apply(change, rules, now));
+            }
+        } else {
+            changed += usize::from(whole && self.breaker.apply(change, rules, now));
+        }
+        for (route, breaker) in &self.own_breakers {
+            let meant = is_meant(format!("{}/{route}", self.name));
+            changed += usize::from(meant && breaker.apply(change, rules, now));
+        }
+        changed
+    }
+
     pub(super) fn terms(&self) -> Terms<'_> {
         Terms { balance: &self.balance, health: self.health_check.as_ref() }
     }
@@ -91,6 +116,9 @@ impl Service {
     }
 }
 
+/// What gives the TLS of a service, where it has one.
+pub type Secure<'a> = dyn Fn(&ServiceDocument) -> Result<Option<Arc<ServiceTls>>, String> + 'a;
+
 /// The services of one snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct Services {
@@ -101,11 +129,18 @@ pub struct Services {
 impl Services {
     /// Compiles services over the state that the registry knows for their names. Changes nothing that is live:
     /// [`Registry::adopt`] does that, once the snapshot is. The error names the service and where it stands.
-    pub fn compile(services: &[ServiceDocument], registry: &Registry) -> Result<Self, String> {
+    /// `secure` gives the TLS of a service.
+    pub fn compile(
+        services: &[ServiceDocument],
+        registry: &Registry,
+        secure: &Secure<'_>,
+    ) -> Result<Self, String> {
         let mut compiled = Self::default();
         for (index, document) in (0..).zip(services) {
             let live = registry.service(&document.name);
-            let service = compile_one(document, index, (live.as_deref(), registry))
+            let compiled_one = secure(document)
+                .and_then(|tls| compile_one(document, index, (live.as_deref(), registry), tls));
+            let service = compiled_one
                 .map_err(|error| format!("{}: service `{}`: {error}", document.at, document.name))?;
             if compiled.names.insert(document.name.clone(), index).is_some() {
                 return Err(format!("{}: service `{}` is defined twice", document.at, document.name));
@@ -140,6 +175,7 @@ fn compile_one(
     document: &ServiceDocument,
     index: u32,
     (live, registry): (Option<&Service>, &Registry),
+    tls: Option<Arc<ServiceTls>>,
 ) -> Result<Service, String> {
     document.health_check.as_ref().map_or(Ok(()), check_health)?;
     document.balance.ejection.as_ref().map_or(Ok(()), check_ejection)?;
@@ -152,9 +188,11 @@ fn compile_one(
         index,
         pool: document.pool.clone(),
         balance: document.balance.clone(),
+        tls,
         health_check: document.health_check.clone(),
         breaker_rules: document.circuit_breaker.as_ref().map(Rules::compile).transpose()?,
         breaker: live.map(|live| Arc::clone(&live.breaker)).unwrap_or_default(),
+        own_breakers: document.own_breakers.iter().map(|route| own_breaker(route, live)).collect(),
         listed: document.instances.clone(),
         roster,
         ledger,
@@ -183,9 +221,18 @@ fn roster(document: &ServiceDocument, live: Option<&Service>) -> Result<Arc<ArcS
     Ok(Arc::new(ArcSwap::from_pointee(roster)))
 }
 
+fn own_breaker(route: &str, live: Option<&Service>) -> (String, Arc<Breaker>) {
+    let known = live.into_iter().flat_map(|live| &live.own_breakers).find(|(owner, _)| owner == route);
+    (route.to_owned(), known.map(|(_, breaker)| Arc::clone(breaker)).unwrap_or_default())
+}
+
 fn check_health(document: &HealthCheckDocument) -> Result<(), String> {
-    if let ProbeDocument::Http(http) = &document.kind {
-        check_http(http)?;
+    match &document.kind {
+        ProbeDocument::Http(http) | ProbeDocument::Http2(http) => check_http(http)?,
+        ProbeDocument::Grpc { service } if service.len() >= 128 => {
+            return Err("the name of a gRPC service has 128 characters or more".to_owned());
+        }
+        ProbeDocument::Grpc { .. } | ProbeDocument::Tcp => {}
     }
     let least = [document.interval_ms, document.unhealthy_interval_ms, document.timeout_ms].into_iter().min();
     if document.jitter > 100 || document.port == Some(0) {

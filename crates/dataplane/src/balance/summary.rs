@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::breaker::{BreakerCount, BreakerState, BreakerTransition, Rules, Tally};
+use super::breaker::{Breaker, BreakerCount, BreakerHold, BreakerState, BreakerTransition, Rules, Tally};
 use super::ejection;
 use super::instance::Instance;
 use super::service::Service;
@@ -21,8 +21,8 @@ pub struct ServiceSummary {
     pub ejections_prevented: u64,
     /// Requests under way that count against `max_in_flight`; 0 without it.
     pub capped_in_flight: u32,
-    /// `None`: the service has no circuit breaker.
-    pub breaker: Option<BreakerSummary>,
+    /// Those of the service, its routes and its instances; none where it has no circuit breaker.
+    pub breakers: Vec<BreakerSummary>,
 }
 
 #[derive(Clone, Debug)]
@@ -49,7 +49,14 @@ pub struct InstanceSummary {
 
 #[derive(Clone, Debug)]
 pub struct BreakerSummary {
+    /// Whose it is: of a route or an instance, else of the service.
+    pub route: Option<String>,
+    pub instance: Option<String>,
     pub state: BreakerState,
+    /// By a person.
+    pub hold: Option<BreakerHold>,
+    /// The last failure that it counted.
+    pub failed_at: Option<Instant>,
     /// Per cent of the requests that pass: 100 closed, less while it ramps up, 0 else.
     pub share: u32,
     /// Until it lets a probe pass; zero unless open.
@@ -85,7 +92,11 @@ impl ServiceSummary {
             panics_so_far,
             ejections_prevented,
             capped_in_flight: service.ledger.in_flight(),
-            breaker: service.breaker_rules.as_ref().map(|rules| BreakerSummary::of(service, rules, now)),
+            breakers: service
+                .breaker_rules
+                .as_ref()
+                .map(|rules| breakers(service, rules, now))
+                .unwrap_or_default(),
         }
     }
 }
@@ -108,11 +119,33 @@ fn summarise(service: &Service, instance: &Instance, now: Instant) -> InstanceSu
     }
 }
 
+fn breakers(service: &Service, rules: &Rules, now: Instant) -> Vec<BreakerSummary> {
+    let mut found = Vec::new();
+    if rules.is_per_instance() {
+        let instances = service.instances();
+        found.extend(instances.iter().map(|instance| BreakerSummary {
+            instance: Some(instance.name.clone()),
+            ..BreakerSummary::of(&instance.breaker, rules, now)
+        }));
+    } else {
+        found.push(BreakerSummary::of(&service.breaker, rules, now));
+    }
+    found.extend(service.own_breakers.iter().map(|(route, breaker)| BreakerSummary {
+        route: Some(route.clone()),
+        ..BreakerSummary::of(breaker, rules, now)
+    }));
+    found
+}
+
 impl BreakerSummary {
-    fn of(service: &Service, rules: &Rules, now: Instant) -> Self {
-        let view = service.breaker.view(rules, now);
+    fn of(breaker: &Breaker, rules: &Rules, now: Instant) -> Self {
+        let view = breaker.view(rules, now);
         Self {
+            route: None,
+            instance: None,
             state: view.state,
+            hold: view.hold,
+            failed_at: view.failed_at,
             share: view.share,
             remaining: view.remaining,
             tally: view.tally,

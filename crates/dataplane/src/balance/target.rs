@@ -4,15 +4,16 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::breaker::{BreakerTransition, Call, Stopped, Ticket};
-use super::choose::{Reason, choose};
+use super::admission::{self, BreakerUse};
+use super::breaker::{Breaker, BreakerTransition, Call, Rules, Ticket};
+use super::choose::Reason;
 use super::ejection::Sign;
 use super::instance::Instance;
 use super::ledger::Place;
 use super::service::Service;
 use super::sticky::{self, Bond};
 use crate::caller::Caller;
-use crate::refusal::{Refusal, Unavailable};
+use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::snapshot::document::AlgorithmDocument;
 use crate::trail::Inputs;
@@ -22,6 +23,8 @@ use crate::trail::Inputs;
 pub enum Outcome {
     /// The service answered to the end, with this status.
     Answered(u16),
+    /// The service answered to the end that a call of gRPC failed: counts like a status that is a failure.
+    FailedCall,
     /// The service broke off its answer, or answered too late: counts for the breaker alone.
     Failure,
     /// The connection failed: counts for the breaker, and for the health of the instance like a failed probe.
@@ -35,8 +38,8 @@ pub enum Outcome {
 pub struct Ask<'a> {
     pub request: &'a Request,
     pub caller: &'a Caller,
-    /// The route's (requirement BH-19): without it the breaker neither refuses nor counts this request.
-    pub use_breaker: bool,
+    /// The route's (requirement BH-19): which breaker, if any, refuses and counts this request.
+    pub breaker: BreakerUse,
     pub now: Instant,
     /// Any number, another one for each request.
     pub random: u64,
@@ -54,6 +57,7 @@ pub struct Target {
     panics: bool,
     #[expect(dead_code, reason = "dropping it gives the place back")]
     place: Option<Place>,
+    breaker: BreakerUse,
     ticket: Option<Ticket>,
     picked: Instant,
     wait: Cell<Wait>,
@@ -76,35 +80,22 @@ enum Wait {
 /// with the time left, `BreakerRamp` with the time to its next step.
 pub fn pick(service: &Arc<Service>, ask: &Ask<'_>) -> Result<Target, Refusal> {
     let roster = service.roster(ask.now);
-    let (pinned, bond) = sticky::find(service, &roster, ask);
-    let pinned = pinned.map(|instance| (instance, Reason::Sticky));
-    let Some(chosen) = pinned.or_else(|| choose(&service.balance.algorithm, &roster, ask)) else {
-        let cause = if roster.is_empty() { Unavailable::NoInstance } else { Unavailable::NoHealthyInstance };
-        return Err(unavailable(cause, service.retry_after(&roster, ask.now)));
-    };
-    let capped = |(cause, wait)| unavailable(cause, wait);
-    let place = service.ledger.admit(&service.balance.caps, ask.now).map_err(capped)?;
-    let rules = service.breaker_rules.as_ref().filter(|_| ask.use_breaker);
-    let stopped = |stopped: Stopped| unavailable(stopped.cause, stopped.retry_after);
-    let ticket = rules.map(|rules| service.breaker.admit(rules, ask.now)).transpose().map_err(stopped)?;
-    let (instance, reason) = chosen;
+    let leave = admission::admit(service, &roster, ask)?;
+    let (instance, reason) = leave.chosen;
     instance.enter();
     Ok(Target {
         service: Arc::clone(service),
         instance: Arc::clone(instance),
         reason,
-        bond,
-        cookie: if bond.wants_cookie() { sticky::cookie_of(&roster, chosen) } else { None },
+        bond: leave.bond,
+        cookie: if leave.bond.wants_cookie() { sticky::cookie_of(&roster, leave.chosen) } else { None },
         panics: roster.panics,
-        place,
-        ticket,
+        place: leave.place,
+        breaker: ask.breaker,
+        ticket: leave.ticket,
         picked: ask.now,
         wait: Cell::new(Wait::Pending),
     })
-}
-
-fn unavailable(cause: Unavailable, retry_after: Duration) -> Refusal {
-    Refusal::ServiceUnavailable { cause, retry_after }
 }
 
 impl Target {
@@ -125,7 +116,7 @@ impl Target {
         let probe = self.ticket.filter(|ticket| ticket.is_probe());
         if let (Some(ticket), Some(rules)) = (probe, &self.service.breaker_rules) {
             let good = !rules.is_failure(status) && !self.is_slow(now);
-            self.service.breaker.answered(ticket, good);
+            self.breaker().answered(ticket, good);
         }
     }
 
@@ -141,6 +132,10 @@ impl Target {
                 let failed = rules.is_some_and(|rules| rules.is_failure(status));
                 self.count(failed, now)
             }
+            Outcome::FailedCall => {
+                self.saw(Sign::Failure, now);
+                self.count(true, now)
+            }
             Outcome::Failure => {
                 self.saw(Sign::Broken, now);
                 self.count(true, now)
@@ -155,11 +150,19 @@ impl Target {
         }
     }
 
+    fn breaker(&self) -> &Breaker {
+        let per_instance = self.service.breaker_rules.as_ref().is_some_and(Rules::is_per_instance);
+        if per_instance && self.breaker == BreakerUse::Shared {
+            return &self.instance.breaker;
+        }
+        admission::common(&self.service, self.breaker)
+    }
+
     fn count(&mut self, failed: bool, now: Instant) -> Option<BreakerTransition> {
         let slow = self.is_slow(now);
         let rules = self.service.breaker_rules.as_ref()?;
         let ticket = self.ticket.take()?;
-        self.service.breaker.record(ticket, Call { failed, slow }, rules, now)
+        self.breaker().record(ticket, Call { failed, slow }, rules, now)
     }
 
     fn is_slow(&self, now: Instant) -> bool {
@@ -220,7 +223,7 @@ impl Drop for Target {
     fn drop(&mut self) {
         self.instance.leave();
         if let Some(ticket) = self.ticket.take() {
-            self.service.breaker.release(ticket);
+            self.breaker().release(ticket);
         }
     }
 }

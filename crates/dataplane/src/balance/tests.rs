@@ -8,18 +8,21 @@ use crate::caller::Caller;
 use crate::refusal::{Refusal, Unavailable};
 use crate::request::Request;
 use crate::snapshot::document::{
-    AlgorithmDocument, BalanceDocument, BreakerDocument, BreakerWindow, CapsDocument, HealthCheckDocument,
-    HttpProbeDocument, InstanceDocument, OnProbeFailure, PoolDocument, ProbeDocument, ServiceDocument,
+    AlgorithmDocument, BalanceDocument, BreakerDocument, BreakerScope, BreakerWindow, CapsDocument,
+    HealthCheckDocument, HttpProbeDocument, InstanceDocument, OnProbeFailure, PoolDocument, ProbeDocument,
+    ProtocolDocument, ServiceDocument,
 };
 
 mod algorithms;
 mod breaking;
+mod by_hand;
 mod choosing;
 mod model;
 mod probing;
 mod recovering;
 mod reloading;
 mod rules;
+mod scopes;
 mod standing;
 mod sticking;
 mod timing;
@@ -58,6 +61,7 @@ fn http_probe() -> HttpProbeDocument {
 fn breaker() -> BreakerDocument {
     BreakerDocument {
         at: "gateway.yaml:3:1".to_owned(),
+        scope: BreakerScope::Service,
         failure_ratio: Some(0.5),
         slow_ratio: None,
         slow_after_ms: 5_000,
@@ -97,6 +101,7 @@ fn service(instances: Vec<InstanceDocument>) -> ServiceDocument {
         balance: balance(AlgorithmDocument::RoundRobin),
         health_check: Some(health_check()),
         circuit_breaker: Some(breaker()),
+        own_breakers: Vec::new(),
         pool: PoolDocument {
             max_connections: 100,
             max_pending: 100,
@@ -104,6 +109,8 @@ fn service(instances: Vec<InstanceDocument>) -> ServiceDocument {
             idle_timeout_ms: 60_000,
             max_lifetime_ms: 300_000,
         },
+        tls: None,
+        protocol: ProtocolDocument::Http1,
     }
 }
 
@@ -113,15 +120,15 @@ fn one() -> ServiceDocument {
 
 /// Compiles one service and makes it live.
 fn live(document: ServiceDocument, registry: &Registry) -> Arc<Service> {
-    let services = Services::compile(&[document], registry).unwrap();
+    let services = Services::compile(&[document], registry, &|_| Ok(None)).unwrap();
     registry.adopt(&services);
     Arc::clone(services.get(0).unwrap())
 }
 
 /// A choice for a request without anything in it, by nobody.
-fn pick(service: &Arc<Service>, use_breaker: bool, now: Instant) -> Result<Target, Refusal> {
+fn pick(service: &Arc<Service>, breaker: BreakerUse, now: Instant) -> Result<Target, Refusal> {
     let request = Request::new([127, 0, 0, 1].into());
-    ask(service, &request, now, |ask| ask.use_breaker = use_breaker)
+    ask(service, &request, now, |ask| ask.breaker = breaker)
 }
 
 fn ask(
@@ -131,13 +138,13 @@ fn ask(
     change: impl FnOnce(&mut Ask<'_>),
 ) -> Result<Target, Refusal> {
     let caller = Caller::anonymous();
-    let mut ask = Ask { request, caller: &caller, use_breaker: true, now, random: 0 };
+    let mut ask = Ask { request, caller: &caller, breaker: BreakerUse::Shared, now, random: 0 };
     change(&mut ask);
     super::pick(service, &ask)
 }
 
 fn send(service: &Arc<Service>, outcome: Outcome, now: Instant) -> Result<(), Refusal> {
-    pick(service, true, now).map(|target| {
+    pick(service, BreakerUse::Shared, now).map(|target| {
         target.finish(outcome, now);
     })
 }
@@ -148,8 +155,12 @@ fn send_many(service: &Arc<Service>, count: usize, outcome: Outcome, now: Instan
     }
 }
 
+fn reset(registry: &Registry, name: Option<&str>, now: Instant) -> usize {
+    registry.change_breakers(name, &BreakerChange::Reset {}, now)
+}
+
 fn breaker_of(registry: &Registry, now: Instant) -> BreakerSummary {
-    registry.summary(now).remove(0).breaker.unwrap()
+    registry.summary(now).remove(0).breakers.remove(0)
 }
 
 fn state(registry: &Registry, now: Instant) -> BreakerState {

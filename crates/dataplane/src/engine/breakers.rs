@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::balance::{BreakerState as State, BreakerSummary, BreakerTransition, ServiceSummary, Tally};
+use crate::balance::{
+    BreakerHold, BreakerState as State, BreakerSummary, BreakerTransition, ServiceSummary, Tally,
+};
 use crate::record::{BreakerLine, BreakerState};
 
 /// One moment on both clocks.
@@ -20,13 +22,18 @@ impl Clock {
     }
 }
 
-pub(super) fn line(service: &ServiceSummary, clock: Clock) -> Option<BreakerLine> {
-    let breaker = service.breaker.as_ref()?;
+pub(super) fn lines(service: &ServiceSummary, clock: Clock) -> impl Iterator<Item = BreakerLine> {
+    service.breakers.iter().map(move |breaker| line(&service.name, breaker, clock))
+}
+
+fn line(service: &str, breaker: &BreakerSummary, clock: Clock) -> BreakerLine {
     let texts = |counted: &crate::balance::BreakerCount| {
         ([counted.from.text(), counted.to.text(), counted.reason.text()], counted.count)
     };
-    Some(BreakerLine {
-        service: service.name.clone(),
+    BreakerLine {
+        service: service.to_owned(),
+        route: breaker.route.clone(),
+        instance: breaker.instance.clone(),
         state: match breaker.state {
             State::Closed => BreakerState::Closed,
             State::HalfOpen => BreakerState::HalfOpen,
@@ -37,11 +44,27 @@ pub(super) fn line(service: &ServiceSummary, clock: Clock) -> Option<BreakerLine
         opened_ms: breaker.opened.map_or(0, |opened| clock.unix_ms(opened)),
         refused: breaker.refused,
         transitions: breaker.counts.iter().map(texts).collect(),
-    })
+    }
 }
 
-pub(super) fn document(breaker: &BreakerSummary, clock: Clock) -> Value {
+/// The breakers of one service.
+pub(super) fn documents(service: &ServiceSummary, clock: Clock) -> Vec<Value> {
+    service.breakers.iter().map(|breaker| document(&service.name, breaker, clock)).collect()
+}
+
+fn document(service: &str, breaker: &BreakerSummary, clock: Clock) -> Value {
+    let name = match (&breaker.route, &breaker.instance) {
+        (Some(route), _) => format!("{service}/{route}"),
+        (None, Some(instance)) => format!("{service}@{instance}"),
+        (None, None) => service.to_owned(),
+    };
     json!({
+        "name": name,
+        "service": service,
+        "route": breaker.route,
+        "instance": breaker.instance,
+        "held": breaker.hold.as_ref().map(|hold| hold_document(hold, clock)),
+        "failed_ms": breaker.failed_at.map(|failed| clock.unix_ms(failed)),
         "state": breaker.state.text(),
         "admitted_percent": breaker.share,
         "retry_after_ms": milliseconds(breaker.remaining),
@@ -51,6 +74,10 @@ pub(super) fn document(breaker: &BreakerSummary, clock: Clock) -> Value {
         "transitions": breaker.transitions,
         "recent": breaker.recent.iter().map(|change| transition(change, clock)).collect::<Vec<_>>(),
     })
+}
+
+fn hold_document(hold: &BreakerHold, clock: Clock) -> Value {
+    json!({"by": hold.by, "why": hold.why, "at_ms": clock.unix_ms(hold.at)})
 }
 
 fn transition(change: &BreakerTransition, clock: Clock) -> Value {

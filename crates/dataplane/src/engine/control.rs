@@ -1,4 +1,4 @@
-//! The control thread: health checks, and whatever else must not run between requests.
+//! The control thread: health checks, the measuring of the node, and whatever else must not run between requests.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use crate::balance::health;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, meter};
 use crate::node::Node;
 
 pub struct Control {
@@ -18,7 +18,7 @@ impl Control {
     pub fn start(node: &Arc<Node>) -> Result<Self, EngineError> {
         let refused = |error| EngineError::Engine(format!("control thread: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
-        let services = Arc::clone(&node.services);
+        let (node, services) = (Arc::clone(node), Arc::clone(&node.services));
         let (stop, stopped) = oneshot::channel::<()>();
         let work = move || {
             let shutdown = async {
@@ -26,6 +26,8 @@ impl Control {
                 let _ = stopped.await;
             };
             let local = tokio::task::LocalSet::new();
+            // Ends with the runtime.
+            local.spawn_local(meter::run(node));
             local.block_on(&runtime, health::run(services, shutdown));
         };
         let handle = std::thread::Builder::new().name("control".to_owned()).spawn(work).map_err(refused)?;

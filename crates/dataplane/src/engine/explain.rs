@@ -13,13 +13,13 @@ use crate::limit::Counters;
 use crate::node::{Node, Options};
 use crate::pipeline::account::Account;
 use crate::pipeline::forward::forwarded_path;
-use crate::pipeline::{Facts, Next, State, decide as decide_request, preflight};
+use crate::pipeline::{Facts, Next, State, decide as decide_request, preflight, redirection};
 use crate::record::Names;
 use crate::refusal::Refusal;
 use crate::request::{Request, Scheme};
 use crate::shed::Load;
-use crate::snapshot::Snapshot;
 use crate::snapshot::document::RequestDocument;
+use crate::snapshot::{Listener, Snapshot};
 use crate::trail::{Input, Step};
 
 /// Requests come and verdicts go as JSON lists; the shapes are those of `_engine.pyi`.
@@ -44,13 +44,12 @@ struct Desk<'s> {
     snapshot: &'s Snapshot,
     counters: Counters,
     tokens: TokenCache,
-    load: Arc<Load>,
 }
 
 impl<'s> Desk<'s> {
     fn new(snapshot: &'s Snapshot) -> Self {
         let counters = Counters::new(snapshot.max_limit_keys as usize);
-        Self { snapshot, counters, tokens: TokenCache::new(64), load: Arc::default() }
+        Self { snapshot, counters, tokens: TokenCache::new(64) }
     }
 
     fn verdict(&mut self, document: &RequestDocument) -> Value {
@@ -77,7 +76,14 @@ impl<'s> Desk<'s> {
         account: &mut Account,
         verdict: &mut Map<String, Value>,
     ) -> Result<(), Refusal> {
-        self.read(document, request)?;
+        let listener = self.read(document, request)?;
+        if let Some(redirect) = redirection(listener, request) {
+            let status = redirect?.status;
+            account.redirected();
+            verdict.insert("action".to_owned(), json!("answer"));
+            verdict.insert("status".to_owned(), json!(status));
+            return Ok(());
+        }
         if let Some(route) = preflight(self.snapshot, request) {
             account.routed(self.snapshot, route)?;
             verdict.insert("action".to_owned(), json!("answer"));
@@ -86,12 +92,17 @@ impl<'s> Desk<'s> {
         }
         // The same request at the same time gets the same explanation, even where the live path leaves it to chance.
         let facts = Facts { now: Instant::now(), unix_ms: document.now_ms, random: document.now_ms };
-        let mut state = State { counters: &self.counters, tokens: &mut self.tokens, load: &self.load };
+        let load = Arc::new(stated(self.snapshot, document));
+        let mut state = State { counters: &self.counters, tokens: &mut self.tokens, load: &load };
         let next = decide_request(self.snapshot, request, facts, &mut state, account)?;
         match next {
             Next::Answer { fixed, .. } => {
                 verdict.insert("action".to_owned(), json!("answer"));
                 verdict.insert("status".to_owned(), json!(fixed.status));
+            }
+            // Which file there is, nobody looks for here.
+            Next::File { .. } => {
+                verdict.insert("action".to_owned(), json!("file"));
             }
             Next::Forward { proxy, target, .. } => {
                 let mut path = Vec::new();
@@ -104,10 +115,12 @@ impl<'s> Desk<'s> {
         Ok(())
     }
 
-    fn read(&self, document: &RequestDocument, request: &mut Request) -> Result<(), Refusal> {
+    fn read(&self, document: &RequestDocument, request: &mut Request) -> Result<&'s Listener, Refusal> {
         let named = document.listener.as_deref().and_then(|name| self.snapshot.listener(name));
         let listener = named.or(self.snapshot.listeners.first()).ok_or(Refusal::Internal)?;
-        intake::from_document(document, &listener.limits(Scheme::Http), request)
+        let scheme = if listener.tls.is_some() { Scheme::Https } else { Scheme::Http };
+        intake::from_document(document, &listener.limits(scheme), request)?;
+        Ok(listener)
     }
 
     fn describe(&self, account: &Account, verdict: &mut Map<String, Value>) {
@@ -138,6 +151,12 @@ impl<'s> Desk<'s> {
             "inputs": inputs,
         })
     }
+}
+
+/// The load that the request is said to come upon.
+fn stated(snapshot: &Snapshot, document: &RequestDocument) -> Load {
+    let (cpu, memory) = (document.cpu_percent.unwrap_or(0), document.memory_percent.unwrap_or(0));
+    Load::stated(snapshot.overload.pressure_at(cpu, memory), document.in_flight.unwrap_or(0))
 }
 
 fn value(input: &Input) -> Value {

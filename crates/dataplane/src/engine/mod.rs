@@ -3,17 +3,20 @@
 mod breakers;
 mod control;
 mod explain;
+mod meter;
 mod state;
 mod thread;
+mod usage;
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 
+use crate::balance::BreakerChange;
 use crate::listener::accept::{self, Door};
 use crate::node::{Node, Options};
 use crate::snapshot::Snapshot;
@@ -126,8 +129,11 @@ impl Engine {
         self.node.services.drain(service, instance, wanted.then(Instant::now))
     }
 
-    pub fn reset_breaker(&self, service: Option<&str>) -> usize {
-        self.node.services.reset(service, Instant::now())
+    /// `change` as in `balance::BreakerChange`. Gives how many breakers it changed.
+    pub fn set_breaker(&self, name: Option<&str>, change: &[u8]) -> Result<usize, EngineError> {
+        let change: BreakerChange = serde_json::from_slice(change)
+            .map_err(|error| EngineError::Engine(format!("change of a breaker: {error}")))?;
+        Ok(self.node.services.change_breakers(name, &change, Instant::now()))
     }
 
     pub fn reset_limits(&self, tier: Option<&str>, caller: Option<&str>) -> usize {
@@ -218,7 +224,7 @@ impl Running {
             for _ in 1..self.workers.len() {
                 sockets.push(accept::bind(bound).map_err(refused)?);
             }
-            let door = Door { name: name.as_str().into(), open: Arc::new(AtomicU32::new(0)) };
+            let door = Door::new(&name);
             new.push((OpenListener { name, configured: listener.address, bound, door }, sockets));
         }
         Ok(new)

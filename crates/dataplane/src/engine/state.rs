@@ -1,5 +1,6 @@
 //! What the engine shows of itself: the metrics page and the state document.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -8,8 +9,10 @@ use super::OpenListener;
 use super::breakers::{self, Clock};
 use crate::balance::{InstanceSummary, ServiceSummary, Standing};
 use crate::node::Node;
-use crate::record::{self, External, InstanceLine, ServiceLine};
+use crate::record::{self, ConcurrencyLine, External, InstanceLine, OverloadLine, ServiceLine};
+use crate::shed::{Concurrency, Load};
 use crate::snapshot::Counted;
+use crate::snapshot::document::Priority;
 use std::sync::atomic::Ordering;
 
 /// Everything counted, as Prometheus text.
@@ -28,11 +31,34 @@ fn external(node: &Node) -> External {
         config_applied_ms: node.applied_ms.load(Ordering::Relaxed),
         uptime_ms: node.started.elapsed().as_millis() as u64,
         limit_keys: node.counters.len() as u64,
+        file_transfers: u64::from(node.file_transfers.load(Ordering::Relaxed)),
         limit_full: node.counters.bound_hits(),
         records: node.records.counts(),
-        breakers: services.iter().filter_map(|service| breakers::line(service, clock)).collect(),
+        breakers: services.iter().flat_map(|service| breakers::lines(service, clock)).collect(),
+        overload: overload_line(&node.load),
+        concurrencies: concurrency_lines(node),
+        worker_connections: node.crowd.open().collect(),
         instances: services.iter().flat_map(instance_lines).collect(),
         services: services.iter().map(service_line).collect(),
+    }
+}
+
+fn concurrency_lines(node: &Node) -> Vec<ConcurrencyLine> {
+    let line = |(service, concurrency): (Box<str>, Arc<Concurrency>)| {
+        let (in_flight, limit) = concurrency.now();
+        ConcurrencyLine { service, in_flight, limit: limit.unwrap_or(0) }
+    };
+    node.concurrencies.list().into_iter().map(line).collect()
+}
+
+fn overload_line(load: &Load) -> OverloadLine {
+    let pressure = load.pressure();
+    OverloadLine {
+        cpu_percent: pressure.cpu.percent,
+        memory_percent: pressure.memory.percent,
+        memory_limit: load.memory().1,
+        cpu_refused: pressure.cpu.refused,
+        memory_refused: pressure.memory.refused,
     }
 }
 
@@ -74,14 +100,30 @@ pub fn state(node: &Node, listeners: &[OpenListener]) -> Vec<u8> {
         "uptime_ms": node.started.elapsed().as_millis() as u64,
         "workers": node.options.workers,
         "connections": node.connections.load(Ordering::Relaxed),
+        "worker_connections": node.crowd.open().collect::<Vec<_>>(),
         "in_flight": node.load.in_flight(),
         "listeners": listeners.iter().map(listener).collect::<Vec<_>>(),
         "services": services.iter().map(|found| service(found, clock)).collect::<Vec<_>>(),
+        "overload": overload(node),
         "tiers": tiers,
         "limit_keys": node.counters.len(),
         "records": {"written": counts.written, "dropped": counts.dropped, "queued": counts.queued},
     });
     document.to_string().into_bytes()
+}
+
+/// What sheds, and whom.
+fn overload(node: &Node) -> Value {
+    let pressure = node.load.pressure();
+    let (memory, limit) = node.load.memory();
+    let refused = Priority::ALL.into_iter().filter(|priority| pressure.refuses(*priority));
+    json!({
+        "cpu_percent": pressure.cpu.percent,
+        "memory_percent": pressure.memory.percent,
+        "memory_bytes": memory,
+        "memory_limit_bytes": limit,
+        "refused": refused.map(Priority::text).collect::<Vec<_>>(),
+    })
 }
 
 /// How many callers of each tier are listed.
@@ -109,7 +151,7 @@ fn service(service: &ServiceSummary, clock: Clock) -> Value {
         "instances": service.instances.iter().map(instance).collect::<Vec<_>>(),
         "panic": service.panics,
         "capped_in_flight": service.capped_in_flight,
-        "breaker": service.breaker.as_ref().map(|breaker| breakers::document(breaker, clock)),
+        "breakers": breakers::documents(service, clock),
     })
 }
 

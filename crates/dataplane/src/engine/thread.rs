@@ -2,8 +2,8 @@
 
 use std::net::TcpListener as StandardListener;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle as TaskHandle, LocalSet};
 
-use crate::engine::EngineError;
+use crate::engine::{EngineError, usage};
 use crate::listener::accept::{self, Door};
 use crate::node::Node;
 use crate::worker::Worker;
@@ -20,6 +20,10 @@ use crate::worker::Worker;
 const TICK: Duration = Duration::from_millis(50);
 /// Idle connections are looked after every this many ticks.
 const SWEEP: u32 = 20;
+/// Threads of a worker that may block on files; they end when nobody has asked for a file for ten seconds.
+const FILE_THREADS: usize = 4;
+/// How long the end of a worker waits for a disk.
+const DISK_GRACE: Duration = Duration::from_secs(1);
 /// While draining, a client that is about to send on an idle connection gets this long to do so.
 const IDLE_GRACE: Duration = Duration::from_secs(1);
 
@@ -39,13 +43,23 @@ pub struct WorkerThread {
 impl WorkerThread {
     pub fn start(index: usize, node: &Arc<Node>) -> Result<Self, EngineError> {
         let refused = |error| EngineError::Engine(format!("worker {index}: {error}"));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(FILE_THREADS)
+            .thread_name("files")
+            .build()
+            .map_err(refused)?;
         let (commands, receiver) = unbounded_channel();
         let node = Arc::clone(node);
         let work = move || {
+            let mine = usage::own_thread();
+            node.threads.lock().unwrap_or_else(PoisonError::into_inner).extend(mine);
             let local = LocalSet::new();
             let worker = Rc::new(Worker::new(index, node));
             local.block_on(&runtime, Life { worker, doors: Vec::new() }.run(receiver));
+            // What is under way ends with its tasks, not with its threads.
+            drop(local);
+            runtime.shutdown_timeout(DISK_GRACE);
         };
         let handle =
             std::thread::Builder::new().name(format!("worker-{index}")).spawn(work).map_err(refused)?;
@@ -77,6 +91,7 @@ struct Life {
 
 impl Life {
     async fn run(mut self, mut commands: UnboundedReceiver<Command>) {
+        let mut newcomers = self.worker.node.crowd.receive(self.worker.index);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut ticks = 0_u32;
@@ -93,6 +108,7 @@ impl Life {
                     }
                     Some(Command::Stop) | None => break,
                 },
+                Some(newcomer) = newcomers.recv() => accept::adopt(&self.worker, newcomer),
                 _ = tick.tick() => {
                     ticks = ticks.wrapping_add(1);
                     self.look_after(ticks);
@@ -106,7 +122,7 @@ impl Life {
         self.worker.recorder.borrow_mut().flush();
         if ticks.is_multiple_of(SWEEP) {
             self.worker.calibrate();
-            self.worker.links.pools.borrow_mut().sweep(Instant::now());
+            self.worker.links.sweep(Instant::now());
             self.worker.count_connections();
         }
     }
@@ -125,11 +141,14 @@ impl Life {
         for open in closing {
             open.task.abort();
             accept::empty_backlog(&self.worker, &open.door, &open.listener).await;
+            self.worker.ask_to_leave(|door| Arc::ptr_eq(&door.open, &open.door.open));
         }
     }
 
     async fn drain(&mut self) {
         self.close(|_| true).await;
+        // Those of listeners that were gone before.
+        self.worker.ask_to_leave(|_| true);
         let worker = Rc::clone(&self.worker);
         tokio::task::spawn_local(async move {
             tokio::time::sleep(IDLE_GRACE).await;

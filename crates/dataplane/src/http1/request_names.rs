@@ -4,6 +4,7 @@ use crate::request::Known;
 
 /// Longer than any name below; a longer name cannot be a spelling of one.
 const LONGEST: usize = 32;
+const CLIENT_CERTIFICATE: &[u8] = b"x-client-cert";
 
 /// Finds what a lower-case header name means to us.
 ///
@@ -14,12 +15,22 @@ pub fn known(name: &[u8]) -> Known {
     if known != Known::Other || !name.iter().any(|byte| matches!(byte, b'_' | b'.')) {
         return known;
     }
+    if is_client_certificate(name) {
+        return Known::ClientSentIdentity;
+    }
     let mut folded = [0; LONGEST];
     let Some(folded) = folded.get_mut(..name.len()) else { return Known::Other };
     for (to, &from) in folded.iter_mut().zip(name) {
         *to = if from == b'_' || from == b'.' { b'-' } else { from };
     }
     if exact(folded) == Known::Other { Known::Other } else { Known::ClientSentIdentity }
+}
+
+/// Begins `X-Client-Cert` in any spelling.
+fn is_client_certificate(name: &[u8]) -> bool {
+    let begin = name.iter().map(|byte| if matches!(byte, b'_' | b'.') { &b'-' } else { byte });
+    name.len() >= CLIENT_CERTIFICATE.len()
+        && CLIENT_CERTIFICATE.iter().zip(begin).all(|(one, other)| one == other)
 }
 
 /// The same for a name without `_` and `.`.
@@ -56,6 +67,8 @@ pub(crate) fn exact(name: &[u8]) -> Known {
         (17, b"x-forwarded-proto") => Known::XForwardedProto,
         (17, b"transfer-encoding") => Known::TransferEncoding,
         (19, b"proxy-authorization") => Known::ProxyAuthorization,
+        // What a certificate proved is ours to say, under whatever name a service may look for it.
+        (13.., _) if name.starts_with(CLIENT_CERTIFICATE) => Known::ClientSentIdentity,
         _ => Known::Other,
     }
 }
@@ -99,9 +112,20 @@ mod tests {
 
     #[test]
     fn identity_headers_are_found_in_every_spelling() {
-        for name in
-            ["x-user-id", "x_user_id", "x.user.id", "x-user_id", "x_user-scopes", "x.partner_id", "proxy"]
-        {
+        for name in [
+            "x-user-id",
+            "x_user_id",
+            "x.user.id",
+            "x-user_id",
+            "x_user-scopes",
+            "x.partner_id",
+            "proxy",
+            "x-client-cert",
+            "x-client-cert-subject",
+            "x_client_cert_san",
+            "x.client-cert_fingerprint",
+            "x_client_cert_under_a_name_that_is_longer_than_any_of_ours",
+        ] {
             assert_eq!(known(name.as_bytes()), Known::ClientSentIdentity, "{name}");
         }
     }

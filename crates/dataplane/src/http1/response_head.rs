@@ -108,6 +108,44 @@ impl ResponseHead {
         Ok(())
     }
 
+    /// Takes a head that another protocol has delimited; what `parse` refuses is refused here too. `limit` is in bytes
+    /// as HTTP/1.1 would have them. A body of no known length is `Chunked`.
+    pub fn adopt<'h>(
+        &mut self,
+        status: u16,
+        fields: impl Iterator<Item = (&'h [u8], &'h [u8])>,
+        method: Method,
+        limit: usize,
+    ) -> Result<(), UpstreamFault> {
+        self.clear();
+        self.status = status;
+        let mut framers = Framers::default();
+        for (name, value) in fields {
+            if self.text.len() + name.len() + value.len() + 4 > limit {
+                return Err(UpstreamFault::HeadersTooLarge);
+            }
+            let known = KnownResponse::from_name(name);
+            framers.count(known, value);
+            let (name, value) = (self.append(name, b": "), self.append(value, b"\r\n"));
+            self.headers.push(ResponseHeader { name, value, known });
+        }
+        self.settle(&framers, method)?;
+        self.keep_alive = true;
+        if self.framing == ResponseFraming::UntilClose {
+            self.framing = ResponseFraming::Chunked;
+        }
+        Ok(())
+    }
+
+    /// The bytes are a span of the text, and what stands behind them is none.
+    fn append(&mut self, bytes: &[u8], behind: &[u8]) -> Span {
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(bytes);
+        let end = self.text.len() as u32;
+        self.text.extend_from_slice(behind);
+        Span { start, end }
+    }
+
     /// Decides by what was read.
     fn settle(&mut self, framers: &Framers, method: Method) -> Result<(), UpstreamFault> {
         if !(100..=599).contains(&self.status) {

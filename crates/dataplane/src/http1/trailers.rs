@@ -35,6 +35,24 @@ impl Trailers {
         self.list.clear();
     }
 
+    /// Adds one that another protocol has delimited. Drops and refuses what `read` does.
+    pub(crate) fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
+        if self.list.len() >= MAX_HEADERS || self.text.len() + name.len() + value.len() > MAX_TRAILER_BYTES {
+            return Err(Malformed::ChunkTooLong);
+        }
+        if may_be_trailer(name) {
+            let (name, value) = (self.append(name), self.append(value));
+            self.list.push((name, value));
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Span {
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(bytes);
+        Span { start, end: self.text.len() as u32 }
+    }
+
     /// Reads a whole section, its empty line included.
     ///
     /// Those that frame, route, identify or authenticate are dropped. Refuses with `Trailer`.

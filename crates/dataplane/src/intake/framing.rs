@@ -27,6 +27,22 @@ pub(super) fn settle(tally: &Tally, request: &mut Request) -> Result<(), Malform
     expectation(tally, request)
 }
 
+/// The same for HTTP/2, whose frames say where a body ends; `ends`: there is none.
+///
+/// Refuses a repeated or malformed length, one that announces a body that does not come, and expectations as above.
+pub(super) fn settle_streamed(tally: &Tally, ends: bool, request: &mut Request) -> Result<(), Malformed> {
+    request.framing = match tally.content_length.count {
+        0 if ends => Framing::None,
+        0 => Framing::Chunked,
+        1 => match parse_length(request.slice(tally.content_length.value)).ok_or(Malformed::Length)? {
+            1.. if ends => return Err(Malformed::Length),
+            length => Framing::Length(length),
+        },
+        2.. => return Err(Malformed::RepeatedLength),
+    };
+    expectation(tally, request)
+}
+
 fn expectation(tally: &Tally, request: &mut Request) -> Result<(), Malformed> {
     match tally.expect.count {
         0 => return Ok(()),
@@ -38,6 +54,6 @@ fn expectation(tally: &Tally, request: &mut Request) -> Result<(), Malformed> {
         Framing::Length(_) | Framing::Chunked => true,
     };
     // A client of 1.0 would take the 100 for the answer (RFC 9110 section 10.1.1).
-    request.expects_continue = has_body && request.version == Version::Http11;
+    request.expects_continue = has_body && request.version != Version::Http10;
     Ok(())
 }

@@ -42,6 +42,7 @@ fn head() -> impl Strategy<Value = String> {
 fn write_again(request: &Request) -> Vec<u8> {
     let query = request.query.map(|_| format!("?{}", request.query())).unwrap_or_default();
     let version = match request.version {
+        Version::Http2 => unreachable!("read from bytes of HTTP/1.1"),
         Version::Http10 => "1.0",
         Version::Http11 => "1.1",
     };
@@ -128,6 +129,9 @@ proptest! {
             listener: None,
             now_ms: 0,
             content_length,
+            cpu_percent: None,
+            memory_percent: None,
+            in_flight: None,
         };
         let length = content_length.map(|length| format!("content-length: {length}\r\n")).unwrap_or_default();
         let wire = format!("GET {target} HTTP/1.1\r\nhost: {host}\r\n{name}: {value}\r\n{length}\r\n");

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 use crate::intake::headers::Tally;
 use crate::intake::target::TargetAuthority;
-use crate::refusal::Malformed;
+use crate::refusal::{Malformed, Refusal};
 use crate::request::{Request, Scheme, Span, Version};
 
 /// A host name by RFC 1035 has no more bytes, nor one of its labels.
@@ -14,21 +14,14 @@ const MAX_LABEL_BYTES: usize = 63;
 
 /// Sets host and authority.
 ///
-/// Refuses a Host that is missing (in HTTP/1.1), repeated, malformed, or another than the target's.
+/// Refuses a Host that is missing (but for HTTP/1.0), repeated, malformed, or another than the target's.
 pub(super) fn settle(
     tally: &Tally,
     target: Option<TargetAuthority<'_>>,
     request: &mut Request,
 ) -> Result<(), Malformed> {
     match tally.host.count {
-        0 if request.version == Version::Http11 => return Err(Malformed::MissingHost),
-        0 => {
-            if let Some(target) = target {
-                let port = append_host(target.text, request)?;
-                append_port(port, request);
-            }
-            return Ok(());
-        }
+        0 => return without_header(target, request),
         1 => {}
         2.. => return Err(Malformed::RepeatedHost),
     }
@@ -47,6 +40,28 @@ pub(super) fn settle(
     match target {
         Some(target) => agree(&target, port, request),
         None => Ok(()),
+    }
+}
+
+/// Only HTTP/2 may name the host in its target alone (RFC 9113 section 8.3.1), and only HTTP/1.0 not at all.
+fn without_header(target: Option<TargetAuthority<'_>>, request: &mut Request) -> Result<(), Malformed> {
+    match (request.version, target) {
+        (Version::Http11, _) | (Version::Http2, None) => Err(Malformed::MissingHost),
+        (Version::Http10, None) => Ok(()),
+        (Version::Http10 | Version::Http2, Some(target)) => {
+            let port = append_host(target.text, request)?;
+            append_port(port, request);
+            Ok(())
+        }
+    }
+}
+
+/// Is this host one that the client's TLS connection was made for? Where it is not, what the client was shown, and what it
+/// proved, was meant for another host. The one place that decides it, whatever protocol the request came by.
+pub fn directed(request: &Request) -> Result<(), Refusal> {
+    match &request.secured {
+        Some(secured) if !secured.allows_host(request.host()) => Err(Refusal::Misdirected),
+        Some(_) | None => Ok(()),
     }
 }
 

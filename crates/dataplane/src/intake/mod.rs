@@ -1,5 +1,6 @@
 //! Intake: is this ONE request, and which?
-//! Takes the bytes of a head and the peer. Gives a canonical `Request`. Refuses with `Malformed`, `UriTooLong`, `HeadersTooLarge`.
+//! Takes the bytes of a head and the peer. Gives a canonical `Request`. Refuses with `Malformed`, `UriTooLong`, `HeadersTooLarge`,
+//! `Misdirected`.
 
 mod client;
 mod connection;
@@ -7,6 +8,7 @@ mod document;
 mod framing;
 mod headers;
 mod host;
+mod http2;
 mod identifier;
 mod path;
 mod target;
@@ -16,6 +18,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 pub use self::document::from_document;
+pub use self::host::directed;
+pub use self::http2::read_fields;
 pub use self::identifier::identify;
 pub use self::path::canonical_path;
 

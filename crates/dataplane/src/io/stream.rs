@@ -10,10 +10,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::coop;
 
+use crate::tls::TlsStream;
+
 #[derive(Debug)]
 pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// Over any of the others. In a box, so that a plain connection is no larger for it.
+    Tls(Box<TlsStream>),
 }
 
 impl From<TcpStream> for Stream {
@@ -28,16 +32,26 @@ impl From<UnixStream> for Stream {
     }
 }
 
+impl From<TlsStream> for Stream {
+    fn from(stream: TlsStream) -> Self {
+        Self::Tls(Box::new(stream))
+    }
+}
+
 impl Stream {
     fn socket(&self) -> SockRef<'_> {
         match self {
             Self::Tcp(stream) => SockRef::from(stream),
             Self::Unix(stream) => SockRef::from(stream),
+            Self::Tls(stream) => stream.carrier().socket(),
         }
     }
 
     /// The socket will be closed by a reset, so that its peer cannot take the end for an orderly one.
     pub fn cut(&self) {
+        if let Self::Tls(stream) = self {
+            return stream.cut();
+        }
         // Where this fails, the connection is broken already.
         let _ = self.socket().set_linger(Some(Duration::ZERO));
     }
@@ -50,17 +64,20 @@ impl Stream {
                 self.socket().set_tcp_keepalive(&TcpKeepalive::new().with_time(keepalive))
             }
             Self::Unix(_) => Ok(()),
+            Self::Tls(stream) => stream.carrier().prepare(keepalive),
         }
     }
 
-    /// The runtime has seen nothing happen on this idle connection: no close, no stray bytes. Costs no system call.
-    pub fn is_quiet(&self) -> bool {
+    /// The runtime has seen nothing happen on this idle connection: no close, no stray bytes. Costs no system call, but
+    /// where the peer has sent something that concerns TLS alone.
+    pub fn is_quiet(&mut self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
         // Without budget the runtime says pending whatever has happened.
         coop::has_budget_remaining()
             && match self {
                 Self::Tcp(stream) => stream.poll_read_ready(&mut context).is_pending(),
                 Self::Unix(stream) => stream.poll_read_ready(&mut context).is_pending(),
+                Self::Tls(stream) => stream.is_quiet(),
             }
     }
 }
@@ -74,6 +91,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(context, target),
             Self::Unix(stream) => Pin::new(stream).poll_read(context, target),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_read(context, target),
         }
     }
 }
@@ -83,6 +101,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_write(context, bytes),
         }
     }
 
@@ -90,6 +109,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
             Self::Unix(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_flush(context),
         }
     }
 
@@ -97,6 +117,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(context),
         }
     }
 
@@ -108,6 +129,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(context, slices),
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 use tokio::task::coop;
 use tokio::time::Sleep;
 
-/// Fires once at the deadline that was set last. Must be polled from one task only.
+/// Fires once at the deadline that was set last. Must be polled from one task at a time; see `moved`.
 #[derive(Debug)]
 pub struct Timer {
     sleep: Pin<Box<Sleep>>,
@@ -30,6 +30,11 @@ impl Timer {
         if deadline < self.armed {
             self.arm(deadline);
         }
+    }
+
+    /// Another task polls it from now on.
+    pub fn moved(&mut self) {
+        self.unregistered = true;
     }
 
     fn arm(&mut self, deadline: Instant) {

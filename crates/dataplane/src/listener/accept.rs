@@ -4,15 +4,17 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StandardListener};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::listener::connection;
-use crate::snapshot::Listener;
-use crate::worker::{Open, Worker};
+use crate::listener::crowd::Newcomer;
+use crate::listener::ticket::{Clients, Full, Ticket};
+use crate::snapshot::{Listener, Snapshot};
+use crate::worker::{Leave, Open, Worker};
 
 /// Connections that the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 4_096;
@@ -39,6 +41,13 @@ pub fn bind(address: SocketAddr) -> io::Result<StandardListener> {
 pub struct Door {
     pub name: Arc<str>,
     pub open: Arc<AtomicU32>,
+    pub clients: Arc<Clients>,
+}
+
+impl Door {
+    pub fn new(name: &str) -> Self {
+        Self { name: name.into(), open: Arc::default(), clients: Arc::default() }
+    }
 }
 
 /// Accepts until the task is aborted.
@@ -49,7 +58,10 @@ pub async fn run(worker: Rc<Worker>, door: Door, listener: Rc<TcpListener>) {
             // The peer gave up before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             // No descriptor or memory is left, or something that trying again at once would only repeat.
-            Err(_) => tokio::time::sleep(BREATH).await,
+            Err(_) => {
+                worker.counts().accept_pauses.add(1);
+                tokio::time::sleep(BREATH).await;
+            }
         }
     }
 }
@@ -69,20 +81,46 @@ fn admit(worker: &Rc<Worker>, door: &Door, stream: TcpStream, peer: SocketAddr) 
     let Some(listener) = snapshot.listener(&door.name) else { return };
     let counts = listener.metrics.worker(worker.index);
     counts.accepted.add(1);
-    if door.open.fetch_add(1, Ordering::Relaxed) >= listener.max_connections {
-        door.open.fetch_sub(1, Ordering::Relaxed);
-        counts.refused.add(1);
-        // One attempt: the buffer of a new socket is empty, and a client that does not read is not waited for.
-        let _ = stream.try_write(&connection::too_many(peer.ip()));
-        return;
+    let ticket = match Ticket::take(&worker.node, door, listener, (worker.index, peer.ip())) {
+        Ok(ticket) => ticket,
+        Err(full) => {
+            let refused = match full {
+                Full::Listener => &counts.refused,
+                Full::Client => &counts.refused_clients,
+            };
+            refused.add(1);
+            // One attempt: the buffer of a new socket is empty, and a client that does not read is not waited for.
+            let _ = stream.try_write(&connection::too_many(peer.ip(), full));
+            return;
+        }
+    };
+    if ticket.worker() == worker.index {
+        return welcome(worker, ticket, stream, peer);
     }
-    counts.open.add(1);
-    worker.node.connections.fetch_add(1, Ordering::Relaxed);
+    worker.counts().handed_over.add(1);
+    // A socket that cannot be taken from this runtime cannot be served by another.
+    if let Ok(stream) = stream.into_std() {
+        worker.node.crowd.hand(ticket.worker(), Newcomer { ticket, stream, peer });
+    }
+}
+
+/// Serves what another worker has accepted.
+pub fn adopt(worker: &Rc<Worker>, newcomer: Newcomer) {
+    if let Ok(stream) = TcpStream::from_std(newcomer.stream) {
+        welcome(worker, newcomer.ticket, stream, newcomer.peer);
+    }
+}
+
+fn welcome(worker: &Rc<Worker>, ticket: Ticket, stream: TcpStream, peer: SocketAddr) {
+    let Some(snapshot) = worker.node.snapshot() else { return };
+    let Some(listener) = snapshot.listener(&ticket.door.name) else { return };
+    listener.metrics.worker(worker.index).open.add(1);
     let guard = Guard {
         worker: Rc::clone(worker),
-        door: door.clone(),
+        ticket,
         listener: Arc::clone(listener),
         metrics: Arc::clone(&listener.metrics),
+        leave: Rc::default(),
         id: 0,
     };
     spawn(worker, guard, stream, peer);
@@ -92,25 +130,37 @@ fn spawn(worker: &Rc<Worker>, mut guard: Guard, stream: TcpStream, peer: SocketA
     let is_idle = Rc::new(std::cell::Cell::new(false));
     let id = worker.next_connection();
     guard.id = id;
+    let (door, leave) = (guard.ticket.door.clone(), Rc::clone(&guard.leave));
     let task = connection::serve(Rc::clone(worker), guard, Rc::clone(&is_idle), stream.into(), peer);
     let handle = tokio::task::spawn_local(task);
-    worker.connections.borrow_mut().insert(id, Open { is_idle, task: handle.abort_handle() });
+    worker.connections.borrow_mut().insert(id, Open { is_idle, leave, door, task: handle.abort_handle() });
 }
 
 /// Counts a connection out, however its task ends; a panic included.
 pub struct Guard {
     worker: Rc<Worker>,
-    pub door: Door,
+    pub ticket: Ticket,
     /// As it was configured last; a connection may outlive it.
     pub listener: Arc<Listener>,
     metrics: Arc<crate::record::ListenerMetrics>,
+    /// Asked of connections that can tell their client to go elsewhere.
+    pub leave: Rc<Leave>,
     id: u64,
+}
+
+impl Guard {
+    /// Takes the settings of a live snapshot. False where the listener is no longer in it.
+    pub fn follow(&mut self, snapshot: &Snapshot) -> bool {
+        let Some(listener) = snapshot.listener(&self.ticket.door.name) else { return false };
+        if !Arc::ptr_eq(listener, &self.listener) {
+            self.listener = Arc::clone(listener);
+        }
+        true
+    }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.worker.node.connections.fetch_sub(1, Ordering::Relaxed);
-        self.door.open.fetch_sub(1, Ordering::Relaxed);
         self.metrics.worker(self.worker.index).open.subtract(1);
         if std::thread::panicking() {
             self.worker.counts().panics.add(1);

@@ -8,26 +8,33 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use crate::http1::response_head::ResponseHead;
 use crate::io::stream::Stream;
 use crate::io::timer::Timer;
 use crate::listener::accept::Guard;
+use crate::listener::handshake;
 use crate::listener::http1::Http1;
-use crate::pipeline::account::{Account, Visit};
+use crate::listener::http2;
+use crate::listener::preface::{self, Verdict};
+use crate::listener::ticket::Full;
+use crate::pipeline::account::{End, Visit};
 use crate::pipeline::{self, Facts, Local};
 use crate::record::TimeoutKind;
 use crate::refusal::Refusal;
-use crate::request::Request;
+use crate::request::{Peer, Request};
 use crate::snapshot::{Listener, Snapshot};
 use crate::worker::Worker;
 
-/// The answer to a connection over the maximum. There is no request yet: none is read, and none is recorded.
-pub fn too_many(peer: IpAddr) -> Vec<u8> {
+/// The answer to a connection over a maximum. There is no request yet: none is read, and none is recorded.
+pub fn too_many(peer: IpAddr, full: Full) -> Vec<u8> {
+    let whose = match full {
+        Full::Listener => "the listener has its maximum of connections",
+        Full::Client => "this client has its maximum of connections",
+    };
     let mut request = Request::new(peer);
     pipeline::identify(&mut request);
     let id = request.id();
     let body = format!(
-        "{{\"error\":\"overloaded\",\"message\":\"the listener has its maximum of connections\",\
+        "{{\"error\":\"overloaded\",\"message\":\"{whose}\",\
          \"request_id\":\"{id}\",\"retry_after\":1}}\n"
     );
     format!(
@@ -53,6 +60,8 @@ struct Client {
 
 /// What a connection's next head turned out to be.
 enum Head {
+    /// The connection speaks HTTP/2.
+    Preface,
     Request(Visit),
     Refused(Visit, Refusal),
     Closed,
@@ -66,14 +75,10 @@ pub async fn serve(
     stream: Stream,
     peer: SocketAddr,
 ) {
-    let local = Local {
-        account: Account::default(),
-        timer: Timer::new(Instant::now() + LINGER),
-        response: ResponseHead::default(),
-        outgoing: Vec::new(),
-        path: Vec::new(),
-    };
-    let (exchange, request) = (Http1::new(stream), Request::new(peer.ip()));
+    let Some((stream, secured)) = handshake::open(&worker, &guard, &is_idle, stream).await else { return };
+    let local = Local::new(Instant::now() + LINGER);
+    let (exchange, mut request) = (Http1::new(stream), Request::new(peer.ip()));
+    request.secured = secured;
     let mut client = Client { worker, guard, is_idle, exchange, request, local };
     client.run().await;
 }
@@ -84,6 +89,7 @@ impl Client {
         loop {
             match self.next_head(std::mem::take(&mut is_first)).await {
                 Head::Closed => return,
+                Head::Preface => return self.speak_http2().await,
                 Head::Refused(visit, refusal) => {
                     self.refuse(&visit, refusal).await;
                     return self.linger().await;
@@ -98,6 +104,41 @@ impl Client {
                 return;
             }
         }
+    }
+
+    /// A client that knows beforehand that HTTP/2 is spoken here says so with its first bytes (RFC 9113 section 3.3).
+    /// Waits for all of them where they may be the preface; open where they do not come.
+    async fn protocol(&mut self) -> Verdict {
+        if !self.guard.listener.protocols.http1 {
+            return Verdict::Http2;
+        }
+        let Self { exchange, local, guard, worker, .. } = self;
+        local.timer.set(Instant::now() + guard.listener.header_timeout);
+        poll_fn(|context| {
+            loop {
+                let verdict = preface::begins(exchange.input.data());
+                if verdict != Verdict::Open {
+                    return Poll::Ready(verdict);
+                }
+                match ready!(poll_more(exchange, &mut local.timer, context)) {
+                    More::Bytes => {}
+                    More::End => return Poll::Ready(Verdict::Open),
+                    More::Late => {
+                        worker.counts().timed_out(TimeoutKind::Head);
+                        return Poll::Ready(Verdict::Open);
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    async fn speak_http2(&mut self) {
+        let Self { worker, guard, is_idle, exchange, request, local } = self;
+        let peer = Peer { address: request.peer, secured: request.secured.clone() };
+        let client = http2::Client { worker, guard, is_idle, timer: &mut local.timer, peer };
+        http2::serve(client, exchange.raw()).await;
+        self.linger().await;
     }
 
     async fn answer(&mut self, visit: &Visit) {
@@ -128,6 +169,13 @@ impl Client {
                 return Head::Closed;
             }
         }
+        if is_first && self.guard.listener.protocols.http2 {
+            match self.protocol().await {
+                Verdict::Http1 => {}
+                Verdict::Http2 => return Head::Preface,
+                Verdict::Open => return Head::Closed,
+            }
+        }
         let Some((snapshot, is_open)) = self.settings() else { return Head::Closed };
         let listener = Arc::clone(&self.guard.listener);
         let now = Instant::now();
@@ -146,11 +194,7 @@ impl Client {
     /// and is served as the listener was configured at its end.
     fn settings(&mut self) -> Option<(Arc<Snapshot>, bool)> {
         let snapshot = self.worker.node.snapshot()?;
-        let listener = snapshot.listener(&self.guard.door.name);
-        let is_open = listener.is_some();
-        if let Some(listener) = listener.filter(|listener| !Arc::ptr_eq(listener, &self.guard.listener)) {
-            self.guard.listener = Arc::clone(listener);
-        }
+        let is_open = self.guard.follow(&snapshot);
         Some((snapshot, is_open))
     }
 
@@ -248,7 +292,8 @@ impl Drop for Serving<'_> {
         let Client { worker, exchange, request, local, .. } = &mut *self.client;
         worker.counts().in_flight.subtract(1);
         if local.account.ended_at().is_none() {
-            pipeline::abandon(worker, self.visit, request, exchange, &mut local.account);
+            let end = End::of_abandoned();
+            pipeline::abandon(worker, self.visit, request, end, (exchange, &mut local.account));
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::http1::reason;
 use crate::http1::response_head::ResponseHead;
 use crate::http1::trailers::Trailers;
 use crate::io::buffer::{Buffer, SMALL};
+use crate::io::replay::Replay;
 use crate::io::stream::Stream;
 use crate::refusal::Refusal;
 use crate::request::{Framing, Request, Version};
@@ -93,6 +94,11 @@ impl Http1 {
         }
     }
 
+    /// The bytes of the connection as they came, those that have been read already included.
+    pub fn raw(&mut self) -> Replay<'_> {
+        Replay { input: &mut self.input, stream: &mut self.stream }
+    }
+
     /// Gives memory of a long answer back before the connection idles.
     pub fn rest(&mut self) {
         if self.is_flushed() && self.output.capacity() > KEPT {
@@ -156,7 +162,8 @@ impl Http1 {
         }
         self.output.clear();
         self.written = 0;
-        Poll::Ready(Ok(()))
+        // A secure stream may still hold some of it; a plain one has nothing to do here.
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     /// Large data goes out together with what waits, without being copied; ready with how much of `data` left.

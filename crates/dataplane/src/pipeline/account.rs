@@ -44,8 +44,17 @@ pub enum End {
     Cut(Fault),
     /// The gateway itself failed; the connection is cut.
     Panicked,
+    /// A file was changed while it was sent; the connection is cut.
+    FileChanged,
     /// The worker was stopped while it served the request; the connection is cut.
     Stopped,
+}
+
+impl End {
+    /// Of a request that is dropped while it is served, by a panic or because the worker stops.
+    pub fn of_abandoned() -> Self {
+        if std::thread::panicking() { Self::Panicked } else { Self::Stopped }
+    }
 }
 
 impl From<Refusal> for End {
@@ -59,6 +68,8 @@ pub struct Account {
     pub trail: Trail,
     pub status: u16,
     pub attempts: u32,
+    /// The service said of a gRPC call that it failed, in a response that is none of HTTP's failures.
+    pub call_failed: bool,
     pub trace_id: Option<[u8; 32]>,
     /// When the service was turned to, and when it was done.
     upstream_began: Option<Instant>,
@@ -87,6 +98,11 @@ impl Account {
         self.route = Some(route);
         self.trail.push(Stage::Route, "matched", Rule::Route(route), Inputs::none());
         snapshot.routes.get(route as usize).ok_or(Refusal::Internal)
+    }
+
+    /// The listener answered, before any route.
+    pub fn redirected(&mut self) {
+        self.trail.push(Stage::Listener, "redirected", Rule::None, Inputs::none());
     }
 
     pub fn route<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s Route> {
@@ -183,6 +199,16 @@ impl Account {
         }
     }
 
+    /// What the service said of its failure stays with the gateway.
+    pub fn intercepted(&mut self) {
+        self.trail.push(Stage::Respond, "intercepted", Rule::None, Inputs::none());
+    }
+
+    /// Which file is the answer.
+    pub fn file(&mut self, name: &str) {
+        self.trail.push(Stage::Respond, "file", Rule::None, Inputs::none().text("name", name));
+    }
+
     /// How it ended, in every counter that asks why.
     pub fn close(&mut self, worker: &Worker, visit: &Visit, end: Option<&End>) {
         self.ended(worker, end);
@@ -203,7 +229,14 @@ impl Account {
             response_bytes: exchange.bytes_sent(),
         };
         let route = self.route(&visit.snapshot);
+        // A service that fails at once is not a quick one.
+        if let Some(concurrency) = route.and_then(|route| route.concurrency.as_ref())
+            && let (Some(micros), None) = (sample.upstream, self.error_type)
+        {
+            concurrency.observe(micros);
+        }
         route.map_or(&visit.snapshot.unrouted, |route| &route.metrics).observe(worker.index, &sample);
+        visit.listener.metrics.worker(worker.index).asked(request.version);
         self.record(worker, visit, request, &sample);
     }
 
@@ -226,24 +259,28 @@ impl Account {
             Some(End::Cut(Fault::UpstreamTimeout)) => {
                 ("upstream_timeout", "the service stopped in the middle of its response")
             }
+            Some(End::Cut(Fault::Deadline)) => {
+                ("deadline_exceeded", "the caller's deadline passed before the response was complete")
+            }
             Some(End::Cut(Fault::Upstream(fault))) => {
                 (fault.text(), "the service failed in the middle of its response")
             }
             Some(End::Cut(_)) => ("request_body", "the request failed in the middle of its response"),
+            Some(End::FileChanged) => ("file_changed", "the file was changed while it was sent"),
             Some(End::Panicked) => ("internal_error", "the gateway failed; this is a bug"),
             Some(End::Stopped) => ("stopped", "the gateway was stopped before the response was complete"),
         };
         match end {
             Some(End::ClientGone) => worker.counts().client_aborts.add(1),
             Some(End::ClientStalled) => worker.counts().timed_out(TimeoutKind::Write),
-            Some(End::Cut(_) | End::Refused(_) | End::Panicked | End::Stopped) | None => {}
+            Some(End::Cut(_) | End::Refused(_) | End::FileChanged | End::Panicked | End::Stopped) | None => {}
         }
         if self.status == 0 {
             self.status = match end {
                 Some(End::ClientGone) => 499,
                 Some(End::Panicked) => 500,
                 Some(End::Stopped) => 503,
-                Some(End::ClientStalled | End::Cut(_) | End::Refused(_)) | None => 0,
+                Some(End::ClientStalled | End::Cut(_) | End::Refused(_) | End::FileChanged) | None => 0,
             };
         }
         self.error_type = Some(error);
@@ -273,6 +310,9 @@ impl Account {
             && let Some(tier) = snapshot.tier_entries.get(state.tier as usize)
         {
             tier.refused.count(worker.index);
+        }
+        if let (Refusal::Overloaded { shortage, .. }, Some(route)) = (refusal, self.route(snapshot)) {
+            worker.counts().shed(shortage.reason, route.priority);
         }
         if let Refusal::Unauthenticated { identity, .. } = refusal {
             let entry = identity.and_then(|identity| snapshot.identity_entries.get(identity as usize));
@@ -333,8 +373,10 @@ fn micros(duration: Duration) -> u64 {
 pub fn end_of(fault: Fault) -> End {
     match fault {
         Fault::Stale => End::Refused(Refusal::BadGateway(UpstreamFault::ConnectionReset)),
+        Fault::Unprocessed => End::Refused(Refusal::BadGateway(UpstreamFault::StreamReset)),
         Fault::Upstream(fault) => End::Refused(Refusal::BadGateway(fault)),
         Fault::UpstreamTimeout => End::Refused(Refusal::UpstreamTimeout),
+        Fault::Deadline => End::Refused(Refusal::DeadlineExceeded),
         Fault::ClientGone => End::ClientGone,
         Fault::ClientStalled => End::ClientStalled,
         Fault::Refused(refusal) => End::Refused(refusal),

@@ -11,7 +11,8 @@ use crate::pipeline::account::{End, Visit};
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::respond::answer::{self, Fixed};
-use crate::respond::refuse::{self, Told};
+use crate::respond::pages::Pages;
+use crate::respond::refuse::{self, Failure, Told};
 use crate::respond::{self, Facts};
 use crate::snapshot::Route;
 use crate::worker::Worker;
@@ -24,9 +25,11 @@ pub fn facts<'a>(
     local: &Local,
     date: &'a [u8],
 ) -> Facts<'a> {
+    let snapshot = &visit.snapshot;
+    let route = local.account.route(snapshot);
     respond::Facts {
         request,
-        policy: local.account.route(&visit.snapshot).map(|route| &route.response),
+        policy: Some(route.map_or(&snapshot.unrouted_response, |route| &route.response)),
         limit: local.account.limit,
         elapsed: visit.facts.now.elapsed(),
         date,
@@ -47,6 +50,18 @@ pub async fn fixed<E: Exchange>(
     local.account.status = fixed.status;
     let body = answer::fixed(exchange, &facts, fixed);
     send(visit, body, exchange, local).await
+}
+
+/// Sends a request that came in plain on to `https`.
+pub async fn redirect<E: Exchange>(
+    worker: &Worker,
+    visit: &Visit,
+    request: &Request,
+    redirect: &Fixed,
+    (exchange, local): (&mut E, &mut Local),
+) -> Result<(), End> {
+    local.account.redirected();
+    fixed(worker, visit, request, redirect, (exchange, local)).await
 }
 
 pub async fn preflight<E: Exchange>(
@@ -77,6 +92,7 @@ pub async fn refuse<E: Exchange>(
     let service = local.account.service().and_then(|service| snapshot.service_entries.get(service as usize));
     let tier = local.account.limit.and_then(|state| snapshot.tier_entries.get(state.tier as usize));
     let told = Told {
+        pages: pages(visit, local),
         service: service.map(|service| &*service.named.name),
         tier: tier.map(|tier| &*tier.named.name),
     };
@@ -84,14 +100,50 @@ pub async fn refuse<E: Exchange>(
     send(visit, &body, exchange, local).await
 }
 
-/// Hands the body and everything before it to the client, who has the listener's patience to take it.
-async fn send<E: Exchange>(
+/// Answers in place of a service that failed.
+pub async fn replace<E: Exchange>(
+    worker: &Worker,
+    visit: &Visit,
+    request: &Request,
+    failure: Failure,
+    (exchange, local): (&mut E, &mut Local),
+) -> Result<(), End> {
+    let date = worker.date(visit.facts.unix_ms);
+    let facts = facts(worker, visit, request, local, &date);
+    let body = refuse::replace(exchange, &facts, failure, pages(visit, local));
+    send(visit, &body, exchange, local).await
+}
+
+fn pages<'v>(visit: &'v Visit, local: &Local) -> &'v Pages {
+    let snapshot = &visit.snapshot;
+    local.account.route(snapshot).map_or(&snapshot.error_pages, |route| &route.error_pages)
+}
+
+/// To the same path with a slash behind it, where an index may be.
+pub fn to_directory() -> Fixed {
+    Fixed::redirect(308, "{path}/{query}")
+}
+
+/// Hands the body and everything before it to the client.
+pub async fn send<E: Exchange>(
     visit: &Visit,
     body: &[u8],
     exchange: &mut E,
     local: &mut Local,
 ) -> Result<(), End> {
-    let mut rest = body;
+    send_piece(visit, body, exchange, local).await?;
+    exchange.end(None);
+    flush(visit, exchange, &mut local.timer).await
+}
+
+/// Hands a piece of a body to the client, who has the listener's patience to take it.
+pub async fn send_piece<E: Exchange>(
+    visit: &Visit,
+    piece: &[u8],
+    exchange: &mut E,
+    local: &mut Local,
+) -> Result<(), End> {
+    let mut rest = piece;
     let timer = &mut local.timer;
     let mut has_moved = true;
     poll_fn(|context| {
@@ -110,9 +162,7 @@ async fn send<E: Exchange>(
         }
         Poll::Ready(Ok(()))
     })
-    .await?;
-    exchange.end(None);
-    flush(visit, exchange, &mut local.timer).await
+    .await
 }
 
 /// Waits until the client has taken everything.

@@ -1,6 +1,6 @@
 //! Why a refusal happened, for the record: which stage, which rule, which inputs. The client is told less.
 
-use crate::refusal::{Interruption, Refusal, Unavailable};
+use crate::refusal::{Interruption, Refusal, Shortage, Unavailable};
 use crate::respond::refuse::message;
 use crate::trail::{Inputs, Rule, Stage};
 
@@ -20,17 +20,17 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
     let service = service.map_or(Rule::None, Rule::Service);
     let none = Inputs::none;
     let (stage, rule, inputs) = match refusal {
-        Refusal::Malformed(malformed) => {
-            (Stage::Intake, Rule::None, none().fixed("reason", malformed.text()))
-        }
+        Refusal::Malformed(fault) => (Stage::Intake, Rule::None, none().fixed("reason", fault.text())),
         Refusal::Slow(part) => (Stage::Intake, Rule::None, none().fixed("part", part)),
         Refusal::BodyTooLarge { limit } => (Stage::Intake, route, none().number("limit", *limit)),
         Refusal::UriTooLong { limit } | Refusal::HeadersTooLarge { limit } => {
             (Stage::Intake, Rule::None, none().number("limit", *limit))
         }
+        Refusal::Misdirected => (Stage::Intake, Rule::None, none().fixed("reason", "certificate")),
         Refusal::NoRoute => (Stage::Route, Rule::None, none()),
+        Refusal::Gone => (Stage::Route, route, none()),
         Refusal::MethodNotAllowed { allow } => (Stage::Route, Rule::None, none().text("allow", allow)),
-        Refusal::Overloaded { .. } => (Stage::Shed, route, none()),
+        Refusal::Overloaded { shortage, .. } => (Stage::Shed, route, shed(*shortage)),
         Refusal::Unauthenticated { identity, fault, .. } => {
             let rule = identity.map_or(route, Rule::Identity);
             (Stage::Authenticate, rule, none().fixed("reason", fault.text()))
@@ -49,6 +49,9 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
         Refusal::ServiceUnavailable { cause, .. } => (Stage::Balance, service, unavailable(cause)),
         Refusal::BadGateway(fault) => (Stage::Proxy, service, none().fixed("fault", fault.text())),
         Refusal::UpstreamTimeout => (Stage::Proxy, route, none().fixed("fault", "upstream_timeout")),
+        Refusal::NoFile | Refusal::PreconditionFailed => (Stage::Respond, route, none()),
+        Refusal::RangeNotSatisfiable { length } => (Stage::Respond, route, none().number("length", *length)),
+        Refusal::DeadlineExceeded => (Stage::Proxy, Rule::None, none().fixed("fault", "deadline_exceeded")),
         Refusal::Internal => (Stage::Respond, Rule::None, none()),
     };
     let message = message(refusal).into_owned();
@@ -64,7 +67,8 @@ fn unavailable(cause: &Unavailable) -> Inputs {
         | Unavailable::NoInstance
         | Unavailable::PoolExhausted
         | Unavailable::TooManyInFlight
-        | Unavailable::TooManyPerSecond => inputs,
+        | Unavailable::TooManyPerSecond
+        | Unavailable::NoDescriptor => inputs,
     }
 }
 
@@ -75,6 +79,14 @@ pub fn breaker(inputs: Inputs, opened: &Interruption) -> Inputs {
         .number("requests", opened.requests.into())
         .number("failures", opened.failures.into())
         .number("slow", opened.slow.into())
+}
+
+fn shed(shortage: Shortage) -> Inputs {
+    Inputs::none()
+        .fixed("reason", shortage.reason.text())
+        .number("value", shortage.value.into())
+        .number("threshold", shortage.threshold.into())
+        .number("resumes", shortage.resumes.into())
 }
 
 /// The fault of the service where there is one, else the code of the refusal.

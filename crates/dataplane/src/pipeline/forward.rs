@@ -4,17 +4,24 @@ use std::time::Instant;
 
 use crate::balance::{Outcome, Target};
 use crate::exchange::Exchange;
+use crate::http1::response_framing::ResponseFraming;
+use crate::http1::response_head::ResponseHead;
+use crate::http1::response_names::KnownResponse;
 use crate::intake;
 use crate::limit::Permit;
 use crate::pipeline::account::{Account, End, Visit, end_of};
 use crate::pipeline::{Local, delivery};
 use crate::proxy::attempt::{Fault, Means, Patience};
+use crate::proxy::grpc::Call;
 use crate::proxy::head::OutgoingHead;
 use crate::proxy::trace::Trace;
-use crate::proxy::{self, Forward};
+use crate::proxy::{self, Forward, Protocol};
 use crate::refusal::{Refusal, UpstreamFault};
 use crate::request::{Framing, Request};
 use crate::respond;
+use crate::respond::compress::Coding;
+use crate::respond::compress::coded::{self as compress, Coded};
+use crate::respond::refuse::Failure;
 use crate::snapshot::document::{HostHeader, PathParameters};
 use crate::snapshot::{Proxy, Route, ServiceEntry};
 use crate::worker::Worker;
@@ -37,14 +44,43 @@ pub async fn forward<E: Exchange>(
     forwarded_path(plan.proxy, request, &mut local.path)?;
     exchange.limit_body(route.max_body);
     let trip = Trip { worker, visit, request, route, plan: &plan };
-    let (result, ended) = trip.make(exchange, local).await;
-    let outcome = outcome(&result, local.account.status);
+    let mut coded = Coded::new(&mut *exchange, compressing(worker, visit));
+    let (result, ended) = trip.make(&mut coded, local).await;
+    let outcome = outcome(&result, &local.account);
     // Before the client has taken the answer: a slow reader must not keep the breaker from its verdict.
     if let Some(opened) = plan.target.finish(outcome, ended) {
         local.account.interrupted(&opened);
     }
-    result?;
-    delivery::flush(visit, exchange, &mut local.timer).await
+    match result? {
+        Carried::Whole => {
+            let flushed = delivery::flush(visit, &mut coded, &mut local.timer).await;
+            if let Some(sizes) = coded.sizes() {
+                worker.counts().compressed(sizes.algorithm as usize, sizes.before, sizes.after);
+            }
+            flushed
+        }
+        Carried::Intercepted(failure) => {
+            drop(coded);
+            local.account.intercepted();
+            delivery::replace(worker, visit, request, failure, (exchange, local)).await
+        }
+    }
+}
+
+fn compressing<'a>(worker: &'a Worker, visit: &Visit) -> compress::Means<'a> {
+    compress::Means {
+        encoders: &worker.encoders,
+        under_way: &worker.node.compressions,
+        maximum: visit.snapshot.answers.compressions,
+    }
+}
+
+/// What came of a response whose head was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carried {
+    Whole,
+    /// The route tells failures of its service in the gateway's words: nothing has been sent yet.
+    Intercepted(Failure),
 }
 
 /// The path that the service sees; what `strip_prefix` and `rewrite` made is checked like any other (threats: Path).
@@ -60,13 +96,19 @@ pub fn forwarded_path(proxy: &Proxy, request: &Request, path: &mut Vec<u8>) -> R
 }
 
 /// How the request ended for breaker and health (requirement BH-12).
-fn outcome(result: &Result<(), End>, status: u16) -> Outcome {
+fn outcome(result: &Result<Carried, End>, account: &Account) -> Outcome {
     match result {
-        Ok(()) => Outcome::Answered(status),
+        Ok(_) if account.call_failed => Outcome::FailedCall,
+        Ok(_) => Outcome::Answered(account.status),
         Err(End::Refused(Refusal::BadGateway(
             UpstreamFault::ConnectionRefused
             | UpstreamFault::ConnectionTimeout
-            | UpstreamFault::ConnectionFailed,
+            | UpstreamFault::ConnectionFailed
+            | UpstreamFault::TlsHandshakeFailed
+            | UpstreamFault::TlsExpired
+            | UpstreamFault::TlsUntrusted
+            | UpstreamFault::TlsWrongName
+            | UpstreamFault::TlsInvalid,
         ))) => Outcome::Unreachable,
         Err(End::Refused(Refusal::BadGateway(_) | Refusal::UpstreamTimeout)) => Outcome::Failure,
         Err(End::Cut(Fault::Upstream(_) | Fault::UpstreamTimeout)) => Outcome::Failure,
@@ -75,6 +117,7 @@ fn outcome(result: &Result<(), End>, status: u16) -> Outcome {
             | End::ClientGone
             | End::ClientStalled
             | End::Cut(_)
+            | End::FileChanged
             | End::Panicked
             | End::Stopped,
         ) => Outcome::Neutral,
@@ -91,12 +134,15 @@ struct Trip<'a> {
 
 impl Trip<'_> {
     /// Gives also when the service was done.
-    async fn make<E: Exchange>(&self, exchange: &mut E, local: &mut Local) -> (Result<(), End>, Instant) {
-        let Local { account, timer, response, outgoing, path, .. } = local;
+    async fn make<E: Exchange>(
+        &self,
+        exchange: &mut Coded<'_, E>,
+        local: &mut Local,
+    ) -> (Result<Carried, End>, Instant) {
+        let Local { account, timer, response, outgoing, body, path } = local;
         let trace = Trace::of(self.request, &mut || fastrand::u64(..));
         account.attempted(trace.id());
-        response.clear();
-        let mut means = Means { exchange, timer, response, outgoing };
+        let mut means = Means { exchange, timer, response, outgoing, body };
         let result = self.carry(&trace, path, &mut means, account).await;
         (result, account.upstream_ended())
     }
@@ -105,22 +151,27 @@ impl Trip<'_> {
         &self,
         trace: &Trace,
         path: &[u8],
-        means: &mut Means<'_, E>,
+        means: &mut Means<'_, Coded<'_, E>>,
         account: &mut Account,
-    ) -> Result<(), End> {
+    ) -> Result<Carried, End> {
         let (forward, links) = (self.forward(), &self.worker.links);
         if !has_arrived(self.request, means.exchange) {
             self.plan.target.uploads();
         }
+        means.response.clear();
+        proxy::prepare(self.request, means).await.map_err(end_of)?;
         let answered = proxy::send(&forward, &self.head(trace, path), links, means).await.map_err(end_of)?;
-        self.count_connection(answered.resent, answered.reused);
+        self.count_connection(answered.resent, answered.opened);
         account.attempts = answered.attempts();
-        let mut attempt = answered.attempt;
+        let attempt = answered.attempt;
         let close = self.visit.is_last(self.worker) || !attempt.upload_is_complete();
-        let (exchange, response) = attempt.parts();
-        account.status = response.status;
+        account.status = means.response.status;
         let now = Instant::now();
-        self.plan.target.answered(response.status, now);
+        self.plan.target.answered(account.status, now);
+        // A call of gRPC has a form of its own for its failures.
+        if self.route.error_pages.intercepts(account.status) && !self.request.is_grpc() {
+            return Ok(Carried::Intercepted(failure(means.response)));
+        }
         let date = self.worker.date(self.visit.facts.unix_ms);
         let facts = respond::Facts {
             request: self.request,
@@ -131,20 +182,46 @@ impl Trip<'_> {
             close,
             cookie: self.plan.target.cookie(),
         };
-        respond::pass(exchange, &facts, response);
-        proxy::relay(&forward, links, attempt).await.map_err(cut)
+        let coding = self.coding(means.exchange, means.response);
+        respond::pass(means.exchange, &facts, means.response, coding);
+        account.call_failed = proxy::relay(&forward, links, attempt, means).await.map_err(cut)?;
+        Ok(Carried::Whole)
+    }
+
+    /// How the body goes out; the exchange is told.
+    fn coding<E: Exchange>(&self, exchange: &mut Coded<'_, E>, response: &ResponseHead) -> Coding {
+        let Some(compression) = &self.route.response.compression else { return Coding::Untouched };
+        let coding = compression.choose(self.request, response);
+        let Coding::Coded { algorithm, level } = coding else { return coding };
+        // An answer to HEAD says what an answer to GET would be.
+        if response.framing == ResponseFraming::None || exchange.compress(algorithm, level) {
+            return coding;
+        }
+        self.worker.counts().compressions_skipped.add(1);
+        Coding::Offered
     }
 
     fn forward(&self) -> Forward<'_> {
         let listener = &self.visit.listener;
+        let (pool, protocol) = self.entry().map(|entry| (entry.pool, entry.protocol)).unwrap_or_default();
+        let call = match protocol {
+            Protocol::Http1 => None,
+            Protocol::Http2(_) => Call::of(self.request),
+        };
         Forward {
             request: self.request,
             instance: &self.plan.target.instance,
-            pool: self.entry().map(|entry| entry.pool).unwrap_or_default(),
+            tls: self.plan.target.service.tls.as_deref(),
+            pool,
+            protocol,
+            call,
             patience: Patience {
                 service: self.route.timeout,
-                client_body: listener.body_timeout,
+                // Who streams may say nothing until the other side has: then the route's patience is for both.
+                client_body: call
+                    .map_or(listener.body_timeout, |_| listener.body_timeout.max(self.route.timeout)),
                 client_reads: listener.write_timeout,
+                deadline: call.and_then(|call| call.timeout).map(|timeout| self.visit.facts.now + timeout),
             },
             now: self.visit.facts.now,
         }
@@ -170,13 +247,13 @@ impl Trip<'_> {
         self.visit.snapshot.service_entries.get(self.plan.proxy.service as usize)
     }
 
-    fn count_connection(&self, resent: bool, reused: bool) {
+    fn count_connection(&self, resent: bool, opened: bool) {
         let Some(entry) = self.entry() else { return };
         let metrics = entry.metrics.worker(self.worker.index);
         if resent {
             metrics.resent.add(1);
         }
-        if resent || !reused {
+        if opened {
             metrics.opened.add(1);
         }
     }
@@ -191,11 +268,21 @@ fn has_arrived(request: &Request, exchange: &impl Exchange) -> bool {
     }
 }
 
+fn failure(response: &ResponseHead) -> Failure {
+    let told = response.known(KnownResponse::RetryAfter).and_then(|value| std::str::from_utf8(value).ok());
+    Failure { status: response.status, retry_after: told.and_then(|seconds| seconds.parse().ok()) }
+}
+
 /// A fault in the middle of a response: nothing can be answered any more.
 fn cut(fault: Fault) -> End {
     match fault {
         Fault::ClientGone => End::ClientGone,
         Fault::ClientStalled => End::ClientStalled,
-        Fault::Stale | Fault::Upstream(_) | Fault::UpstreamTimeout | Fault::Refused(_) => End::Cut(fault),
+        Fault::Stale
+        | Fault::Unprocessed
+        | Fault::Upstream(_)
+        | Fault::UpstreamTimeout
+        | Fault::Deadline
+        | Fault::Refused(_) => End::Cut(fault),
     }
 }

@@ -1,13 +1,15 @@
 //! Deciding for a request that is really there: with the worker's own counters, and once more where Python can help.
 
+use crate::intake;
 use crate::pipeline::account::Visit;
 use crate::pipeline::{Local, Next, State, charge_unaccounted, stages};
 use crate::questions::Question;
 use crate::refusal::{CredentialFault, Refusal};
-use crate::request::Request;
+use crate::request::{Request, Scheme};
+use crate::respond::answer::Fixed;
 use crate::respond::cors;
 use crate::route;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Listener, Snapshot};
 use crate::worker::Worker;
 
 /// Decides, once more where Python found the key that a token names. Only the last refusal is charged: a client whose
@@ -53,9 +55,18 @@ fn decide_now<'v>(
     stages(&visit.snapshot, request, visit.facts, &mut state, &mut local.account)
 }
 
+/// Where a request that came in plain is to be sent on to, where its listener serves nothing else.
+pub fn redirection(listener: &Listener, request: &Request) -> Option<Result<Fixed, Refusal>> {
+    let redirection = listener.redirection.as_ref()?;
+    // A proxy that we trust may have ended TLS already.
+    let location = (request.scheme == Scheme::Http).then(|| redirection.location(request))?;
+    Some(location.map(|location| Fixed::redirect(308, &location)))
+}
+
 /// The route that a CORS preflight asks about, where that route answers preflights.
 pub fn preflight(snapshot: &Snapshot, request: &Request) -> Option<u32> {
     let method = cors::preflight_method(request)?;
+    intake::directed(request).ok()?;
     let found = route::find(&snapshot.table, request, method).ok()?;
     let route = snapshot.routes.get(found.route as usize)?;
     route.response.cors.is_some().then_some(found.route)

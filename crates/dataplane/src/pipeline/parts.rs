@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::authenticate::TokenCache;
-use crate::balance::{Ask, Target};
+use crate::balance::{Ask, BreakerUse, Target};
 use crate::caller::Caller;
 use crate::http1::response_head::ResponseHead;
 use crate::io::timer::Timer;
@@ -12,6 +12,7 @@ use crate::limit::{Counters, Permit};
 use crate::pipeline::account::Account;
 use crate::request::Request;
 use crate::respond::answer::Fixed;
+use crate::respond::files::Files;
 use crate::shed::{Admission, Load};
 use crate::snapshot::Proxy;
 
@@ -28,8 +29,8 @@ pub struct Facts {
 }
 
 impl Facts {
-    pub fn ask<'a>(&self, request: &'a Request, caller: &'a Caller, use_breaker: bool) -> Ask<'a> {
-        Ask { request, caller, use_breaker, now: self.now, random: self.random }
+    pub fn ask<'a>(&self, request: &'a Request, caller: &'a Caller, breaker: BreakerUse) -> Ask<'a> {
+        Ask { request, caller, breaker, now: self.now, random: self.random }
     }
 }
 
@@ -43,6 +44,7 @@ pub struct State<'a> {
 /// What is to be done with a request that nobody refused.
 pub enum Next<'s> {
     Answer { fixed: &'s Fixed, permit: Permit, admission: Admission },
+    File { files: &'s Arc<Files>, permit: Permit, admission: Admission },
     Forward { proxy: &'s Proxy, permit: Permit, target: Target, admission: Admission },
 }
 
@@ -52,14 +54,28 @@ pub struct Local {
     pub timer: Timer,
     pub response: ResponseHead,
     pub outgoing: Vec<u8>,
+    pub body: Vec<u8>,
     pub path: Vec<u8>,
 }
 
 impl Local {
+    pub fn new(now: Instant) -> Self {
+        Self {
+            account: Account::default(),
+            timer: Timer::new(now),
+            response: ResponseHead::default(),
+            outgoing: Vec::new(),
+            body: Vec::new(),
+            path: Vec::new(),
+        }
+    }
+
     /// Gives memory of a long request back before the connection idles.
     pub fn rest(&mut self) {
-        if self.outgoing.capacity() > KEPT {
-            self.outgoing = Vec::new();
+        for memory in [&mut self.outgoing, &mut self.body] {
+            if memory.capacity() > KEPT {
+                *memory = Vec::new();
+            }
         }
     }
 }

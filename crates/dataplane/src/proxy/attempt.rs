@@ -1,24 +1,24 @@
 //! One attempt at an instance: the request goes out while its answer comes in. Written as polls, because both
 //! directions of one exchange must go on at the same time, and bounded by one timer that knows whom we wait for.
+//! Which protocol the service speaks is the leg's business.
 
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::exchange::{BodyFault, Exchange, Piece};
-use crate::http1::body::Reader;
-use crate::http1::chunk_writer::{write_chunk, write_last_chunk};
-use crate::http1::response_head::{self, ResponseHead};
+use crate::http1::response_head::ResponseHead;
 use crate::http1::trailers::Trailers;
 use crate::io::buffer::Buffers;
 use crate::io::timer::Timer;
-use crate::proxy::upstream::Upstream;
+use crate::proxy::head::OutgoingHead;
+use crate::proxy::leg::{Broken, Leg, Write};
+pub use crate::proxy::patience::Patience;
+use crate::proxy::patience::Waiting;
+use crate::proxy::{Forward, Links};
 use crate::refusal::{Refusal, UpstreamFault};
 use crate::request::{Framing, Request};
-
-/// Body bytes that wait to be written to the service.
-const UPLOAD_WINDOW: usize = 64 * 1024;
-/// Heads of services may be this long; a longer one is a 502.
-const RESPONSE_HEAD_LIMIT: usize = 16 * 1024 - 1;
 
 /// Interim answers to one request; a service that sends more than this is not going to answer.
 const MAX_INTERIMS: u32 = 16;
@@ -30,19 +30,38 @@ pub enum Fault {
     Stale,
     Upstream(UpstreamFault),
     UpstreamTimeout,
+    /// The caller waits no longer.
+    Deadline,
     ClientGone,
     /// The client took nothing of the response for too long.
     ClientStalled,
     /// The request's own body was at fault.
     Refused(Refusal),
+    /// The service said that it has not processed the request, whatever the request is (RFC 9113 section 8.7).
+    Unprocessed,
 }
 
-/// Whose turn it is. Each has its own deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waiting {
-    Service,
-    ClientBody,
-    ClientReads,
+impl Fault {
+    /// Nothing is tried again any more.
+    pub fn settled(self) -> Self {
+        match self {
+            Self::Stale => Self::Upstream(UpstreamFault::ConnectionReset),
+            Self::Unprocessed => Self::Upstream(UpstreamFault::StreamReset),
+            Self::Upstream(_)
+            | Self::UpstreamTimeout
+            | Self::Deadline
+            | Self::ClientGone
+            | Self::ClientStalled
+            | Self::Refused(_) => self,
+        }
+    }
+
+    pub fn of_body(fault: BodyFault) -> Self {
+        match fault {
+            BodyFault::Gone => Self::ClientGone,
+            BodyFault::Refused(refusal) => Self::Refused(refusal),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,116 +72,75 @@ enum Upload {
     Broken,
 }
 
-/// How long each side may do nothing.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// The route's timeout.
-    pub service: Duration,
-    pub client_body: Duration,
-    pub client_reads: Duration,
-}
-
 /// What an attempt borrows from its connection: memory that outlives it.
 pub struct Means<'a, E> {
     pub exchange: &'a mut E,
     pub timer: &'a mut Timer,
     pub response: &'a mut ResponseHead,
+    /// Memory for what is written to the service.
     pub outgoing: &'a mut Vec<u8>,
+    /// What was taken of the request's body before the first attempt. It goes out with the head, in every attempt.
+    pub body: &'a mut Vec<u8>,
 }
 
-pub struct Attempt<'a, 'm, E> {
-    means: &'a mut Means<'m, E>,
-    request: &'a Request,
-    pub upstream: Upstream,
+/// One attempt: a leg to an instance, and who is waited for. The request is only read, so another can be made after it.
+pub struct Attempt<'r> {
+    request: &'r Request,
+    leg: Leg,
     patience: Patience,
-    written: usize,
     upload: Upload,
+    /// Some of the client's body went into this attempt and is nowhere else any more.
+    has_taken_body: bool,
     waiting: Waiting,
-    reader: Reader,
     interims: u32,
 }
 
-impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
-    /// `means.outgoing` holds the head, and the whole body where that is small.
-    pub fn new(
-        means: &'a mut Means<'m, E>,
-        request: &'a Request,
-        upstream: Upstream,
-        patience: Patience,
+impl<'r> Attempt<'r> {
+    /// Hands the head to the leg, and the body as far as it is in memory. The deadline is whatever the timer has.
+    pub fn new<E: Exchange>(
+        forward: &Forward<'r>,
+        head: &OutgoingHead<'_>,
+        mut leg: Leg,
+        means: &Means<'_, E>,
     ) -> Self {
-        let upload = if means.exchange.body_is_complete() { Upload::Complete } else { Upload::Running };
-        let (waiting, reader) = (Waiting::Service, Reader::none());
-        Self { means, request, upstream, patience, written: 0, upload, waiting, reader, interims: 0 }
-    }
-
-    /// Begins again on a fresh connection with the request that is still whole in `outgoing`.
-    pub fn restart(&mut self, upstream: Upstream) {
-        self.upstream = upstream;
-        self.written = 0;
-        self.upload = Upload::Complete;
-        // The deadline stays that of the first connection: the route's timeout is for both together.
-        self.waiting = Waiting::Service;
-    }
-
-    /// The client and the head of the response, for whoever writes the answer's head.
-    pub fn parts(&mut self) -> (&mut E, &ResponseHead) {
-        (self.means.exchange, self.means.response)
+        let is_whole = means.exchange.body_is_complete();
+        leg.begin(head, means.body, is_whole);
+        let upload = if is_whole { Upload::Complete } else { Upload::Running };
+        let (request, patience) = (forward.request, forward.patience);
+        let (waiting, has_taken_body) = (Waiting::Service, false);
+        Self { request, leg, patience, upload, has_taken_body, waiting, interims: 0 }
     }
 
     /// The response head has been read into `means.response`; what follows it is the body.
-    pub fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        self.poll_upload(context)?;
-        loop {
-            if self.parse_head()? {
+    pub fn poll_head<E: Exchange>(
+        &mut self,
+        context: &mut Context<'_>,
+        means: &mut Means<'_, E>,
+    ) -> Poll<Result<(), Fault>> {
+        self.poll_upload(context, means)?;
+        while let Poll::Ready(result) = self.leg.poll_head(context, self.request.method, means.response) {
+            result?;
+            if !(100..200).contains(&means.response.status) {
                 return Poll::Ready(Ok(()));
             }
-            match self.upstream.poll_fill(context) {
-                Poll::Ready(Ok(count)) if count > 0 => {}
-                Poll::Ready(_) => return Poll::Ready(Err(self.closed_early())),
-                Poll::Pending => break,
-            }
+            self.pass_interim(means)?;
         }
         if self.interims > 0
-            && let Poll::Ready(Err(_)) = self.means.exchange.poll_flush(context)
+            && let Poll::Ready(Err(_)) = means.exchange.poll_flush(context)
         {
             return Poll::Ready(Err(Fault::ClientGone));
         }
-        let body_is_in = self.means.exchange.body_is_complete();
-        if body_is_in && self.means.exchange.poll_gone(context).is_ready() {
+        let body_is_in = means.exchange.body_is_complete();
+        if body_is_in && means.exchange.poll_gone(context).is_ready() {
             return Poll::Ready(Err(Fault::ClientGone));
         }
-        self.poll_patience(context)
-    }
-
-    fn closed_early(&self) -> Fault {
-        if self.upstream.reused && self.upstream.input.is_empty() && self.interims == 0 {
-            return Fault::Stale;
-        }
-        Fault::Upstream(UpstreamFault::ConnectionReset)
-    }
-
-    fn parse_head(&mut self) -> Result<bool, Fault> {
-        loop {
-            let data = self.upstream.input.data();
-            if data.is_empty() {
-                return Ok(false);
-            }
-            let response = &mut *self.means.response;
-            let parsed = response_head::parse(data, self.request.method, RESPONSE_HEAD_LIMIT, response);
-            let Some(consumed) = parsed.map_err(Fault::Upstream)? else { return Ok(false) };
-            self.upstream.input.consume(consumed);
-            if !(100..200).contains(&response.status) {
-                self.reader = Reader::of_response(response.framing);
-                return Ok(true);
-            }
-            self.pass_interim()?;
-        }
+        self.poll_patience(context, means.timer)
     }
 
     /// Interim answers go on to the client, but for `100`, which is ours to say, and `101`, which we never asked for.
-    fn pass_interim(&mut self) -> Result<(), Fault> {
+    fn pass_interim<E: Exchange>(&mut self, means: &mut Means<'_, E>) -> Result<(), Fault> {
         self.interims += 1;
-        let Means { exchange, response, .. } = &mut *self.means;
+        let Means { exchange, response, .. } = means;
         if response.status == 101 || self.interims > MAX_INTERIMS {
             return Err(Fault::Upstream(UpstreamFault::InvalidResponse));
         }
@@ -174,219 +152,218 @@ impl<'a, 'm, E: Exchange> Attempt<'a, 'm, E> {
     }
 
     /// A client that does not take the response is what ends this exchange, whatever the upload waits for.
-    fn upload_waits_for(&mut self, whom: Waiting) {
+    fn upload_waits_for(&mut self, whom: Waiting, timer: &mut Timer) {
         if self.waiting != Waiting::ClientReads {
-            self.must_wait_for(whom);
+            self.must_wait_for(whom, timer);
         }
     }
 
-    fn upload_moved(&mut self) {
+    fn upload_moved(&mut self, timer: &mut Timer) {
         if self.waiting != Waiting::ClientReads {
             self.waiting = Waiting::Service;
-            self.progressed();
+            self.progressed(timer);
         }
     }
 
-    fn client_read(&mut self) {
+    fn client_read(&mut self, timer: &mut Timer) {
         if self.waiting == Waiting::ClientReads {
             self.waiting = Waiting::Service;
-            self.progressed();
+            self.progressed(timer);
         }
     }
 
-    fn must_wait_for(&mut self, whom: Waiting) {
+    fn must_wait_for(&mut self, whom: Waiting, timer: &mut Timer) {
         if self.waiting != whom {
             self.waiting = whom;
-            self.progressed();
+            self.progressed(timer);
         }
     }
 
     /// The clock is read only where a body moves; a plain request runs on the deadline set at its start.
-    fn progressed(&mut self) {
-        let patience = match self.waiting {
-            Waiting::Service => self.patience.service,
-            Waiting::ClientBody => self.patience.client_body,
-            Waiting::ClientReads => self.patience.client_reads,
-        };
-        self.means.timer.set(Instant::now() + patience);
+    fn progressed(&self, timer: &mut Timer) {
+        let patience = self.patience.with(self.waiting);
+        timer.set(self.patience.until(Instant::now(), patience));
     }
 
-    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        self.means.timer.poll(context).map(|()| {
-            Err(match self.waiting {
-                Waiting::Service => Fault::UpstreamTimeout,
-                Waiting::ClientBody => Fault::Refused(Refusal::Slow("body")),
-                Waiting::ClientReads => Fault::ClientStalled,
-            })
-        })
+    fn poll_patience(&self, context: &mut Context<'_>, timer: &mut Timer) -> Poll<Result<(), Fault>> {
+        timer.poll(context).map(|()| Err(self.patience.fault(self.waiting)))
     }
 
     /// Moves the request towards the service as far as it goes now.
-    fn poll_upload(&mut self, context: &mut Context<'_>) -> Result<(), Fault> {
+    fn poll_upload<E: Exchange>(
+        &mut self,
+        context: &mut Context<'_>,
+        means: &mut Means<'_, E>,
+    ) -> Result<(), Fault> {
         while self.upload != Upload::Broken {
-            if !self.write_outgoing(context) || self.upload == Upload::Complete {
+            if !self.write(context, means.timer) || self.upload == Upload::Complete {
                 return Ok(());
             }
-            match self.take_piece(context) {
+            match self.pass_piece(context, means) {
                 Poll::Ready(result) => result?,
-                Poll::Pending => {
-                    self.upload_waits_for(Waiting::ClientBody);
-                    return Ok(());
-                }
+                Poll::Pending => return Ok(()),
             }
         }
         Ok(())
     }
 
-    /// True when nothing waits to be written.
-    fn write_outgoing(&mut self, context: &mut Context<'_>) -> bool {
-        while let Some(rest) = self.means.outgoing.get(self.written..).filter(|rest| !rest.is_empty()) {
-            match self.upstream.poll_write(context, rest) {
-                Poll::Ready(Ok(count)) if count > 0 => {
-                    self.written += count;
+    /// True when the leg has written everything.
+    fn write(&mut self, context: &mut Context<'_>, timer: &mut Timer) -> bool {
+        loop {
+            match self.leg.poll_write(context) {
+                Poll::Ready(Ok(Write::Done)) => return true,
+                Poll::Ready(Ok(Write::Moved)) => {
                     if self.upload == Upload::Running || self.waiting == Waiting::ClientBody {
-                        self.upload_moved();
+                        self.upload_moved(timer);
                     }
                 }
-                Poll::Ready(_) => {
+                Poll::Ready(Err(Broken)) => {
                     self.upload = Upload::Broken;
                     return false;
                 }
                 Poll::Pending => {
-                    self.upload_waits_for(Waiting::Service);
+                    self.upload_waits_for(Waiting::Service, timer);
                     return false;
                 }
             }
         }
-        true
     }
 
-    fn take_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        let Means { exchange, outgoing, .. } = &mut *self.means;
-        let chunked = self.request.framing == Framing::Chunked;
-        let piece = match exchange.poll_body(context) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(BodyFault::Gone)) => return Poll::Ready(Err(Fault::ClientGone)),
-            Poll::Ready(Err(BodyFault::Refused(refusal))) => {
-                return Poll::Ready(Err(Fault::Refused(refusal)));
-            }
-            Poll::Ready(Ok(piece)) => piece,
+    /// The next piece goes from the client to the leg, or one of them is waited for.
+    fn pass_piece<E: Exchange>(
+        &mut self,
+        context: &mut Context<'_>,
+        means: &mut Means<'_, E>,
+    ) -> Poll<Result<(), Fault>> {
+        let Means { exchange, timer, .. } = means;
+        let Poll::Ready(piece) = exchange.poll_body(context) else {
+            self.upload_waits_for(Waiting::ClientBody, timer);
+            return Poll::Pending;
         };
-        // What was written is kept until here, so that a stale connection can be made good; no longer.
-        outgoing.clear();
-        self.written = 0;
-        match piece {
-            Piece::Data(data) => {
-                let data = data.get(..UPLOAD_WINDOW).unwrap_or(data);
-                let length = data.len();
-                if chunked {
-                    write_chunk(outgoing, data);
-                } else {
-                    outgoing.extend_from_slice(data);
+        match piece.map_err(Fault::of_body)? {
+            Piece::Data(data) => match self.leg.poll_send(context, data) {
+                Poll::Ready(Ok(length)) => {
+                    exchange.consume_body(length);
+                    self.has_taken_body = true;
+                    // The end of a body of known length is seen without waiting for anything.
+                    if self.request.framing != Framing::Chunked && exchange.body_is_complete() {
+                        self.end_upload(None);
+                    }
                 }
-                exchange.consume_body(length);
-                // The end of a body of known length is seen without waiting for anything.
-                if !chunked && exchange.body_is_complete() {
-                    self.upload = Upload::Complete;
+                Poll::Ready(Err(Broken)) => self.upload = Upload::Broken,
+                Poll::Pending => {
+                    self.upload_waits_for(Waiting::Service, timer);
+                    return Poll::Pending;
                 }
-            }
-            Piece::End => {
-                if chunked {
-                    write_last_chunk(outgoing, exchange.trailers().unwrap_or(&Trailers::default()));
-                }
-                self.upload = Upload::Complete;
-            }
+            },
+            Piece::End => self.end_upload(exchange.trailers()),
         }
         Poll::Ready(Ok(()))
     }
 
+    fn end_upload(&mut self, trailers: Option<&Trailers>) {
+        self.leg.end_body(trailers);
+        self.upload = Upload::Complete;
+    }
+
     /// Passes the body on until its end has been handed to the client.
-    pub fn poll_relay(
+    pub fn poll_relay<E: Exchange>(
         &mut self,
         context: &mut Context<'_>,
+        means: &mut Means<'_, E>,
         buffers: &mut Buffers,
     ) -> Poll<Result<(), Fault>> {
-        self.poll_upload(context)?;
+        self.poll_upload(context, means)?;
         loop {
-            let decoded = self.reader.decode(&mut self.upstream.input);
-            let length = decoded.map_err(|_| Fault::Upstream(UpstreamFault::InvalidResponse))?;
-            if length > 0 {
-                let data = self.upstream.input.data().get(..length).unwrap_or_default();
-                match self.means.exchange.poll_send(context, data) {
+            let data = self.leg.body()?;
+            if !data.is_empty() {
+                match means.exchange.poll_send(context, data) {
                     Poll::Ready(Ok(count)) => {
-                        self.reader.consume(&mut self.upstream.input, count);
-                        self.client_read();
+                        self.leg.consume(count);
+                        self.client_read(means.timer);
                         continue;
                     }
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(Fault::ClientGone)),
                     Poll::Pending => {
-                        self.must_wait_for(Waiting::ClientReads);
-                        return self.poll_patience(context);
+                        self.must_wait_for(Waiting::ClientReads, means.timer);
+                        return self.poll_patience(context, means.timer);
                     }
                 }
             }
-            if self.reader.is_complete() {
+            if self.leg.body_is_complete() {
                 return Poll::Ready(Ok(()));
             }
-            match self.poll_more(context, buffers) {
+            match self.poll_more(context, means.timer, buffers) {
                 Poll::Ready(result) => result?,
                 Poll::Pending => break,
             }
         }
-        if let Poll::Ready(Err(_)) = self.means.exchange.poll_flush(context) {
+        if let Poll::Ready(Err(_)) = means.exchange.poll_flush(context) {
             return Poll::Ready(Err(Fault::ClientGone));
         }
-        let listening = self.upload == Upload::Running || self.means.exchange.poll_gone(context).is_pending();
+        let listening = self.upload == Upload::Running || means.exchange.poll_gone(context).is_pending();
         if !listening {
             return Poll::Ready(Err(Fault::ClientGone));
         }
-        self.poll_patience(context)
+        self.poll_patience(context, means.timer)
     }
 
     /// Reads more of the response's body.
-    fn poll_more(&mut self, context: &mut Context<'_>, buffers: &mut Buffers) -> Poll<Result<(), Fault>> {
-        self.widen(buffers);
-        match self.upstream.poll_fill(context) {
-            Poll::Ready(Ok(count)) if count > 0 => {
-                self.waiting = Waiting::Service;
-                self.progressed();
-                Poll::Ready(Ok(()))
-            }
+    fn poll_more(
+        &mut self,
+        context: &mut Context<'_>,
+        timer: &mut Timer,
+        buffers: &mut Buffers,
+    ) -> Poll<Result<(), Fault>> {
+        match self.leg.poll_more(context, buffers) {
             Poll::Ready(result) => {
-                let ended_well = result.is_ok() && self.reader.end_of_stream();
-                Poll::Ready(if ended_well {
-                    Ok(())
-                } else {
-                    Err(Fault::Upstream(UpstreamFault::ConnectionReset))
-                })
+                self.waiting = Waiting::Service;
+                self.progressed(timer);
+                Poll::Ready(result)
             }
             Poll::Pending => {
                 if self.upload != Upload::Running {
-                    self.must_wait_for(Waiting::Service);
+                    self.must_wait_for(Waiting::Service, timer);
                 }
                 Poll::Pending
             }
         }
     }
 
-    /// A long body is read in larger steps.
-    fn widen(&mut self, buffers: &mut Buffers) {
-        let input = &mut self.upstream.input;
-        let is_long = self.reader.left().is_none_or(|left| left > crate::io::buffer::SMALL as u64);
-        if is_long && input.is_empty() && !input.is_large() {
-            let large = buffers.large();
-            buffers.give_back(std::mem::replace(input, large));
-        }
+    /// Hands the end of the response to the client, and keeps the connection where both sides ended cleanly.
+    pub fn finish<E: Exchange>(self, forward: &Forward<'_>, links: &Links, means: &mut Means<'_, E>) {
+        let pass = self.request.accepts_trailers();
+        means.exchange.end(self.leg.trailers().filter(|_| pass));
+        let is_clean = self.upload == Upload::Complete && means.response.keep_alive;
+        *means.outgoing = self.leg.finish(forward, links, is_clean);
     }
 
-    /// Hands the end of the response to the client, and says whether the connection can carry another exchange.
-    pub fn finish(&mut self) -> bool {
-        let pass = self.request.accepts_trailers();
-        self.means.exchange.end(self.reader.trailers().filter(|_| pass));
-        self.upload == Upload::Complete
-            && self.written == self.means.outgoing.len()
-            && self.means.response.keep_alive
-            && self.upstream.input.is_empty()
+    /// The same request may go out once more after this fault, and can.
+    pub fn may_be_repeated(&self, fault: &Fault) -> bool {
+        let is_safe = match fault {
+            Fault::Stale => self.request.method.is_idempotent(),
+            Fault::Unprocessed => true,
+            Fault::Upstream(_)
+            | Fault::UpstreamTimeout
+            | Fault::Deadline
+            | Fault::ClientGone
+            | Fault::ClientStalled
+            | Fault::Refused(_) => false,
+        };
+        is_safe && !self.has_taken_body && self.interims == 0
+    }
+
+    /// The place in the pool, for another attempt in its stead.
+    pub fn take_place(&mut self) -> Option<OwnedSemaphorePermit> {
+        self.leg.take_place()
+    }
+
+    /// In the trailers; in the head where there is nothing else.
+    pub fn grpc_status<'h>(&'h self, response: &'h ResponseHead) -> Option<&'h [u8]> {
+        let trailers = self.leg.trailers().into_iter().flat_map(Trailers::iter);
+        let headers = response.headers.iter();
+        let headers = headers.map(|header| (response.slice(header.name), response.slice(header.value)));
+        trailers.chain(headers).find(|(name, _)| *name == b"grpc-status").map(|(_, value)| value)
     }
 
     /// The request has gone out whole; nothing more is expected from the client.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::caller::Caller;
 use crate::proxy::trace::Trace;
-use crate::request::{Framing, Known, Request, Scheme};
+use crate::request::{Framing, Header, Known, Request, Scheme};
 
 /// What a route changes in the headers of a request or a response. Applied in the order remove, set, add.
 #[derive(Debug, Default)]
@@ -35,26 +35,56 @@ pub struct OutgoingHead<'a> {
     pub withheld: &'a [Box<[u8]>],
 }
 
+/// Where an outgoing head goes, in the words of one protocol. What goes is decided by `OutgoingHead` alone.
+pub trait HeadSink {
+    /// The first thing said.
+    fn target(&mut self, request: &Request, path: &[u8], authority: &[u8]);
+
+    /// Begins a header of ours; `prefix` is `name: `. The pieces of its value follow, then `end`.
+    fn begin(&mut self, prefix: &'static [u8]);
+
+    fn piece(&mut self, bytes: &[u8]);
+
+    fn end(&mut self);
+
+    /// A header of the client's goes on as it is.
+    fn pass(&mut self, request: &Request, header: &Header);
+
+    /// Header lines that never change, as HTTP/1.1 bytes: `name: value CR LF`, any number.
+    fn lines(&mut self, lines: &[u8]);
+
+    fn framing(&mut self, framing: Framing);
+
+    /// The client takes trailers, so the service may send some.
+    fn accepts_trailers(&mut self);
+
+    /// The last thing said.
+    fn finish(&mut self);
+
+    /// A whole header of ours.
+    fn own(&mut self, prefix: &'static [u8], value: &[u8]) {
+        self.begin(prefix);
+        self.piece(value);
+        self.end();
+    }
+}
+
 impl OutgoingHead<'_> {
-    pub fn write(&self, out: &mut Vec<u8>) {
+    pub fn write<S: HeadSink>(&self, sink: &mut S) {
         let request = self.request;
-        out.extend_from_slice(request.slice(request.method_text));
-        out.push(b' ');
-        out.extend_from_slice(self.path);
-        if let Some(query) = request.query {
-            out.push(b'?');
-            out.extend_from_slice(request.slice(query));
+        sink.target(request, self.path, self.host.unwrap_or(request.slice(request.authority)));
+        self.write_forwarded(sink);
+        self.write_identity(sink);
+        sink.framing(request.framing);
+        if request.accepts_trailers() {
+            sink.accepts_trailers();
         }
-        own(out, b" HTTP/1.1\r\nhost: ", self.host.unwrap_or(request.slice(request.authority)));
-        self.write_forwarded(out);
-        self.write_identity(out);
-        self.write_framing(out);
-        self.write_headers(out);
-        out.extend_from_slice(&self.changes.lines);
-        out.extend_from_slice(b"\r\n");
+        self.write_headers(sink);
+        sink.lines(&self.changes.lines);
+        sink.finish();
     }
 
-    fn write_headers(&self, out: &mut Vec<u8>) {
+    fn write_headers<S: HeadSink>(&self, sink: &mut S) {
         let request = self.request;
         for header in &request.headers {
             let name = request.slice(header.name);
@@ -88,88 +118,59 @@ impl OutgoingHead<'_> {
                 | Known::NamedInConnection => false,
             };
             if goes_on && !self.changes.drops(name) {
-                match request.line(header) {
-                    Some(whole) => out.extend_from_slice(whole),
-                    None => line(out, name, request.slice(header.value)),
-                }
+                sink.pass(request, header);
             }
         }
     }
 
-    fn write_forwarded(&self, out: &mut Vec<u8>) {
+    fn write_forwarded<S: HeadSink>(&self, sink: &mut S) {
         let request = self.request;
-        out.extend_from_slice(b"x-forwarded-for: ");
+        sink.begin(b"x-forwarded-for: ");
         if request.peer_is_trusted {
             for value in request.headers.iter().filter(|header| header.known == Known::XForwardedFor) {
-                out.extend_from_slice(request.slice(value.value));
-                out.extend_from_slice(b", ");
+                sink.piece(request.slice(value.value));
+                sink.piece(b", ");
             }
-            write_address(out, request.peer);
+            write_address(sink, request.peer);
         } else {
-            write_address(out, request.client);
+            write_address(sink, request.client);
         }
-        out.extend_from_slice(b"\r\n");
+        sink.end();
         match request.scheme {
-            Scheme::Http => out.extend_from_slice(b"x-forwarded-proto: http\r\n"),
-            Scheme::Https => out.extend_from_slice(b"x-forwarded-proto: https\r\n"),
+            Scheme::Http => sink.own(b"x-forwarded-proto: ", b"http"),
+            Scheme::Https => sink.own(b"x-forwarded-proto: ", b"https"),
         }
         let host = request.known(Known::XForwardedHost).filter(|_| request.peer_is_trusted);
-        own(out, b"x-forwarded-host: ", host.unwrap_or(request.slice(request.authority)));
-        own(out, b"x-request-id: ", request.slice(request.id));
-        own(out, b"traceparent: ", &self.trace.outgoing);
+        sink.own(b"x-forwarded-host: ", host.unwrap_or(request.slice(request.authority)));
+        sink.own(b"x-request-id: ", request.slice(request.id));
+        sink.own(b"traceparent: ", &self.trace.outgoing);
     }
 
-    fn write_identity(&self, out: &mut Vec<u8>) {
+    fn write_identity<S: HeadSink>(&self, sink: &mut S) {
         if let Some(user) = &self.caller.user {
-            own(out, b"x-user-id: ", user.as_bytes());
-            own(out, b"x-user-scopes: ", self.caller.scopes_text.as_bytes());
+            sink.own(b"x-user-id: ", user.as_bytes());
+            sink.own(b"x-user-scopes: ", self.caller.scopes_text.as_bytes());
         }
         if let Some(partner) = &self.caller.partner {
-            own(out, b"x-partner-id: ", partner.as_bytes());
+            sink.own(b"x-partner-id: ", partner.as_bytes());
         }
-    }
-
-    fn write_framing(&self, out: &mut Vec<u8>) {
-        match self.request.framing {
-            Framing::None => {}
-            Framing::Length(length) => {
-                own(out, b"content-length: ", itoa::Buffer::new().format(length).as_bytes());
-            }
-            Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
-        }
-        if self.request.accepts_trailers() {
-            out.extend_from_slice(b"te: trailers\r\nconnection: te\r\n");
+        if let Some(secured) = &self.request.secured {
+            sink.lines(secured.lines());
         }
     }
 }
 
-/// A line of ours; `prefix` ends with `: `.
-fn own(out: &mut Vec<u8>, prefix: &[u8], value: &[u8]) {
-    out.reserve(prefix.len() + value.len() + 2);
-    out.extend_from_slice(prefix);
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
-fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
-fn write_address(out: &mut Vec<u8>, address: IpAddr) {
+fn write_address<S: HeadSink>(sink: &mut S, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
             let mut digits = itoa::Buffer::new();
             for (index, octet) in address.octets().into_iter().enumerate() {
                 if index > 0 {
-                    out.push(b'.');
+                    sink.piece(b".");
                 }
-                out.extend_from_slice(digits.format(octet).as_bytes());
+                sink.piece(digits.format(octet).as_bytes());
             }
         }
-        IpAddr::V6(address) => out.extend_from_slice(address.to_string().as_bytes()),
+        IpAddr::V6(address) => sink.piece(address.to_string().as_bytes()),
     }
 }

@@ -1,11 +1,18 @@
 //! Proxy: carry the request to an instance and its answer back.
 //! Takes a target. Gives the response, streamed. Refuses with `BadGateway`, `UpstreamTimeout`, `ServiceUnavailable`.
 //!
-//! Nothing is sent twice, with one exception: when a connection out of the pool turns out to have been closed before
-//! a byte came back, a request that is idempotent and still whole in memory goes out once more (requirement UP-3, D32).
+//! Nothing is sent twice, with two exceptions. When a connection out of the pool turns out to have been closed before a
+//! byte came back, a request that is idempotent and still whole in memory goes out once more (requirement UP-3, D32). So
+//! does any request of which a service that speaks HTTP/2 says that it has not processed it.
 
 pub mod attempt;
+pub mod grpc;
 pub mod head;
+mod http1;
+pub mod http2;
+pub mod leg;
+mod opening;
+mod patience;
 pub mod pool;
 pub mod trace;
 pub mod upstream;
@@ -18,176 +25,150 @@ use std::time::{Duration, Instant};
 use crate::balance::Instance;
 use crate::exchange::{BodyFault, Exchange, Piece};
 use crate::io::buffer::{Buffers, SMALL};
-use crate::refusal::{Refusal, Unavailable, UpstreamFault};
+use crate::io::dial::Destination;
+use crate::refusal::{Refusal, Unavailable};
 use crate::request::{Framing, Request};
+use crate::tls::ServiceTls;
 use attempt::{Attempt, Fault, Means, Patience};
 use head::OutgoingHead;
-use pool::{Place, PoolSettings, Pools};
-use upstream::Upstream;
+use pool::{PoolSettings, Pools};
 
 /// What a worker keeps for all its exchanges with services.
 #[derive(Debug, Default)]
 pub struct Links {
     pub buffers: RefCell<Buffers>,
     pub pools: RefCell<Pools>,
+    /// Those of services that speak HTTP/2.
+    pub streams: RefCell<http2::pool::Pools>,
+}
+
+impl Links {
+    /// Called every second.
+    pub fn sweep(&self, now: Instant) {
+        self.pools.borrow_mut().sweep(now);
+        self.streams.borrow_mut().sweep(now);
+    }
+}
+
+/// What a service speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    #[default]
+    Http1,
+    Http2(http2::Settings),
 }
 
 /// Where a request goes and how long it may take.
 pub struct Forward<'a> {
     pub request: &'a Request,
     pub instance: &'a Arc<Instance>,
+    pub tls: Option<&'a ServiceTls>,
     pub pool: PoolSettings,
+    pub protocol: Protocol,
+    /// Where the request is one of gRPC.
+    pub call: Option<grpc::Call>,
     pub patience: Patience,
     pub now: Instant,
 }
 
 impl Forward<'_> {
+    fn destination(&self) -> Destination<'_> {
+        Destination { address: self.instance.address, name: &self.instance.name, tls: self.tls }
+    }
+
     /// What is left of the route's timeout for whatever comes before the request can be sent.
     fn left(&self) -> Duration {
-        (self.now + self.patience.service).saturating_duration_since(Instant::now())
+        let until = self.patience.until(self.now, self.patience.service);
+        until.saturating_duration_since(Instant::now())
     }
 }
 
 /// A response whose head is in; its body follows with `relay`.
-pub struct Answered<'a, 'm, E> {
-    pub attempt: Attempt<'a, 'm, E>,
+pub struct Answered<'r> {
+    pub attempt: Attempt<'r>,
     /// The request was sent a second time because the first connection was stale.
     pub resent: bool,
-    /// The connection came out of the pool.
-    pub reused: bool,
+    /// A connection was opened for it.
+    pub opened: bool,
 }
 
-impl<E> Answered<'_, '_, E> {
+impl Answered<'_> {
     /// Requests sent: 1, or 2 after a stale connection.
     pub fn attempts(&self) -> u32 {
         1 + u32::from(self.resent)
     }
 }
 
-/// Sends the request and waits for the head of the response.
-pub async fn send<'a, 'm, E: Exchange>(
-    forward: &Forward<'a>,
-    head: &OutgoingHead<'_>,
-    links: &Links,
-    means: &'a mut Means<'m, E>,
-) -> Result<Answered<'a, 'm, E>, Fault> {
-    means.outgoing.clear();
-    head.write(means.outgoing);
-    take_body_in_hand(forward.request, means).await?;
-    means.timer.set(forward.now + forward.patience.service);
-    let upstream = connection(forward, links).await?;
-    let reused = upstream.reused;
-    let can_resend = reused && means.exchange.body_is_complete() && forward.request.method.is_idempotent();
-    let mut attempt = Attempt::new(means, forward.request, upstream, forward.patience);
-    let mut resent = false;
-    let result = match poll_fn(|context| attempt.poll_head(context)).await {
-        Err(Fault::Stale) if can_resend => {
-            resent = true;
-            let place = attempt.upstream.place.take();
-            attempt.restart(connect(forward, links, place).await?);
-            poll_fn(|context| attempt.poll_head(context)).await
-        }
-        result => result,
-    };
-    match result {
-        Ok(()) => Ok(Answered { attempt, resent, reused }),
-        Err(Fault::Stale) => Err(Fault::Upstream(UpstreamFault::ConnectionReset)),
-        Err(fault) => Err(fault),
-    }
-}
-
-/// Passes the body on, hands the end to the client, and keeps the connection where both sides ended cleanly.
-pub async fn relay<E: Exchange>(
-    forward: &Forward<'_>,
-    links: &Links,
-    mut attempt: Attempt<'_, '_, E>,
-) -> Result<(), Fault> {
-    poll_fn(|context| attempt.poll_relay(context, &mut links.buffers.borrow_mut())).await?;
-    let reusable = attempt.finish();
-    let Attempt { mut upstream, .. } = attempt;
-    links.buffers.borrow_mut().give_back(std::mem::take(&mut upstream.input));
-    if reusable {
-        links.pools.borrow_mut().put(forward.instance, upstream, forward.now);
-    }
-    Ok(())
-}
-
-/// A small body that arrived with its head leaves with its head.
-async fn take_body_in_hand<E: Exchange>(request: &Request, means: &mut Means<'_, E>) -> Result<(), Fault> {
+/// Takes what there is of a small body, so that it leaves with the head. Once for all attempts.
+pub async fn prepare<E: Exchange>(request: &Request, means: &mut Means<'_, E>) -> Result<(), Fault> {
+    means.body.clear();
     let Framing::Length(length) = request.framing else { return Ok(()) };
     let in_hand = means.exchange.body_in_hand();
     if length > SMALL as u64 || (in_hand as u64) < length {
         return Ok(());
     }
-    let Means { exchange, outgoing, .. } = means;
+    let Means { exchange, body, .. } = means;
     while !exchange.body_is_complete() {
-        let taken = poll_fn(|context| exchange.poll_body(context).map(|piece| copy(piece, outgoing))).await?;
+        let taken = poll_fn(|context| exchange.poll_body(context).map(|piece| copy(piece, body))).await?;
         exchange.consume_body(taken);
     }
     Ok(())
 }
 
-fn copy(piece: Result<Piece<'_>, BodyFault>, outgoing: &mut Vec<u8>) -> Result<usize, Fault> {
-    match piece {
-        Ok(Piece::Data(data)) => {
-            outgoing.extend_from_slice(data);
+fn copy(piece: Result<Piece<'_>, BodyFault>, body: &mut Vec<u8>) -> Result<usize, Fault> {
+    match piece.map_err(Fault::of_body)? {
+        Piece::Data(data) => {
+            body.extend_from_slice(data);
             Ok(data.len())
         }
-        Ok(Piece::End) => Ok(0),
-        Err(BodyFault::Gone) => Err(Fault::ClientGone),
-        Err(BodyFault::Refused(refusal)) => Err(Fault::Refused(refusal)),
+        Piece::End => Ok(0),
     }
 }
 
-/// An idle connection, or a new one, within the pool's bounds.
-async fn connection(forward: &Forward<'_>, links: &Links) -> Result<Upstream, Fault> {
-    let place = links.pools.borrow_mut().place(forward.instance, forward.pool);
-    let permit = match place.map_err(exhausted)? {
-        Place::Free(permit) => permit,
-        Place::Wait(places) => {
-            let _queued = Queued { links, instance: forward.instance };
-            let wait = tokio::time::timeout(forward.left(), places.acquire_owned()).await;
-            wait.ok().and_then(Result::ok).ok_or_else(|| exhausted(Unavailable::PoolExhausted))?
-        }
-    };
-    let idle = links.pools.borrow_mut().take(forward.instance, forward.now);
-    match idle {
-        Some(mut upstream) => {
-            upstream.place = Some(permit);
-            upstream.input = links.buffers.borrow_mut().small();
-            Ok(upstream)
-        }
-        None => connect(forward, links, Some(permit)).await,
+/// Sends the request and waits for the head of the response. May be called again for another attempt.
+pub async fn send<'r, E: Exchange>(
+    forward: &Forward<'r>,
+    head: &OutgoingHead<'_>,
+    links: &Links,
+    means: &mut Means<'_, E>,
+) -> Result<Answered<'r>, Fault> {
+    means.timer.set(forward.patience.until(forward.now, forward.patience.service));
+    let (leg, mut opened) = opening::leg(forward, links, means.outgoing).await?;
+    let mut attempt = Attempt::new(forward, head, leg, means);
+    let mut resent = false;
+    let mut result = poll_fn(|context| attempt.poll_head(context, means)).await;
+    if let Err(fault) = &result
+        && attempt.may_be_repeated(fault)
+    {
+        resent = true;
+        let place = attempt.take_place();
+        // The deadline stays that of the first connection: the route's timeout is for both together.
+        let (leg, is_new) = opening::another(forward, links, place, means.outgoing).await?;
+        opened |= is_new;
+        attempt = Attempt::new(forward, head, leg, means);
+        result = poll_fn(|context| attempt.poll_head(context, means)).await;
     }
+    result.map(|()| Answered { attempt, resent, opened }).map_err(Fault::settled)
 }
 
-async fn connect(
+/// Passes the body on, hands the end to the client, and keeps the connection where both sides ended cleanly. True: the
+/// service said of a gRPC call that it failed.
+pub async fn relay<E: Exchange>(
     forward: &Forward<'_>,
     links: &Links,
-    place: Option<tokio::sync::OwnedSemaphorePermit>,
-) -> Result<Upstream, Fault> {
-    let timeout = forward.pool.connect_timeout.min(forward.left());
-    let connected = Upstream::connect(forward.instance.address, timeout, forward.now).await;
-    let mut upstream = connected.map_err(Fault::Upstream)?;
-    upstream.place = place;
-    upstream.input = links.buffers.borrow_mut().small();
-    Ok(upstream)
+    mut attempt: Attempt<'_>,
+    means: &mut Means<'_, E>,
+) -> Result<bool, Fault> {
+    let relayed =
+        poll_fn(|context| attempt.poll_relay(context, means, &mut links.buffers.borrow_mut())).await;
+    relayed.map_err(Fault::settled)?;
+    let has_failed = forward.call.is_some_and(|call| call.has_failed(attempt.grpc_status(means.response)));
+    attempt.finish(forward, links, means);
+    Ok(has_failed)
 }
 
-fn exhausted(cause: Unavailable) -> Fault {
+pub(crate) fn exhausted(cause: Unavailable) -> Fault {
     Fault::Refused(Refusal::ServiceUnavailable { cause, retry_after: Duration::from_secs(1) })
-}
-
-/// Leaves the queue however the wait ends, a client that hangs up included.
-struct Queued<'a> {
-    links: &'a Links,
-    instance: &'a Arc<Instance>,
-}
-
-impl Drop for Queued<'_> {
-    fn drop(&mut self) {
-        self.links.pools.borrow_mut().waited(self.instance);
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Connections of one worker to each instance: idle ones to be used again, and how many may be in use at once.
 
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ pub struct PoolSettings {
     pub connect_timeout: Duration,
     pub idle_timeout: Duration,
     pub max_lifetime: Duration,
+    /// Which TLS its connections have; 0 for none. Connections of another are not used again.
+    pub tls: u64,
 }
 
 #[derive(Debug)]
@@ -42,6 +45,25 @@ pub struct Pools {
 pub enum Place {
     Free(OwnedSemaphorePermit),
     Wait(Arc<Semaphore>),
+}
+
+/// What a worker has open to an instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections that carry nothing.
+    pub idle: usize,
+    /// Connections that carry a request, or several.
+    pub active: usize,
+    /// Exchanges on connections that can carry several.
+    pub streams: usize,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.idle += other.idle;
+        self.active += other.active;
+        self.streams += other.streams;
+    }
 }
 
 fn key(instance: &Arc<Instance>) -> usize {
@@ -80,7 +102,7 @@ impl Pools {
     /// The idle connection that was used last, if one is still good.
     pub fn take(&mut self, instance: &Arc<Instance>, now: Instant) -> Option<Upstream> {
         let pool = self.by_instance.get_mut(&key(instance))?;
-        while let Some(upstream) = pool.idle.pop() {
+        while let Some(mut upstream) = pool.idle.pop() {
             if pool.settings.keeps(&upstream, now) && upstream.is_quiet() {
                 return Some(upstream);
             }
@@ -103,17 +125,15 @@ impl Pools {
     pub fn sweep(&mut self, now: Instant) {
         for pool in self.by_instance.values_mut() {
             let settings = pool.settings;
-            pool.idle.retain(|upstream| settings.keeps(upstream, now) && upstream.is_quiet());
+            pool.idle.retain_mut(|upstream| settings.keeps(upstream, now) && upstream.is_quiet());
         }
         self.by_instance.retain(|_, pool| Arc::strong_count(&pool.instance) > 1 || pool.is_in_use());
     }
 
-    /// Connections to an instance that are idle, and that carry a request.
-    pub fn connections(&self, instance: &Arc<Instance>) -> (usize, usize) {
-        self.by_instance.get(&key(instance)).map_or((0, 0), |pool| {
-            let active = pool.settings.connections.saturating_sub(pool.places.available_permits());
-            (pool.idle.len(), active)
-        })
+    pub fn counts(&self, instance: &Arc<Instance>) -> Counts {
+        let Some(pool) = self.by_instance.get(&key(instance)) else { return Counts::default() };
+        let active = pool.settings.connections.saturating_sub(pool.places.available_permits());
+        Counts { idle: pool.idle.len(), active, streams: 0 }
     }
 }
 

@@ -1,16 +1,15 @@
 //! One connection to an instance.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::io::buffer::Buffer;
+use crate::io::dial::{Destination, DialFault, dial};
 use crate::io::stream::Stream;
 use crate::refusal::UpstreamFault;
 
@@ -31,22 +30,27 @@ pub struct Upstream {
 
 impl Upstream {
     pub async fn connect(
-        address: SocketAddr,
+        destination: Destination<'_>,
         timeout: Duration,
         now: Instant,
-    ) -> Result<Self, UpstreamFault> {
-        let stream = match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
-            Err(_) => return Err(UpstreamFault::ConnectionTimeout),
-            Ok(Err(error)) => return Err(connect_fault(&error)),
-            Ok(Ok(stream)) => Stream::from(stream),
+    ) -> Result<Self, DialFault> {
+        let stream = match tokio::time::timeout(timeout, dial(destination)).await {
+            Err(_) => return Err(DialFault::Upstream(UpstreamFault::ConnectionTimeout)),
+            Ok(Err(fault)) => return Err(fault),
+            Ok(Ok(stream)) => stream,
         };
-        stream.prepare(KEEPALIVE).map_err(|_| UpstreamFault::ConnectionFailed)?;
+        stream.prepare(KEEPALIVE).map_err(|_| DialFault::Upstream(UpstreamFault::ConnectionFailed))?;
         let (input, place) = (Buffer::default(), None);
         Ok(Self { stream, input, created: now, idle_since: now, reused: false, place })
     }
 
-    /// The runtime has seen nothing happen on this idle connection: no close, no stray bytes. Costs no system call.
-    pub fn is_quiet(&self) -> bool {
+    /// For a protocol that shares a connection.
+    pub fn into_stream(self) -> Stream {
+        self.stream
+    }
+
+    /// As [`Stream::is_quiet`].
+    pub fn is_quiet(&mut self) -> bool {
         self.stream.is_quiet()
     }
 
@@ -56,15 +60,5 @@ impl Upstream {
 
     pub fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-}
-
-fn connect_fault(error: &io::Error) -> UpstreamFault {
-    if error.kind() == io::ErrorKind::ConnectionRefused {
-        UpstreamFault::ConnectionRefused
-    } else if error.kind() == io::ErrorKind::TimedOut {
-        UpstreamFault::ConnectionTimeout
-    } else {
-        UpstreamFault::ConnectionFailed
     }
 }

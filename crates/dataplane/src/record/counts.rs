@@ -1,7 +1,8 @@
 //! What is counted for the whole node: refusals, timeouts, hang-ups, token look-ups.
 
 use super::cells::{Cell, PerWorker};
-use crate::refusal::{CredentialKind, Malformed, Refusal};
+use crate::refusal::{CredentialKind, Malformed, Reason, Refusal};
+use crate::snapshot::document::Priority;
 
 /// Which wait on a client ended by its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +16,11 @@ pub enum TimeoutKind {
 /// In the order of `TimeoutKind`.
 pub(super) const TIMEOUTS: [&str; 4] = ["head", "body", "idle", "write"];
 
+/// Every reason to shed, in the order of the enum.
+pub(super) const REASONS: [Reason; 4] = [Reason::Cpu, Reason::Memory, Reason::InFlight, Reason::Concurrency];
+
 /// In the order of `code_index`.
-pub(super) const CODES: [&str; 18] = [
+pub(super) const CODES: [&str; 25] = [
     "bad_request",
     "request_timeout",
     "body_too_large",
@@ -35,6 +39,13 @@ pub(super) const CODES: [&str; 18] = [
     "bad_gateway",
     "upstream_timeout",
     "internal_error",
+    "misdirected_request",
+    "invalid_client_certificate",
+    "deadline_exceeded",
+    "no_file",
+    "precondition_failed",
+    "range_not_satisfiable",
+    "gone",
 ];
 
 /// Where a refusal is counted. An index and not the code's text, so that counting compares no texts.
@@ -58,11 +69,21 @@ fn code_index(refusal: &Refusal) -> usize {
         Refusal::BadGateway(_) => 15,
         Refusal::UpstreamTimeout => 16,
         Refusal::Internal => 17,
+        Refusal::Misdirected => 18,
+        Refusal::Unauthenticated { kind: CredentialKind::Certificate, .. } => 19,
+        Refusal::DeadlineExceeded => 20,
+        Refusal::NoFile => 21,
+        Refusal::PreconditionFailed => 22,
+        Refusal::RangeNotSatisfiable { .. } => 23,
+        Refusal::Gone => 24,
     }
 }
 
+/// In the order in which `compressed` is told of them.
+pub(super) const ALGORITHMS: [&str; 3] = ["zstd", "br", "gzip"];
+
 /// Every way of being malformed, in the order of the enum.
-pub(super) const MALFORMED: [Malformed; 30] = [
+pub(super) const MALFORMED: [Malformed; 31] = [
     Malformed::RequestLine,
     Malformed::Method,
     Malformed::Target,
@@ -93,6 +114,7 @@ pub(super) const MALFORMED: [Malformed; 30] = [
     Malformed::ChunkTooLong,
     Malformed::Trailer,
     Malformed::ForwardedFor,
+    Malformed::BodyLength,
 ];
 
 /// The `reason` label: one word for what `Malformed::text` says in a sentence.
@@ -128,6 +150,7 @@ pub(super) fn reason(malformed: Malformed) -> &'static str {
         Malformed::ChunkTooLong => "chunk_too_long",
         Malformed::Trailer => "trailer",
         Malformed::ForwardedFor => "forwarded_for",
+        Malformed::BodyLength => "body_length",
     }
 }
 
@@ -148,9 +171,19 @@ pub struct WorkerCounts {
     pub client_aborts: Cell,
     /// Panics that ended a connection and not the worker.
     pub panics: Cell,
+    /// Pauses in accepting because no descriptor or memory was left.
+    pub accept_pauses: Cell,
+    /// Connections accepted here and served by another worker.
+    pub handed_over: Cell,
+    /// Answers that went on as they were because as many were being compressed as may be.
+    pub compressions_skipped: Cell,
+    pub(super) compressed: [Cell; ALGORITHMS.len()],
+    pub(super) bytes_before: [Cell; ALGORITHMS.len()],
+    pub(super) bytes_after: [Cell; ALGORITHMS.len()],
     pub(super) timeouts: [Cell; TIMEOUTS.len()],
     pub(super) refusals: [Cell; CODES.len()],
     pub(super) malformed: [Cell; MALFORMED.len()],
+    shed: [[Cell; Priority::ALL.len()]; REASONS.len()],
 }
 
 impl Default for WorkerCounts {
@@ -161,9 +194,16 @@ impl Default for WorkerCounts {
             in_flight: Cell::default(),
             client_aborts: Cell::default(),
             panics: Cell::default(),
+            accept_pauses: Cell::default(),
+            handed_over: Cell::default(),
+            compressions_skipped: Cell::default(),
+            compressed: std::array::from_fn(|_| Cell::default()),
+            bytes_before: std::array::from_fn(|_| Cell::default()),
+            bytes_after: std::array::from_fn(|_| Cell::default()),
             timeouts: std::array::from_fn(|_| Cell::default()),
             refusals: std::array::from_fn(|_| Cell::default()),
             malformed: std::array::from_fn(|_| Cell::default()),
+            shed: Default::default(),
         }
     }
 }
@@ -174,6 +214,25 @@ impl WorkerCounts {
         count_at(&self.refusals, code_index(refusal));
         if let Refusal::Malformed(malformed) = refusal {
             count_at(&self.malformed, *malformed as usize);
+        }
+    }
+
+    /// Counts a request that was shed.
+    pub fn shed(&self, reason: Reason, priority: Priority) {
+        let cells = self.shed.get(reason as usize);
+        if let Some(cells) = cells {
+            count_at(cells, priority as usize);
+        }
+    }
+
+    /// An answer was compressed; `algorithm` is its place in the list.
+    pub fn compressed(&self, algorithm: usize, before: u64, after: u64) {
+        for (cells, count) in
+            [(&self.compressed, 1), (&self.bytes_before, before), (&self.bytes_after, after)]
+        {
+            if let Some(cell) = cells.get(algorithm) {
+                cell.add(count);
+            }
         }
     }
 
@@ -203,6 +262,16 @@ impl NodeMetrics {
         self.sum(|counts| &counts.in_flight)
     }
 
+    /// Requests that were shed for one reason, by priority.
+    pub(super) fn shed(&self, reason: Reason) -> impl Iterator<Item = (Priority, u64)> {
+        Priority::ALL.into_iter().map(move |priority| {
+            let cells = |counts: &WorkerCounts| {
+                counts.shed.get(reason as usize)?.get(priority as usize).map(Cell::get)
+            };
+            (priority, self.slots.used().filter_map(cells).sum())
+        })
+    }
+
     pub(super) fn sum(&self, cell: impl Fn(&WorkerCounts) -> &Cell) -> u64 {
         self.slots.sum(cell)
     }
@@ -216,11 +285,12 @@ impl NodeMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::refusal::{CredentialFault, LimitState, Unavailable, UpstreamFault};
+    use crate::refusal::{CredentialFault, LimitState, Shortage, Unavailable, UpstreamFault};
     use std::time::Duration;
 
     fn every_refusal() -> Vec<Refusal> {
         let wait = Duration::from_secs(1);
+        let shortage = Shortage { reason: Reason::Cpu, value: 61, threshold: 60, resumes: 55 };
         let unauthenticated =
             |kind| Refusal::Unauthenticated { kind, identity: None, fault: CredentialFault::Missing };
         vec![
@@ -231,7 +301,7 @@ mod tests {
             Refusal::HeadersTooLarge { limit: 1 },
             Refusal::NoRoute,
             Refusal::MethodNotAllowed { allow: "GET".into() },
-            Refusal::Overloaded { retry_after: wait },
+            Refusal::Overloaded { shortage, retry_after: wait },
             unauthenticated(CredentialKind::Token),
             unauthenticated(CredentialKind::ApiKey),
             Refusal::AuthenticationUnavailable { identity: 0 },
@@ -242,6 +312,13 @@ mod tests {
             Refusal::BadGateway(UpstreamFault::ConnectionReset),
             Refusal::UpstreamTimeout,
             Refusal::Internal,
+            Refusal::Misdirected,
+            unauthenticated(CredentialKind::Certificate),
+            Refusal::DeadlineExceeded,
+            Refusal::NoFile,
+            Refusal::PreconditionFailed,
+            Refusal::RangeNotSatisfiable { length: 1 },
+            Refusal::Gone,
         ]
     }
 
@@ -260,6 +337,20 @@ mod tests {
             node.worker(0).refused(&Refusal::Malformed(malformed));
             assert_eq!(node.sum_at(index, |counts| &counts.malformed), 1, "{}", reason(malformed));
             assert_eq!(node.sum_at(0, |counts| &counts.refusals), 1);
+        }
+    }
+
+    #[test]
+    fn each_request_that_is_shed_is_counted_under_its_reason_and_priority() {
+        for (index, reason) in REASONS.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
+            for priority in Priority::ALL {
+                let node = NodeMetrics::new(1);
+                node.worker(0).shed(reason, priority);
+                let all: Vec<_> = REASONS.into_iter().flat_map(|reason| node.shed(reason)).collect();
+                assert_eq!(all.iter().map(|(_, count)| count).sum::<u64>(), 1);
+                assert!(node.shed(reason).any(|counted| counted == (priority, 1)));
+            }
         }
     }
 

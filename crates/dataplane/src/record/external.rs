@@ -14,6 +14,9 @@ pub enum BreakerState {
 #[derive(Clone, Debug, Default)]
 pub struct BreakerLine {
     pub service: String,
+    /// Where it is the breaker of a route or an instance.
+    pub route: Option<String>,
+    pub instance: Option<String>,
     pub state: BreakerState,
     /// Per cent of the requests that pass.
     pub share: u32,
@@ -47,6 +50,25 @@ pub struct ServiceLine {
     pub ejections_prevented: u64,
 }
 
+/// How short the node is of processor time and memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OverloadLine {
+    pub cpu_percent: u16,
+    pub memory_percent: u16,
+    pub memory_limit: u64,
+    /// Priorities refused for each.
+    pub cpu_refused: u8,
+    pub memory_refused: u8,
+}
+
+/// Requests in flight at one service, and how many there may be (0: not known yet).
+#[derive(Clone, Debug, Default)]
+pub struct ConcurrencyLine {
+    pub service: Box<str>,
+    pub in_flight: u32,
+    pub limit: u32,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct External {
     /// `gateway_version` of the record.
@@ -61,7 +83,14 @@ pub struct External {
     pub limit_keys: u64,
     /// How often a caller found no room for a counter.
     pub limit_full: u64,
+    /// Files on their way to clients.
+    pub file_transfers: u64,
     pub records: QueueCounts,
+    pub overload: OverloadLine,
+    /// One for each service whose limit adapts.
+    pub concurrencies: Vec<ConcurrencyLine>,
+    /// Client connections of each worker.
+    pub worker_connections: Vec<u32>,
     /// At most one for each service.
     pub breakers: Vec<BreakerLine>,
     /// Lines with the same service and instance are printed once: the sums, and healthy only if all are.

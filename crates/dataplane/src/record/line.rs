@@ -140,6 +140,7 @@ fn context(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let protocol: &[u8] = match request.version {
         Version::Http10 => b",\"protocol\":\"HTTP/1.0\"",
         Version::Http11 => b",\"protocol\":\"HTTP/1.1\"",
+        Version::Http2 => b",\"protocol\":\"HTTP/2\"",
     };
     let scheme: &[u8] = match request.scheme {
         Scheme::Http => b",\"scheme\":\"http\",\"host\":",

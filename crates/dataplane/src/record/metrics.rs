@@ -2,8 +2,10 @@
 
 use super::cells::{Cell, PerWorker};
 use super::histogram::{Histogram, HistogramTotals, Overhead, Whole};
+use super::http2::{FLOODS, Http2Slot, RESETS};
 use super::statuses::{StatusTotals, Statuses};
 use crate::refusal::{Unavailable, UpstreamFault};
+use crate::request::Version;
 
 /// What one finished request adds to its route. Times in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,6 +102,8 @@ pub struct ServiceSlot {
     pub idle: Cell,
     /// Connections that carry a request now.
     pub active: Cell,
+    /// Exchanges under way on connections that carry several (HTTP/2).
+    pub streams: Cell,
     /// Requests sent again because a pooled connection had been closed.
     pub resent: Cell,
     faults: [Cell; FAULTS.len()],
@@ -107,13 +111,19 @@ pub struct ServiceSlot {
 }
 
 /// `fault` labels: those of `UpstreamFault` and, last, a response that came too late.
-pub(super) const FAULTS: [&str; 7] = [
+pub(super) const FAULTS: [&str; 13] = [
     "connection_refused",
     "connection_timeout",
     "connection_failed",
     "connection_reset",
     "invalid_response",
     "upstream_headers_too_large",
+    "tls_handshake_failed",
+    "tls_certificate_expired",
+    "tls_certificate_untrusted",
+    "tls_certificate_wrong_name",
+    "tls_certificate_invalid",
+    "stream_reset",
     "upstream_timeout",
 ];
 
@@ -195,6 +205,46 @@ pub struct ListenerSlot {
     pub open: Cell,
     /// Connections closed at once because the listener had its maximum.
     pub refused: Cell,
+    /// Connections closed at once because their client had its maximum.
+    pub refused_clients: Cell,
+    /// TLS handshakes that are in progress now.
+    pub handshakes_open: Cell,
+    handshakes: [Cell; HANDSHAKES.len()],
+    pub http2: Http2Slot,
+    requests: [Cell; PROTOCOLS.len()],
+}
+
+/// How a TLS handshake ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    Full,
+    /// An earlier session was taken up again.
+    Resumed,
+    Failed,
+    TimedOut,
+    /// As many as allowed were in progress.
+    Refused,
+}
+
+/// In the order of `Version`.
+pub(super) const PROTOCOLS: [&str; 3] = ["HTTP/1.0", "HTTP/1.1", "HTTP/2"];
+
+/// `outcome` labels, in the order of `Handshake`.
+const HANDSHAKES: [&str; 5] = ["full", "resumed", "failed", "timed_out", "refused"];
+
+impl ListenerSlot {
+    pub fn handshake(&self, outcome: Handshake) {
+        if let Some(cell) = self.handshakes.get(outcome as usize) {
+            cell.add(1);
+        }
+    }
+
+    /// Counts a request that has ended.
+    pub fn asked(&self, version: Version) {
+        if let Some(cell) = self.requests.get(version as usize) {
+            cell.add(1);
+        }
+    }
 }
 
 impl ListenerMetrics {
@@ -209,6 +259,41 @@ impl ListenerMetrics {
 
     pub(super) fn sum(&self, cell: impl Fn(&ListenerSlot) -> &Cell) -> u64 {
         self.slots.sum(cell)
+    }
+
+    /// Nothing for a listener without TLS.
+    pub(super) fn handshakes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let totals = HANDSHAKES.iter().enumerate().map(|(index, label)| {
+            let cells = self.slots.used().filter_map(move |slot| slot.handshakes.get(index));
+            (*label, cells.map(Cell::get).sum())
+        });
+        let totals: Vec<(&str, u64)> = totals.collect();
+        let is_used = totals.iter().any(|(_, total)| *total > 0);
+        totals.into_iter().filter(move |_| is_used)
+    }
+
+    /// The sums of several cells that share their labels.
+    pub(super) fn each<const LENGTH: usize>(
+        &self,
+        labels: &'static [&'static str; LENGTH],
+        cells: impl Fn(&ListenerSlot) -> &[Cell; LENGTH],
+    ) -> impl Iterator<Item = (&'static str, u64)> {
+        labels.iter().enumerate().map(move |(index, label)| {
+            let each = self.slots.used().filter_map(|slot| cells(slot).get(index));
+            (*label, each.map(Cell::get).sum())
+        })
+    }
+
+    pub(super) fn requests(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.each(&PROTOCOLS, |slot| &slot.requests)
+    }
+
+    pub(super) fn floods(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.each(&FLOODS, |slot| &slot.http2.floods)
+    }
+
+    pub(super) fn resets(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.each(&RESETS, |slot| &slot.http2.resets)
     }
 }
 
@@ -247,6 +332,12 @@ mod tests {
             ConnectionReset,
             InvalidResponse,
             HeadersTooLarge,
+            TlsHandshakeFailed,
+            TlsExpired,
+            TlsUntrusted,
+            TlsWrongName,
+            TlsInvalid,
+            StreamReset,
         ] {
             let service = ServiceMetrics::new(1);
             service.worker(0).failed(fault);

@@ -10,6 +10,7 @@ mod entry;
 mod escape;
 mod external;
 mod histogram;
+mod http2;
 mod line;
 mod metrics;
 mod queue;
@@ -31,9 +32,12 @@ mod scrape_tests;
 pub use cells::{Cell, PerWorker};
 pub use counts::{NodeMetrics, TimeoutKind, WorkerCounts};
 pub use entry::{Entry, Names, Times};
-pub use external::{BreakerLine, BreakerState, External, InstanceLine, ServiceLine};
+pub use external::{
+    BreakerLine, BreakerState, ConcurrencyLine, External, InstanceLine, OverloadLine, ServiceLine,
+};
+pub use http2::{Flood, Http2Slot, ResetCause};
 pub use line::encode_rule;
-pub use metrics::{ListenerMetrics, RouteMetrics, Sample, ServiceMetrics, Tally};
+pub use metrics::{Handshake, ListenerMetrics, RouteMetrics, Sample, ServiceMetrics, Tally};
 pub use queue::{Queue, QueueCounts};
 pub use recorder::Recorder;
 pub use registry::Registry;

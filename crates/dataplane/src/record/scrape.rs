@@ -1,6 +1,8 @@
 //! Everything counted, as Prometheus text. Reads with relaxed loads; no worker waits for a scrape.
 
-use super::counts::{CODES, MALFORMED, TIMEOUTS, reason};
+use std::sync::Arc;
+
+use super::counts::{ALGORITHMS, CODES, MALFORMED, REASONS, TIMEOUTS, reason};
 use super::external::External;
 use super::histogram::{Overhead, Whole};
 use super::metrics::{ListenerMetrics, RouteTotals, ServiceMetrics, Tally};
@@ -9,6 +11,7 @@ use super::scrape_breakers;
 use super::scrape_instances;
 use super::text::Kind::{Counter, Gauge, Histogram};
 use super::text::{Labels, Text};
+use crate::refusal::Reason;
 
 /// Room that the fixed part takes, and each route.
 const FIXED_BYTES: usize = 16 * 1024;
@@ -23,9 +26,13 @@ pub fn print(registry: &Registry, external: &External) -> String {
     durations(&mut text, &routes);
     sizes(&mut text, &routes);
     refusals(&mut text, registry);
+    overload(&mut text, registry, external);
+    concurrency(&mut text, external);
     authentication(&mut text, registry);
     listeners(&mut text, registry);
+    workers(&mut text, registry, external);
     clients(&mut text, registry);
+    compression(&mut text, registry);
     services(&mut text, registry);
     service_states(&mut text, external);
     scrape_instances::print(&mut text, external);
@@ -109,6 +116,46 @@ fn refusals(text: &mut Text, registry: &Registry) {
     tallies(text, name, "tier", &registry.tiers);
 }
 
+fn overload(text: &mut Text, registry: &Registry, external: &External) {
+    let name = "gateway_requests_shed_total";
+    text.heading(
+        name,
+        Counter,
+        "Requests shed, by the priority of their route and what the node was short of.",
+    );
+    for reason in REASONS {
+        for (priority, count) in registry.node().shed(reason) {
+            let labels = Labels::new("priority", priority.text()).and("reason", reason.text());
+            text.series(name, &labels, count);
+        }
+    }
+    let now = external.overload;
+    let name = "gateway_shed_priorities";
+    text.heading(name, Gauge, "Priorities that are refused now, the least important first: 4 is everything.");
+    for (reason, refused) in [(Reason::Cpu, now.cpu_refused), (Reason::Memory, now.memory_refused)] {
+        text.series(name, &Labels::new("reason", reason.text()), u64::from(refused));
+    }
+    let help = "Use of the processors that the node may use, averaged.";
+    text.single("gateway_cpu_percent", Gauge, help, u64::from(now.cpu_percent));
+    let help = "Use of the memory that the node may use.";
+    text.single("gateway_memory_percent", Gauge, help, u64::from(now.memory_percent));
+    let help = "Memory that the node may use.";
+    text.single("gateway_memory_limit_bytes", Gauge, help, now.memory_limit);
+}
+
+fn concurrency(text: &mut Text, external: &External) {
+    let name = "gateway_concurrency_limit";
+    text.heading(name, Gauge, "Requests that a service may have in flight, where limits adapt.");
+    for line in &external.concurrencies {
+        text.series(name, &Labels::new("service", &line.service), u64::from(line.limit));
+    }
+    let name = "gateway_concurrency_in_flight";
+    text.heading(name, Gauge, "Requests that a service has in flight, where limits adapt.");
+    for line in &external.concurrencies {
+        text.series(name, &Labels::new("service", &line.service), u64::from(line.in_flight));
+    }
+}
+
 fn authentication(text: &mut Text, registry: &Registry) {
     let name = "gateway_authentication_failures_total";
     text.heading(name, Counter, "Requests without a valid credential, by the identity that was tried.");
@@ -142,7 +189,63 @@ fn listeners(text: &mut Text, registry: &Registry) {
     });
     let help = "Client connections closed at once because the listener had its maximum.";
     family("gateway_connections_refused_total", Counter, help, |listener| listener.sum(|slot| &slot.refused));
+    let help = "Client connections that spoke HTTP/2.";
+    family("gateway_http2_connections_total", Counter, help, |listener| {
+        listener.sum(|slot| &slot.http2.connections)
+    });
+    let help = "TLS handshakes in progress now.";
+    family("gateway_tls_handshakes_open", Gauge, help, |listener| listener.sum(|slot| &slot.handshakes_open));
+    let help = "Client connections closed at once because their client had its maximum.";
+    family("gateway_connections_per_client_refused_total", Counter, help, |listener| {
+        listener.sum(|slot| &slot.refused_clients)
+    });
+    protocols(text, &listeners);
+    handshakes(text, &listeners);
 }
+
+fn workers(text: &mut Text, registry: &Registry, external: &External) {
+    let name = "gateway_worker_connections";
+    text.heading(name, Gauge, "Client connections open now, by worker.");
+    for (worker, open) in external.worker_connections.iter().enumerate() {
+        text.series(name, &Labels::new("worker", &worker.to_string()), u64::from(*open));
+    }
+    let handed = registry.node().sum(|counts| &counts.handed_over);
+    let help = "Client connections that a worker with more than its share gave to another.";
+    text.single("gateway_connections_handed_over_total", Counter, help, handed);
+    let pauses = registry.node().sum(|counts| &counts.accept_pauses);
+    let help = "Pauses in accepting connections because no descriptor or memory was left.";
+    text.single("gateway_accept_pauses_total", Counter, help, pauses);
+}
+
+fn handshakes(text: &mut Text, listeners: &[(Arc<str>, Arc<ListenerMetrics>)]) {
+    let name = "gateway_tls_handshakes_total";
+    text.heading(name, Counter, "TLS handshakes of clients, by how they ended.");
+    for (listener, metrics) in listeners {
+        for (outcome, count) in metrics.handshakes() {
+            text.series(name, &Labels::new("listener", listener).and("outcome", outcome), count);
+        }
+    }
+}
+
+fn protocols(text: &mut Text, listeners: &[(Arc<str>, Arc<ListenerMetrics>)]) {
+    let mut family = |name: &str, help: &str, label: &str, values: fn(&ListenerMetrics) -> Vec<Value>| {
+        text.heading(name, Counter, help);
+        for (listener, metrics) in listeners {
+            for (value, count) in values(metrics) {
+                text.series(name, &Labels::new("listener", listener).and(label, value), count);
+            }
+        }
+    };
+    let help = "Requests of clients, by protocol.";
+    family("gateway_listener_requests_total", help, "protocol", |listener| listener.requests().collect());
+    let help = "Streams of HTTP/2 that were reset, by the client or by the gateway.";
+    family("gateway_http2_resets_total", help, "cause", |listener| listener.resets().collect());
+    let help = "Connections of HTTP/2 that were closed because their client sent too much of a kind.";
+    family("gateway_http2_floods_total", help, "kind", |listener| listener.floods().collect());
+}
+
+/// A label and a count.
+type Value = (&'static str, u64);
 
 fn clients(text: &mut Text, registry: &Registry) {
     let node = registry.node();
@@ -162,6 +265,30 @@ fn clients(text: &mut Text, registry: &Registry) {
     }
 }
 
+fn compression(text: &mut Text, registry: &Registry) {
+    let node = registry.node();
+    let name = "gateway_compressed_responses_total";
+    text.heading(name, Counter, "Answers of services that were compressed.");
+    for (index, algorithm) in ALGORITHMS.iter().enumerate() {
+        let count = node.sum_at(index, |counts| &counts.compressed);
+        text.series(name, &Labels::new("algorithm", algorithm), count);
+    }
+    let name = "gateway_compression_bytes_total";
+    text.heading(name, Counter, "Bytes of those answers, before (in) and after (out) compressing.");
+    for (index, algorithm) in ALGORITHMS.iter().enumerate() {
+        let labels = Labels::new("algorithm", algorithm);
+        let (before, after) = (
+            node.sum_at(index, |counts| &counts.bytes_before),
+            node.sum_at(index, |counts| &counts.bytes_after),
+        );
+        text.series(name, &labels.clone().and("direction", "in"), before);
+        text.series(name, &labels.and("direction", "out"), after);
+    }
+    let skipped = node.sum(|counts| &counts.compressions_skipped);
+    let help = "Answers that were not compressed because `node.max_compressions` were.";
+    text.single("gateway_compressions_skipped_total", Counter, help, skipped);
+}
+
 fn services(text: &mut Text, registry: &Registry) {
     let services = registry.services.list();
     let mut family = |name: &str, kind, help: &str, print: fn(&mut Text, &str, &Labels, &ServiceMetrics)| {
@@ -178,6 +305,10 @@ fn services(text: &mut Text, registry: &Registry) {
     family("gateway_backend_connections", Gauge, help, |text, name, labels, metrics| {
         text.series(name, &labels.clone().and("state", "idle"), metrics.sum(|slot| &slot.idle));
         text.series(name, &labels.clone().and("state", "active"), metrics.sum(|slot| &slot.active));
+    });
+    let help = "Requests under way on HTTP/2 connections to a service now.";
+    family("gateway_upstream_streams", Gauge, help, |text, name, labels, metrics| {
+        text.series(name, labels, metrics.sum(|slot| &slot.streams));
     });
     let help = "Attempts at a service that failed, by fault.";
     family("gateway_upstream_failures_total", Counter, help, |text, name, labels, metrics| {
@@ -211,6 +342,8 @@ fn queues(text: &mut Text, external: &External) {
     );
     let help = "Callers for whom no limit counter was free.";
     text.single("gateway_limit_full_total", Counter, help, external.limit_full);
+    let help = "Files on their way to clients now.";
+    text.single("gateway_file_transfers", Gauge, help, external.file_transfers);
     text.single("gateway_records_total", Counter, "Records handed to the queue.", records.written);
     let help = "Records lost because the queue was full.";
     text.single("gateway_records_dropped_total", Counter, help, records.dropped);

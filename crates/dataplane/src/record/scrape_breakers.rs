@@ -36,5 +36,10 @@ fn transitions(text: &mut Text, breakers: &[BreakerLine]) {
 }
 
 fn labels(breaker: &BreakerLine) -> Labels {
-    Labels::new("service", &breaker.service)
+    let labels = Labels::new("service", &breaker.service);
+    match (&breaker.route, &breaker.instance) {
+        (Some(route), _) => labels.and("route", route),
+        (None, Some(instance)) => labels.and("instance", instance),
+        (None, None) => labels,
+    }
 }

@@ -5,26 +5,41 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::*;
-use crate::refusal::{Malformed, Refusal, Unavailable, UpstreamFault};
+use crate::refusal::{Malformed, Reason, Refusal, Unavailable, UpstreamFault};
+use crate::snapshot::document::Priority;
 
 /// Every metric of the reference, with its type.
 const METRICS: &str = "requests_total:counter request_duration_seconds:histogram upstream_duration_seconds:histogram \
     total_duration_seconds:histogram request_bytes_total:counter response_bytes_total:counter refusals_total:counter \
     malformed_total:counter rate_limited_total:counter authentication_failures_total:counter \
     token_cache_hits_total:counter token_cache_misses_total:counter connections_total:counter connections:gauge \
-    connections_refused_total:counter in_flight_requests:gauge client_aborts_total:counter timeouts_total:counter \
+    connections_refused_total:counter http2_connections_total:counter listener_requests_total:counter \
+    http2_resets_total:counter http2_floods_total:counter in_flight_requests:gauge client_aborts_total:counter timeouts_total:counter \
     upstream_connections_total:counter backend_connections:gauge upstream_failures_total:counter \
-    stale_resends_total:counter service_unavailable_total:counter breaker_state:gauge breaker_transitions_total:counter \
-    breaker_admitted_percent:gauge breaker_opened_timestamp_seconds:gauge breaker_open_seconds_total:counter \
-    breaker_refused_total:counter instance_healthy:gauge \
+    stale_resends_total:counter service_unavailable_total:counter breaker_state:gauge breaker_admitted_percent:gauge \
+    breaker_opened_timestamp_seconds:gauge breaker_open_seconds_total:counter breaker_refused_total:counter \
+    breaker_transitions_total:counter instance_healthy:gauge \
     instance_state:gauge instance_requests_total:counter instance_in_flight_requests:gauge \
     instance_ejections_total:counter ejections_prevented_total:counter balance_panic:gauge balance_panics_total:counter \
     limit_keys:gauge limit_full_total:counter records_total:counter records_dropped_total:counter \
     records_queued:gauge config_version:gauge config_applied_timestamp_seconds:gauge uptime_seconds:gauge \
-    build_info:gauge worker_panics_total:counter";
+    build_info:gauge worker_panics_total:counter tls_handshakes_total:counter tls_handshakes_open:gauge \
+    requests_shed_total:counter shed_priorities:gauge cpu_percent:gauge \
+    memory_percent:gauge memory_limit_bytes:gauge worker_connections:gauge concurrency_limit:gauge \
+    concurrency_in_flight:gauge connections_handed_over_total:counter \
+    accept_pauses_total:counter connections_per_client_refused_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 42] = [
+const PRINTED: [&str; 57] = [
+    r#"gateway_concurrency_limit{service="users"} 20"#,
+    r#"gateway_concurrency_in_flight{service="users"} 2"#,
+    r#"gateway_worker_connections{worker="1"} 4"#,
+    r#"gateway_connections_per_client_refused_total{listener="public"} 5"#,
+    r#"gateway_requests_shed_total{priority="P3",reason="cpu"} 1"#,
+    r#"gateway_shed_priorities{reason="memory"} 2"#,
+    "gateway_cpu_percent 61",
+    "gateway_memory_percent 81",
+    "gateway_memory_limit_bytes 1000",
     r#"gateway_requests_total{route="users",service="users-service",status="200"} 2"#,
     r#"gateway_requests_total{route="none",service="",status="404"} 1"#,
     r#"gateway_request_duration_seconds_bucket{route="users",le="0.00025"} 0"#,
@@ -42,12 +57,18 @@ const PRINTED: [&str; 42] = [
     r#"gateway_connections_total{listener="public"} 3"#,
     r#"gateway_connections{listener="public"} 2"#,
     r#"gateway_connections_refused_total{listener="public"} 1"#,
+    r#"gateway_tls_handshakes_open{listener="public"} 0"#,
+    r#"gateway_tls_handshakes_total{listener="public",outcome="resumed"} 1"#,
     "gateway_in_flight_requests 3",
     r#"gateway_timeouts_total{kind="body"} 1"#,
     r#"gateway_upstream_connections_total{service="users-service"} 2"#,
     r#"gateway_backend_connections{service="users-service",state="active"} 1"#,
     r#"gateway_upstream_failures_total{service="users-service",fault="connection_reset"} 1"#,
     r#"gateway_breaker_state{service="users"} 2"#,
+    r#"gateway_breaker_admitted_percent{service="users"} 0"#,
+    r#"gateway_breaker_opened_timestamp_seconds{service="users"} 1700000000"#,
+    r#"gateway_breaker_open_seconds_total{service="users"} 61"#,
+    r#"gateway_breaker_refused_total{service="users"} 7"#,
     r#"gateway_breaker_transitions_total{service="users",from="closed",to="open",reason="failure_ratio"} 9"#,
     r#"gateway_instance_healthy{service="users",instance="a:1"} 0"#,
     r#"gateway_service_unavailable_total{service="users-service",cause="too_many_in_flight"} 1"#,
@@ -91,6 +112,8 @@ fn busy() -> (Registry, External) {
     listener.worker(0).accepted.add(3);
     listener.worker(0).open.add(2);
     listener.worker(0).refused.add(1);
+    listener.worker(1).handshake(Handshake::Resumed);
+    listener.worker(1).refused_clients.add(5);
     let service = registry.service("users-service");
     service.worker(1).opened.add(2);
     service.worker(1).active.add(1);
@@ -99,6 +122,7 @@ fn busy() -> (Registry, External) {
     let node = registry.node().worker(0);
     node.refused(&Refusal::Malformed(Malformed::BareLineFeed));
     node.timed_out(TimeoutKind::Body);
+    node.shed(Reason::Cpu, Priority::P3);
     node.in_flight.add(4);
     node.in_flight.subtract(1);
     (registry, external())
@@ -116,6 +140,7 @@ fn external() -> External {
     let service =
         ServiceLine { service: "users".into(), panics: true, panics_so_far: 7, ejections_prevented: 8 };
     External {
+        file_transfers: 3,
         software: "0.1.0".into(),
         node: "gateway-3".into(),
         config_version: 7,
@@ -124,17 +149,32 @@ fn external() -> External {
         limit_keys: 5,
         limit_full: 6,
         records: QueueCounts { written: 10, dropped: 2, queued: 3 },
-        breakers: vec![BreakerLine {
-            service: "users".into(),
-            state: BreakerState::Open,
-            share: 0,
-            not_closed_ms: 61_500,
-            opened_ms: 1_700_000_000_900,
-            refused: 7,
-            transitions: vec![(["closed", "open", "failure_ratio"], 9)],
-        }],
+        worker_connections: vec![3, 4],
+        concurrencies: vec![ConcurrencyLine { service: "users".into(), in_flight: 2, limit: 20 }],
+        overload: OverloadLine {
+            cpu_percent: 61,
+            memory_percent: 81,
+            memory_limit: 1_000,
+            cpu_refused: 1,
+            memory_refused: 2,
+        },
+        breakers: vec![open_breaker()],
         instances: vec![instance("healthy"), instance("ejected")],
         services: vec![service],
+    }
+}
+
+fn open_breaker() -> BreakerLine {
+    BreakerLine {
+        service: "users".into(),
+        route: None,
+        instance: None,
+        state: BreakerState::Open,
+        share: 0,
+        not_closed_ms: 61_500,
+        opened_ms: 1_700_000_000_900,
+        refused: 7,
+        transitions: vec![(["closed", "open", "failure_ratio"], 9)],
     }
 }
 

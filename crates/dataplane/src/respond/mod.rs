@@ -2,8 +2,13 @@
 //! Takes a response, or a refusal. Gives final headers: ours set, the service's kept where they are not hop-by-hop.
 
 pub mod answer;
+pub mod compress;
 pub mod cors;
 pub mod date;
+pub mod date_parse;
+pub mod files;
+pub mod negotiate;
+pub mod pages;
 pub mod policy;
 pub mod refuse;
 
@@ -15,13 +20,14 @@ use crate::http1::response_head::{ResponseHead, ResponseHeader};
 use crate::http1::response_names::KnownResponse;
 use crate::refusal::LimitState;
 use crate::request::Request;
+use compress::Coding;
 use policy::Policy;
 
 /// What every head needs, whoever answered.
 #[derive(Clone, Copy)]
 pub struct Facts<'a> {
     pub request: &'a Request,
-    /// `None` before a route was found.
+    /// Of the route; that of the whole configuration before a route was found.
     pub policy: Option<&'a Policy>,
     pub limit: Option<LimitState>,
     /// Since the request began.
@@ -34,33 +40,37 @@ pub struct Facts<'a> {
     pub cookie: Option<&'a [u8]>,
 }
 
-/// Writes the head of a service's response.
-pub fn pass<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, response: &ResponseHead) {
+/// Writes the head of a service's response, whose body follows in that coding.
+pub fn pass<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, response: &ResponseHead, coding: Coding) {
     exchange.begin(response.status);
     let mut present = policy::Present::default();
     for header in &response.headers {
         let name = response.slice(header.name);
         present.note(header.known);
         if passes(header, facts) && !facts.policy.is_some_and(|policy| policy.drops(name)) {
+            let value = response.slice(header.value);
             match response.line(header) {
+                _ if coding.rewrites(exchange, name, value) => {}
                 Some(line) => exchange.header_lines(line),
-                None => exchange.header(name, response.slice(header.value)),
+                None => exchange.header(name, value),
             }
         }
     }
     write_ours(exchange, facts, present);
-    let body = body_of(response);
+    coding.write(exchange, response);
+    let body = body_of(response, coding);
     // What a GET would have; a 204 may not have it (RFC 9110 section 8.6), and a client might wait for those bytes.
     if let (ResponseBody::Absent, Some(length), true) =
-        (body, response.content_length, response.status != 204)
+        (body, response.content_length, response.status != 204 && !coding.is_coded())
     {
         exchange.header(b"content-length", itoa::Buffer::new().format(length).as_bytes());
     }
     exchange.end_head(body, facts.close);
 }
 
-fn body_of(response: &ResponseHead) -> ResponseBody {
+fn body_of(response: &ResponseHead, coding: Coding) -> ResponseBody {
     match response.framing {
+        ResponseFraming::Length(_) if coding.is_coded() => ResponseBody::Stream,
         ResponseFraming::None => ResponseBody::Absent,
         ResponseFraming::Length(length) => ResponseBody::Length(length),
         ResponseFraming::Chunked | ResponseFraming::UntilClose => ResponseBody::Stream,

@@ -2,19 +2,30 @@
 
 use crate::exchange::Exchange;
 use crate::http1::response_names::KnownResponse;
-use crate::request::Request;
+use crate::request::{Request, Scheme};
+use crate::respond::compress::Compression;
 use crate::respond::cors::Cors;
 use crate::snapshot::document::{HeaderChangesDocument, RouteDocument};
 
-/// Added to every response that lacks them (requirement RS-5, D61). HSTS belongs to TLS and is not among them.
-const SECURITY: [(KnownResponse, &[u8]); 6] = [
+/// Added to every response that lacks them (requirement RS-5, D61). The last one belongs to TLS and is added there alone.
+const SECURITY: [(KnownResponse, &[u8]); 7] = [
     (KnownResponse::XContentTypeOptions, b"x-content-type-options: nosniff\r\n"),
     (KnownResponse::XFrameOptions, b"x-frame-options: DENY\r\n"),
     (KnownResponse::XXssProtection, b"x-xss-protection: 1; mode=block\r\n"),
     (KnownResponse::ContentSecurityPolicy, b"content-security-policy: default-src 'self'\r\n"),
     (KnownResponse::ReferrerPolicy, b"referrer-policy: strict-origin-when-cross-origin\r\n"),
     (KnownResponse::PermissionsPolicy, b"permissions-policy: geolocation=(), microphone=(), camera=()\r\n"),
+    (KnownResponse::StrictTransportSecurity, b"strict-transport-security: max-age=31536000\r\n"),
 ];
+
+/// How many of them go with a response of this scheme.
+fn security(scheme: Scheme) -> impl Iterator<Item = (usize, &'static [u8])> {
+    let count = match scheme {
+        Scheme::Http => SECURITY.len() - 1,
+        Scheme::Https => SECURITY.len(),
+    };
+    SECURITY.iter().take(count).map(|(_, line)| *line).enumerate()
+}
 
 /// Which headers that we would add the service has set already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,13 +65,15 @@ impl Present {
 #[derive(Debug, Default)]
 pub struct Policy {
     security: bool,
-    /// All of `SECURITY`, for the common service that sets none.
+    /// All of them by scheme, for the common service that sets none.
     security_lines: Vec<u8>,
+    security_lines_https: Vec<u8>,
     dropped: Vec<Box<[u8]>>,
     /// Set and added by the configuration, deprecation included.
     lines: Vec<u8>,
     deprecated: bool,
     pub cors: Option<Cors>,
+    pub compression: Option<Compression>,
 }
 
 impl Policy {
@@ -73,12 +86,23 @@ impl Policy {
             lines.extend_from_slice(format!("sunset: {sunset}\r\n").as_bytes());
         }
         Self {
-            security: route.security_headers,
-            security_lines: SECURITY.iter().flat_map(|(_, line)| line.iter().copied()).collect(),
             dropped,
             lines,
             deprecated: route.deprecated,
             cors: route.cors.as_ref().map(Cors::compile),
+            compression: route.compression.as_ref().map(Compression::compile),
+            ..Self::unrouted(route.security_headers)
+        }
+    }
+
+    /// For what is refused before a route is found.
+    pub fn unrouted(security: bool) -> Self {
+        let lines = |scheme| self::security(scheme).flat_map(|(_, line)| line.iter().copied()).collect();
+        Self {
+            security,
+            security_lines: lines(Scheme::Http),
+            security_lines_https: lines(Scheme::Https),
+            ..Self::default()
         }
     }
 
@@ -93,9 +117,12 @@ impl Policy {
 
     pub fn write<E: Exchange>(&self, exchange: &mut E, request: &Request, present: Present) {
         if self.security && present.has_no_security() && self.dropped.is_empty() {
-            exchange.header_lines(&self.security_lines);
+            exchange.header_lines(match request.scheme {
+                Scheme::Http => &self.security_lines,
+                Scheme::Https => &self.security_lines_https,
+            });
         } else if self.security {
-            self.write_missing_security(exchange, present);
+            self.write_missing_security(exchange, request.scheme, present);
         }
         if !self.lines.is_empty() {
             exchange.header_lines(&self.lines);
@@ -105,8 +132,8 @@ impl Policy {
         }
     }
 
-    fn write_missing_security<E: Exchange>(&self, exchange: &mut E, present: Present) {
-        for (index, (_, line)) in SECURITY.iter().enumerate() {
+    fn write_missing_security<E: Exchange>(&self, exchange: &mut E, scheme: Scheme, present: Present) {
+        for (index, line) in security(scheme) {
             let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
             if !present.security(index) && !self.drops(name) {
                 exchange.header_lines(line);

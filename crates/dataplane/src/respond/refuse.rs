@@ -1,20 +1,31 @@
-//! The gateway's own refusals as JSON: a stable code, a sentence that helps, the request id (requirements RS-3, IN-11).
+//! The gateway's own refusals: a stable code, a sentence that helps, the request id (requirements RS-3, IN-11). JSON,
+//! unless the configuration has a page for them.
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
 use crate::exchange::Exchange;
+use crate::http1::response_names::KnownResponse;
 use crate::refusal::{CredentialKind, Refusal};
 use crate::respond::answer::{body_for, end_head};
+use crate::respond::pages::{Choice, Form, Pages, Words};
 use crate::respond::policy::Present;
 use crate::respond::{Facts, write_ours};
 
-/// Names that the body may tell: those of the caller's own route.
-#[derive(Clone, Copy, Default)]
+/// What a page may load: nothing but styles of its own and pictures of its site, so that no text in it can do harm.
+const PAGE_POLICY: &[u8] = b"default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// All that is said of a failure that a service told of.
+const SERVICE_FAILED: &str = "the service failed to answer this request";
+
+/// Names that the body may tell, those of the caller's own route, and the pages of that route.
+#[derive(Clone, Copy)]
 pub struct Told<'a> {
     pub service: Option<&'a str>,
     pub tier: Option<&'a str>,
+    pub pages: &'a Pages,
 }
 
 /// Writes the head and gives the body that is to be sent.
@@ -24,13 +35,95 @@ pub fn refuse<E: Exchange>(
     refusal: &Refusal,
     told: Told<'_>,
 ) -> Vec<u8> {
+    if facts.request.is_grpc() {
+        return refuse_call(exchange, facts, refusal);
+    }
     let status = refusal.status();
-    let mut body = body(refusal, facts.request.id(), told);
+    let choice = told.pages.choose(facts.request, status);
+    let words = Words {
+        status,
+        error: refusal.code(),
+        message: &message(refusal),
+        request_id: facts.request.id(),
+        retry_after: refusal.retry_after(),
+    };
+    let body = match choice.form {
+        Form::Plain => body(refusal, facts.request.id(), told),
+        Form::Json(template) => template.json(&words),
+        Form::Html(template) => template.html(&words),
+    };
     exchange.begin(status);
-    exchange.header_lines(b"content-type: application/json\r\ncache-control: no-store\r\n");
-    if let Some(seconds) = refusal.retry_after() {
+    let present = write_form(exchange, facts, choice);
+    write_reasons(exchange, refusal);
+    finish(exchange, facts, status, (present, body))
+}
+
+/// Writes the head of an answer that takes the place of a service's failure, and gives its body. Nothing of what the
+/// service said goes on, but how long to wait.
+pub fn replace<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, failure: Failure, pages: &Pages) -> Vec<u8> {
+    let Failure { status, retry_after } = failure;
+    let choice = pages.choose(facts.request, status);
+    let (error, request_id) = ("service_error", facts.request.id());
+    let words = Words { status, error, message: SERVICE_FAILED, request_id, retry_after };
+    let body = match choice.form {
+        Form::Plain => json(&Body::of(error, SERVICE_FAILED.into(), request_id, retry_after)),
+        Form::Json(template) => template.json(&words),
+        Form::Html(template) => template.html(&words),
+    };
+    exchange.begin(status);
+    let present = write_form(exchange, facts, choice);
+    write_retry_after(exchange, retry_after);
+    finish(exchange, facts, status, (present, body))
+}
+
+/// A failure that a service told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub status: u16,
+    /// In seconds.
+    pub retry_after: Option<u64>,
+}
+
+/// What kind of body follows. Gives which headers need no default any more.
+fn write_form<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, choice: Choice<'_>) -> Present {
+    let mut present = Present::default();
+    if let Form::Html(_) = choice.form {
+        exchange.header_lines(b"content-type: text/html; charset=utf-8\r\n");
+        present.note(KnownResponse::ContentSecurityPolicy);
+        if !facts.policy.is_some_and(|policy| policy.drops(b"content-security-policy")) {
+            exchange.header(b"content-security-policy", PAGE_POLICY);
+        }
+    } else {
+        exchange.header_lines(b"content-type: application/json\r\n");
+    }
+    exchange.header_lines(b"cache-control: no-store\r\n");
+    if choice.varies {
+        exchange.header_lines(b"vary: Accept\r\n");
+    }
+    present
+}
+
+fn finish<E: Exchange>(
+    exchange: &mut E,
+    facts: &Facts<'_>,
+    status: u16,
+    (present, mut body): (Present, Vec<u8>),
+) -> Vec<u8> {
+    write_ours(exchange, facts, present);
+    end_head(exchange, facts, status, body.len());
+    body.truncate(body_for(facts.request, status, &body).len());
+    body
+}
+
+fn write_retry_after<E: Exchange>(exchange: &mut E, retry_after: Option<u64>) {
+    if let Some(seconds) = retry_after {
         exchange.header(b"retry-after", itoa::Buffer::new().format(seconds).as_bytes());
     }
+}
+
+/// Headers that say what would work.
+fn write_reasons<E: Exchange>(exchange: &mut E, refusal: &Refusal) {
+    write_retry_after(exchange, refusal.retry_after());
     match refusal {
         Refusal::Unauthenticated { kind: CredentialKind::Token, .. } => {
             exchange.header(b"www-authenticate", b"Bearer error=\"invalid_token\"");
@@ -38,14 +131,23 @@ pub fn refuse<E: Exchange>(
         Refusal::Unauthenticated { kind: CredentialKind::ApiKey, .. } => {
             exchange.header(b"www-authenticate", b"ApiKey");
         }
+        Refusal::Unauthenticated { kind: CredentialKind::Certificate, .. } => {
+            exchange.header(b"www-authenticate", b"ClientCertificate");
+        }
         Refusal::MethodNotAllowed { allow } => exchange.header(b"allow", allow.as_bytes()),
+        Refusal::RangeNotSatisfiable { length } => {
+            exchange.header(b"content-range", format!("bytes */{length}").as_bytes());
+        }
+        Refusal::Overloaded { shortage, .. } => {
+            exchange.header(b"x-load-shed", shortage.reason.text().as_bytes());
+        }
         Refusal::Malformed(_)
         | Refusal::Slow(_)
         | Refusal::BodyTooLarge { .. }
         | Refusal::UriTooLong { .. }
         | Refusal::HeadersTooLarge { .. }
+        | Refusal::Misdirected
         | Refusal::NoRoute
-        | Refusal::Overloaded { .. }
         | Refusal::AuthenticationUnavailable { .. }
         | Refusal::MissingScope { .. }
         | Refusal::OverLimit(_)
@@ -53,12 +155,40 @@ pub fn refuse<E: Exchange>(
         | Refusal::ServiceUnavailable { .. }
         | Refusal::BadGateway(_)
         | Refusal::UpstreamTimeout
+        | Refusal::DeadlineExceeded
+        | Refusal::Gone
+        | Refusal::NoFile
+        | Refusal::PreconditionFailed
         | Refusal::Internal => {}
     }
+}
+
+/// A call of gRPC is refused within its own protocol: status 200, and the refusal where trailers would be, in a head that
+/// is all of the response (`Trailers-Only`).
+fn refuse_call<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, refusal: &Refusal) -> Vec<u8> {
+    exchange.begin(200);
+    exchange.header_lines(b"content-type: application/grpc\r\n");
+    exchange.header(b"grpc-status", itoa::Buffer::new().format(refusal.grpc_status()).as_bytes());
+    exchange.header(b"grpc-message", &escaped(&message(refusal)));
+    if let Some(seconds) = refusal.retry_after() {
+        exchange.header(b"retry-after", itoa::Buffer::new().format(seconds).as_bytes());
+    }
     write_ours(exchange, facts, Present::default());
-    end_head(exchange, facts, status, body.len());
-    body.truncate(body_for(facts.request, status, &body).len());
-    body
+    end_head(exchange, facts, 200, 0);
+    Vec::new()
+}
+
+/// As `grpc-message` has it: all but visible ASCII, and `%`, as `%XX`.
+fn escaped(text: &str) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(text.len());
+    for byte in text.bytes() {
+        if matches!(byte, b' '..=b'~') && byte != b'%' {
+            escaped.push(byte);
+        } else {
+            escaped.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        }
+    }
+    escaped
 }
 
 /// Written in this order: what every refusal has comes first.
@@ -77,24 +207,30 @@ struct Body<'a> {
     backend: Option<&'a str>,
 }
 
+impl<'a> Body<'a> {
+    fn of(error: &'a str, message: Cow<'static, str>, request_id: &'a str, retry_after: Option<u64>) -> Self {
+        Self { error, message, request_id, retry_after, limit: None, tier: None, backend: None }
+    }
+}
+
 fn body(refusal: &Refusal, request_id: &str, told: Told<'_>) -> Vec<u8> {
     let limit = if let Refusal::OverLimit(state) = refusal { Some(state.limit) } else { None };
     let names_service = matches!(
         refusal,
         Refusal::ServiceUnavailable { .. } | Refusal::BadGateway(_) | Refusal::UpstreamTimeout
     );
-    let body = Body {
-        error: refusal.code(),
-        message: message(refusal),
-        request_id,
-        retry_after: refusal.retry_after(),
+    json(&Body {
         limit,
         tier: told.tier.filter(|_| limit.is_some()),
         backend: told.service.filter(|_| names_service),
-    };
+        ..Body::of(refusal.code(), message(refusal), request_id, refusal.retry_after())
+    })
+}
+
+fn json(body: &Body<'_>) -> Vec<u8> {
     let mut text = Vec::with_capacity(256);
     // Texts and numbers into memory cannot fail.
-    let _ = serde_json::to_writer(&mut text, &body);
+    let _ = serde_json::to_writer(&mut text, body);
     text.push(b'\n');
     text
 }
@@ -107,11 +243,15 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::BodyTooLarge { limit } => format!("the body is longer than {limit} bytes").into(),
         Refusal::UriTooLong { limit } => format!("the URI is longer than {limit} bytes").into(),
         Refusal::HeadersTooLarge { limit } => format!("the headers are longer than {limit} bytes").into(),
+        Refusal::Misdirected => "this connection was made for another host; open one for this host".into(),
         Refusal::NoRoute => "no route matches this host, path and headers".into(),
         Refusal::MethodNotAllowed { allow } => format!("this path allows {allow}").into(),
         Refusal::Overloaded { .. } => "the gateway is at its limit; try again later".into(),
         Refusal::Unauthenticated { kind: CredentialKind::Token, .. } => "a valid token is required".into(),
         Refusal::Unauthenticated { kind: CredentialKind::ApiKey, .. } => "a valid API key is required".into(),
+        Refusal::Unauthenticated { kind: CredentialKind::Certificate, .. } => {
+            "a valid client certificate is required".into()
+        }
         Refusal::AuthenticationUnavailable { .. } => {
             "credentials cannot be checked at the moment; try again later".into()
         }
@@ -123,6 +263,11 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::ServiceUnavailable { .. } => "the service is not available; try again later".into(),
         Refusal::BadGateway(_) => "the service could not be reached or gave no valid answer".into(),
         Refusal::UpstreamTimeout => "the service did not answer in time".into(),
+        Refusal::DeadlineExceeded => "the deadline of the call has passed".into(),
+        Refusal::Gone => "this is no longer served".into(),
+        Refusal::NoFile => "there is no such file".into(),
+        Refusal::PreconditionFailed => "the file is not the one that the condition names".into(),
+        Refusal::RangeNotSatisfiable { length } => format!("the file has {length} bytes").into(),
         Refusal::Internal => "an error of the gateway itself".into(),
     }
 }
@@ -133,7 +278,8 @@ mod tests {
     use crate::refusal::{LimitState, UpstreamFault};
 
     fn text(refusal: &Refusal) -> String {
-        let told = Told { service: Some("users"), tier: Some("a \"tier\"") };
+        let pages = Pages::default();
+        let told = Told { service: Some("users"), tier: Some("a \"tier\""), pages: &pages };
         String::from_utf8(body(refusal, "id-1", told)).unwrap()
     }
 
@@ -148,6 +294,11 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    #[test]
+    fn a_message_of_grpc_is_visible_ascii() {
+        assert_eq!(escaped("100 % of \u{e9}\n"), b"100 %25 of %C3%A9%0A");
     }
 
     #[test]

@@ -52,6 +52,9 @@ fn route(path: PathMatchDocument) -> RouteDocument {
         cors: None,
         deprecated: false,
         sunset: None,
+        gone_after_ms: None,
+        error_pages: None,
+        compression: None,
     }
 }
 

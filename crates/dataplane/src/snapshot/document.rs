@@ -7,11 +7,14 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+pub use super::document_answer::*;
 pub use super::document_balance::*;
 pub use super::document_identity::*;
 pub use super::document_listener::*;
+pub use super::document_overload::*;
 pub use super::document_route::*;
 pub use super::document_service::*;
+pub use super::document_tls::*;
 
 /// The value of `format` that this build reads.
 pub const FORMAT: u32 = 1;
@@ -28,8 +31,19 @@ pub struct SnapshotDocument {
     pub identities: Vec<IdentityDocument>,
     pub tiers: Vec<TierDocument>,
     pub routes: Vec<RouteDocument>,
+    /// Lists of certificates that services and clients are trusted by; each list is here once.
+    #[serde(default)]
+    pub authorities: Authorities,
     /// Name of the tier that unmatched and unauthenticated requests are charged to, by client address (D1, D2).
     pub unauthenticated_tier: Option<String>,
+    /// Absent: only `max_in_flight` sheds.
+    pub overload: Option<OverloadDocument>,
+    /// Of refusals before a route is found, and of routes that say nothing.
+    #[serde(default)]
+    pub error_pages: Option<ErrorPagesDocument>,
+    /// Added to refusals before a route is found.
+    #[serde(default)]
+    pub security_headers: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -47,6 +61,10 @@ pub struct NodeDocument {
     pub record_queue: u32,
     /// Verified tokens remembered by each worker.
     pub token_cache: u32,
+    /// Files on their way to clients before more are refused as overloaded.
+    pub max_file_transfers: u32,
+    /// Answers that are compressed at once; more go on as they are.
+    pub max_compressions: u32,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -83,4 +101,9 @@ pub struct RequestDocument {
     /// Milliseconds since the epoch at which to decide; tokens are judged by it.
     pub now_ms: u64,
     pub content_length: Option<u64>,
+    /// The state of the node to decide in: the use of processor and memory in percent, and requests in flight. Where
+    /// absent, an idle one.
+    pub cpu_percent: Option<u16>,
+    pub memory_percent: Option<u16>,
+    pub in_flight: Option<u32>,
 }

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::document_tls::CertificateFieldDocument;
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityDocument {
@@ -15,6 +17,18 @@ pub struct IdentityDocument {
 pub enum IdentityKindDocument {
     Jwt(JwtDocument),
     ApiKey(ApiKeyDocument),
+    Mtls(MtlsDocument),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MtlsDocument {
+    /// The part of the certificate that becomes `X-User-ID`.
+    pub user_from: CertificateFieldDocument,
+    /// Scopes of every caller.
+    pub scopes: Vec<String>,
+    /// Names that are callers; `null`: every name.
+    pub allow: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

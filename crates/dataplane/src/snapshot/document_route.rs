@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::document_answer::{CompressionDocument, ErrorPagesDocument, FilesDocument};
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteDocument {
@@ -30,6 +32,15 @@ pub struct RouteDocument {
     /// `Deprecation: true` and, where given, `Sunset` as an HTTP date.
     pub deprecated: bool,
     pub sunset: Option<String>,
+    /// Milliseconds since the epoch from which on requests are refused with 410; `null`: never.
+    #[serde(default)]
+    pub gone_after_ms: Option<u64>,
+    /// `null`: those of the snapshot.
+    #[serde(default)]
+    pub error_pages: Option<ErrorPagesDocument>,
+    /// `null`: answers go on as they are (D24).
+    #[serde(default)]
+    pub compression: Option<CompressionDocument>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +49,19 @@ pub enum Priority {
     P1,
     P2,
     P3,
+}
+
+impl Priority {
+    pub const ALL: [Self; 4] = [Self::P0, Self::P1, Self::P2, Self::P3];
+
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::P0 => "P0",
+            Self::P1 => "P1",
+            Self::P2 => "P2",
+            Self::P3 => "P3",
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -103,6 +127,7 @@ pub enum ActionDocument {
         headers: BTreeMap<String, String>,
         body: String,
     },
+    Files(FilesDocument),
     /// The service `self`: `{"status": "ok"}` (RT-12).
     Health {},
 }
@@ -113,9 +138,19 @@ pub struct ProxyDocument {
     pub service: String,
     pub strip_prefix: Option<String>,
     pub rewrite: Option<RewriteDocument>,
-    /// Use the service's circuit breaker (BH-19).
-    pub circuit_breaker: bool,
+    /// Which circuit breaker it uses, if any (BH-19).
+    pub circuit_breaker: BreakerUseDocument,
     pub host: HostHeader,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerUseDocument {
+    None,
+    /// That of the service, or of each of its instances.
+    Shared,
+    /// One that this route has for itself.
+    Own,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]

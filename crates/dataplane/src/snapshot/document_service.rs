@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 use super::document_balance::BalanceDocument;
+use super::document_tls::ServiceTlsDocument;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,7 +16,30 @@ pub struct ServiceDocument {
     pub balance: BalanceDocument,
     pub health_check: Option<HealthCheckDocument>,
     pub circuit_breaker: Option<BreakerDocument>,
+    /// Names of the routes to it that have a breaker of their own.
+    pub own_breakers: Vec<String>,
     pub pool: PoolDocument,
+    pub tls: Option<ServiceTlsDocument>,
+    pub protocol: ProtocolDocument,
+}
+
+/// What the instances of a service speak.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ProtocolDocument {
+    Http1,
+    Http2(Http2Document),
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Http2Document {
+    /// Exchanges on one connection at once; the service may allow fewer.
+    pub max_streams: u32,
+    /// Bytes of one response that may wait for its client.
+    pub window: u32,
+    pub ping_interval_ms: u64,
+    pub ping_timeout_ms: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -47,10 +71,16 @@ pub struct HealthCheckDocument {
     pub starts_unhealthy: bool,
 }
 
+/// What a probe asks.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ProbeDocument {
+    /// GET over HTTP/1.1.
     Http(HttpProbeDocument),
+    /// The same over HTTP/2.
+    Http2(HttpProbeDocument),
+    /// `grpc.health.v1.Health/Check`; an empty name asks for the whole server.
+    Grpc { service: String },
     /// That a connection opens is enough.
     Tcp,
 }
@@ -71,6 +101,7 @@ pub struct HttpProbeDocument {
 #[serde(deny_unknown_fields)]
 pub struct BreakerDocument {
     pub at: String,
+    pub scope: BreakerScope,
     /// Each rule may be absent.
     pub failure_ratio: Option<f64>,
     pub slow_ratio: Option<f64>,
@@ -94,6 +125,13 @@ pub struct BreakerDocument {
     pub probe_timeout_ms: u64,
     /// After closing; 0 for none.
     pub ramp_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerScope {
+    Service,
+    Instance,
 }
 
 /// What a breaker judges by.

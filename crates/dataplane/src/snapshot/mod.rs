@@ -1,11 +1,14 @@
 //! The compiled configuration that a request is decided by. Made off the path, swapped in as one pointer.
 
 pub mod document;
+mod document_answer;
 mod document_balance;
 mod document_identity;
 mod document_listener;
+mod document_overload;
 mod document_route;
 mod document_service;
+mod document_tls;
 mod listeners;
 mod routes;
 mod services;
@@ -17,9 +20,17 @@ use crate::authenticate::{Identities, KeyStore};
 use crate::balance::{self, Services};
 use crate::limit::{Counters, Tiers};
 use crate::record::{self, Names, RouteMetrics, Tally};
+use crate::respond::pages::Pages;
+use crate::respond::policy::Policy;
 use crate::route::Table;
+use crate::shed;
+use crate::tls;
 use crate::trail::Rule;
-use document::{FORMAT, IdentityDocument, IdentityKindDocument, SnapshotDocument, TierDocument};
+pub use document::Http2Limits;
+use document::{
+    FORMAT, IdentityDocument, IdentityKindDocument, NodeDocument, ServiceDocument, SnapshotDocument,
+    TierDocument,
+};
 pub use listeners::Listener;
 pub use routes::{Action, Proxy, Route};
 pub use services::ServiceEntry;
@@ -30,6 +41,8 @@ pub struct Lasting<'a> {
     pub services: &'a balance::Registry,
     pub counters: &'a Counters,
     pub metrics: &'a record::Registry,
+    pub tls: &'a tls::Registry,
+    pub concurrencies: &'a shed::Concurrencies,
     pub workers: usize,
 }
 
@@ -56,14 +69,28 @@ pub struct IdentityEntry {
     pub keys_are_pushed: bool,
 }
 
+/// Answers of a kind that are under way at once on the whole node.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerBounds {
+    pub file_transfers: u32,
+    pub compressions: u32,
+}
+
+impl AnswerBounds {
+    fn of(node: &NodeDocument) -> Self {
+        Self { file_transfers: node.max_file_transfers, compressions: node.max_compressions }
+    }
+}
+
 pub struct Snapshot {
     pub version: u64,
     pub node: Box<str>,
     pub software: Box<str>,
-    pub max_in_flight: u32,
+    pub overload: shed::Settings,
     pub max_limit_keys: u32,
     pub record_queue: u32,
     pub token_cache: u32,
+    pub answers: AnswerBounds,
     pub listeners: Vec<Arc<Listener>>,
     pub table: Table,
     pub routes: Vec<Route>,
@@ -75,6 +102,10 @@ pub struct Snapshot {
     pub tier_entries: Vec<Counted>,
     /// Charged for requests that no route or no credential accounts for (D1, D2).
     pub unauthenticated_tier: Option<u32>,
+    /// Pages of refusals before a route is found, and of routes without pages of their own.
+    pub error_pages: Arc<Pages>,
+    /// Headers of those refusals.
+    pub unrouted_response: Policy,
     pub unrouted: Arc<RouteMetrics>,
     pub unidentified: Arc<Tally>,
 }
@@ -99,30 +130,39 @@ impl Snapshot {
     fn compile_document(document: SnapshotDocument, lasting: &Lasting<'_>) -> Result<Self, String> {
         let identities = Identities::compile(&document.identities, lasting.keys)?;
         let tiers = Tiers::compile(&document.tiers, lasting.counters)?;
-        let services = Services::compile(&document.services, lasting.services)?;
-        let context =
-            routes::Context { document: &document, identities: &identities, tiers: &tiers, lasting };
-        let routes =
-            document.routes.iter().map(|route| context.compile(route)).collect::<Result<Vec<_>, _>>()?;
+        let secure = |service: &ServiceDocument| services::secure(&document, service, lasting.tls);
+        let services = Services::compile(&document.services, lasting.services, &secure)?;
+        let error_pages = document.error_pages.as_ref().map(Pages::compile).unwrap_or_default();
+        let context = routes::Context {
+            document: &document,
+            identities: &identities,
+            tiers: &tiers,
+            error_pages: &error_pages,
+            lasting,
+        };
+        let routes = context.routes()?;
         let table = Table::compile(&document.routes, routes::canonical)?;
         let unauthenticated_tier = context.unauthenticated_tier()?;
         let metrics = lasting.metrics;
         Ok(Self {
             version: document.version,
-            max_in_flight: document.node.max_in_flight,
+            overload: shed::Settings::compile(document.overload.as_ref(), document.node.max_in_flight),
             max_limit_keys: document.node.max_limit_keys,
             record_queue: document.node.record_queue,
             token_cache: document.node.token_cache,
-            listeners: listeners::compile(&document, metrics),
+            listeners: listeners::compile(&document, lasting)?,
+            answers: AnswerBounds::of(&document.node),
             table,
             routes,
+            service_entries: services::compile(&document, &services, lasting),
             services,
-            service_entries: services::compile(&document, lasting),
             identities,
             identity_entries: identity_entries(&document, metrics),
             tiers,
             tier_entries: tier_entries(&document, metrics),
             unauthenticated_tier,
+            error_pages,
+            unrouted_response: Policy::unrouted(document.security_headers),
             unrouted: metrics.unrouted(),
             unidentified: metrics.unidentified(),
             node: document.node.name.into(),
@@ -164,6 +204,7 @@ impl IdentityEntry {
         let keys_are_pushed = match &document.kind {
             IdentityKindDocument::Jwt(jwt) => jwt.keys.is_none(),
             IdentityKindDocument::ApiKey(api_key) => api_key.keys.is_none(),
+            IdentityKindDocument::Mtls(_) => false,
         };
         let named = Named::new(&document.name, &document.at);
         Self { counted: Counted { named, refused: metrics.identity(&document.name) }, keys_are_pushed }

@@ -5,16 +5,20 @@ use std::time::Duration;
 
 use crate::authenticate::{AuthPolicy, Identities};
 use crate::authorize::ScopePolicy;
+use crate::balance::BreakerUse;
 use crate::intake;
 use crate::limit::{LimitRule, Tiers};
 use crate::proxy::head::HeaderChanges;
 use crate::record::RouteMetrics;
 use crate::respond::answer::Fixed;
+use crate::respond::files::Files;
+use crate::respond::pages::Pages;
 use crate::respond::policy::{Policy, compile_changes};
 use crate::route::Forwarding;
+use crate::shed::Concurrency;
 use crate::snapshot::document::{
-    ActionDocument, HostHeader, IdentityKindDocument, PathParameters, Priority, ProxyDocument, RouteDocument,
-    SnapshotDocument,
+    ActionDocument, BreakerUseDocument, HostHeader, IdentityKindDocument, PathParameters, Priority,
+    ProxyDocument, RouteDocument, SnapshotDocument,
 };
 use crate::snapshot::{Lasting, Named, texts};
 
@@ -25,13 +29,18 @@ pub struct Route {
     pub scopes: ScopePolicy,
     pub limit: Option<LimitRule>,
     pub action: Action,
+    /// Milliseconds since the epoch from which on the route is no more.
+    pub gone_after_ms: Option<u64>,
     pub timeout: Duration,
     pub max_body: u64,
     /// Headers that carry credentials, of whatever identity, and are not forwarded.
     pub withheld: Box<[Box<[u8]>]>,
     pub request_headers: HeaderChanges,
     pub response: Policy,
+    pub error_pages: Arc<Pages>,
     pub metrics: Arc<RouteMetrics>,
+    /// The limit of its service, where limits adapt.
+    pub concurrency: Option<Arc<Concurrency>>,
 }
 
 const AUTHORIZATION: &str = "authorization";
@@ -40,6 +49,7 @@ const AUTHORIZATION: &str = "authorization";
 pub enum Action {
     Proxy(Proxy),
     Answer(Fixed),
+    Files(Arc<Files>),
 }
 
 #[derive(Debug)]
@@ -47,7 +57,7 @@ pub struct Proxy {
     /// Index in the snapshot.
     pub service: u32,
     pub forwarding: Forwarding,
-    pub circuit_breaker: bool,
+    pub breaker: BreakerUse,
     pub host: HostHeader,
 }
 
@@ -55,11 +65,16 @@ pub(super) struct Context<'a> {
     pub document: &'a SnapshotDocument,
     pub identities: &'a Identities,
     pub tiers: &'a Tiers,
+    pub error_pages: &'a Arc<Pages>,
     pub lasting: &'a Lasting<'a>,
 }
 
 impl Context<'_> {
-    pub fn compile(&self, route: &RouteDocument) -> Result<Route, String> {
+    pub fn routes(&self) -> Result<Vec<Route>, String> {
+        self.document.routes.iter().map(|route| self.compile(route)).collect()
+    }
+
+    fn compile(&self, route: &RouteDocument) -> Result<Route, String> {
         texts::check(route)?;
         let (auth, scopes) = match &route.auth {
             None => (None, ScopePolicy::default()),
@@ -68,9 +83,10 @@ impl Context<'_> {
         let (dropped, lines) = compile_changes(&route.request_headers);
         let service = match &route.action {
             ActionDocument::Proxy(proxy) => proxy.service.as_str(),
-            ActionDocument::Redirect { .. } | ActionDocument::Respond { .. } | ActionDocument::Health {} => {
-                ""
-            }
+            ActionDocument::Redirect { .. }
+            | ActionDocument::Respond { .. }
+            | ActionDocument::Files(_)
+            | ActionDocument::Health {} => "",
         };
         Ok(Route {
             named: Named::new(&route.name, &route.at),
@@ -83,13 +99,25 @@ impl Context<'_> {
                 .map(|limit| LimitRule::compile(limit, self.tiers))
                 .transpose()?,
             action: self.action(route)?,
+            gone_after_ms: route.gone_after_ms,
             timeout: Duration::from_millis(route.timeout_ms),
             max_body: route.max_body_bytes,
             withheld: self.withheld(route),
             request_headers: HeaderChanges { dropped, lines },
             response: Policy::compile(route),
+            error_pages: self.error_pages(route),
             metrics: self.lasting.metrics.route(&route.name, service),
+            concurrency: self.concurrency(service),
         })
+    }
+
+    fn concurrency(&self, service: &str) -> Option<Arc<Concurrency>> {
+        let adapts = self.document.overload.as_ref().is_some_and(|overload| overload.concurrency.is_some());
+        (adapts && !service.is_empty()).then(|| self.lasting.concurrencies.get(service))
+    }
+
+    fn error_pages(&self, route: &RouteDocument) -> Arc<Pages> {
+        route.error_pages.as_ref().map_or_else(|| Arc::clone(self.error_pages), Pages::compile)
     }
 
     fn action(&self, route: &RouteDocument) -> Result<Action, String> {
@@ -103,8 +131,10 @@ impl Context<'_> {
                     status: *status,
                     lines: lines.into_bytes(),
                     body: body.clone().into_bytes(),
+                    location: None,
                 })
             }
+            ActionDocument::Files(files) => Action::Files(Arc::new(Files::compile(files))),
             ActionDocument::Health {} => Action::Answer(Fixed::health()),
         })
     }
@@ -116,17 +146,37 @@ impl Context<'_> {
         Ok(Proxy {
             service: service as u32,
             forwarding: forwarding.map_err(|error| format!("{}: {error}", route.at))?,
-            circuit_breaker: proxy.circuit_breaker,
+            breaker: self.breaker(service, route, proxy)?,
             host: proxy.host,
         })
+    }
+
+    fn breaker(
+        &self,
+        service: usize,
+        route: &RouteDocument,
+        proxy: &ProxyDocument,
+    ) -> Result<BreakerUse, String> {
+        let owners = self.document.services.get(service).map(|service| service.own_breakers.as_slice());
+        match proxy.circuit_breaker {
+            BreakerUseDocument::None => Ok(BreakerUse::None),
+            BreakerUseDocument::Shared => Ok(BreakerUse::Shared),
+            BreakerUseDocument::Own => {
+                let place = owners.unwrap_or_default().iter().position(|owner| *owner == route.name);
+                let place =
+                    place.ok_or_else(|| format!("{}: its service keeps no breaker for it", route.at))?;
+                Ok(BreakerUse::Own(place as u32))
+            }
+        }
     }
 
     /// A token's header goes on with `forward_authorization`, an API key's with `forward_api_key`. `Authorization` is a
     /// token's unless an identity says otherwise: clients mean the gateway with it on every route.
     fn withheld(&self, route: &RouteDocument) -> Box<[Box<[u8]>]> {
-        let carriers = self.document.identities.iter().map(|identity| match &identity.kind {
-            IdentityKindDocument::Jwt(jwt) => (jwt.header.as_str(), route.forward_authorization),
-            IdentityKindDocument::ApiKey(key) => (key.header.as_str(), route.forward_api_key),
+        let carriers = self.document.identities.iter().filter_map(|identity| match &identity.kind {
+            IdentityKindDocument::Jwt(jwt) => Some((jwt.header.as_str(), route.forward_authorization)),
+            IdentityKindDocument::ApiKey(key) => Some((key.header.as_str(), route.forward_api_key)),
+            IdentityKindDocument::Mtls(_) => None,
         });
         let mut withheld: Vec<&str> =
             carriers.clone().filter(|(_, goes_on)| !goes_on).map(|(header, _)| header).collect();

@@ -3,28 +3,49 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::balance::Services;
 use crate::proxy::pool::PoolSettings;
+use crate::proxy::{Protocol, http2};
 use crate::record::ServiceMetrics;
-use crate::snapshot::document::{PoolDocument, SnapshotDocument};
+use crate::snapshot::document::{PoolDocument, ProtocolDocument, ServiceDocument, SnapshotDocument};
 use crate::snapshot::{Lasting, Named};
+use crate::tls::{self, ServiceTls};
 
 #[derive(Debug)]
 pub struct ServiceEntry {
     pub named: Named,
     pub pool: PoolSettings,
+    pub protocol: Protocol,
     pub metrics: Arc<ServiceMetrics>,
 }
 
-pub fn compile(document: &SnapshotDocument, lasting: &Lasting<'_>) -> Vec<ServiceEntry> {
+pub fn compile(document: &SnapshotDocument, services: &Services, lasting: &Lasting<'_>) -> Vec<ServiceEntry> {
     document
         .services
         .iter()
-        .map(|service| ServiceEntry {
+        .zip(services.iter())
+        .map(|(service, live)| ServiceEntry {
             named: Named::new(&service.name, &service.at),
-            pool: pool_settings(&service.pool, lasting.workers),
+            pool: PoolSettings {
+                tls: live.tls.as_ref().map_or(0, |tls| tls.id),
+                ..pool_settings(&service.pool, lasting.workers)
+            },
+            protocol: protocol(&service.protocol),
             metrics: lasting.metrics.service(&service.name),
         })
         .collect()
+}
+
+fn protocol(document: &ProtocolDocument) -> Protocol {
+    match document {
+        ProtocolDocument::Http1 => Protocol::Http1,
+        ProtocolDocument::Http2(http2) => Protocol::Http2(http2::Settings {
+            max_streams: http2.max_streams.max(1) as usize,
+            window: http2.window,
+            ping_interval: Duration::from_millis(http2.ping_interval_ms),
+            ping_timeout: Duration::from_millis(http2.ping_timeout_ms),
+        }),
+    }
 }
 
 /// The node's limit is shared out to the workers, because pools are theirs.
@@ -35,5 +56,20 @@ fn pool_settings(document: &PoolDocument, workers: usize) -> PoolSettings {
         connect_timeout: Duration::from_millis(document.connect_timeout_ms),
         idle_timeout: Duration::from_millis(document.idle_timeout_ms),
         max_lifetime: Duration::from_millis(document.max_lifetime_ms),
+        tls: 0,
     }
+}
+
+/// The TLS of a service, where it has one.
+pub fn secure(
+    document: &SnapshotDocument,
+    service: &ServiceDocument,
+    registry: &tls::Registry,
+) -> Result<Option<Arc<ServiceTls>>, String> {
+    let Some(tls) = &service.tls else { return Ok(None) };
+    let trusted = match &tls.authorities {
+        None => &[][..],
+        Some(name) => tls::authorities_of(name, &document.authorities)?,
+    };
+    registry.service(&service.name, tls, trusted).map(Some)
 }

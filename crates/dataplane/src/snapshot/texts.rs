@@ -37,6 +37,9 @@ fn action(action: &ActionDocument) -> Result<(), String> {
     match action {
         ActionDocument::Redirect { to, .. } => value(to),
         ActionDocument::Respond { headers, .. } => headers.iter().try_for_each(|(one, text)| line(one, text)),
+        ActionDocument::Files(files) => {
+            files.cache_control.iter().chain(files.types.values()).try_for_each(|text| value(text))
+        }
         ActionDocument::Proxy(_) | ActionDocument::Health {} => Ok(()),
     }
 }

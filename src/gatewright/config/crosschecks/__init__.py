@@ -11,6 +11,8 @@ from gatewright.config.crosschecks import (
     listening,
     names,
     overlaps,
+    overload,
+    pages,
     references,
     routing,
     serving,
@@ -18,7 +20,19 @@ from gatewright.config.crosschecks import (
 from gatewright.config.crosschecks.view import View
 from gatewright.errors import Problem
 
-THEMES = (names, references, listening, serving, breakers, routing, expressions, headers, overlaps)
+THEMES = (
+    names,
+    references,
+    listening,
+    serving,
+    breakers,
+    routing,
+    expressions,
+    headers,
+    overlaps,
+    overload,
+    pages,
+)
 
 
 def check_all(view: View) -> list[Problem]:

@@ -1,5 +1,6 @@
 """Circuit breakers: rules that could never speak, and options that would do nothing."""
 
+import importlib.util
 from collections.abc import Iterator
 
 from gatewright.config.crosschecks.view import View
@@ -15,6 +16,38 @@ def check(view: View) -> Iterator[Problem]:
             yield from _rules(view, number, breaker)
             yield from _idle_options(view, number, breaker)
             yield from _probes(view, number, breaker)
+    yield from _own(view)
+    yield from _sharing(view)
+
+
+def _own(view: View) -> Iterator[Problem]:
+    off = {service.name for service in view.gateway.services if not service.circuit_breaker.enabled}
+    for number, route in view.routes():
+        if route.circuit_breaker == "own" and route.service in off:
+            yield view.at("routes", number, "circuit_breaker").problem(
+                f"service `{route.service}` has no breaker, whose rules this one would follow; leave it out"
+            )
+
+
+def _sharing(view: View) -> Iterator[Problem]:
+    gateway = view.gateway
+    shares = gateway.circuit_breakers.share == "redis"
+    if shares and gateway.redis is None:
+        yield view.at("circuit_breakers", "share").problem(
+            "`redis` is not configured; add `redis: {url: redis://HOST}`"
+        )
+    if shares and importlib.util.find_spec("redis") is None:
+        yield view.at("circuit_breakers", "share").problem(
+            "the Redis client is not installed; `pip install 'gatewright[redis]'`"
+        )
+    if not shares and gateway.redis is not None:
+        yield view.key_at("redis").problem(
+            "`redis` does nothing; share something, with `circuit_breakers: {share: redis}`"
+        )
+    if not shares and "interval" in gateway.circuit_breakers.model_fields_set:
+        yield view.key_at("circuit_breakers", "interval").problem(
+            "`interval` does nothing without `share: redis`; leave it out"
+        )
 
 
 def _rules(view: View, number: int, breaker: CircuitBreaker) -> Iterator[Problem]:

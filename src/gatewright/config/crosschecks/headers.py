@@ -49,7 +49,9 @@ def _changes(view: View, number: int, option: str, changes: HeaderChanges) -> It
             position = view.key_at("routes", number, option, kind, segment)
             if plain in _FRAMING:
                 yield position.problem(f"header `{name}` is the gateway's own to set; leave it out")
-            elif option == "request_headers" and plain in _IDENTITY:
+            elif option == "request_headers" and (
+                plain in _IDENTITY or plain.replace(".", "-").startswith("x-client-cert")
+            ):
                 yield position.problem(
                     f"header `{name}` says who calls and is set from what was proved; leave it out"
                 )

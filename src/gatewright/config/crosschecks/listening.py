@@ -37,6 +37,11 @@ def check(view: View) -> Iterator[Problem]:
             cure = "add `token`, or listen on `127.0.0.1`"
             yield position.problem(f"the admin listener would be open to everybody on `{text}`; {cure}")
     yield from _networks(view)
+    for number, listener in enumerate(view.gateway.listeners):
+        if listener.redirect_to_https is not None and listener.tls is not None:
+            yield view.key_at("listeners", number, "redirect_to_https").problem(
+                "this listener speaks `https` already; redirect from one without `tls`"
+            )
 
 
 def _addresses(view: View) -> Iterator[tuple[tuple[str | int, ...], str]]:

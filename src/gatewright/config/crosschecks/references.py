@@ -1,9 +1,9 @@
 """References: every service, identity and tier that is named exists."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gatewright.config.crosschecks.view import View
-from gatewright.config.models import BUILT_IN_TIERS, Route
+from gatewright.config.models import BUILT_IN_TIERS, MtlsIdentity, Route
 from gatewright.config.validation import unknown
 from gatewright.errors import Problem
 
@@ -45,10 +45,24 @@ def _identities(view: View, number: int, route: Route) -> Iterator[Problem]:
         what = "demands scopes but accepts nobody" if route.auth.scopes else "accepts nobody"
         cure = "list identities in `accept`, or write `auth: none`"
         yield view.at("routes", number, "auth").problem(f"`auth` {what}; {cure}")
+    yield from _unasked(view, number, route.auth.accept)
     if route.auth.scopes and route.auth.optional:
         yield view.at("routes", number, "auth", "optional").problem(
             "`optional` lets anonymous callers through, who have no scopes; leave out `optional` or `scopes`"
         )
+
+
+def _unasked(view: View, number: int, accept: Sequence[str]) -> Iterator[Problem]:
+    asking = [one for one in view.gateway.listeners if one.tls and one.tls.client_certificates]
+    if asking or not view.complete:
+        return
+    mtls = {one.name for one in view.gateway.identities if isinstance(one, MtlsIdentity)}
+    for place, name in enumerate(accept):
+        if name in mtls:
+            cure = "add `tls: {client_certificates: ...}` to one"
+            yield view.at("routes", number, "auth", "accept", place).warning(
+                f"no listener asks for the certificates of identity `{name}`; {cure}"
+            )
 
 
 def _tiers(view: View) -> list[str]:

@@ -1,6 +1,7 @@
 """Routes in themselves: options that fit their action and their path."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from gatewright.config.crosschecks.view import View
 from gatewright.config.matching import classify
@@ -14,6 +15,7 @@ _FORWARDING = (
     "circuit_breaker",
     "forward_authorization",
     "forward_api_key",
+    "compression",
 )
 
 
@@ -25,6 +27,11 @@ def check(view: View) -> Iterator[Problem]:
         yield from _prefix(view, number, route)
         yield from _idle_options(view, number, route)
         yield from _redirect(view, number, route)
+        yield from _root(view, number, route)
+        if route.gone_after_sunset and route.sunset is None:
+            yield view.key_at("routes", number, "gone_after_sunset").problem(
+                "`gone_after_sunset` needs the day; write `sunset: 2027-06-01`"
+            )
 
 
 def _prefix(view: View, number: int, route: Route) -> Iterator[Problem]:
@@ -46,10 +53,16 @@ def _idle_options(view: View, number: int, route: Route) -> Iterator[Problem]:
     if route.service not in {None, "self"}:
         return
     for option in _FORWARDING:
-        if option in route.model_fields_set:
+        names_a_file = option == "strip_prefix" and route.static is not None
+        if option in route.model_fields_set and not names_a_file:
             yield view.key_at("routes", number, option).problem(
                 f"`{option}` does nothing on a route that forwards to no service; leave it out"
             )
+
+
+def _root(view: View, number: int, route: Route) -> Iterator[Problem]:
+    if route.static is not None and not Path(route.static.root).is_dir():
+        yield view.at("routes", number, "static", "root").problem(f"`{route.static.root}` is no directory")
 
 
 def _redirect(view: View, number: int, route: Route) -> Iterator[Problem]:

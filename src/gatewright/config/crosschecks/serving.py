@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from gatewright.config.addresses import read_address
 from gatewright.config.crosschecks.view import View
-from gatewright.config.models import JwtIdentity
+from gatewright.config.models import GrpcHealthCheck, JwtIdentity
 from gatewright.errors import Problem
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -40,11 +40,24 @@ def _instances(view: View, number: int) -> Iterator[Problem]:
                 f"service `{service.name}` has instance `{instance.address}` twice; {cure}"
             )
         seen.add(instance.address)
+    if service.protocol != "http2" and "http2" in service.model_fields_set:
+        yield view.at("services", number, "http2").problem(
+            f"service `{service.name}` is not spoken to over HTTP/2; add `protocol: http2`"
+        )
+    yield from _health_kind(view, number)
     check_settings = service.health_check
     if check_settings is not None and check_settings.timeout > check_settings.interval:
         yield view.at("services", number, "health_check").warning(
             f"a check may take {check_settings.timeout} but one is due every {check_settings.interval}"
         )
+
+
+def _health_kind(view: View, number: int) -> Iterator[Problem]:
+    service = view.gateway.services[number]
+    check = service.health_check
+    if isinstance(check, GrpcHealthCheck) and service.protocol != "http2":
+        position = view.at("services", number, "health_check", "kind")
+        yield position.problem(f"gRPC needs HTTP/2; add `protocol: http2` to service `{service.name}`")
 
 
 def _unused(view: View) -> Iterator[Problem]:

@@ -1,5 +1,6 @@
 """The models of a configuration: what each option is, what it may be, and what it is when left out."""
 
+from gatewright.config.models.answers import Compression, ErrorPage, ErrorPages, Static
 from gatewright.config.models.balance import (
     Ejection,
     Hash,
@@ -11,7 +12,7 @@ from gatewright.config.models.balance import (
 )
 from gatewright.config.models.breakers import CircuitBreaker
 from gatewright.config.models.gateway import SECTION_LISTS, Defaults, Gateway
-from gatewright.config.models.health import HealthCheck, TcpHealthCheck
+from gatewright.config.models.health import GrpcHealthCheck, HealthCheck, TcpHealthCheck
 from gatewright.config.models.identities import (
     BUILT_IN_TIERS,
     ApiKeyEntry,
@@ -19,10 +20,11 @@ from gatewright.config.models.identities import (
     ApiKeys,
     Jwks,
     JwtIdentity,
+    MtlsIdentity,
     PublicKey,
     Tier,
 )
-from gatewright.config.models.listeners import Listener
+from gatewright.config.models.listeners import Http2, Listener
 from gatewright.config.models.node import (
     Admin,
     FileSink,
@@ -32,6 +34,7 @@ from gatewright.config.models.node import (
     SqliteSink,
     StdoutSink,
 )
+from gatewright.config.models.overload import Concurrency, CpuShedding, MemoryShedding, Overload
 from gatewright.config.models.routes import (
     Auth,
     Cors,
@@ -44,7 +47,9 @@ from gatewright.config.models.routes import (
     Route,
     ValueTest,
 )
-from gatewright.config.models.services import Instance, Pool, Service
+from gatewright.config.models.services import Instance, Pool, Service, ServiceHttp2
+from gatewright.config.models.sharing import CircuitBreakers, Redis
+from gatewright.config.models.tls import Certificate, ClientCertificates, ListenerTls, ServiceTls
 
 __all__ = [
     "BUILT_IN_TIERS",
@@ -54,36 +59,54 @@ __all__ = [
     "ApiKeyIdentity",
     "ApiKeys",
     "Auth",
+    "Certificate",
     "CircuitBreaker",
+    "CircuitBreakers",
+    "ClientCertificates",
+    "Compression",
+    "Concurrency",
     "Cors",
+    "CpuShedding",
     "Defaults",
     "Ejection",
+    "ErrorPage",
+    "ErrorPages",
     "FileSink",
     "Gateway",
+    "GrpcHealthCheck",
     "Hash",
     "HeaderChanges",
     "HealthCheck",
+    "Http2",
     "Instance",
     "Jwks",
     "JwtIdentity",
     "LeastRequests",
     "Listener",
+    "ListenerTls",
     "Match",
+    "MemoryShedding",
+    "MtlsIdentity",
     "Node",
     "PeakEwma",
+    "Overload",
     "Pool",
     "PublicKey",
     "Random",
     "RateLimit",
     "Records",
     "Redirect",
+    "Redis",
     "Reload",
     "Respond",
     "Rewrite",
     "RoundRobin",
     "Route",
     "Service",
+    "ServiceHttp2",
+    "ServiceTls",
     "SqliteSink",
+    "Static",
     "StdoutSink",
     "Sticky",
     "TcpHealthCheck",

@@ -45,6 +45,11 @@ class CircuitBreaker(Section):
     """Stops asking a service that fails. `off` may stand for it."""
 
     enabled: bool = Field(True, description="Whether the service has a breaker at all.")
+    scope: Literal["service", "instance"] = Field(
+        "service",
+        description="`service`: one breaker for all instances. `instance`: one for each; an instance whose "
+        "breaker is open is not picked.",
+    )
     failure_ratio: Ratio = Field(
         0.5,
         gt=0,

@@ -4,12 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from gatewright.config.models.answers import ErrorPages
 from gatewright.config.models.base import OneOrMany, Section, Text, Texts
 from gatewright.config.models.identities import Identities, Tier
 from gatewright.config.models.listeners import Listener
 from gatewright.config.models.node import Admin, Node, Records, Reload
+from gatewright.config.models.overload import Overload
 from gatewright.config.models.routes import RateLimit, Route, _tier_alone
 from gatewright.config.models.services import Service
+from gatewright.config.models.sharing import CircuitBreakers, Redis
 from gatewright.config.quantities import Duration, Timeout
 
 
@@ -49,6 +52,14 @@ class Gateway(Section):
     defaults: Defaults = Field(
         default_factory=Defaults, description="What routes do unless they say otherwise."
     )
+    redis: Redis | None = Field(None, description="A server that nodes share; none by default.")
+    circuit_breakers: CircuitBreakers = Field(
+        default_factory=CircuitBreakers, description="What holds for the breakers of all services."
+    )
+    overload: Overload = Field(
+        default_factory=Overload, description="Which requests are refused when the node cannot serve all."
+    )
+    error_pages: ErrorPages | None = Field(None, description="How errors look; JSON of one form by default.")
     records: Records = Field(default_factory=Records, description="Where decision records go.")
     reload: Reload = Field(default_factory=Reload, description="How changes of the files become live.")
 

@@ -68,12 +68,15 @@ class Check(Section):
 class HealthCheck(Check):
     """Regular requests that find out which instances can answer. A check without `kind` is one of these."""
 
-    kind: Literal["http"] = Field("http", description="`http`: a GET; the kind of a check that names none.")
+    kind: Literal["http"] = Field(
+        "http",
+        description="`http`: a GET in the service's `protocol`; the kind of a check that names none.",
+    )
     path: Annotated[str, Field(pattern=r"^/[^\s#]*$")] = Field(
         "/healthz", description="Path that is asked for."
     )
     host: Annotated[str, Field(pattern=r"^[!-~]+$")] | None = Field(
-        None, description="The `Host` header; the instance's address by default."
+        None, description="The `Host` header (`:authority` in HTTP/2); the instance's address by default."
     )
     headers: Headers = Field(default_factory=dict, description="Further headers.")
     expect: Annotated[list[Expected], OneOrMany] = Field(
@@ -90,6 +93,18 @@ class TcpHealthCheck(Check):
     kind: Literal["tcp"] = Field("tcp", description="`tcp`; must be written in files.")
 
 
+class GrpcHealthCheck(Check):
+    """Regular calls of `grpc.health.v1.Health/Check`; for services with `protocol: http2`."""
+
+    kind: Literal["grpc"] = Field("grpc", description="`grpc`; must be written in files.")
+    service: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]*$", max_length=127)] = Field(
+        "",
+        description="gRPC service that is asked about; `SERVING` is a success. The whole server by default.",
+    )
+
+
 AnyHealthCheck = Annotated[
-    HealthCheck | TcpHealthCheck, Field(discriminator="kind"), BeforeValidator(_kind_is_http)
+    HealthCheck | TcpHealthCheck | GrpcHealthCheck,
+    Field(discriminator="kind"),
+    BeforeValidator(_kind_is_http),
 ]

@@ -149,7 +149,26 @@ class ApiKeyIdentity(Section):
     keys: Annotated[ApiKeys, BeforeValidator(_file_alone)] = Field(description="The keys.")
 
 
-Identity = Annotated[JwtIdentity | ApiKeyIdentity, Field(discriminator="kind")]
+class MtlsIdentity(Section):
+    """Callers who prove themselves with the certificate of their TLS connection. The listener has to ask for
+    it: `tls.client_certificates`.
+    """
+
+    name: Name = Field(description="Name that routes refer to.")
+    kind: Literal["mtls"] = Field("mtls", description="`mtls`; must be written in files.")
+    user_from: Literal["subject_cn", "san_dns", "san_uri", "san_email"] = Field(
+        "subject_cn",
+        description="Part of the certificate that becomes `X-User-ID` and that limits per user count by: the "
+        "common name of its subject, or the first alternative name of that kind. A certificate without it is "
+        "refused with 401.",
+    )
+    allow: Texts | None = Field(
+        None, description="Names that may call; every name that the authorities have signed by default."
+    )
+    scopes: Texts = Field(default_factory=list, description="Scopes of every such caller.")
+
+
+Identity = Annotated[JwtIdentity | ApiKeyIdentity | MtlsIdentity, Field(discriminator="kind")]
 Identities = Annotated[list[Identity], OneOrMany]
 
 

@@ -42,6 +42,20 @@ class Node(Section):
         description="Verified tokens that each worker remembers; above it the oldest are forgotten. 0 turns "
         "it off.",
     )
+    max_file_transfers: int = Field(
+        1000,
+        ge=1,
+        le=1_000_000,
+        description="Files on their way to clients, on the whole node; above it 503 `overloaded`. Each has "
+        "one read under way and 64 KiB in memory at most.",
+    )
+    max_compressions: int = Field(
+        200,
+        ge=1,
+        le=100_000,
+        description="Answers that are compressed at once, on the whole node; above it they go on as they "
+        "are. Each takes up to 4 MiB of memory, 2 MiB at the default levels.",
+    )
     state_directory: Text | None = Field(
         None,
         description="Directory for the last good snapshot and SQLite records, relative to the configuration "

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gatewright.config.matching import check_host, check_path
+from gatewright.config.models.answers import Compression, ErrorPages, Static
 from gatewright.config.models.base import (
     HeaderName,
     HeaderNames,
@@ -40,12 +41,26 @@ def _tier_alone(value: object) -> object:
     return {"tier": value} if isinstance(value, str) else value
 
 
+def _switched(value: object) -> object:
+    if value is False or value == "off":
+        return None
+    return {} if value is True or value == "on" else value
+
+
 def _none_alone(value: object) -> object:
     if value is None:
         # An `auth:` whose lines were commented out must not open the route.
         message = "`auth` is empty; list identities in `accept`, or write `auth: none`"
         raise ValueError(message)
     return None if value == NONE else value
+
+
+def _switch_or_own(value: object) -> object:
+    # Told by hand, since the union would name both of its members in the error.
+    if isinstance(value, bool) or value == "own":
+        return value
+    message = "expected `true`, `false` or `own`"
+    raise ValueError(message)
 
 
 def _day(value: object) -> object:
@@ -99,7 +114,8 @@ class Redirect(Section):
     """Answers with a redirect."""
 
     to: Annotated[HeaderValue, Field(min_length=1)] = Field(
-        description="The `Location`: a path or a whole address."
+        description="The `Location`: a path or a whole address. `{path}` and `{query}` stand for those of "
+        "the request, the query with its `?`."
     )
     status: Literal[301, 302, 303, 307, 308] = Field(302, description="Status of the answer.")
 
@@ -191,7 +207,9 @@ class Cors(Section):
 
 
 class Route(Section):
-    """What becomes of the requests that it matches: exactly one of `service`, `redirect` and `respond`."""
+    """What becomes of the requests that it matches: exactly one of `service`, `redirect`, `respond` and
+    `static`.
+    """
 
     name: Name = Field(description="Name in records, metrics and `explain`.")
     match: Annotated[Match, BeforeValidator(_path_alone)] = Field(description="Which requests it is for.")
@@ -206,8 +224,9 @@ class Route(Section):
     )
     redirect: Redirect | None = Field(None, description="Answer with a redirect instead.")
     respond: Respond | None = Field(None, description="Answer with a fixed response instead.")
+    static: Static | None = Field(None, description="Answer with files of a directory instead.")
     strip_prefix: Annotated[str, Field(pattern=r"^/.*[^/]$")] | None = Field(
-        None, description="Taken from the front of the path before it goes to the service."
+        None, description="Taken from the front of the path before it goes to the service, or names a file."
     )
     rewrite: Rewrite | None = Field(None, description="Changes the path after `strip_prefix`.")
     host_header: Literal["preserve", "instance"] = Field(
@@ -232,10 +251,15 @@ class Route(Section):
     )
     priority: Literal["P0", "P1", "P2", "P3"] = Field(
         "P1",
-        description="Who is refused first under overload: P3 while 60 % of `node.max_in_flight` are "
-        "in flight, P2 from 75 %, P1 from 90 %, P0 only at the whole of it.",
+        description="Who is refused first under overload, by the thresholds of `overload`: P3 first, P0 "
+        "last. Likewise of `node.max_in_flight`: P3 from 60 % of it, P2 from 75 %, P1 from 90 %, P0 from all "
+        "of it.",
     )
-    circuit_breaker: bool = Field(True, description="Use the breaker of the service.")
+    circuit_breaker: Annotated[bool | Literal["own"], BeforeValidator(_switch_or_own)] = Field(
+        True,
+        description="Whether to use the breaker of the service; `own` for one that this route has for "
+        "itself, by the rules of the service.",
+    )
     forward_authorization: bool = Field(False, description="Send the token's header on to the service.")
     forward_api_key: bool = Field(False, description="Send the API key's header on to the service.")
     request_headers: HeaderChanges = Field(
@@ -254,8 +278,19 @@ class Route(Section):
     sunset: Annotated[datetime.date | None, BeforeValidator(_day)] = Field(
         None, description="Day on which the route ends, such as `2027-06-01`; sent as `Sunset`."
     )
+    gone_after_sunset: bool = Field(
+        False, description="Refuse requests with 410 from the day of `sunset` on."
+    )
+    compression: Annotated[Compression | None, BeforeValidator(_switched)] = Field(
+        None,
+        description="Compress answers of the service: `on`, or settings. Off by default, since it costs CPU "
+        "time, and secrets beside text that others choose can be guessed from lengths.",
+    )
+    error_pages: ErrorPages | None = Field(
+        None, description="How errors of this route look; like those of the configuration by default."
+    )
 
     @model_validator(mode="after")
     def _one_action(self) -> "Route":
-        _exactly_one(self, "service", "redirect", "respond")
+        _exactly_one(self, "service", "redirect", "respond", "static")
         return self

@@ -1,6 +1,6 @@
 """Models of the services behind the gateway."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -8,7 +8,8 @@ from gatewright.config.models.balance import Balance, Ejection, RoundRobin, Stic
 from gatewright.config.models.base import Name, OneOrMany, Section, Text
 from gatewright.config.models.breakers import CircuitBreaker
 from gatewright.config.models.health import AnyHealthCheck
-from gatewright.config.quantities import Duration, Timeout, duration
+from gatewright.config.models.tls import ServiceTls
+from gatewright.config.quantities import Duration, Size, Timeout, duration, size
 
 
 def _address_alone(value: object) -> object:
@@ -22,6 +23,12 @@ def _switch(value: object) -> object:
     if value is True or value == "on":
         return {}
     return value
+
+
+def _tls_switch(value: object) -> object:
+    if value is False or value == "off":
+        return None
+    return {} if value is True or value == "on" else value
 
 
 class Instance(Section):
@@ -52,6 +59,31 @@ class Pool(Section):
     idle_timeout: Timeout = Field(Duration.of("60s"), description="After which an unused connection closes.")
     max_lifetime: Annotated[Duration, duration("1s", "1d")] = Field(
         Duration.of("5m"), description="Age after which a connection takes no further request."
+    )
+
+
+class ServiceHttp2(Section):
+    """How a service is spoken to over HTTP/2."""
+
+    max_streams: int = Field(
+        100,
+        ge=1,
+        le=100_000,
+        description="Requests on one connection at once, where the service allows as many; above it another "
+        "connection opens, up to `pool.max_connections`.",
+    )
+    window: Annotated[Size, size("16KiB", "16MiB")] = Field(
+        Size.of("256KiB"),
+        description="Bytes of one response that may wait for a client that reads slowly; above it the "
+        "service has to wait.",
+    )
+    ping_interval: Annotated[Duration, duration("1s", "1d")] = Field(
+        Duration.of("6m"),
+        description="How often a connection with requests under way is asked whether it lives. gRPC servers "
+        "may refuse to be asked more than once in 5 minutes.",
+    )
+    ping_timeout: Timeout = Field(
+        Duration.of("20s"), description="For the answer to that; then the connection is closed."
     )
 
 
@@ -117,6 +149,17 @@ class Service(Section):
         description="The breaker of this service, on by default; `off` for none.",
     )
     pool: Pool = Field(default_factory=Pool, description="Connections to the instances.")
+    tls: Annotated[ServiceTls | None, BeforeValidator(_tls_switch)] = Field(
+        None, description="Speak TLS to the instances, health checks included; `on` for all defaults."
+    )
+    protocol: Literal["http1", "http2"] = Field(
+        "http1",
+        description="What the instances speak: HTTP/1.1, or HTTP/2 without asking first (prior knowledge), "
+        "as gRPC does. Clients may speak either to both.",
+    )
+    http2: ServiceHttp2 = Field(
+        default_factory=ServiceHttp2, description="How HTTP/2 is spoken; for `protocol: http2`."
+    )
 
     @model_validator(mode="after")
     def _burst_of_something(self) -> "Service":

@@ -35,7 +35,12 @@ pub enum BreakerReason {
     ProbesSucceeded,
     ProbeFailed,
     ProbesExhausted,
+    /// By a person: held open, held closed, or given back to the rules.
+    OpenedByHand,
+    ClosedByHand,
     Reset,
+    /// Another node said so.
+    Shared,
 }
 
 impl BreakerReason {
@@ -48,7 +53,10 @@ impl BreakerReason {
             Self::ProbesSucceeded => "probes_succeeded",
             Self::ProbeFailed => "probe_failed",
             Self::ProbesExhausted => "probes_exhausted",
+            Self::OpenedByHand => "opened_by_hand",
+            Self::ClosedByHand => "closed_by_hand",
             Self::Reset => "reset",
+            Self::Shared => "shared",
         }
     }
 }

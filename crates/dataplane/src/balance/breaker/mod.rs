@@ -4,7 +4,9 @@
 //! before a deadline. Half open: a few probes at a time; enough successes in a row close it, failures open it again.
 //! Settings are an argument, so a reload changes them without losing the state.
 
+mod hand;
 mod history;
+mod inner;
 mod probes;
 mod ramp;
 mod rules;
@@ -14,38 +16,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use hand::{BreakerChange, BreakerHold};
 pub use history::{BreakerCount, BreakerReason, BreakerState, BreakerTransition};
 pub use window::Tally;
 
 use crate::refusal::Unavailable;
-use crate::snapshot::document::BreakerWindow;
-use history::History;
+use inner::{Inner, Phase};
 use probes::{Next, Probes};
-use ramp::Ramp;
 pub(super) use rules::Rules;
 pub(super) use window::Call;
-use window::Window;
-
-/// What a client is told to wait while probes are under way: nobody knows how long they take.
-const PROBE_RETRY: Duration = Duration::from_secs(1);
-
-#[derive(Debug, PartialEq, Eq)]
-enum Phase {
-    Closed,
-    Ramping(Ramp),
-    Open { until: Instant },
-    HalfOpen(Probes),
-}
-
-impl Phase {
-    fn state(&self) -> BreakerState {
-        match self {
-            Self::Closed | Self::Ramping(_) => BreakerState::Closed,
-            Self::Open { .. } => BreakerState::Open,
-            Self::HalfOpen(_) => BreakerState::HalfOpen,
-        }
-    }
-}
 
 /// Leave to send one request; comes back with its outcome. It belongs to one stretch between two transitions:
 /// what was sent in an older stretch says nothing about this one and is not counted.
@@ -70,23 +49,6 @@ pub(super) struct Stopped {
 }
 
 #[derive(Debug)]
-struct Inner {
-    phase: Phase,
-    window: Window,
-    history: History,
-    /// How often in a row it has opened again before it was calm.
-    repeated: u32,
-    /// What opened it when it was closed last: the rule and its numbers.
-    cause: Option<BreakerTransition>,
-    /// When it closed last, and when it last ceased to be closed.
-    closed: Option<Instant>,
-    opened: Option<Instant>,
-    /// Without the time since `opened`.
-    not_closed: Duration,
-    refused: u64,
-}
-
-#[derive(Debug)]
 pub(super) struct Breaker {
     /// Twice the number of transitions so far, plus one while not everything passes: then admission needs the lock.
     stretch: AtomicU64,
@@ -95,37 +57,53 @@ pub(super) struct Breaker {
 
 impl Default for Breaker {
     fn default() -> Self {
-        let inner = Inner {
-            phase: Phase::Closed,
-            window: Window::new(BreakerWindow::Calls(0)),
-            history: History::default(),
-            repeated: 0,
-            cause: None,
-            closed: None,
-            opened: None,
-            not_closed: Duration::ZERO,
-            refused: 0,
-        };
-        Self { stretch: AtomicU64::new(0), inner: Mutex::new(inner) }
+        Self { stretch: AtomicU64::new(0), inner: Mutex::new(Inner::new()) }
     }
 }
 
 impl Breaker {
     /// May a request pass?
     pub(super) fn admit(&self, rules: &Rules, now: Instant) -> Result<Ticket, Stopped> {
+        let taken = if self.is_offered(rules, now) { self.take(rules, now) } else { Err(()) };
+        taken.map_err(|()| self.refuse(rules, now))
+    }
+
+    /// A request would like to pass: could it? Asked once for each, since a ramp saves up for one that passes.
+    pub(super) fn is_offered(&self, rules: &Rules, now: Instant) -> bool {
+        if self.stretch.load(Ordering::Acquire) & 1 == 0 {
+            return true;
+        }
+        let mut inner = self.lock();
+        self.pass_time(&mut inner, rules, now);
+        inner.offer(rules, now)
+    }
+
+    /// Lets a request pass that [`Breaker::is_offered`] would let. Another worker may have been faster.
+    pub(super) fn take(&self, rules: &Rules, now: Instant) -> Result<Ticket, ()> {
         let stretch = self.stretch.load(Ordering::Acquire);
         if stretch & 1 == 0 {
             return Ok(Ticket { stretch: stretch >> 1, probe: 0 });
         }
         let mut inner = self.lock();
-        self.pass_time(&mut inner, rules, now);
         if let Phase::Open { until } = inner.phase
             && until <= now
         {
             self.change(&mut inner, Phase::HalfOpen(Probes::default()), BreakerReason::Waited, now);
         }
-        let probe = inner.enter(rules, now)?;
+        let probe = inner.enter(rules, now).ok_or(())?;
         Ok(Ticket { stretch: self.count(), probe })
+    }
+
+    /// Why a request may not pass now; counts it as refused.
+    pub(super) fn refuse(&self, rules: &Rules, now: Instant) -> Stopped {
+        let mut inner = self.lock();
+        inner.refused += 1;
+        inner.stopped(rules, now)
+    }
+
+    /// The same, not counted: for whoever looks for the one of several that is soonest.
+    pub(super) fn stopped(&self, rules: &Rules, now: Instant) -> Stopped {
+        self.lock().stopped(rules, now)
     }
 
     /// The head of the answer to a probe is in.
@@ -150,6 +128,10 @@ impl Breaker {
         if ticket.stretch != self.count() {
             return None;
         }
+        if call.failed {
+            inner.failed_at = Some(now);
+        }
+        let inner = &mut *inner;
         let next = match &mut inner.phase {
             Phase::Closed | Phase::Ramping(_) => {
                 inner.window.fit(rules.window());
@@ -157,10 +139,15 @@ impl Breaker {
                 rules.judge(inner.window.tally()).map_or(Next::Stay, Next::Open)
             }
             // A ticket of this stretch cannot exist: an open breaker admits nothing.
-            Phase::Open { .. } => Next::Stay,
+            Phase::Open { .. } | Phase::HeldOpen => Next::Stay,
+            Phase::HeldClosed => {
+                inner.window.fit(rules.window());
+                inner.window.add(call, now);
+                Next::Stay
+            }
             Phase::HalfOpen(probes) => probes.finish(ticket.probe, !call.failed && !call.slow, rules),
         };
-        self.follow(&mut inner, next, rules, now)
+        self.follow(inner, next, rules, now)
     }
 
     /// Gives a ticket back uncounted; the place of a probe is free for the next.
@@ -176,16 +163,11 @@ impl Breaker {
         }
     }
 
-    /// Closes it and forgets what was counted; says whether it was not closed, or not for everybody.
-    pub(super) fn reset(&self, now: Instant) -> bool {
+    /// Changes it from outside the rules; says whether that changed anything. What a person holds, no other node moves.
+    pub(super) fn apply(&self, change: &BreakerChange, rules: &Rules, now: Instant) -> bool {
         let mut inner = self.lock();
-        inner.window.clear();
-        inner.repeated = 0;
-        inner.closed = None;
-        if inner.phase == Phase::Closed {
-            return false;
-        }
-        self.change(&mut inner, Phase::Closed, BreakerReason::Reset, now);
+        let Some((phase, reason)) = inner.follow_outside(change, rules, now) else { return false };
+        self.change(&mut inner, phase, reason, now);
         true
     }
 
@@ -199,8 +181,14 @@ impl Breaker {
             share: inner.share(rules, now),
             remaining: match &inner.phase {
                 Phase::Open { until } => until.saturating_duration_since(now),
-                Phase::Closed | Phase::Ramping(_) | Phase::HalfOpen(_) => Duration::ZERO,
+                Phase::Closed
+                | Phase::Ramping(_)
+                | Phase::HalfOpen(_)
+                | Phase::HeldOpen
+                | Phase::HeldClosed => Duration::ZERO,
             },
+            hold: inner.hold.clone(),
+            failed_at: inner.failed_at,
             tally: inner.window.tally(),
             opened: inner.opened,
             not_closed: inner.not_closed(now),
@@ -223,7 +211,7 @@ impl Breaker {
                 let next = probes.settle(rules, now);
                 self.follow(inner, next, rules, now);
             }
-            Phase::Closed | Phase::Ramping(_) | Phase::Open { .. } => {}
+            Phase::Closed | Phase::Ramping(_) | Phase::Open { .. } | Phase::HeldOpen | Phase::HeldClosed => {}
         }
     }
 
@@ -237,9 +225,7 @@ impl Breaker {
         match next {
             Next::Stay => None,
             Next::Close => {
-                let ramps = !rules.ramp().is_zero();
-                let phase = if ramps { Phase::Ramping(Ramp::new(now)) } else { Phase::Closed };
-                self.change(inner, phase, BreakerReason::ProbesSucceeded, now);
+                self.change(inner, Phase::closed(rules, now), BreakerReason::ProbesSucceeded, now);
                 None
             }
             Next::Open(reason) => {
@@ -256,7 +242,7 @@ impl Breaker {
         inner.history.add(change);
         inner.window.clear();
         inner.mark(change);
-        let guarded = u64::from(to != Phase::Closed);
+        let guarded = u64::from(!matches!(to, Phase::Closed | Phase::HeldClosed));
         inner.phase = to;
         self.stretch.store((self.count() + 1) << 1 | guarded, Ordering::Release);
         change
@@ -273,78 +259,12 @@ impl Breaker {
     }
 }
 
-impl Inner {
-    /// Gives the id of the probe that the request becomes, 0 for none.
-    fn enter(&mut self, rules: &Rules, now: Instant) -> Result<u32, Stopped> {
-        let stopped = match &mut self.phase {
-            Phase::Closed => return Ok(0),
-            Phase::Ramping(ramp) => match ramp.admit(rules.ramp(), now) {
-                Ok(()) => return Ok(0),
-                Err(retry_after) => Stopped { cause: Unavailable::BreakerRamp, retry_after },
-            },
-            Phase::Open { until } => {
-                let left = until.saturating_duration_since(now);
-                self.stop(left)
-            }
-            Phase::HalfOpen(probes) => match probes.enter(rules, now) {
-                Some(id) => return Ok(id),
-                None => self.stop(PROBE_RETRY),
-            },
-        };
-        self.refused += 1;
-        Err(stopped)
-    }
-
-    fn stop(&self, retry_after: Duration) -> Stopped {
-        let opened = self.cause.map(|change| change.interruption()).unwrap_or_default();
-        Stopped { cause: Unavailable::BreakerOpen(opened), retry_after }
-    }
-
-    /// Counts an opening as one more of the same trouble, or as the first of another.
-    fn repeat(&mut self, rules: &Rules, now: Instant) {
-        let since_closed = self.closed.map(|closed| now.saturating_duration_since(closed));
-        let again = match self.phase {
-            Phase::HalfOpen(_) => true,
-            Phase::Closed | Phase::Ramping(_) | Phase::Open { .. } => {
-                since_closed.is_some_and(|since| since < rules.calm())
-            }
-        };
-        self.repeated = if again { self.repeated.saturating_add(1) } else { 0 };
-    }
-
-    fn mark(&mut self, change: BreakerTransition) {
-        match change.to {
-            BreakerState::Closed => {
-                self.not_closed = self.not_closed(change.at);
-                (self.closed, self.opened) = (Some(change.at), None);
-            }
-            BreakerState::Open | BreakerState::HalfOpen => {
-                if self.opened.is_none() {
-                    (self.opened, self.cause) = (Some(change.at), Some(change));
-                }
-            }
-        }
-    }
-
-    fn not_closed(&self, now: Instant) -> Duration {
-        let current = self.opened.map_or(Duration::ZERO, |opened| now.saturating_duration_since(opened));
-        self.not_closed + current
-    }
-
-    /// Per cent of the requests that pass; half open it is probes alone.
-    fn share(&self, rules: &Rules, now: Instant) -> u32 {
-        match &self.phase {
-            Phase::Closed => 100,
-            Phase::Ramping(ramp) => ramp.share(rules.ramp(), now).unwrap_or(100),
-            Phase::Open { .. } | Phase::HalfOpen(_) => 0,
-        }
-    }
-}
-
 pub(super) struct View {
     pub(super) state: BreakerState,
     pub(super) share: u32,
     pub(super) remaining: Duration,
+    pub(super) hold: Option<BreakerHold>,
+    pub(super) failed_at: Option<Instant>,
     pub(super) tally: Tally,
     pub(super) opened: Option<Instant>,
     pub(super) not_closed: Duration,

@@ -40,10 +40,14 @@ pub(super) struct Probes {
 }
 
 impl Probes {
+    pub(super) fn has_place(&self, rules: &Rules) -> bool {
+        let holds = |probe: &&Probe| probe.progress != Progress::Displaced;
+        self.underway.iter().filter(holds).count() < rules.concurrent_probes()
+    }
+
     /// Gives the id of a new probe where a place is free.
     pub(super) fn enter(&mut self, rules: &Rules, now: Instant) -> Option<u32> {
-        let holds = |probe: &&Probe| probe.progress != Progress::Displaced;
-        if self.underway.iter().filter(holds).count() >= rules.concurrent_probes() {
+        if !self.has_place(rules) {
             return None;
         }
         self.last_id += 1;

@@ -23,15 +23,27 @@ impl Ramp {
         self.step(length, now).map(|(share, _)| share)
     }
 
-    /// May this request pass? An error says how long it is to the next step.
-    pub(super) fn admit(&mut self, length: Duration, now: Instant) -> Result<(), Duration> {
-        let Some((share, left)) = self.step(length, now) else { return Ok(()) };
-        self.credit = (self.credit + share).min(100 + share);
-        if self.credit < 100 {
-            return Err(left);
+    /// A request would like to pass, which saves up its share.
+    pub(super) fn offer(&mut self, length: Duration, now: Instant) {
+        if let Some((share, _)) = self.step(length, now) {
+            self.credit = (self.credit + share).min(100 + share);
         }
-        self.credit -= 100;
-        Ok(())
+    }
+
+    pub(super) fn may_pass(&self) -> bool {
+        self.credit >= 100
+    }
+
+    /// A request passes, if enough is saved up.
+    pub(super) fn pass(&mut self) -> bool {
+        let left = self.credit.checked_sub(100);
+        self.credit = left.unwrap_or(self.credit);
+        left.is_some()
+    }
+
+    /// How long it is to the next step.
+    pub(super) fn left(&self, length: Duration, now: Instant) -> Duration {
+        self.step(length, now).map_or(Duration::ZERO, |(_, left)| left)
     }
 
     /// The share, and how long it stays.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::history::BreakerReason;
 use super::window::Tally;
-use crate::snapshot::document::{BreakerDocument, BreakerWindow, OnProbeFailure};
+use crate::snapshot::document::{BreakerDocument, BreakerScope, BreakerWindow, OnProbeFailure};
 
 /// More calls in a window are refused: each breaker keeps as many.
 const MAX_CALLS: u32 = 100_000;
@@ -42,6 +42,11 @@ impl Rules {
             return Err(format!("the breaker's open_growth {} is not within 1 to 100", document.open_growth));
         }
         Ok(Self { document: document.clone() })
+    }
+
+    /// Does each instance have a breaker of its own, and the service none?
+    pub(in crate::balance) fn is_per_instance(&self) -> bool {
+        self.document.scope == BreakerScope::Instance
     }
 
     pub(super) fn window(&self) -> BreakerWindow {
@@ -85,8 +90,8 @@ impl Rules {
         Duration::from_millis((first * self.document.open_growth.powi(exponent)).min(most) as u64)
     }
 
-    /// An opening so soon after a closing is one more of the same trouble.
-    pub(super) fn calm(&self) -> Duration {
+    /// The longest time that it stays open. An opening so soon after a closing is one more of the same trouble.
+    pub(super) fn longest(&self) -> Duration {
         Duration::from_millis(self.document.max_open_for_ms.max(self.document.open_for_ms))
     }
 

@@ -173,8 +173,13 @@ fn cookies_callers_addresses_and_paths_are_keys() {
         let service = many(&[1; 5], AlgorithmDocument::Hash(key));
         let port = |number, random| {
             let (request, caller) = make(number);
-            let ask =
-                Ask { request: &request, caller: &caller, use_breaker: true, now: Instant::now(), random };
+            let ask = Ask {
+                request: &request,
+                caller: &caller,
+                breaker: BreakerUse::Shared,
+                now: Instant::now(),
+                random,
+            };
             super::super::pick(&service, &ask).unwrap().instance.address.port()
         };
         assert!((0..40).all(|number| port(number, 1) == port(number, 2)));

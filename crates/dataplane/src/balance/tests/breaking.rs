@@ -43,7 +43,7 @@ fn neutral_outcomes_and_dropped_targets_do_not_count() {
     let service = live(one(), &registry);
     send_many(&service, 50, Outcome::Neutral, now);
     for _ in 0..50 {
-        drop(pick(&service, true, now).unwrap());
+        drop(pick(&service, BreakerUse::Shared, now).unwrap());
     }
     assert_eq!(breaker_of(&registry, now).tally.requests, 0);
 }
@@ -86,11 +86,11 @@ fn a_half_open_breaker_lets_one_probe_pass_at_a_time() {
     let now = Instant::now();
     let (registry, service) = opened(now);
     let later = now + 30 * SECOND;
-    let probe = pick(&service, true, later).unwrap();
+    let probe = pick(&service, BreakerUse::Shared, later).unwrap();
     assert_eq!(state(&registry, later), BreakerState::HalfOpen);
-    assert_eq!(cause(pick(&service, true, later).unwrap_err()).0, OPENED);
+    assert_eq!(cause(pick(&service, BreakerUse::Shared, later).unwrap_err()).0, OPENED);
     probe.finish(SUCCESS, later);
-    assert!(pick(&service, true, later).is_ok());
+    assert!(pick(&service, BreakerUse::Shared, later).is_ok());
 }
 
 #[test]
@@ -125,10 +125,10 @@ fn a_probe_that_is_dropped_or_neutral_frees_its_place() {
     let now = Instant::now();
     let (registry, service) = opened(now);
     let later = now + 30 * SECOND;
-    drop(pick(&service, true, later).unwrap());
+    drop(pick(&service, BreakerUse::Shared, later).unwrap());
     send(&service, Outcome::Neutral, later).unwrap();
     assert_eq!(state(&registry, later), BreakerState::HalfOpen);
-    assert!(pick(&service, true, later).is_ok());
+    assert!(pick(&service, BreakerUse::Shared, later).is_ok());
 }
 
 #[test]
@@ -136,15 +136,15 @@ fn outcomes_of_requests_sent_before_it_opened_neither_close_nor_reopen_it() {
     let now = Instant::now();
     let registry = Registry::new();
     let service = live(one(), &registry);
-    let slow: Vec<Target> = (0..4).map(|_| pick(&service, true, now).unwrap()).collect();
+    let slow: Vec<Target> = (0..4).map(|_| pick(&service, BreakerUse::Shared, now).unwrap()).collect();
     send_many(&service, 20, Outcome::Failure, now);
     let later = now + 30 * SECOND;
-    let probe = pick(&service, true, later).unwrap();
+    let probe = pick(&service, BreakerUse::Shared, later).unwrap();
     for (target, outcome) in slow.into_iter().zip([SUCCESS, Outcome::Failure, Outcome::Neutral, SUCCESS]) {
         target.finish(outcome, later);
     }
     assert_eq!(state(&registry, later), BreakerState::HalfOpen);
-    assert!(pick(&service, true, later).is_err(), "the place of the probe is still taken");
+    assert!(pick(&service, BreakerUse::Shared, later).is_err(), "the place of the probe is still taken");
     probe.finish(SUCCESS, later);
 }
 
@@ -152,20 +152,20 @@ fn outcomes_of_requests_sent_before_it_opened_neither_close_nor_reopen_it() {
 fn a_probe_of_an_earlier_stretch_does_not_free_the_place_of_a_later_one() {
     let now = Instant::now();
     let (registry, service) = opened(now);
-    let stale = pick(&service, true, now + 30 * SECOND).unwrap();
-    assert_eq!(registry.reset(None, now), 1);
+    let stale = pick(&service, BreakerUse::Shared, now + 30 * SECOND).unwrap();
+    assert_eq!(reset(&registry, None, now), 1);
     send_many(&service, 20, Outcome::Failure, now + 31 * SECOND);
     let later = now + 61 * SECOND;
-    let _probe = pick(&service, true, later).unwrap();
+    let _probe = pick(&service, BreakerUse::Shared, later).unwrap();
     drop(stale);
-    assert!(pick(&service, true, later).is_err());
+    assert!(pick(&service, BreakerUse::Shared, later).is_err());
 }
 
 #[test]
 fn a_route_without_breaker_passes_an_open_one_and_is_not_counted() {
     let now = Instant::now();
     let (registry, service) = opened(now);
-    pick(&service, false, now).unwrap().finish(Outcome::Failure, now);
+    pick(&service, BreakerUse::None, now).unwrap().finish(Outcome::Failure, now);
     assert_eq!(breaker_of(&registry, now).tally.requests, 0);
 }
 
@@ -173,9 +173,9 @@ fn a_route_without_breaker_passes_an_open_one_and_is_not_counted() {
 fn reset_closes_by_name_or_all_and_counts_what_was_not_closed() {
     let now = Instant::now();
     let (registry, service) = opened(now);
-    assert_eq!(registry.reset(Some("nobody"), now), 0);
-    assert_eq!(registry.reset(Some("users"), now), 1);
-    assert_eq!(registry.reset(None, now), 0);
+    assert_eq!(reset(&registry, Some("nobody"), now), 0);
+    assert_eq!(reset(&registry, Some("users"), now), 1);
+    assert_eq!(reset(&registry, None, now), 0);
     assert!(send(&service, SUCCESS, now).is_ok());
 }
 
@@ -200,7 +200,7 @@ fn workers_that_race_for_the_probe_get_one_place() {
     let now = Instant::now();
     let (_registry, service) = opened(now);
     let admitted: usize = std::thread::scope(|scope| {
-        let race = || pick(&service, true, now + 30 * SECOND).map(std::mem::forget).is_ok();
+        let race = || pick(&service, BreakerUse::Shared, now + 30 * SECOND).map(std::mem::forget).is_ok();
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(race)).collect();
         threads.into_iter().map(|thread| usize::from(thread.join().unwrap())).sum()
     });

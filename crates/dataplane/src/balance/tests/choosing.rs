@@ -3,7 +3,7 @@ use crate::balance::schedule::smooth;
 
 fn order(service: &Arc<Service>, count: usize) -> String {
     let now = Instant::now();
-    let name = |_| pick(service, true, now).unwrap().instance.name.get(..1).unwrap().to_owned();
+    let name = |_| pick(service, BreakerUse::Shared, now).unwrap().instance.name.get(..1).unwrap().to_owned();
     (0..count).map(name).collect()
 }
 
@@ -11,7 +11,7 @@ fn fail(service: &Arc<Service>, instance: &str, times: usize) {
     let now = Instant::now();
     let mut left = times;
     while left > 0 {
-        let target = pick(service, false, now).unwrap();
+        let target = pick(service, BreakerUse::None, now).unwrap();
         if target.instance.name == instance {
             target.finish(Outcome::Unreachable, now);
             left -= 1;
@@ -68,7 +68,7 @@ fn only_failures_in_a_row_take_an_instance_out() {
     let service = live(one(), &Registry::new());
     for _ in 0..5 {
         fail(&service, "a:1", 2);
-        pick(&service, false, Instant::now()).unwrap().finish(SUCCESS, Instant::now());
+        pick(&service, BreakerUse::None, Instant::now()).unwrap().finish(SUCCESS, Instant::now());
     }
     assert!(service.instances()[0].health().healthy);
 }
@@ -77,7 +77,7 @@ fn only_failures_in_a_row_take_an_instance_out() {
 fn a_bad_answer_is_no_matter_of_health() {
     let service = live(one(), &Registry::new());
     for _ in 0..10 {
-        pick(&service, false, Instant::now()).unwrap().finish(Outcome::Failure, Instant::now());
+        pick(&service, BreakerUse::None, Instant::now()).unwrap().finish(Outcome::Failure, Instant::now());
     }
     assert!(service.instances()[0].health().healthy);
 }
@@ -86,28 +86,32 @@ fn a_bad_answer_is_no_matter_of_health() {
 fn without_a_health_check_traffic_never_takes_an_instance_out() {
     let service = live(ServiceDocument { health_check: None, ..one() }, &Registry::new());
     fail(&service, "a:1", 100);
-    assert!(pick(&service, false, Instant::now()).is_ok());
+    assert!(pick(&service, BreakerUse::None, Instant::now()).is_ok());
 }
 
 #[test]
 fn no_healthy_instance_is_refused_with_the_interval_of_the_check() {
     let service = live(one(), &Registry::new());
     fail(&service, "a:1", 3);
-    let refusal = pick(&service, true, Instant::now()).unwrap_err();
+    let refusal = pick(&service, BreakerUse::Shared, Instant::now()).unwrap_err();
     assert_eq!(cause(refusal), (Unavailable::NoHealthyInstance, 10 * SECOND));
 }
 
 #[test]
 fn an_empty_list_is_refused_as_such() {
     let service = live(service(Vec::new()), &Registry::new());
-    assert_eq!(cause(pick(&service, true, Instant::now()).unwrap_err()).0, Unavailable::NoInstance);
+    assert_eq!(
+        cause(pick(&service, BreakerUse::Shared, Instant::now()).unwrap_err()).0,
+        Unavailable::NoInstance
+    );
 }
 
 #[test]
 fn requests_under_way_are_counted_until_they_end_in_any_way() {
     let now = Instant::now();
     let service = live(one(), &Registry::new());
-    let (first, second) = (pick(&service, true, now).unwrap(), pick(&service, true, now).unwrap());
+    let (first, second) =
+        (pick(&service, BreakerUse::Shared, now).unwrap(), pick(&service, BreakerUse::Shared, now).unwrap());
     assert_eq!(service.instances()[0].in_flight(), 2);
     first.finish(SUCCESS, now);
     drop(second);

@@ -130,7 +130,7 @@ proptest! {
             match act {
                 Act::Wait(seconds) => second += seconds,
                 Act::Send => {
-                    let target = pick(&service, true, now);
+                    let target = pick(&service, BreakerUse::Shared, now);
                     prop_assert_eq!(target.is_ok(), model.admits(second));
                     targets.extend(target);
                 }
@@ -146,6 +146,6 @@ proptest! {
         // Not stuck: with nothing under way any more, a request passes at the latest when it was open long enough.
         targets.clear();
         let later = start + Duration::from_secs(second) + 30 * SECOND;
-        prop_assert!(pick(&service, true, later).is_ok());
+        prop_assert!(pick(&service, BreakerUse::Shared, later).is_ok());
     }
 }

@@ -77,11 +77,11 @@ fn three_bad_answers_take_an_instance_out_and_two_good_ones_bring_it_back() {
         assert!(service.instances()[0].health().healthy);
         answer(&listener, BAD).await;
         changes.changed().await.unwrap();
-        assert!(pick(&service, true, Instant::now()).is_err());
+        assert!(pick(&service, BreakerUse::Shared, Instant::now()).is_err());
         answer(&listener, OK).await;
         answer(&listener, "HTTP/1.0 200 OK\r\n\r\n").await;
         changes.changed().await.unwrap();
-        assert!(pick(&service, true, Instant::now()).is_ok());
+        assert!(pick(&service, BreakerUse::Shared, Instant::now()).is_ok());
     });
 }
 
@@ -198,10 +198,10 @@ fn an_instance_that_starts_unhealthy_needs_one_success_and_a_connection_is_one()
     with_checks(&registry, async {
         let (listener, address) = listen().await;
         let service = live(with_instance(address, check), &registry);
-        assert!(pick(&service, true, Instant::now()).is_err());
+        assert!(pick(&service, BreakerUse::Shared, Instant::now()).is_err());
         listener.accept().await.unwrap();
         registry.health_changes().wait_for(|count| *count > 0).await.unwrap();
-        assert!(pick(&service, true, Instant::now()).is_ok());
+        assert!(pick(&service, BreakerUse::Shared, Instant::now()).is_ok());
     });
 }
 

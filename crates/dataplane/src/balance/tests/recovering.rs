@@ -17,10 +17,10 @@ fn due(change: impl FnOnce(&mut BreakerDocument)) -> (Registry, Arc<Service>, In
 #[test]
 fn as_many_probes_at_a_time_as_configured() {
     let (_registry, service, now) = due(|settings| settings.concurrent_probes = 3);
-    let probes: Vec<Target> = (0..3).map(|_| pick(&service, true, now).unwrap()).collect();
-    assert!(pick(&service, true, now).is_err());
+    let probes: Vec<Target> = (0..3).map(|_| pick(&service, BreakerUse::Shared, now).unwrap()).collect();
+    assert!(pick(&service, BreakerUse::Shared, now).is_err());
     drop(probes);
-    assert!(pick(&service, true, now).is_ok());
+    assert!(pick(&service, BreakerUse::Shared, now).is_ok());
 }
 
 #[test]
@@ -55,10 +55,10 @@ fn a_service_that_fails_every_second_probe_does_not_make_it_flap() {
 #[test]
 fn a_probe_whose_answer_never_ends_is_judged_by_its_head_after_the_bound() {
     let (registry, service, now) = due(|settings| settings.probe_timeout_ms = 10_000);
-    let endless = pick(&service, true, now).unwrap();
+    let endless = pick(&service, BreakerUse::Shared, now).unwrap();
     endless.answered(200, now + SECOND);
-    assert!(pick(&service, true, now + 9 * SECOND).is_err());
-    let second = pick(&service, true, now + 10 * SECOND).unwrap();
+    assert!(pick(&service, BreakerUse::Shared, now + 9 * SECOND).is_err());
+    let second = pick(&service, BreakerUse::Shared, now + 10 * SECOND).unwrap();
     second.finish(SUCCESS, now + 10 * SECOND);
     assert_eq!(state(&registry, now + 10 * SECOND), BreakerState::Closed, "the endless one counted");
     endless.finish(Outcome::Failure, now + 11 * SECOND);
@@ -68,7 +68,7 @@ fn a_probe_whose_answer_never_ends_is_judged_by_its_head_after_the_bound() {
 #[test]
 fn a_bad_head_judges_an_endless_probe_too() {
     let (registry, service, now) = due(|settings| settings.probe_timeout_ms = 10_000);
-    let endless = pick(&service, true, now).unwrap();
+    let endless = pick(&service, BreakerUse::Shared, now).unwrap();
     endless.answered(503, now + SECOND);
     assert_eq!(state(&registry, now + 10 * SECOND), BreakerState::Open);
     drop(endless);
@@ -77,9 +77,9 @@ fn a_bad_head_judges_an_endless_probe_too() {
 #[test]
 fn a_probe_without_an_answer_gives_its_place_to_the_next_and_still_counts() {
     let (registry, service, now) = due(|settings| settings.probe_timeout_ms = 10_000);
-    let hangs = pick(&service, true, now).unwrap();
-    let next = pick(&service, true, now + 10 * SECOND).unwrap();
-    assert!(pick(&service, true, now + 10 * SECOND).is_err(), "the next one holds the place");
+    let hangs = pick(&service, BreakerUse::Shared, now).unwrap();
+    let next = pick(&service, BreakerUse::Shared, now + 10 * SECOND).unwrap();
+    assert!(pick(&service, BreakerUse::Shared, now + 10 * SECOND).is_err(), "the next one holds the place");
     hangs.finish(Outcome::Failure, now + 15 * SECOND);
     assert_eq!(state(&registry, now + 15 * SECOND), BreakerState::Open);
     next.finish(SUCCESS, now + 16 * SECOND);
@@ -89,7 +89,7 @@ fn a_probe_without_an_answer_gives_its_place_to_the_next_and_still_counts() {
 #[test]
 fn a_slow_probe_is_a_failed_one() {
     let (registry, service, now) = due(|settings| settings.slow_ratio = Some(0.5));
-    let probe = pick(&service, true, now).unwrap();
+    let probe = pick(&service, BreakerUse::Shared, now).unwrap();
     probe.finish(SUCCESS, now + 6 * SECOND);
     assert_eq!(state(&registry, now + 6 * SECOND), BreakerState::Open);
 }
@@ -127,7 +127,7 @@ fn what_was_sent_in_the_ramp_still_counts_when_it_is_over() {
         (settings.ramp_ms, settings.probes, settings.minimum_requests) = (30_000, 1, 1);
     });
     send(&service, SUCCESS, now).unwrap();
-    let slow = pick(&service, true, now + SECOND).unwrap();
+    let slow = pick(&service, BreakerUse::Shared, now + SECOND).unwrap();
     assert_eq!(breaker_of(&registry, now + 30 * SECOND).share, 100);
     slow.finish(Outcome::Failure, now + 30 * SECOND);
     assert_eq!(state(&registry, now + 30 * SECOND), BreakerState::Open);
@@ -158,7 +158,7 @@ fn storm(service: &Arc<Service>, outage: Instant) {
         let capacity = if second < 300 { 0 } else { 20 + warm };
         let mut served = 0;
         for _ in 0..100 {
-            let Ok(target) = pick(service, true, now) else { continue };
+            let Ok(target) = pick(service, BreakerUse::Shared, now) else { continue };
             served += 1;
             let outcome = if served <= capacity { SUCCESS } else { Outcome::Failure };
             target.finish(outcome, now);

@@ -12,7 +12,7 @@ fn with(change: impl FnOnce(&mut BreakerDocument)) -> (Registry, Arc<Service>) {
 
 /// One call whose answer begins after `took`.
 fn call(service: &Arc<Service>, status: u16, took: Duration, now: Instant) {
-    let target = pick(service, true, now).unwrap();
+    let target = pick(service, BreakerUse::Shared, now).unwrap();
     target.answered(status, now + took);
     target.finish(Outcome::Answered(status), now + took);
 }
@@ -53,10 +53,10 @@ fn what_a_client_takes_for_its_body_or_for_reading_makes_no_call_slow() {
     let (registry, service) = with(|settings| {
         (settings.slow_ratio, settings.minimum_requests) = (Some(0.5), 1);
     });
-    let reading = pick(&service, true, now).unwrap();
+    let reading = pick(&service, BreakerUse::Shared, now).unwrap();
     reading.answered(200, now);
     reading.finish(SUCCESS, now + 60 * SECOND);
-    let sending = pick(&service, true, now + 60 * SECOND).unwrap();
+    let sending = pick(&service, BreakerUse::Shared, now + 60 * SECOND).unwrap();
     sending.uploads();
     sending.answered(200, now + 120 * SECOND);
     sending.finish(SUCCESS, now + 120 * SECOND);
@@ -117,7 +117,7 @@ fn a_refusal_tells_the_rule_and_the_numbers_that_opened_it() {
     let (_registry, service) = with(|settings| settings.minimum_requests = 4);
     send_many(&service, 1, SUCCESS, now);
     let opened = (0..3)
-        .find_map(|_| pick(&service, true, now).unwrap().finish(Outcome::Failure, now))
+        .find_map(|_| pick(&service, BreakerUse::Shared, now).unwrap().finish(Outcome::Failure, now))
         .expect("the change comes with the call that caused it");
     let Unavailable::BreakerOpen(told) = cause(send(&service, SUCCESS, now).unwrap_err()).0 else { panic!() };
     assert_eq!(told, opened.interruption());

@@ -31,7 +31,7 @@ fn ejecting(count: u16) -> Arc<Service> {
 fn meet(service: &Arc<Service>, port: u16, times: usize, outcome: Outcome, now: Instant) {
     let mut left = times;
     for _ in 0..1_000 {
-        let target = pick(service, false, now).unwrap();
+        let target = pick(service, BreakerUse::None, now).unwrap();
         let is_it = target.instance.address.port() == port;
         target.finish(if is_it { outcome } else { Outcome::Answered(200) }, now);
         left -= usize::from(is_it);
@@ -56,7 +56,13 @@ fn share(service: &Arc<Service>, port: u16, now: Instant) -> usize {
 #[test]
 fn failures_in_a_row_eject_and_a_success_between_them_does_not() {
     let now = Instant::now();
-    for (outcome, most) in [(Outcome::Answered(500), 5), (Outcome::Failure, 2), (Outcome::Unreachable, 2)] {
+    let cases = [
+        (Outcome::Answered(500), 5),
+        (Outcome::FailedCall, 5),
+        (Outcome::Failure, 2),
+        (Outcome::Unreachable, 2),
+    ];
+    for (outcome, most) in cases {
         let service = ejecting(3);
         meet(&service, 2, most - 1, outcome, now);
         meet(&service, 2, 1, Outcome::Answered(200), now);
@@ -101,10 +107,10 @@ fn when_all_are_ejected_the_refusal_tells_when_the_first_is_back() {
     let service = live(with(1, |document| document.balance.ejection = Some(all)), &Registry::new());
     let now = Instant::now();
     meet(&service, 1, 2, Outcome::Failure, now);
-    let (cause, wait) = cause(pick(&service, true, now + SECOND).unwrap_err());
+    let (cause, wait) = cause(pick(&service, BreakerUse::Shared, now + SECOND).unwrap_err());
     assert_eq!(cause, Unavailable::NoHealthyInstance);
     assert!((8 * SECOND..=9 * SECOND).contains(&wait), "{wait:?}");
-    assert!(pick(&service, true, now + 11 * SECOND).is_ok());
+    assert!(pick(&service, BreakerUse::Shared, now + 11 * SECOND).is_ok());
 }
 
 #[test]
@@ -132,7 +138,9 @@ fn below_the_threshold_all_are_asked_again_but_those_that_drain() {
     assert_eq!(share(&service, 5, now), 0);
     let summary = registry.summary(now).remove(0);
     assert_eq!((summary.panics, summary.panics_so_far), (true, 1));
-    assert!(pick(&service, true, now).unwrap().inputs().iter().any(|(name, _)| *name == "panic"));
+    assert!(
+        pick(&service, BreakerUse::Shared, now).unwrap().inputs().iter().any(|(name, _)| *name == "panic")
+    );
 }
 
 #[test]
@@ -180,7 +188,7 @@ fn a_key_moves_to_an_instance_that_starts_slowly_once_and_stays() {
     let (registry, now) = (Registry::new(), Instant::now());
     let service = live(document, &registry);
     registry.drain("users", "i1:1", Some(now)).unwrap();
-    assert!(pick(&service, true, now).is_ok());
+    assert!(pick(&service, BreakerUse::Shared, now).is_ok());
     registry.drain("users", "i1:1", None).unwrap();
     let owner = |last: u8, now| {
         let request = Request::new([10, 0, 0, last].into());
@@ -216,11 +224,12 @@ fn requests_in_flight_are_capped_and_their_places_given_back() {
     let caps = CapsDocument { max_in_flight: Some(2), rate: None };
     let (registry, now) = (Registry::new(), Instant::now());
     let service = live(with(3, |document| document.balance.caps = caps), &registry);
-    let (first, second) = (pick(&service, true, now).unwrap(), pick(&service, true, now).unwrap());
-    let refused = pick(&service, true, now).unwrap_err();
+    let (first, second) =
+        (pick(&service, BreakerUse::Shared, now).unwrap(), pick(&service, BreakerUse::Shared, now).unwrap());
+    let refused = pick(&service, BreakerUse::Shared, now).unwrap_err();
     assert_eq!(cause(refused), (Unavailable::TooManyInFlight, SECOND));
     drop(first);
-    let third = pick(&service, true, now).unwrap();
+    let third = pick(&service, BreakerUse::Shared, now).unwrap();
     assert_eq!(service.ledger.in_flight(), 2);
     second.finish(Outcome::Answered(200), now);
     drop(third);
@@ -232,9 +241,9 @@ fn requests_per_second_are_capped_with_a_burst_and_the_wait_is_told() {
     let caps = CapsDocument { max_in_flight: None, rate: Some(RateDocument { per_second: 10, burst: 3 }) };
     let service = live(with(1, |document| document.balance.caps = caps), &Registry::new());
     let mut now = Instant::now() + SECOND;
-    let passes = |now| (0..20).take_while(|_| pick(&service, true, now).is_ok()).count();
+    let passes = |now| (0..20).take_while(|_| pick(&service, BreakerUse::Shared, now).is_ok()).count();
     assert_eq!(passes(now), 3);
-    let (reason, wait) = cause(pick(&service, true, now).unwrap_err());
+    let (reason, wait) = cause(pick(&service, BreakerUse::Shared, now).unwrap_err());
     assert_eq!((reason, wait.as_millis()), (Unavailable::TooManyPerSecond, 100));
     now += 100 * MILLISECOND;
     assert_eq!(passes(now), 1);

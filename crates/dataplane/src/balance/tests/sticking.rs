@@ -114,6 +114,25 @@ fn what_is_no_cookie_is_refused() {
         let settings = StickyDocument { cookie: cookie.to_owned(), path: path.to_owned(), ..sticky() };
         let mut document = document(1);
         document.balance.sticky = Some(settings);
-        assert!(Services::compile(&[document], &Registry::new()).is_err(), "{cookie:?} {path:?}");
+        assert!(
+            Services::compile(&[document], &Registry::new(), &|_| Ok(None)).is_err(),
+            "{cookie:?} {path:?}"
+        );
     }
+}
+
+#[test]
+fn a_client_whose_instance_has_an_open_breaker_moves_and_gets_another_cookie() {
+    let settings = BreakerDocument { scope: BreakerScope::Instance, ..breaker() };
+    let (registry, now) = (Registry::new(), Instant::now());
+    let service = live(ServiceDocument { circuit_breaker: Some(settings), ..document(2) }, &registry);
+    let first = come(&service, "", now);
+    let open = BreakerChange::Open { by: "ann".to_owned(), why: None };
+    registry.change_breakers(Some(&format!("users@{}", first.instance.name)), &open, now);
+    let moved = come(&service, &pair(&first), now);
+    assert_ne!(port(&moved), port(&first));
+    assert!(moved.cookie().is_some());
+    assert_eq!(bond(&moved), "sticky=moved");
+    reset(&registry, None, now);
+    assert_eq!(port(&come(&service, &pair(&first), now)), port(&first));
 }

@@ -234,7 +234,7 @@ fn forwarded(strip: Option<&str>, rewrite: Option<(&str, &str)>, path: &str) -> 
         service: "users".to_owned(),
         strip_prefix: strip.map(str::to_owned),
         rewrite,
-        circuit_breaker: true,
+        circuit_breaker: crate::snapshot::document::BreakerUseDocument::Shared,
         host: crate::snapshot::document::HostHeader::Preserve,
     };
     let mut out = b"left from before".to_vec();

@@ -1,0 +1,56 @@
+"""h2spec, every case of it, against the gateway: `make conformance-h2spec` prints the figures."""
+
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from gateway import Node, Origin, listener, one_route, plain
+
+# On a listener for both protocols, what is no preface is a request of HTTP/1.1, and is refused as one.
+EXPLAINED = {"3.5. HTTP/2 Connection Preface: Sends invalid connection preface"}
+
+
+@pytest.fixture(scope="module")
+def h2spec(repository: Path) -> str:
+    command = [repository / "scripts/h2spec.sh"]
+    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=300)
+    return told.stdout.strip()
+
+
+@pytest.mark.needs("go")
+@pytest.mark.parametrize(("protocols", "expected"), [("http2", set()), ("[http1, http2]", EXPLAINED)])
+def test_every_case_of_h2spec_passes(h2spec: str, tmp_path: Path, protocols: str, expected: set[str]) -> None:
+    text = listener(f"protocols: {protocols}")
+    with Origin(plain(b"x" * 4096)) as origin, Node(one_route(origin, "", text)) as node:
+        failed = run(h2spec, node, tmp_path / "report.xml")
+        assert node.metric("gateway_worker_panics_total") == 0
+    assert failed == expected
+
+
+def run(h2spec: str, node: Node, report: Path, *options: str) -> set[str]:
+    """The cases that fail."""
+    host, port = node.address
+    command = [
+        h2spec,
+        "--strict",
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--junit-report",
+        str(report),
+        *options,
+    ]
+    subprocess.run(command, check=False, stdout=subprocess.DEVNULL, timeout=300)
+    tree = ElementTree.parse(report)  # noqa: S314 (h2spec has written it, and nobody else)
+    suites = tree.getroot().iter("testsuite")
+    cases = [(suite.get("name"), case) for suite in suites for case in suite.iter("testcase")]
+    wrong = {"failure", "error", "skipped"}
+    failed = {
+        f"{suite}: {case.get('classname')}" for suite, case in cases if wrong & {part.tag for part in case}
+    }
+    print(f"\nh2spec: {len(cases)} cases, {len(cases) - len(failed)} passed")
+    assert len(cases) > 140
+    return failed
