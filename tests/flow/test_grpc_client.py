@@ -1,12 +1,14 @@
 """gRPC through the gateway: a real client, a real server, and what the gateway says itself."""
 
+import ssl
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
 
-from gateway import Node
+from gateway import Authority, Node, Origin, get, listener
 from gateway.grpc_service import SERVICE, GrpcService
 from gateway.http2_origin import http2
 
@@ -20,12 +22,17 @@ def service() -> Iterator[GrpcService]:
 
 
 class Caller:
-    """A gRPC client of a gateway."""
+    """A gRPC client of a gateway; over TLS where it is told whom to trust."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, authority: Authority | None = None) -> None:
         host, port = node.address
         largest = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-        self.channel = grpc.insecure_channel(f"{host}:{port}", options=largest)
+        target = f"{host}:{port}"
+        if authority is None:
+            self.channel = grpc.insecure_channel(target, options=largest)
+        else:
+            trusted = grpc.ssl_channel_credentials(authority.file.read_bytes())
+            self.channel = grpc.secure_channel(target, trusted, options=largest)
         self.unary = self.channel.unary_unary(f"{SERVICE}/Unary")
         self.split = self.channel.unary_stream(f"{SERVICE}/Split")
         self.join = self.channel.stream_unary(f"{SERVICE}/Join")
@@ -48,6 +55,37 @@ def test_all_four_kinds_of_calls_pass(service: GrpcService) -> None:
         assert list(caller.echo(iter([b"", b"x" * 100_000]), timeout=DEADLINE)) == [b"", b"x" * 100_000]
         assert len(service.peers) == 1, "the calls did not share a connection"
         assert {record["status"] for record in node.records(4)} == {200}
+
+
+def test_all_four_kinds_of_calls_pass_over_tls_on_both_sides(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("local", "127.0.0.1")
+    secure = listener(f"tls: {{certificates: [{pair.yaml}]}}")
+    trusting = f'tls: {{ca_file: "{authority.file}"}}'
+    with (
+        GrpcService(pair) as service,
+        Node(secure + http2(service, trusting)) as node,
+        Caller(node, authority) as caller,
+    ):
+        assert caller.unary(b"one", timeout=DEADLINE) == b"one"
+        assert list(caller.split(b"a b c", timeout=DEADLINE)) == [b"a", b"b", b"c"]
+        assert caller.join(iter([b"a", b"b"]), timeout=DEADLINE) == b"a b"
+        assert list(caller.echo(iter([b"", b"x" * 100_000]), timeout=DEADLINE)) == [b"", b"x" * 100_000]
+        assert {(record["scheme"], record["protocol"]) for record in node.records(4)} == {("https", "HTTP/2")}
+
+
+def test_a_service_that_does_not_agree_on_http2_in_its_handshake_is_not_asked(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("local", "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.file, pair.key_file)
+    with (
+        Origin(tls=context) as origin,
+        Node(http2(origin, f'tls: {{ca_file: "{authority.file}"}}')) as node,
+    ):
+        assert get(node.address).status == 502
+        assert node.record()["error_type"] == "tls_handshake_failed"
+        assert origin.requests == []
 
 
 def test_each_message_of_a_conversation_arrives_before_the_next_is_sent(service: GrpcService) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import grpc
 
+from gateway.authority import Pair
 from gateway.origin import DEADLINE
 
 SERVICE = "/test.Echo"
@@ -46,7 +47,7 @@ def _fail(request: bytes, context: grpc.ServicerContext) -> bytes:
 class GrpcService:
     """Serves `SERVICE/Unary`, `Split`, `Join`, `Echo`, `Fail` and `Hang`; tells when `Hang` was given up."""
 
-    def __init__(self) -> None:
+    def __init__(self, pair: Pair | None = None) -> None:
         self.begun = threading.Event()
         self.cancelled = threading.Event()
         self.deadline: float | None = None
@@ -56,7 +57,11 @@ class GrpcService:
         largest = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         self._server = grpc.server(ThreadPoolExecutor(64), options=largest)
         self._server.add_generic_rpc_handlers((self._handlers(),))
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        if pair is None:
+            self.port = self._server.add_insecure_port("127.0.0.1:0")
+        else:
+            keys = [(pair.key_file.read_bytes(), pair.file.read_bytes())]
+            self.port = self._server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials(keys))
         self._server.start()
 
     def __enter__(self) -> Self:

@@ -39,6 +39,10 @@ impl From<TlsStream> for Stream {
 }
 
 impl Stream {
+    pub fn is_secure(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
     fn socket(&self) -> SockRef<'_> {
         match self {
             Self::Tcp(stream) => SockRef::from(stream),

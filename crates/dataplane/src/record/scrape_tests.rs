@@ -27,7 +27,9 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     requests_shed_total:counter shed_priorities:gauge cpu_percent:gauge \
     memory_percent:gauge memory_limit_bytes:gauge worker_connections:gauge concurrency_limit:gauge \
     concurrency_in_flight:gauge connections_handed_over_total:counter \
-    accept_pauses_total:counter connections_per_client_refused_total:counter";
+    accept_pauses_total:counter connections_per_client_refused_total:counter upstream_streams:gauge \
+    compressed_responses_total:counter compression_bytes_total:counter compressions_skipped_total:counter \
+    file_transfers:gauge";
 
 /// Some series of `busy`.
 const PRINTED: [&str; 57] = [

@@ -71,5 +71,5 @@ pub fn secure(
         None => &[][..],
         Some(name) => tls::authorities_of(name, &document.authorities)?,
     };
-    registry.service(&service.name, tls, trusted).map(Some)
+    registry.service(service, tls, trusted).map(Some)
 }

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hashbrown::HashMap;
 use rustls::server::ProducesTickets;
 
-use crate::snapshot::document::ServiceTlsDocument;
+use crate::snapshot::document::{ProtocolDocument, ServiceDocument, ServiceTlsDocument};
 use crate::tls::ServiceTls;
+use crate::tls::service::HTTP2;
 
 /// By name. A listener or service that comes back under its old name finds its state again.
 #[derive(Debug, Default)]
@@ -22,6 +23,7 @@ pub struct Registry {
 struct KnownService {
     document: ServiceTlsDocument,
     authorities: Vec<String>,
+    protocol: &'static [u8],
     tls: Arc<ServiceTls>,
 }
 
@@ -53,21 +55,23 @@ impl Registry {
     /// The TLS of a service. What has not changed stays, with its sessions and its pooled connections.
     pub fn service(
         &self,
-        name: &str,
+        service: &ServiceDocument,
         document: &ServiceTlsDocument,
         authorities: &[String],
     ) -> Result<Arc<ServiceTls>, String> {
+        let protocol = protocol(&service.protocol);
         let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = services.get(name);
-        if let Some(known) =
-            known.filter(|known| known.document == *document && known.authorities == authorities)
-        {
+        let known = services.get(service.name.as_str()).filter(|known| {
+            known.document == *document && known.authorities == authorities && known.protocol == protocol
+        });
+        if let Some(known) = known {
             return Ok(Arc::clone(&known.tls));
         }
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-        let tls = Arc::new(ServiceTls::compile(document, authorities, id)?);
+        let tls = Arc::new(ServiceTls::compile(document, authorities, (protocol, id))?);
         let (document, authorities) = (document.clone(), authorities.to_vec());
-        services.insert(name.into(), KnownService { document, authorities, tls: Arc::clone(&tls) });
+        let known = KnownService { document, authorities, protocol, tls: Arc::clone(&tls) };
+        services.insert(service.name.as_str().into(), known);
         Ok(tls)
     }
 
@@ -77,6 +81,14 @@ impl Registry {
         listeners.retain(|_, lasting| Arc::strong_count(lasting) > 1);
         let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
         services.retain(|_, known| Arc::strong_count(&known.tls) > 1);
+    }
+}
+
+/// What is spoken, as the handshake names it (RFC 7301).
+fn protocol(document: &ProtocolDocument) -> &'static [u8] {
+    match document {
+        ProtocolDocument::Http1 => b"http/1.1",
+        ProtocolDocument::Http2(_) => HTTP2,
     }
 }
 

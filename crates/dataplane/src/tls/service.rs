@@ -20,12 +20,17 @@ use crate::tls::{provider, versions};
 /// Sessions that are remembered for each service, so that the next connection of any worker is opened with less work.
 const SESSIONS: usize = 256;
 
+/// HTTP/2, as the handshake names it.
+pub(super) const HTTP2: &[u8] = b"h2";
+
 /// How connections to a service are secured. Shared by all workers.
 #[derive(Debug)]
 pub struct ServiceTls {
     connector: Arc<ClientConfig>,
     /// Who the certificate must be for; by default the host of each instance.
     server_name: Option<ServerName<'static>>,
+    /// The one protocol that is offered.
+    protocol: &'static [u8],
     /// Connections of different configurations never mix in a pool.
     pub id: u64,
 }
@@ -34,7 +39,7 @@ impl ServiceTls {
     pub(super) fn compile(
         document: &ServiceTlsDocument,
         authorities: &[String],
-        id: u64,
+        (protocol, id): (&'static [u8], u64),
     ) -> Result<Self, String> {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(versions(document.min_version))
@@ -46,9 +51,9 @@ impl ServiceTls {
             Some(pair) => with_certificate(builder, pair)?,
         };
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![protocol.to_vec()];
         let server_name = document.server_name.as_deref().map(parse_name).transpose()?;
-        Ok(Self { connector: Arc::new(config), server_name, id })
+        Ok(Self { connector: Arc::new(config), server_name, protocol, id })
     }
 
     /// The handshake on a fresh connection to `instance`, which is `host:port` as the user wrote it.
@@ -59,6 +64,10 @@ impl ServiceTls {
         };
         let connector = TlsConnector::from(Arc::clone(&self.connector));
         match connector.connect(server_name, stream).await {
+            // HTTP/2 over TLS is spoken only where both sides agree on it (RFC 9113 section 3.2).
+            Ok(stream) if self.protocol == HTTP2 && stream.get_ref().1.alpn_protocol() != Some(HTTP2) => {
+                Err(UpstreamFault::TlsHandshakeFailed)
+            }
             Ok(stream) => Ok(TlsStream::from(stream).into()),
             Err(error) => Err(fault(&error)),
         }

@@ -63,7 +63,7 @@ pub async fn open(
     settings: &Settings,
     now: Instant,
 ) -> Result<(Rc<Connection>, Driver<Stream, Bytes>), UpstreamFault> {
-    let window = settings.window;
+    let (window, is_secure) = (settings.window, stream.is_secure());
     let greeting = Builder::new()
         .enable_push(false)
         .initial_window_size(window)
@@ -89,7 +89,7 @@ pub async fn open(
         idle_since: Cell::new(now),
         was_used: Cell::new(false),
         touched: Cell::new(false),
-        is_secure: false,
+        is_secure,
     };
     Ok((Rc::new(connection), driver))
 }
