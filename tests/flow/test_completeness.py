@@ -20,6 +20,8 @@ OF_THE_PROCESS = {
     *("include", "version", "workers", "state_directory", "drain_timeout", "admin", "token", "sinks", "kind"),
     *("path", "retention", "reload", "watch", "debounce", "file", "url", "allow_http", "refresh"),
     *("minimum_refresh", "lifetime", "timeout", "balance", "name"),
+    # tests/flow/test_shared_breakers.py: by nodes of its own.
+    *("redis", "circuit_breakers"),
 }
 
 
