@@ -146,9 +146,10 @@ def _below(annotation: object, segment: str | int) -> object:
     if origin in (list, dict):
         return get_args(annotation)[-1]
     if origin in (Union, types.UnionType):
-        for member in get_args(annotation):
-            if segment in _tags(member):
-                return member
+        # Unions may lie in unions; the model itself is meant.
+        for model in _models(annotation):
+            if segment in _tags(model):
+                return model
         below = [_below(member, segment) for member in get_args(annotation) if member is not type(None)]
         return below[0] if below else None
     if isinstance(annotation, type) and issubclass(annotation, Section):
