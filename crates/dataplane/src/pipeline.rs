@@ -85,7 +85,8 @@ fn stages<'s>(
         Action::Proxy(proxy) => {
             account.serviced(proxy);
             let service = snapshot.services.get(proxy.service).ok_or(Refusal::Internal)?;
-            let target = balance::pick(service, proxy.breaker, facts.now)?;
+            let ask = facts.ask(request, permit.grant().caller(), proxy.breaker);
+            let target = balance::pick(service, &ask)?;
             account.targeted(&target);
             Ok(Next::Forward { proxy, permit, target, admission })
         }

@@ -149,6 +149,10 @@ pub enum Unavailable {
     NoHealthyInstance,
     NoInstance,
     PoolExhausted,
+    /// The service's `max_in_flight` on this node.
+    TooManyInFlight,
+    /// The service's `max_requests_per_second` on this node.
+    TooManyPerSecond,
     /// This process may open no further file: the gateway's own shortage, not the service's fault.
     NoDescriptor,
 }
@@ -161,6 +165,8 @@ impl Unavailable {
             Self::NoHealthyInstance => "no_healthy_instance",
             Self::NoInstance => "no_instance",
             Self::PoolExhausted => "pool_exhausted",
+            Self::TooManyInFlight => "too_many_in_flight",
+            Self::TooManyPerSecond => "too_many_per_second",
             Self::NoDescriptor => "no_descriptor",
         }
     }

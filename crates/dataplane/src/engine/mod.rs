@@ -130,6 +130,11 @@ impl Engine {
         self.node.keys.set(identity, json).map_err(EngineError::Snapshot)
     }
 
+    /// Starts or ends the draining of an instance; `None` where there is no such service or instance.
+    pub fn drain_instance(&self, service: &str, instance: &str, wanted: bool) -> Option<usize> {
+        self.node.services.drain(service, instance, wanted.then(Instant::now))
+    }
+
     /// `change` as in `balance::BreakerChange`. Gives how many breakers it changed.
     pub fn set_breaker(&self, name: Option<&str>, change: &[u8]) -> Result<usize, EngineError> {
         let change: BreakerChange = serde_json::from_slice(change)

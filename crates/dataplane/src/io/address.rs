@@ -27,6 +27,14 @@ impl Address {
             Self::Unix(_) => None,
         }
     }
+
+    /// The same host at another port; a path has none and stays as it is.
+    pub fn at_port(&self, port: u16) -> Self {
+        match self {
+            Self::Ip(address) => Self::Ip(SocketAddr::new(address.ip(), port)),
+            Self::Unix(path) => Self::Unix(Arc::clone(path)),
+        }
+    }
 }
 
 /// The host of an instance by the name that the user gave it. A path is none that HTTP knows, and what listens on it is on

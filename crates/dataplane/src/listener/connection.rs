@@ -185,7 +185,7 @@ impl Client {
         let Some((snapshot, is_open)) = self.settings() else { return Head::Closed };
         let listener = Arc::clone(&self.guard.listener);
         let now = Instant::now();
-        let facts = Facts { now, unix_ms: self.worker.unix_ms(now) };
+        let facts = Facts { now, unix_ms: self.worker.unix_ms(now), random: fastrand::u64(..) };
         let close = !is_open || self.worker.node.is_draining();
         let visit = Visit { snapshot, listener, facts, close };
         self.local.timer.set(now + visit.listener.header_timeout);

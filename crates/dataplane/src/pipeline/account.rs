@@ -153,7 +153,7 @@ impl Account {
 
     pub fn targeted(&mut self, target: &Target) {
         let rule = self.service.map_or(Rule::None, Rule::Service);
-        self.trail.push(Stage::Balance, "picked", rule, Inputs::none());
+        self.trail.push(Stage::Balance, "picked", rule, target.inputs());
         self.instance = Some(Arc::clone(&target.instance));
     }
 
@@ -325,6 +325,8 @@ impl Account {
         let metrics = service.metrics.worker(worker.index);
         if let Refusal::BadGateway(fault) = refusal {
             metrics.failed(*fault);
+        } else if let Refusal::ServiceUnavailable { cause, .. } = refusal {
+            metrics.unavailable(*cause);
         } else if *refusal == Refusal::UpstreamTimeout {
             metrics.timed_out();
         }

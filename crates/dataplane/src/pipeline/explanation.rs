@@ -66,6 +66,8 @@ fn unavailable(cause: &Unavailable) -> Inputs {
         | Unavailable::NoHealthyInstance
         | Unavailable::NoInstance
         | Unavailable::PoolExhausted
+        | Unavailable::TooManyInFlight
+        | Unavailable::TooManyPerSecond
         | Unavailable::NoDescriptor => inputs,
     }
 }

@@ -99,7 +99,7 @@ pub fn forwarded_path(proxy: &Proxy, request: &Request, path: &mut Vec<u8>) -> R
 /// How the request ended for breaker and health (requirement BH-12).
 fn outcome(result: &Result<Carried, End>, account: &Account) -> Outcome {
     match result {
-        Ok(_) if account.call_failed => Outcome::Failure,
+        Ok(_) if account.call_failed => Outcome::FailedCall,
         Ok(_) => Outcome::Answered(account.status),
         Err(End::Refused(Refusal::BadGateway(
             UpstreamFault::ConnectionRefused
@@ -181,6 +181,7 @@ impl Trip<'_> {
             elapsed: now.saturating_duration_since(self.visit.facts.now),
             date: &date,
             close,
+            cookie: self.plan.target.cookie(),
         };
         let coding = self.coding(means.exchange, means.response);
         respond::pass(means.exchange, &facts, means.response, coding);

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::authenticate::TokenCache;
-use crate::balance::Target;
+use crate::balance::{Ask, BreakerUse, Target};
+use crate::caller::Caller;
 use crate::http1::response_head::ResponseHead;
 use crate::io::timer::Timer;
 use crate::limit::{Counters, Permit};
 use crate::pipeline::account::Account;
+use crate::request::Request;
 use crate::respond::answer::Fixed;
 use crate::respond::files::Files;
 use crate::shed::{Admission, Load};
@@ -17,11 +19,19 @@ use crate::snapshot::Proxy;
 /// An idle connection keeps at most this much memory for heads and bodies that go to services.
 const KEPT: usize = 4 * 1024;
 
-/// The time of a decision; read once, before it.
+/// Time and chance of a decision; taken once, before it.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
     pub now: Instant,
     pub unix_ms: u64,
+    /// Whatever is left to chance follows from this number.
+    pub random: u64,
+}
+
+impl Facts {
+    pub fn ask<'a>(&self, request: &'a Request, caller: &'a Caller, breaker: BreakerUse) -> Ask<'a> {
+        Ask { request, caller, breaker, now: self.now, random: self.random }
+    }
 }
 
 /// What decisions count in. `explain` brings its own, fresh ones.

@@ -19,6 +19,7 @@ mod redact;
 mod registry;
 mod scrape;
 mod scrape_breakers;
+mod scrape_instances;
 mod statuses;
 mod text;
 mod timestamp;
@@ -31,7 +32,9 @@ mod scrape_tests;
 pub use cells::{Cell, PerWorker};
 pub use counts::{NodeMetrics, TimeoutKind, WorkerCounts};
 pub use entry::{Entry, Names, Times};
-pub use external::{BreakerLine, BreakerState, ConcurrencyLine, External, InstanceLine, OverloadLine};
+pub use external::{
+    BreakerLine, BreakerState, ConcurrencyLine, External, InstanceLine, OverloadLine, ServiceLine,
+};
 pub use http2::{Flood, Http2Slot, ResetCause};
 pub use line::encode_rule;
 pub use metrics::{Handshake, ListenerMetrics, RouteMetrics, Sample, ServiceMetrics, Tally};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::*;
-use crate::refusal::{Malformed, Reason, Refusal, UpstreamFault};
+use crate::refusal::{Malformed, Reason, Refusal, Unavailable, UpstreamFault};
 use crate::snapshot::document::Priority;
 
 /// Every metric of the reference, with its type.
@@ -16,9 +16,11 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     connections_refused_total:counter http2_connections_total:counter listener_requests_total:counter \
     http2_resets_total:counter http2_floods_total:counter in_flight_requests:gauge client_aborts_total:counter timeouts_total:counter \
     upstream_connections_total:counter backend_connections:gauge upstream_failures_total:counter \
-    stale_resends_total:counter breaker_state:gauge breaker_admitted_percent:gauge \
+    stale_resends_total:counter service_unavailable_total:counter breaker_state:gauge breaker_admitted_percent:gauge \
     breaker_opened_timestamp_seconds:gauge breaker_open_seconds_total:counter breaker_refused_total:counter \
     breaker_transitions_total:counter instance_healthy:gauge \
+    instance_state:gauge instance_requests_total:counter instance_in_flight_requests:gauge \
+    instance_ejections_total:counter ejections_prevented_total:counter balance_panic:gauge balance_panics_total:counter \
     limit_keys:gauge limit_full_total:counter records_total:counter records_dropped_total:counter \
     records_queued:gauge config_version:gauge config_applied_timestamp_seconds:gauge uptime_seconds:gauge \
     build_info:gauge worker_panics_total:counter tls_handshakes_total:counter tls_handshakes_open:gauge \
@@ -30,7 +32,7 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     file_transfers:gauge proxy_protocol_errors_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 50] = [
+const PRINTED: [&str; 58] = [
     r#"gateway_concurrency_limit{service="users"} 20"#,
     r#"gateway_concurrency_in_flight{service="users"} 2"#,
     r#"gateway_worker_connections{worker="1"} 4"#,
@@ -72,6 +74,14 @@ const PRINTED: [&str; 50] = [
     r#"gateway_breaker_refused_total{service="users"} 7"#,
     r#"gateway_breaker_transitions_total{service="users",from="closed",to="open",reason="failure_ratio"} 9"#,
     r#"gateway_instance_healthy{service="users",instance="a:1"} 0"#,
+    r#"gateway_service_unavailable_total{service="users-service",cause="too_many_in_flight"} 1"#,
+    r#"gateway_instance_state{service="users",instance="a:1",state="ejected"} 1"#,
+    r#"gateway_instance_requests_total{service="users",instance="a:1"} 10"#,
+    r#"gateway_instance_in_flight_requests{service="users",instance="a:1"} 4"#,
+    r#"gateway_instance_ejections_total{service="users",instance="a:1"} 6"#,
+    r#"gateway_ejections_prevented_total{service="users"} 8"#,
+    r#"gateway_balance_panic{service="users"} 1"#,
+    r#"gateway_balance_panics_total{service="users"} 7"#,
     "gateway_limit_keys 5",
     "gateway_limit_full_total 6",
     "gateway_records_total 10",
@@ -112,6 +122,7 @@ fn busy() -> (Registry, External) {
     service.worker(1).opened.add(2);
     service.worker(1).active.add(1);
     service.worker(1).failed(UpstreamFault::ConnectionReset);
+    service.worker(1).unavailable(Unavailable::TooManyInFlight);
     let node = registry.node().worker(0);
     node.refused(&Refusal::Malformed(Malformed::BareLineFeed));
     node.timed_out(TimeoutKind::Body);
@@ -122,7 +133,16 @@ fn busy() -> (Registry, External) {
 }
 
 fn external() -> External {
-    let instance = |healthy| InstanceLine { service: "users".into(), instance: "a:1".into(), healthy };
+    let instance = |standing| InstanceLine {
+        service: "users".into(),
+        instance: "a:1".into(),
+        standing,
+        in_flight: 2,
+        picks: 5,
+        ejections: 3,
+    };
+    let service =
+        ServiceLine { service: "users".into(), panics: true, panics_so_far: 7, ejections_prevented: 8 };
     External {
         file_transfers: 3,
         software: "0.1.0".into(),
@@ -142,18 +162,23 @@ fn external() -> External {
             cpu_refused: 1,
             memory_refused: 2,
         },
-        breakers: vec![BreakerLine {
-            service: "users".into(),
-            route: None,
-            instance: None,
-            state: BreakerState::Open,
-            share: 0,
-            not_closed_ms: 61_500,
-            opened_ms: 1_700_000_000_900,
-            refused: 7,
-            transitions: vec![(["closed", "open", "failure_ratio"], 9)],
-        }],
-        instances: vec![instance(true), instance(false)],
+        breakers: vec![open_breaker()],
+        instances: vec![instance("healthy"), instance("ejected")],
+        services: vec![service],
+    }
+}
+
+fn open_breaker() -> BreakerLine {
+    BreakerLine {
+        service: "users".into(),
+        route: None,
+        instance: None,
+        state: BreakerState::Open,
+        share: 0,
+        not_closed_ms: 61_500,
+        opened_ms: 1_700_000_000_900,
+        refused: 7,
+        transitions: vec![(["closed", "open", "failure_ratio"], 9)],
     }
 }
 

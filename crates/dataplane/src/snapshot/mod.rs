@@ -2,6 +2,7 @@
 
 pub mod document;
 mod document_answer;
+mod document_balance;
 mod document_identity;
 mod document_listener;
 mod document_overload;
