@@ -76,7 +76,8 @@ pub async fn serve(
     peer: SocketAddr,
 ) {
     let Some((stream, secured)) = handshake::open(&worker, &guard, &is_idle, stream).await else { return };
-    let local = Local::new(Instant::now() + LINGER);
+    let mut local = Local::new(Instant::now() + LINGER);
+    local.leave = Rc::clone(&guard.leave);
     let (exchange, mut request) = (Http1::new(stream), Request::new(peer.ip()));
     request.secured = secured;
     let mut client = Client { worker, guard, is_idle, exchange, request, local };

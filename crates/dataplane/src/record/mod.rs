@@ -19,9 +19,11 @@ mod redact;
 mod registry;
 mod scrape;
 mod scrape_breakers;
+mod scrape_websockets;
 mod statuses;
 mod text;
 mod timestamp;
+mod websocket;
 
 #[cfg(test)]
 mod line_tests;
@@ -39,3 +41,4 @@ pub use queue::{Queue, QueueCounts};
 pub use recorder::Recorder;
 pub use registry::Registry;
 pub use scrape::print;
+pub use websocket::{Closed, WebSocketSlot};

@@ -25,13 +25,17 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     requests_shed_total:counter shed_priorities:gauge cpu_percent:gauge \
     memory_percent:gauge memory_limit_bytes:gauge worker_connections:gauge concurrency_limit:gauge \
     concurrency_in_flight:gauge connections_handed_over_total:counter \
-    accept_pauses_total:counter connections_per_client_refused_total:counter";
+    accept_pauses_total:counter connections_per_client_refused_total:counter websocket_connections:gauge \
+    websocket_messages_total:counter websocket_closed_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 49] = [
+const PRINTED: [&str; 52] = [
     r#"gateway_concurrency_limit{service="users"} 20"#,
     r#"gateway_concurrency_in_flight{service="users"} 2"#,
     r#"gateway_worker_connections{worker="1"} 4"#,
+    r#"gateway_websocket_connections{route="users"} 1"#,
+    r#"gateway_websocket_messages_total{route="users",direction="out"} 3"#,
+    r#"gateway_websocket_closed_total{route="users",reason="idle"} 1"#,
     r#"gateway_connections_per_client_refused_total{listener="public"} 5"#,
     r#"gateway_requests_shed_total{priority="P3",reason="cpu"} 1"#,
     r#"gateway_shed_priorities{reason="memory"} 2"#,
@@ -95,6 +99,11 @@ fn busy() -> (Registry, External) {
     registry.route("users", "users-service").observe(0, &SAMPLE);
     registry.route("users", "users-service").observe(1, &SAMPLE);
     registry.unrouted().observe(1, &Sample { status: 404, upstream: None, ..SAMPLE });
+    let users = registry.route("users", "users-service");
+    users.websocket(0).open.add(2);
+    users.websocket(1).open.subtract(1);
+    users.websocket(1).passed([2, 3]);
+    users.websocket(1).closed(Closed::Idle);
     registry.tier("standard").count(1);
     registry.identity("mobile").count(0);
     registry.unidentified().count(0);

@@ -40,6 +40,7 @@ from gatewright.config.models.routes import (
 from gatewright.config.models.services import HealthCheck, Instance, Pool, Service, ServiceHttp2
 from gatewright.config.models.sharing import CircuitBreakers, Redis
 from gatewright.config.models.tls import Certificate, ClientCertificates, ListenerTls, ServiceTls
+from gatewright.config.models.websocket import WebSocket
 
 __all__ = [
     "BUILT_IN_TIERS",
@@ -93,4 +94,5 @@ __all__ = [
     "StdoutSink",
     "Tier",
     "ValueTest",
+    "WebSocket",
 ]
