@@ -151,7 +151,8 @@ mod tests {
         let refused = take(&after, &anonymous(), IpAddr::from([192, 0, 2, 2])).expect_err("full");
         assert_eq!(refused, Refusal::WebSocketsFull { limit: 1 });
         drop(place);
-        drop((after, all.get("b")));
+        drop(after);
+        drop(all.get("b"));
         assert_eq!(all.by_route.lock().expect("no panic").len(), 1);
     }
 }
