@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::websocket::handshake::HandshakeFault;
+
 /// Why a head or body was not a request. The texts are part of the contract: docs and tests name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
@@ -306,6 +308,18 @@ pub enum Refusal {
     UpstreamTimeout,
     /// The caller itself said how long it would wait (`grpc-timeout`).
     DeadlineExceeded,
+    /// The request asks for a WebSocket, and not as one is asked for.
+    BadHandshake(HandshakeFault),
+    /// Of WebSocket only version 13 is spoken.
+    WebSocketVersion,
+    /// The caller has as many WebSockets on the route as it may.
+    TooManyWebSockets {
+        limit: u32,
+    },
+    /// The route has as many WebSockets as it may.
+    WebSocketsFull {
+        limit: u32,
+    },
     /// The route has ended: its day of sunset is over.
     Gone,
     /// A route of files has none of this name.
@@ -322,7 +336,7 @@ pub enum Refusal {
 impl Refusal {
     pub fn status(&self) -> u16 {
         match self {
-            Self::Malformed(_) => 400,
+            Self::Malformed(_) | Self::BadHandshake(_) => 400,
             Self::Unauthenticated { .. } => 401,
             Self::MissingScope { .. } => 403,
             Self::NoRoute | Self::NoFile => 404,
@@ -334,13 +348,15 @@ impl Refusal {
             Self::UriTooLong { .. } => 414,
             Self::RangeNotSatisfiable { .. } => 416,
             Self::Misdirected => 421,
-            Self::OverLimit(_) => 429,
+            Self::WebSocketVersion => 426,
+            Self::OverLimit(_) | Self::TooManyWebSockets { .. } => 429,
             Self::HeadersTooLarge { .. } => 431,
             Self::Internal => 500,
             Self::BadGateway(_) => 502,
             Self::Overloaded { .. }
             | Self::AuthenticationUnavailable { .. }
             | Self::LimiterUnavailable
+            | Self::WebSocketsFull { .. }
             | Self::ServiceUnavailable { .. } => 503,
             Self::UpstreamTimeout | Self::DeadlineExceeded => 504,
         }
@@ -352,17 +368,23 @@ impl Refusal {
             Self::Slow(_) | Self::UpstreamTimeout | Self::DeadlineExceeded => 4,
             Self::MissingScope { .. } => 7,
             Self::OverLimit(_)
+            | Self::TooManyWebSockets { .. }
             | Self::BodyTooLarge { .. }
             | Self::UriTooLong { .. }
             | Self::HeadersTooLarge { .. } => 8,
             Self::PreconditionFailed => 9,
             Self::RangeNotSatisfiable { .. } => 11,
             Self::NoRoute | Self::MethodNotAllowed { .. } | Self::Gone | Self::NoFile => 12,
-            Self::Misdirected | Self::Malformed(_) | Self::Internal => 13,
+            Self::Misdirected
+            | Self::Malformed(_)
+            | Self::BadHandshake(_)
+            | Self::WebSocketVersion
+            | Self::Internal => 13,
             Self::BadGateway(_)
             | Self::Overloaded { .. }
             | Self::AuthenticationUnavailable { .. }
             | Self::LimiterUnavailable
+            | Self::WebSocketsFull { .. }
             | Self::ServiceUnavailable { .. } => 14,
             Self::Unauthenticated { .. } => 16,
         }
@@ -391,6 +413,10 @@ impl Refusal {
             Self::BadGateway(_) => "bad_gateway",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::DeadlineExceeded => "deadline_exceeded",
+            Self::BadHandshake(_) => "bad_handshake",
+            Self::WebSocketVersion => "websocket_version",
+            Self::TooManyWebSockets { .. } => "too_many_websockets",
+            Self::WebSocketsFull { .. } => "websockets_full",
             Self::Gone => "gone",
             Self::NoFile => "no_file",
             Self::PreconditionFailed => "precondition_failed",
@@ -406,7 +432,10 @@ impl Refusal {
             Self::Overloaded { retry_after, .. } | Self::ServiceUnavailable { retry_after, .. } => {
                 Some(retry_after.as_secs_f64().ceil().max(1.0) as u64)
             }
-            Self::AuthenticationUnavailable { .. } | Self::LimiterUnavailable => Some(5),
+            Self::AuthenticationUnavailable { .. }
+            | Self::LimiterUnavailable
+            | Self::TooManyWebSockets { .. }
+            | Self::WebSocketsFull { .. } => Some(5),
             Self::Malformed(_)
             | Self::Slow(_)
             | Self::BodyTooLarge { .. }
@@ -420,6 +449,8 @@ impl Refusal {
             | Self::BadGateway(_)
             | Self::UpstreamTimeout
             | Self::DeadlineExceeded
+            | Self::BadHandshake(_)
+            | Self::WebSocketVersion
             | Self::Gone
             | Self::NoFile
             | Self::PreconditionFailed

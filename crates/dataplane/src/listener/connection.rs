@@ -78,7 +78,8 @@ pub async fn serve(
 ) {
     let Some(introduced) = introduce(&worker, &mut guard, &is_idle, &mut stream, peer).await else { return };
     let Some((stream, secured)) = handshake::open(&worker, &guard, &is_idle, stream).await else { return };
-    let local = Local::new(Instant::now() + LINGER);
+    let mut local = Local::new(Instant::now() + LINGER);
+    local.leave = Rc::clone(&guard.leave);
     let (mut exchange, mut request) = (Http1::new(stream), Request::new(introduced.peer));
     if !introduced.early.is_empty() {
         exchange.input = worker.links.buffers.borrow_mut().small();

@@ -11,11 +11,12 @@ use crate::intake;
 use crate::io::address::authority;
 use crate::limit::Permit;
 use crate::pipeline::account::{Account, End, Visit, end_of};
-use crate::pipeline::{Local, delivery};
-use crate::proxy::attempt::{Fault, Means, Patience};
+use crate::pipeline::{Local, Socket, delivery, tunnel};
+use crate::proxy::attempt::{Attempt, Fault, Means, Patience};
 use crate::proxy::grpc::Call;
 use crate::proxy::head::OutgoingHead;
 use crate::proxy::trace::Trace;
+use crate::proxy::upstream::Upstream;
 use crate::proxy::{self, Forward, Protocol};
 use crate::refusal::{Refusal, UpstreamFault};
 use crate::request::{Framing, Request};
@@ -23,6 +24,7 @@ use crate::respond;
 use crate::respond::compress::Coding;
 use crate::respond::compress::coded::{self as compress, Coded};
 use crate::respond::refuse::Failure;
+use crate::shed::Admission;
 use crate::snapshot::document::{HostHeader, PathParameters};
 use crate::snapshot::{Proxy, Route, ServiceEntry};
 use crate::worker::Worker;
@@ -32,6 +34,8 @@ pub struct Plan<'s> {
     pub proxy: &'s Proxy,
     pub permit: Permit,
     pub target: Target,
+    pub admission: Admission,
+    pub socket: Option<Socket>,
 }
 
 pub async fn forward<E: Exchange>(
@@ -60,6 +64,14 @@ pub async fn forward<E: Exchange>(
             }
             flushed
         }
+        Carried::Upgraded(upstream) => {
+            drop(coded);
+            // From here on it is no request in flight: all that it holds is its place among the WebSockets of the route.
+            let Plan { proxy, socket: _place, admission, .. } = plan;
+            drop(admission);
+            let Some(settings) = &proxy.websocket else { return Err(Refusal::Internal.into()) };
+            tunnel::run(worker, visit, settings, *upstream, (exchange, local)).await
+        }
         Carried::Intercepted(failure) => {
             drop(coded);
             local.account.intercepted();
@@ -77,9 +89,11 @@ fn compressing<'a>(worker: &'a Worker, visit: &Visit) -> compress::Means<'a> {
 }
 
 /// What came of a response whose head was there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Carried {
     Whole,
+    /// The head of the 101 is written; the service's connection is a WebSocket.
+    Upgraded(Box<Upstream>),
     /// The route tells failures of its service in the gateway's words: nothing has been sent yet.
     Intercepted(Failure),
 }
@@ -140,7 +154,7 @@ impl Trip<'_> {
         exchange: &mut Coded<'_, E>,
         local: &mut Local,
     ) -> (Result<Carried, End>, Instant) {
-        let Local { account, timer, response, outgoing, body, path } = local;
+        let Local { account, timer, response, outgoing, body, path, .. } = local;
         let trace = Trace::of(self.request, &mut || fastrand::u64(..));
         account.attempted(trace.id());
         let mut means = Means { exchange, timer, response, outgoing, body };
@@ -183,6 +197,9 @@ impl Trip<'_> {
             close,
             cookie: self.plan.target.cookie(),
         };
+        if account.status == 101 {
+            return upgraded(attempt, &facts, means);
+        }
         let coding = self.coding(means.exchange, means.response);
         respond::pass(means.exchange, &facts, means.response, coding);
         account.call_failed = proxy::relay(&forward, links, attempt, means).await.map_err(cut)?;
@@ -215,6 +232,7 @@ impl Trip<'_> {
             tls: self.plan.target.service.tls.as_deref(),
             pool,
             protocol,
+            handshake: self.plan.socket.as_ref().map(|socket| &socket.handshake),
             call,
             patience: Patience {
                 service: self.route.timeout,
@@ -241,6 +259,7 @@ impl Trip<'_> {
             trace,
             changes: &self.route.request_headers,
             withheld: &self.route.withheld,
+            upgrades: self.plan.socket.is_some(),
         }
     }
 
@@ -258,6 +277,21 @@ impl Trip<'_> {
             metrics.opened.add(1);
         }
     }
+}
+
+/// Writes the head of the 101 and leaves the connection to whoever passes on what follows. The service's requests have
+/// their pool for themselves again.
+fn upgraded<E: Exchange>(
+    attempt: Attempt<'_>,
+    facts: &respond::Facts<'_>,
+    means: &mut Means<'_, Coded<'_, E>>,
+) -> Result<Carried, End> {
+    let upstream = attempt.into_upstream();
+    let invalid = Refusal::BadGateway(UpstreamFault::InvalidResponse);
+    let mut upstream = upstream.ok_or(End::Refused(invalid))?;
+    upstream.place = None;
+    respond::pass(means.exchange, facts, means.response, Coding::Untouched);
+    Ok(Carried::Upgraded(Box::new(upstream)))
 }
 
 /// Is the whole body here already? Then nobody but the service decides how long the answer takes.

@@ -1,5 +1,6 @@
 //! What the stages are given, and what they give.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,6 +16,9 @@ use crate::respond::answer::Fixed;
 use crate::respond::files::Files;
 use crate::shed::{Admission, Load};
 use crate::snapshot::Proxy;
+use crate::websocket::handshake::Handshake;
+use crate::websocket::places::Place;
+use crate::worker::Leave;
 
 /// An idle connection keeps at most this much memory for heads and bodies that go to services.
 const KEPT: usize = 4 * 1024;
@@ -45,7 +49,13 @@ pub struct State<'a> {
 pub enum Next<'s> {
     Answer { fixed: &'s Fixed, permit: Permit, admission: Admission },
     File { files: &'s Arc<Files>, permit: Permit, admission: Admission },
-    Forward { proxy: &'s Proxy, permit: Permit, target: Target, admission: Admission },
+    Forward { proxy: &'s Proxy, permit: Permit, target: Target, admission: Admission, socket: Option<Socket> },
+}
+
+/// A request for a WebSocket: what proves the service's consent, and the place that it has on its route.
+pub struct Socket {
+    pub handshake: Handshake,
+    pub place: Place,
 }
 
 /// Memory of a connection that its requests use one after the other.
@@ -56,6 +66,8 @@ pub struct Local {
     pub outgoing: Vec<u8>,
     pub body: Vec<u8>,
     pub path: Vec<u8>,
+    /// Heard while the connection is a WebSocket.
+    pub leave: Rc<Leave>,
 }
 
 impl Local {
@@ -67,6 +79,7 @@ impl Local {
             outgoing: Vec::new(),
             body: Vec::new(),
             path: Vec::new(),
+            leave: Rc::default(),
         }
     }
 

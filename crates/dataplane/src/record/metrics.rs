@@ -4,6 +4,7 @@ use super::cells::{Cell, PerWorker};
 use super::histogram::{Histogram, HistogramTotals, Overhead, Whole};
 use super::http2::{FLOODS, Http2Slot, RESETS};
 use super::statuses::{StatusTotals, Statuses};
+use super::websocket::WebSocketSlot;
 use crate::refusal::{Unavailable, UpstreamFault};
 use crate::request::Version;
 
@@ -36,6 +37,7 @@ struct RouteSlot {
     overhead: Histogram<Overhead>,
     upstream: Histogram<Whole>,
     total: Histogram<Whole>,
+    websocket: WebSocketSlot,
 }
 
 impl RouteMetrics {
@@ -54,6 +56,15 @@ impl RouteMetrics {
         if let Some(upstream) = sample.upstream {
             slot.upstream.observe(upstream);
         }
+    }
+
+    /// The cells that only the worker of that number may write.
+    pub fn websocket(&self, worker: usize) -> &WebSocketSlot {
+        &self.slots.slot(worker).websocket
+    }
+
+    pub(super) fn websockets(&self) -> impl Iterator<Item = &WebSocketSlot> {
+        self.slots.used().map(|slot| &slot.websocket)
     }
 
     /// The sums over all workers; `None` for a route that nobody has asked for.

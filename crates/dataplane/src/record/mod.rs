@@ -20,9 +20,11 @@ mod registry;
 mod scrape;
 mod scrape_breakers;
 mod scrape_instances;
+mod scrape_websockets;
 mod statuses;
 mod text;
 mod timestamp;
+mod websocket;
 
 #[cfg(test)]
 mod line_tests;
@@ -42,3 +44,4 @@ pub use queue::{Queue, QueueCounts};
 pub use recorder::Recorder;
 pub use registry::Registry;
 pub use scrape::print;
+pub use websocket::{Closed, WebSocketSlot};

@@ -29,13 +29,17 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     concurrency_in_flight:gauge connections_handed_over_total:counter \
     accept_pauses_total:counter connections_per_client_refused_total:counter upstream_streams:gauge \
     compressed_responses_total:counter compression_bytes_total:counter compressions_skipped_total:counter \
-    file_transfers:gauge proxy_protocol_errors_total:counter";
+    file_transfers:gauge proxy_protocol_errors_total:counter websocket_connections:gauge \
+    websocket_messages_total:counter websocket_closed_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 58] = [
+const PRINTED: [&str; 61] = [
     r#"gateway_concurrency_limit{service="users"} 20"#,
     r#"gateway_concurrency_in_flight{service="users"} 2"#,
     r#"gateway_worker_connections{worker="1"} 4"#,
+    r#"gateway_websocket_connections{route="users"} 1"#,
+    r#"gateway_websocket_messages_total{route="users",direction="out"} 3"#,
+    r#"gateway_websocket_closed_total{route="users",reason="idle"} 1"#,
     r#"gateway_connections_per_client_refused_total{listener="public"} 5"#,
     r#"gateway_proxy_protocol_errors_total{listener="public"} 2"#,
     r#"gateway_requests_shed_total{priority="P3",reason="cpu"} 1"#,
@@ -108,6 +112,11 @@ fn busy() -> (Registry, External) {
     registry.route("users", "users-service").observe(0, &SAMPLE);
     registry.route("users", "users-service").observe(1, &SAMPLE);
     registry.unrouted().observe(1, &Sample { status: 404, upstream: None, ..SAMPLE });
+    let users = registry.route("users", "users-service");
+    users.websocket(0).open.add(2);
+    users.websocket(1).open.subtract(1);
+    users.websocket(1).passed([2, 3]);
+    users.websocket(1).closed(Closed::Idle);
     registry.tier("standard").count(1);
     registry.identity("mobile").count(0);
     registry.unidentified().count(0);

@@ -71,6 +71,7 @@ pub fn pass<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, response: &Respons
 fn body_of(response: &ResponseHead, coding: Coding) -> ResponseBody {
     match response.framing {
         ResponseFraming::Length(_) if coding.is_coded() => ResponseBody::Stream,
+        ResponseFraming::None if response.status == 101 => ResponseBody::WebSocket,
         ResponseFraming::None => ResponseBody::Absent,
         ResponseFraming::Length(length) => ResponseBody::Length(length),
         ResponseFraming::Chunked | ResponseFraming::UntilClose => ResponseBody::Stream,

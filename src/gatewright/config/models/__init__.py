@@ -50,6 +50,7 @@ from gatewright.config.models.routes import (
 from gatewright.config.models.services import Instance, Pool, Service, ServiceHttp2
 from gatewright.config.models.sharing import CircuitBreakers, Redis
 from gatewright.config.models.tls import Certificate, ClientCertificates, ListenerTls, ServiceTls
+from gatewright.config.models.websocket import WebSocket
 
 __all__ = [
     "BUILT_IN_TIERS",
@@ -112,4 +113,5 @@ __all__ = [
     "TcpHealthCheck",
     "Tier",
     "ValueTest",
+    "WebSocket",
 ]
