@@ -45,7 +45,7 @@ def test_every_refusal_code_is_tested(tests: str) -> None:
 
 def test_every_reason_for_a_malformed_request_is_tested(tests: str, repository: Path) -> None:
     source = (repository / "crates/dataplane/src/refusal.rs").read_text()
-    source = source[source.index("impl Malformed") : source.index("pub enum CredentialFault")]
+    source = source[source.index("impl Malformed") : source.index("pub enum Refusal")]
     reasons = re.findall(r'"([^"\n]+)"', source)
     assert len(reasons) >= 29
     missing = [reason for reason in reasons if reason not in tests]
