@@ -41,7 +41,9 @@ def compile_listener(loaded: Loaded, number: int) -> dict[str, Any]:
 
 def _proxy_protocol(listener: Listener) -> dict[str, Any] | None:
     settings = listener.proxy_protocol
-    return settings and {"from": _networks(settings.from_), "required": settings.required}
+    if settings is None:
+        return None
+    return {"from": _networks(settings.from_), "required": settings.required}
 
 
 def _networks(texts: Sequence[str]) -> list[str]:
