@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from answer import read_answer
 from load import origin_command
 from peers import Gatewright, Nginx
 from processes import PATH, BenchError, Command, Running
@@ -51,6 +52,7 @@ class Client:
     port: int
     connections: int
     requests: list[bytes]
+    answer_bytes: int
 
     def send(self, count: int) -> None:
         """Raises `BenchError` at the first answer that is not a 200."""
@@ -64,30 +66,10 @@ class Client:
                 for offset, connection in enumerate(turn):
                     connection.sendall(self.requests[(start + offset) % len(self.requests)])
                 for connection in turn:
-                    read_answer(connection)
+                    read_answer(connection, self.answer_bytes)
         finally:
             for connection in sockets:
                 connection.close()
-
-
-def read_answer(connection: socket.socket) -> None:
-    data = b""
-    while b"\r\n\r\n" not in data:
-        data += receive(connection)
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
-    if not head.startswith(b"HTTP/1.1 200") or length is None:
-        raise BenchError(f"not a plain 200:\n{head.decode(errors='replace')}")
-    missing = int(length[1]) - len(body)
-    while missing > 0:
-        missing -= len(receive(connection))
-
-
-def receive(connection: socket.socket) -> bytes:
-    data = connection.recv(65536)
-    if not data:
-        raise BenchError("the gateway closed a connection that it should have kept")
-    return data
 
 
 def wire_requests(scenario: Scenario, credentials: Credentials) -> list[bytes]:
@@ -162,7 +144,9 @@ def instructions(
     """Per request."""
     count_one = count_with_perf if plan.counter == "perf" else count_with_callgrind
     command = subject.prepare(scenario, credentials)
-    client = Client(command.port, plan.connections, wire_requests(scenario, credentials))
+    client = Client(
+        command.port, plan.connections, wire_requests(scenario, credentials), scenario.expected_bytes
+    )
     few = count_one(command, client, plan.requests)
     many = count_one(command, client, 2 * plan.requests)
     return (many - few) / plan.requests
@@ -197,13 +181,19 @@ def subject_named(name: str) -> Subject:
     return Subject("Gatewright with its Python", Gatewright().prepare)
 
 
+def is_simple(scenario: Scenario) -> bool:
+    """Whether the fixed client can send it: HTTP/1.1 without TLS, no body, kept-alive connections."""
+    beyond = (scenario.upload_bytes, scenario.new_connections, scenario.tls, scenario.http2, scenario.idle)
+    return not any(beyond)
+
+
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make bench-instructions ARGS=...",
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )
-    names = [one.name for one in SCENARIOS if not one.upload_bytes and not one.new_connections]
+    names = [one.name for one in SCENARIOS if is_simple(one)]
     parser.add_argument("--scenario", action="append", choices=names, help="default: plain and policy")
     parser.add_argument("--requests", type=int, default=2000, help="N (default 2000)")
     parser.add_argument("--connections", type=int, default=8, help="(default 8)")

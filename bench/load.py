@@ -1,4 +1,4 @@
-"""The load generator (wrk) and the origin (nginx), both on the core that the gateway does not have."""
+"""The load generator (wrk) and the origins, all on the core that the gateway does not have."""
 
 import os
 import re
@@ -6,8 +6,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from certificates import CLIENT_FILE
 from processes import PATH, BenchError, Command
-from scenario import BODY_BYTES, ORIGIN_PORT, SMALL_BODY, WORK
+from scenario import BODY_BYTES, GRPC_ORIGIN_PORT, ORIGIN_PORT, SMALL_BODY, WORK
 
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
@@ -70,18 +71,30 @@ http {{
     return Command(["nginx", "-e", f"{directory}/error.log", "-c", str(config)], ORIGIN_PORT)
 
 
-def run_wrk(load: Load, port: int, script: Path) -> Served:
+def grpc_origin_command() -> Command:
+    """The gRPC service of `grpc_origin/`, built anew. Raises `BenchError` where it does not build."""
+    program = WORK / "grpc-origin"
+    source = Path(__file__).parent / "grpc_origin" / "main.go"
+    built = subprocess.run(
+        ["go", "build", "-o", str(program), str(source)], capture_output=True, text=True, check=False
+    )
+    if built.returncode != 0:
+        raise BenchError(f"the gRPC origin does not build:\n{built.stderr}")
+    return Command([str(program), f"127.0.0.1:{GRPC_ORIGIN_PORT}"], GRPC_ORIGIN_PORT, {"GOMAXPROCS": "1"})
+
+
+def run_wrk(load: Load, url: str, script: Path) -> Served:
     """Send a scenario's requests for the time given. Raises `BenchError` where nothing was answered."""
     done = subprocess.run(
         [
             *("taskset", "-c", str(load.core), "wrk", "--latency", "--threads", "1"),
             *("--connections", str(load.connections), "--duration", f"{max(1, round(load.seconds))}s"),
-            *("--timeout", "10s", "--script", str(script), f"http://127.0.0.1:{port}"),
+            *("--timeout", "10s", "--script", str(script), url),
         ],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PATH": PATH},
+        env={**os.environ, "PATH": PATH, "OPENSSL_CONF": str(CLIENT_FILE)},
         timeout=load.seconds + 60,
     )
     return read_wrk(done.stdout + done.stderr)

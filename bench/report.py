@@ -31,6 +31,17 @@ class Measurement:
     memory_bytes: int
     # Lines in the access log for each request; below 1 some were dropped. `None` where there is no log.
     logged: float | None
+    # Bytes that each connection adds, where all are idle. `None` where they send requests.
+    idle_bytes: float | None = None
+
+    @property
+    def price(self) -> float:
+        """What is compared between peers: microseconds per request, or KiB per idle connection."""
+        return self.cpu_us if self.idle_bytes is None else self.idle_bytes / 1024
+
+    @property
+    def price_text(self) -> str:
+        return f"{self.price:.1f} {'µs' if self.idle_bytes is None else 'KiB'}"
 
     @property
     def user_us(self) -> float:
@@ -56,6 +67,8 @@ class Summary:
 
     scenario: str
     peer: str
+    # `None` where the connections are idle; then `idle_kib` is what each adds.
+    idle_kib: float | None
     cpu_us: float
     user_us: float
     system_us: float
@@ -84,7 +97,7 @@ class Run:
         """Of the peers in the order in which they were measured."""
         mine = [one for one in self.measurements if one.scenario == scenario]
         peers = dict.fromkeys(one.peer for one in mine)
-        base = {one.round: one.cpu_us for one in mine if one.peer == "nginx"}
+        base = {one.round: one.price for one in mine if one.peer == "nginx"}
         return [summarise([one for one in mine if one.peer == peer], base) for peer in peers]
 
 
@@ -92,11 +105,12 @@ def summarise(rounds: Sequence[Measurement], base: dict[int, float]) -> Summary:
     def median(value: Callable[[Measurement], float]) -> float:
         return statistics.median(map(value, rounds))
 
-    ratios = [one.cpu_us / base[one.round] for one in rounds if base.get(one.round)]
+    ratios = [one.price / base[one.round] for one in rounds if base.get(one.round)]
     logged = [one.logged for one in rounds if one.logged is not None]
     return Summary(
         scenario=rounds[0].scenario,
         peer=rounds[0].peer,
+        idle_kib=None if rounds[0].idle_bytes is None else median(lambda one: one.price),
         cpu_us=median(lambda one: one.cpu_us),
         user_us=median(lambda one: one.user_us),
         system_us=median(lambda one: one.system_us),
@@ -132,8 +146,12 @@ EXPLANATION = """
 CPU is that of all processes and threads of the gateway, per request; medians of all rounds. `busy` is the
 share of its core that the gateway used: well below 100 %, the load generator was the limit, and req/s are not
 the gateway's own. `logged` is lines of the access log per request; requests that were cut off at the end may
-bring it above 100 %.
+bring it above 100 %. Where a connection is opened for each request, that is part of the request.
+
+Idle connections cost resident memory of all processes of the gateway (`KiB each`, without what it needs
+anyhow and without the kernel's part), and the CPU time of waiting (`busy`); `lost` are those that it closed.
 """
+IDLE_COLUMNS = ["peer", "KiB each", "to nginx", "MiB", "busy", "lost"]
 
 
 def row(one: Summary) -> list[str]:
@@ -153,17 +171,30 @@ def row(one: Summary) -> list[str]:
     ]
 
 
+def idle_row(one: Summary) -> list[str]:
+    return [
+        one.peer,
+        f"{one.idle_kib:.1f}",
+        "" if one.ratio is None else f"{one.ratio:.2f}",
+        f"{one.memory_mib:.0f}",
+        f"{one.busy:.2%}",
+        f"{one.failed:,}",
+    ]
+
+
 def table(summaries: Sequence[Summary]) -> str:
     """A table that reads as text and as Markdown."""
-    rows = [COLUMNS, *map(row, summaries)]
-    widths = [max(len(line[column]) for line in rows) for column in range(len(COLUMNS))]
+    is_idle = any(one.idle_kib is not None for one in summaries)
+    columns, row_of = (IDLE_COLUMNS, idle_row) if is_idle else (COLUMNS, row)
+    rows = [columns, *map(row_of, summaries)]
+    widths = [max(len(line[column]) for line in rows) for column in range(len(columns))]
 
     def show(cells: Sequence[str]) -> str:
         first, *rest = zip(cells, widths, strict=True)
         return f"| {first[0]:<{first[1]}} | " + " | ".join(f"{cell:>{width}}" for cell, width in rest) + " |"
 
     rule = "|" + "-" * (widths[0] + 2) + "|" + "|".join("-" * (width + 1) + ":" for width in widths[1:]) + "|"
-    return "\n".join([show(COLUMNS), rule, *map(show, rows[1:])])
+    return "\n".join([show(columns), rule, *map(show, rows[1:])])
 
 
 def section(run: Run, scenario: Scenario) -> str:

@@ -9,18 +9,25 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import report
-from load import Load, origin_command, run_wrk
+from certificates import make_certificate
+from generators import offer
+from idle import IdleConnections, allow_files
+from load import Load, Served, grpc_origin_command, origin_command
 from peers import PEERS, Peer
-from processes import BenchError, Running
+from processes import PATH, BenchError, Running
 from report import Measurement, Run
-from scenario import SCENARIOS, WORK, Scenario, write_script
+from scenario import SCENARIOS, WORK, Scenario
 from tokens import Credentials, make_credentials
 from verify import Trial, verify, verify_limit
+
+WARM_UP_CONNECTIONS = 64
+SETTLE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,28 +89,60 @@ def present(peers: Sequence[Peer]) -> list[Peer]:
     return found
 
 
+def possible(scenarios: Sequence[Scenario]) -> list[Scenario]:
+    """Those whose programs are installed. The others are named, and the run goes without them."""
+    found = []
+    for scenario in scenarios:
+        needed = [*(["h2load"] if scenario.http2 else []), *(["go"] if scenario.grpc else [])]
+        if missing := [one for one in needed if shutil.which(one, path=PATH) is None]:
+            print(f"missing: {', '.join(missing)}; {scenario.name} is left out", file=sys.stderr)
+        else:
+            found.append(scenario)
+    return found
+
+
 def measure(plan: Plan, trial: Trial, number: int) -> Measurement:
     """Start the peer, look at it, warm it up, load it, stop it."""
     peer, scenario = trial.peer, trial.scenario
-    script = write_script(scenario, trial.credentials)
     output = WORK / peer.name / "output.log"
     output.parent.mkdir(parents=True, exist_ok=True)
     empty(output)
     empty(peer.log_file())
     with trial.start(output) as running:
         verify(trial)
-        run_wrk(replace(plan.load, seconds=plan.warm_up), peer.port, script)
+        if scenario.idle:
+            return measure_idle(plan, trial, running, number)
+        offer(replace(plan.load, seconds=plan.warm_up), peer.port, scenario, trial.credentials)
         time.sleep(
             1.5
         )  # So that a log written behind the requests has those of the warm-up before it is emptied.
         empty(peer.log_file())
         before = running.cpu()
-        served = run_wrk(plan.load, peer.port, script)
+        served = offer(plan.load, peer.port, scenario, trial.credentials)
         cpu = running.cpu() - before
         memory = running.memory()
     # Counted once the peer has ended: by then it has written what it ever will.
     logged = count_lines(peer.log_file()) / served.requests if scenario.policy else None
     return Measurement(scenario.name, peer.name, number, served, cpu, memory, logged)
+
+
+def measure_idle(plan: Plan, trial: Trial, running: Running, number: int) -> Measurement:
+    """What connections that wait add to the peer's memory, and the CPU time that waiting takes."""
+    port, path, count = trial.peer.port, trial.scenario.paths[0], trial.scenario.idle
+    # What the first connections need once must not be divided among the others.
+    with IdleConnections(port, path, WARM_UP_CONNECTIONS):
+        pass
+    time.sleep(SETTLE_SECONDS)
+    empty_handed = running.memory()
+    with IdleConnections(port, path, count) as connections:
+        time.sleep(SETTLE_SECONDS)
+        before = running.cpu()
+        time.sleep(plan.load.seconds)
+        cpu = running.cpu() - before
+        memory = running.memory()
+        served = Served(count, plan.load.seconds, p50=0, p99=0, failed=connections.lost())
+    each = (memory - empty_handed) / count
+    return Measurement(trial.scenario.name, trial.peer.name, number, served, cpu, memory, None, each)
 
 
 def empty(path: Path) -> None:
@@ -125,10 +164,22 @@ def measure_scenario(plan: Plan, scenario: Scenario, credentials: Credentials, r
             one = measure(plan, trial, number)
             run.measurements.append(one)
             print(
-                f"{scenario.name} round {number + 1}: {one.peer} {one.cpu_us:.1f} µs",
+                f"{scenario.name} round {number + 1}: {one.peer} {one.price_text}",
                 file=sys.stderr,
                 flush=True,
             )
+
+
+@contextmanager
+def start_origins(plan: Plan) -> Iterator[None]:
+    """Start what the scenarios need behind the gateways. Raises `BenchError` where this machine cannot."""
+    allow_files(max((one.idle for one in plan.scenarios), default=0))
+    with ExitStack() as origins:
+        origins.enter_context(Running(origin_command(), plan.load.core, WORK / "origin.log"))
+        if any(one.grpc for one in plan.scenarios):
+            grpc = Running(grpc_origin_command(), plan.load.core, WORK / "grpc-origin.log")
+            origins.enter_context(grpc)
+        yield
 
 
 def notes(plan: Plan) -> list[str]:
@@ -141,12 +192,15 @@ def notes(plan: Plan) -> list[str]:
 
 def main() -> int:
     plan = read_arguments()
-    plan = replace(plan, peers=present(plan.peers))
+    plan = replace(plan, peers=present(plan.peers), scenarios=possible(plan.scenarios))
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     # Nginx drops root for its worker, which then reads the origin's files here.
     WORK.chmod(0o755)
     credentials = make_credentials(WORK)
+    make_certificate()
+    # The clients that run in this process belong on the core of the load generator.
+    os.sched_setaffinity(0, {plan.load.core})
     settings = {
         "rounds": plan.rounds,
         "seconds": plan.load.seconds,
@@ -157,7 +211,7 @@ def main() -> int:
     run = Run(report.now(), settings, versions, notes(plan))
     failure = 0
     try:
-        with Running(origin_command(), plan.load.core, WORK / "origin.log"):
+        with start_origins(plan):
             for scenario in plan.scenarios:
                 measure_scenario(plan, scenario, credentials, run)
                 print(f"\n{report.section(run, scenario)}", flush=True)

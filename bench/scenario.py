@@ -3,13 +3,16 @@
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from tokens import Credentials
 
 WORK = Path(__file__).resolve().parent / "work"
 ORIGIN_PORT = 18000
+GRPC_ORIGIN_PORT = 18001
 SMALL_BODY = "x" * 128
-BODY_BYTES = {"body-1k": 1024, "body-64k": 64 * 1024}
+BODY_BYTES = {"body-1k": 1024, "body-64k": 64 * 1024, "body-1m": 1024 * 1024}
+GRPC_MESSAGE = SMALL_BODY.encode()
 
 # High enough that nobody is refused; every peer still counts.
 UNREACHED_LIMIT = 100_000_000
@@ -28,6 +31,15 @@ class Scenario:
     upload_bytes: int = 0
     new_connections: bool = False
     limit: int = UNREACHED_LIMIT
+    # TLS 1.3 alone, with one certificate and one cipher for all.
+    tls: bool = False
+    # A handshake for each request: with a session to resume, or without.
+    handshakes: Literal["full", "resumed"] | None = None
+    # Between client and gateway. Where the calls are gRPC, between gateway and origin as well.
+    http2: bool = False
+    grpc: bool = False
+    # Connections that are held open and send nothing. What is measured then is memory.
+    idle: int = 0
 
     @property
     def prefixes(self) -> list[str]:
@@ -36,6 +48,10 @@ class Scenario:
     @property
     def paths(self) -> list[str]:
         return [f"{prefix}/{self.file}" for prefix in self.prefixes]
+
+    @property
+    def origin_port(self) -> int:
+        return GRPC_ORIGIN_PORT if self.grpc else ORIGIN_PORT
 
     @property
     def expected_bytes(self) -> int:
@@ -54,6 +70,17 @@ SCENARIOS = [
     Scenario("body-64k", "plain with a response of 64 KiB", file="body-64k"),
     Scenario("upload-64k", "plain with a request body of 64 KiB", upload_bytes=64 * 1024),
     Scenario("connections", "plain with a new connection for each request", new_connections=True),
+    Scenario("stream-1m", "plain with a response of 1 MiB", file="body-1m"),
+    Scenario("tls", "plain over TLS 1.3, kept-alive connections", tls=True),
+    Scenario("tls-full", "a TLS 1.3 handshake (P-256) for each request", tls=True, handshakes="full"),
+    Scenario("tls-resumed", "a resumed TLS 1.3 session for each request", tls=True, handshakes="resumed"),
+    Scenario(
+        "http2", "plain over HTTP/2 without TLS, 8 streams a connection; HTTP/1.1 to the origin", http2=True
+    ),
+    Scenario(
+        "grpc", "unary gRPC of 128 bytes, HTTP/2 to the origin too", http2=True, grpc=True, file="Unary"
+    ),
+    Scenario("idle-10000", "memory of 10,000 connections that wait after one request each", idle=10_000),
 ]
 
 

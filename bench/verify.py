@@ -1,9 +1,9 @@
 """One look at each peer before it is measured: does it do the work that the table says it does?"""
 
-import http.client
 from dataclasses import dataclass
 from pathlib import Path
 
+from ask import Answer, ask_grpc, ask_http1, ask_http2, ask_tls
 from peers import Peer
 from processes import BenchError, Running
 from scenario import Scenario
@@ -25,17 +25,15 @@ class Trial:
     def start(self, output: Path) -> Running:
         return Running(self.peer.prepare(self.scenario, self.credentials), self.core, output)
 
-    def ask(self, token: str | None) -> tuple[int, int]:
-        """Status and length of the answer to one request."""
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        body = b"x" * self.scenario.upload_bytes or None
-        connection = http.client.HTTPConnection("127.0.0.1", self.peer.port, timeout=10)
-        try:
-            connection.request("POST" if body else "GET", self.scenario.paths[-1], body, headers)
-            answer = connection.getresponse()
-            return answer.status, len(answer.read())
-        finally:
-            connection.close()
+    def ask(self, token: str | None) -> Answer:
+        """Status and length of the answer to one request, in the protocols that the scenario names."""
+        port, path = self.peer.port, self.scenario.paths[-1]
+        if self.scenario.grpc:
+            return ask_grpc(port, path)
+        if self.scenario.http2:
+            return ask_http2(port, path)
+        asked = ask_tls if self.scenario.tls else ask_http1
+        return asked(port, path, b"x" * self.scenario.upload_bytes, token)
 
     def expect(self, token: str | None, status: int, why: str) -> None:
         got, _ = self.ask(token)

@@ -15,7 +15,7 @@ needed=(
     ip=iproute2
 )
 if [ "${1:-}" = --bench ]; then
-    needed=(nginx=nginx-light haproxy=haproxy caddy=caddy wrk=wrk valgrind=valgrind taskset=util-linux)
+    needed=(nginx=nginx-light haproxy=haproxy caddy=caddy wrk=wrk h2load=nghttp2-client valgrind=valgrind taskset=util-linux)
 fi
 # Debian keeps servers where an ordinary user's path does not look.
 PATH=$PATH:/usr/sbin:/sbin

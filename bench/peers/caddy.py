@@ -3,9 +3,10 @@
 import shutil
 from pathlib import Path
 
+from certificates import CERTIFICATE_FILE, KEY_FILE
 from peers.base import place
 from processes import PATH, Command, version_line
-from scenario import ORIGIN_PORT, Scenario
+from scenario import Scenario
 from tokens import Credentials
 
 
@@ -31,9 +32,11 @@ class Caddy:
     def prepare(self, scenario: Scenario, credentials: Credentials) -> Command:
         directory = place(self.name)
         log = f"log {{\n output file {self.log_file()} {{\n roll_disabled\n }}\n format json\n }}"
+        certificate = f"tls {CERTIFICATE_FILE} {KEY_FILE} {{\n protocols tls1.3\n }}"
+        versions = "versions h2c" if scenario.grpc else ""
         handlers = "\n".join(
-            f"handle {prefix}/* {{\n reverse_proxy 127.0.0.1:{ORIGIN_PORT} {{\n"
-            " transport http {\n keepalive_idle_conns_per_host 256\n }\n }\n }"
+            f"handle {prefix}/* {{\n reverse_proxy 127.0.0.1:{scenario.origin_port} {{\n"
+            f" transport http {{\n keepalive_idle_conns_per_host 256\n {versions}\n }}\n }}\n }}"
             for prefix in scenario.prefixes
         )
         config = directory / "Caddyfile"
@@ -42,12 +45,13 @@ class Caddy:
     admin off
     auto_https off
     servers {{
-        protocols h1
+        protocols {"h1 h2c" if scenario.http2 else "h1"}
         {"metrics" if scenario.policy else ""}
     }}
 }}
-http://:{self.port} {{
+{"https" if scenario.tls else "http"}://:{self.port} {{
     bind 127.0.0.1
+    {certificate if scenario.tls else ""}
     {log if scenario.policy else ""}
     {handlers}
 }}

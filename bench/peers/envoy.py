@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from certificates import CERTIFICATE_FILE, KEY_FILE
 from peers.base import place
 from processes import Command, version_line
-from scenario import ORIGIN_PORT, WINDOW_SECONDS, Scenario
+from scenario import WINDOW_SECONDS, Scenario
 from tokens import AUDIENCE, ISSUER, Credentials
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -76,19 +77,44 @@ class Envoy:
             route_config={"virtual_hosts": [self.routes(scenario)]},
             http_filters=[*self.filters(scenario, credentials), self.router()],
             access_log=self.access_log() if scenario.policy else [],
+            codec_type="HTTP2" if scenario.http2 else "AUTO",
         )
+        chain = {"filters": [connections], **(self.tls() if scenario.tls else {})}
         listener = {
             "name": "public",
             "address": address(self.port),
-            "filter_chains": [{"filters": [connections]}],
+            "filter_chains": [chain],
         }
-        endpoint = {"endpoint": {"address": address(ORIGIN_PORT)}}
+        endpoint = {"endpoint": {"address": address(scenario.origin_port)}}
         cluster = {
             "name": "origin",
             "connect_timeout": "2s",
             "load_assignment": {"cluster_name": "origin", "endpoints": [{"lb_endpoints": [endpoint]}]},
+            **(self.http2_to_origin() if scenario.grpc else {}),
         }
         return {"listeners": [listener], "clusters": [cluster]}
+
+    def tls(self) -> dict[str, Any]:
+        certificate = {
+            "certificate_chain": {"filename": str(CERTIFICATE_FILE)},
+            "private_key": {"filename": str(KEY_FILE)},
+        }
+        context = {
+            "tls_certificates": [certificate],
+            "tls_params": {"tls_minimum_protocol_version": "TLSv1_3"},
+        }
+        kind = "transport_sockets.tls.v3.DownstreamTlsContext"
+        return {
+            "transport_socket": extension("envoy.transport_sockets.tls", kind, common_tls_context=context)
+        }
+
+    def http2_to_origin(self) -> dict[str, Any]:
+        name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+        options = {
+            "@type": f"type.googleapis.com/{name}",
+            "explicit_http_config": {"http2_protocol_options": {}},
+        }
+        return {"typed_extension_protocol_options": {name: options}}
 
     def routes(self, scenario: Scenario) -> dict[str, Any]:
         routes = [

@@ -5,9 +5,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from certificates import CERTIFICATE_FILE, KEY_FILE
 from peers.base import place
 from processes import Command, version_line
-from scenario import ORIGIN_PORT, WINDOW_SECONDS, Scenario
+from scenario import WINDOW_SECONDS, Scenario
 from tokens import AUDIENCE, ISSUER, Credentials
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -53,13 +54,14 @@ class Gatewright:
     def document(self, scenario: Scenario, credentials: Credentials) -> dict[str, Any]:
         document: dict[str, Any] = {
             "version": 1,
-            "listeners": [{"name": "public", "address": f"127.0.0.1:{self.port}"}],
+            "listeners": [self.listener(scenario)],
             "admin": {"address": f"127.0.0.1:{self.admin_port}"},
             "services": [
                 {
                     "name": "origin",
-                    "instances": [f"127.0.0.1:{ORIGIN_PORT}"],
+                    "instances": [f"127.0.0.1:{scenario.origin_port}"],
                     "pool": {"max_connections": 256},
+                    "protocol": "http2" if scenario.grpc else "http1",
                 }
             ],
             "routes": [self.route(prefix, scenario) for prefix in scenario.prefixes],
@@ -73,6 +75,13 @@ class Gatewright:
             document["tiers"] = [limit]
             document["records"] = {"sinks": [{"kind": "file", "path": str(self.log_file())}]}
         return document
+
+    def listener(self, scenario: Scenario) -> dict[str, Any]:
+        listener = {"name": "public", "address": f"127.0.0.1:{self.port}", "max_connections": 20_000}
+        if not scenario.tls:
+            return listener
+        certificate = {"file": str(CERTIFICATE_FILE), "key_file": str(KEY_FILE)}
+        return {**listener, "tls": {"certificates": [certificate], "min_version": "1.3"}}
 
     def route(self, prefix: str, scenario: Scenario) -> dict[str, Any]:
         route: dict[str, Any] = {"name": prefix[1:], "match": {"path": f"{prefix}/*"}, "service": "origin"}

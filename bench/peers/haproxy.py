@@ -3,9 +3,10 @@
 import shutil
 from pathlib import Path
 
+from certificates import BOTH_FILE
 from peers.base import place
 from processes import PATH, Command, version_line
-from scenario import ORIGIN_PORT, WINDOW_SECONDS, Scenario
+from scenario import WINDOW_SECONDS, Scenario
 from tokens import AUDIENCE, ISSUER, Credentials
 
 LOG_FORMAT = (
@@ -42,7 +43,9 @@ class HAProxy:
         config.write_text(f"""
 global
     nbthread 1
-    maxconn 4096
+    maxconn {max(4096, scenario.idle + 1000)}
+    # It starts although there may not be a file for as many connections to the origin, which nobody opens.
+    {"no strict-limits" if scenario.idle else ""}
     log stdout format raw local0
 defaults
     mode http
@@ -52,13 +55,18 @@ defaults
     timeout http-keep-alive 60s
     http-reuse always
 frontend public
-    bind 127.0.0.1:{self.port} backlog 4096
+    bind 127.0.0.1:{self.port} backlog 4096 {self.protocol(scenario)}
 {self.policy_of_frontend(scenario, credentials)}
     use_backend %[path,map_beg({table})]
 backend origin
-    server origin 127.0.0.1:{ORIGIN_PORT} pool-max-conn 256
+    server origin 127.0.0.1:{scenario.origin_port} pool-max-conn 256 {"proto h2" if scenario.grpc else ""}
 """)
         return Command(["haproxy", "-db", "-f", str(config)], self.port)
+
+    def protocol(self, scenario: Scenario) -> str:
+        if scenario.tls:
+            return f"ssl crt {BOTH_FILE} ssl-min-ver TLSv1.3 alpn http/1.1"
+        return "proto h2" if scenario.http2 else ""
 
     def policy_of_frontend(self, scenario: Scenario, credentials: Credentials) -> str:
         if not scenario.policy:

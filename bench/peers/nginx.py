@@ -3,9 +3,10 @@
 import shutil
 from pathlib import Path
 
+from certificates import CERTIFICATE_FILE, KEY_FILE
 from peers.base import place
 from processes import PATH, Command, version_line
-from scenario import ORIGIN_PORT, UNREACHED_LIMIT, Scenario
+from scenario import UNREACHED_LIMIT, Scenario
 from tokens import Credentials
 
 LOG_FORMAT = (
@@ -47,7 +48,7 @@ worker_processes 1;
 daemon off;
 pid {directory}/nginx.pid;
 error_log {directory}/error.log;
-events {{ worker_connections 4096; }}
+events {{ worker_connections {max(4096, 2 * scenario.idle)}; }}
 http {{
     {temporary}
     {self.policy_of_server(scenario)}
@@ -57,18 +58,30 @@ http {{
     proxy_buffers 8 32k;
     proxy_busy_buffers_size 64k;
     client_body_buffer_size 128k;
+    # And nothing larger waits in a file.
+    proxy_max_temp_file_size 0;
     upstream origin {{
-        server 127.0.0.1:{ORIGIN_PORT};
+        server 127.0.0.1:{scenario.origin_port};
         keepalive 256;
         keepalive_requests 1000000000;
     }}
     server {{
-        listen 127.0.0.1:{self.port} backlog=4096;
+        {self.listen(scenario)}
         {locations}
     }}
 }}
 """)
         return Command(["nginx", "-e", f"{directory}/error.log", "-c", str(config)], self.port)
+
+    def listen(self, scenario: Scenario) -> str:
+        kind = "ssl" if scenario.tls else "http2" if scenario.http2 else ""
+        listen = f"listen 127.0.0.1:{self.port} {kind} backlog=4096;"
+        if not scenario.tls:
+            return listen
+        return (
+            f"{listen} ssl_certificate {CERTIFICATE_FILE}; ssl_certificate_key {KEY_FILE}; "
+            "ssl_protocols TLSv1.3;"
+        )
 
     def policy_of_server(self, scenario: Scenario) -> str:
         if not scenario.policy:
@@ -86,6 +99,8 @@ http {{
         limit = "limit_req zone=callers burst=1000 nodelay;" if scenario.policy else ""
         if scenario.limit != UNREACHED_LIMIT:
             limit = "limit_req zone=callers;"
+        if scenario.grpc:
+            return f"location {prefix}/ {{ grpc_pass grpc://origin; }}"
         identifier = "proxy_set_header X-Request-ID $request_id;" if scenario.policy else ""
         return (
             f"location {prefix}/ {{ proxy_pass http://origin; proxy_http_version 1.1; "

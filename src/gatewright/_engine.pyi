@@ -47,6 +47,11 @@ class Engine:
         A JWT identity takes a JWKS, an API-key identity `{"keys": [...]}`. Raises `SnapshotError`.
         """
 
+    def drain_instance(self, service: str, instance: str, wanted: bool) -> int | None:
+        """Start or end the draining of all instances of a name: no new requests. Survives `apply` and
+        `set_instances`. Give how many that changed; `None` where there is no such service or instance.
+        """
+
     def set_breaker(self, name: str | None, change: bytes) -> int:
         """Change one breaker or all from outside its rules; give how many that changed.
 

@@ -140,7 +140,6 @@ HEADS = [
     b"GET / /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
     b"\r\n\r\nGET /case HTTP/1.1\r\nHost: a\r\n\r\n",
     b"\nGET /case HTTP/1.1\r\nHost: a\r\n\r\n",
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n",
     b"CONNECT /case HTTP/1.1\r\nHost: a\r\n\r\n",
     b"TRACE /case HTTP/1.1\r\nHost: a\r\n\r\n",

@@ -63,7 +63,8 @@ def place(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "dist").mkdir()
     (tmp_path / "routes").mkdir()
     (tmp_path / "routes" / "one.yaml").write_text("routes: [{name: one, match: /one, service: self}]\n")
-    monkeypatch.setenv("INTERNAL_JWT_SECRET", "0123456789abcdef0123456789abcdef")
+    for name in ("INTERNAL_JWT_SECRET", "STICKY_SECRET"):
+        monkeypatch.setenv(name, "0123456789abcdef0123456789abcdef")
     return tmp_path
 
 

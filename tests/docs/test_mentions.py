@@ -107,7 +107,7 @@ def test_reasons_of_malformed_requests_are_those_of_the_engine(
 ) -> None:
     reasons = set(re.findall(r'^gateway_malformed_total\{reason="(\w+)"\}', exposition, re.MULTILINE))
     source = (repository / "crates/dataplane/src/refusal.rs").read_text(encoding="utf-8")
-    texts = source[source.index("impl Malformed") : source.index("pub enum CredentialFault")]
+    texts = source[source.index("impl Malformed") : source.index("pub enum Refusal")]
     table = (reference / "refusals.md").read_text(encoding="utf-8").partition("## Malformed requests")[2]
     written = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", table, re.MULTILINE))
     assert set(written) == reasons
@@ -121,7 +121,7 @@ def test_codes_in_metrics_are_those_of_the_reference(exposition: str, reference:
 
 
 def test_reasons_of_refused_credentials_are_in_the_reference(repository: Path, reference: Path) -> None:
-    source = (repository / "crates/dataplane/src/refusal.rs").read_text(encoding="utf-8")
+    source = (repository / "crates/dataplane/src/refusal/causes.rs").read_text(encoding="utf-8")
     texts = source[source.index("impl CredentialFault") : source.index("pub enum CredentialKind")]
     page = (reference / "refusals.md").read_text(encoding="utf-8")
     assert [text for text in re.findall(r'=> "([^"]+)"', texts) if f"- {text}\n" not in page] == []

@@ -193,7 +193,8 @@ def is_healthy(node: Node, instance: int) -> bool:
     return bool(node.state()["services"][0]["instances"][instance]["healthy"])
 
 
-CHECK = "health_check: {path: /well, interval: 100ms, timeout: 1s, unhealthy_after: 3, healthy_after: 2}"
+COUNTS = "unhealthy_after: 3, healthy_after: 2"
+CHECK = f"slow_start: 0s, health_check: {{path: /well, interval: 100ms, timeout: 1s, {COUNTS}}}"
 
 
 def test_an_instance_leaves_after_failed_checks_and_returns_after_good_ones(other: Origin) -> None:
@@ -211,6 +212,50 @@ def test_an_instance_leaves_after_failed_checks_and_returns_after_good_ones(othe
         for _ in range(4):
             get(node.address, "/")
         assert {record["backend_instance"] for record in node.records(4)} == {origin.address, other.address}
+
+
+def test_a_check_asks_and_expects_what_it_is_told(other: Origin) -> None:
+    asked: list[Received] = []
+
+    def answer(connection: Connection, received: Received) -> None:
+        asked.append(received)
+        connection.send(plain(b"", "401 Unauthorized"))
+
+    check = "path: /up, host: users.example, headers: {X-Probe: '7'}, expect: 401, interval: 100ms"
+    with Origin(answer) as checked:
+        options = f"health_check: {{{check}, port: {checked.port}, initial: unhealthy}}"
+        with Node(config(f'"{other.address}"', options)) as node:
+            node.wait_for(lambda _: is_healthy(node, 0))
+            assert (asked[0].target, asked[0].get("host"), asked[0].get("x-probe")) == (
+                "/up",
+                "users.example",
+                "7",
+            )
+            assert get(node.address, "/").status == 200
+            assert len(other.requests) == 1
+
+
+def test_a_check_by_connection_finds_out_who_listens(origin: Origin, other: Origin) -> None:
+    check = (
+        "health_check: {kind: tcp, interval: 100ms, unhealthy_interval: 100ms, unhealthy_after: 1, jitter: 0}"
+    )
+    with Node(config(f'"{origin.address}", "{other.address}"', check)) as node:
+        node.wait_for(lambda _: origin.connections > 0)
+        origin.stop()
+        node.wait_for(lambda _: not is_healthy(node, 0))
+        assert is_healthy(node, 1)
+        assert origin.requests == []
+
+
+def test_an_instance_that_starts_unhealthy_is_not_asked_before_its_first_success() -> None:
+    health = Health()
+    health.is_well = False
+    check = "health_check: {path: /well, interval: 100ms, initial: unhealthy}"
+    with Origin(health) as origin, Node(config(f'"{origin.address}"', check)) as node:
+        unavailable("no_healthy_instance").check(node, get(node.address, "/"))
+        health.is_well = True
+        node.wait_for(lambda _: is_healthy(node, 0))
+        assert get(node.address, "/").status == 200
 
 
 def test_a_service_without_a_healthy_instance_is_refused() -> None:

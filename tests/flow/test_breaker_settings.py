@@ -197,3 +197,53 @@ def test_a_check_that_is_not_answered_in_time_counts_as_failed() -> None:
         node.wait_for(lambda state: not state["services"][0]["instances"][0]["healthy"])
         assert origin.requests[0].line == "GET /healthz HTTP/1.1"
         never.set()
+
+
+def half_open(node: Node, origin: Origin) -> None:
+    """Open the breaker by a failure and wait until its next request is a probe."""
+    assert state_after(node, origin, FAILURE) == "open"
+    assert threading.Event().wait(0.2) is False
+
+
+def test_as_many_probes_at_a_time_pass_as_configured(origin: Origin) -> None:
+    breaker = "circuit_breaker: {minimum_requests: 1, open_for: 100ms, concurrent_probes: 2, ramp: 0s}"
+    with (
+        Node(one_route(origin, service=breaker)) as node,
+        Client(node.address) as first,
+        Client(node.address) as second,
+    ):
+        half_open(node, origin)
+        origin.next_request()
+        hold = threading.Event()
+        origin.script(hold, plain())
+        origin.script(hold, plain())
+        for client in (first, second):
+            client.send(encode("/"))
+            origin.next_request()
+        assert get(node.address, "/").status == 503
+        hold.set()
+        assert [client.response().status for client in (first, second)] == [200, 200]
+
+
+def test_a_failed_probe_may_begin_the_count_anew_but_not_for_ever(origin: Origin) -> None:
+    breaker = (
+        "circuit_breaker: {minimum_requests: 1, open_for: 100ms, probes: 2, ramp: 0s, "
+        "on_probe_failure: restart, probe_limit: 4}"
+    )
+    with Node(one_route(origin, service=breaker)) as node:
+        half_open(node, origin)
+        assert state_after(node, origin, plain(), FAILURE, plain()) == "half_open"
+        assert state_after(node, origin, FAILURE) == "open"
+
+
+def test_openings_in_a_row_grow_to_their_maximum(origin: Origin) -> None:
+    breaker = (
+        "circuit_breaker: {minimum_requests: 1, open_for: 100ms, probes: 1, ramp: 0s, "
+        "open_growth: 10, max_open_for: 5s}"
+    )
+    with Node(one_route(origin, service=breaker)) as node:
+        half_open(node, origin)
+        assert state_after(node, origin, FAILURE) == "open"
+        # The second opening lasts ten times as long as the first, whose end the wait was for.
+        refused = get(node.address, "/")
+        assert (refused.status, refused.get("retry-after")) == (503, "1")

@@ -47,6 +47,19 @@ def test_an_answer_is_compressed_for_clients_that_take_it(origin: Origin) -> Non
         assert (plain_.get("content-length"), plain_.body) == (str(len(TEXT)), TEXT)
 
 
+@pytest.mark.parametrize(
+    ("coding", "low", "high"),
+    [("br", "br_level: 0", "br_level: 6"), ("zstd", "zstd_level: 1", "zstd_level: 9")],
+)
+def test_a_higher_level_compresses_more(origin: Origin, coding: str, low: str, high: str) -> None:
+    words = b" ".join(b"%d-%d" % (number * number % 977, number % 89) for number in range(20_000))
+    sizes = []
+    for level in (low, high):
+        with Node(one_route(origin, f"compression: {{{level}}}")) as node:
+            sizes.append(len(asked(node, origin, ("Accept-Encoding", coding), body=words).body))
+    assert sizes[1] < sizes[0]
+
+
 def test_without_compression_nothing_is_compressed(origin: Origin) -> None:
     for option in ("", "compression: off"):
         with Node(one_route(origin, option)) as node:

@@ -60,13 +60,15 @@ def test_a_status_that_tells_of_a_failure_opens_the_breaker(status: str, deadlin
         assert (last.status, last.get("grpc-status")) == (200, "14" if opens else None)
 
 
-@pytest.mark.parametrize("check", ["kind: grpc, service: a.B", "path: /up"])
+@pytest.mark.parametrize("check", ["kind: grpc, service: a.B", "path: /up, expect: 404, host: a.b"])
 def test_an_instance_that_does_not_say_it_is_well_is_taken_out_until_it_does(check: str) -> None:
     asked, is_well = [], threading.Event()
 
     def answer(stream: Stream) -> None:
-        asked.append((stream.get(":path"), stream.body))
-        stream.head(status="200" if is_well.is_set() or "kind" in check else "503")
+        host = None if "kind" in check else stream.get(":authority")
+        asked.append((host, stream.get(":path"), stream.body))
+        well = "200" if "kind" in check else "404"
+        stream.head(status=well if is_well.is_set() or "kind" in check else "503")
         body = b"\0\0\0\0\2\x08" + (b"\1" if is_well.is_set() else b"\2")
         stream.send(body, trailers=[("grpc-status", "0")])
 
@@ -75,8 +77,8 @@ def test_an_instance_that_does_not_say_it_is_well_is_taken_out_until_it_does(che
         node.wait_for(lambda state: not state["services"][0]["instances"][0]["healthy"])
         is_well.set()
         node.wait_for(lambda state: state["services"][0]["instances"][0]["healthy"])
-    question = ("/grpc.health.v1.Health/Check", b"\0\0\0\0\5\x0a\x03a.B")
-    assert set(asked) == {question if "kind" in check else ("/up", b"")}
+    question = (None, "/grpc.health.v1.Health/Check", b"\0\0\0\0\5\x0a\x03a.B")
+    assert set(asked) == {question if "kind" in check else ("a.b", "/up", b"")}
 
 
 def test_a_call_over_http1_gets_its_status_as_a_trailer() -> None:

@@ -64,7 +64,7 @@ def test_all_four_kinds_of_calls_pass_over_tls_on_both_sides(tmp_path: Path) -> 
     trusting = f'tls: {{ca_file: "{authority.file}"}}'
     with (
         GrpcService(pair) as service,
-        Node(secure + http2(service, trusting)) as node,
+        Node(f"{secure}\n{http2(service, trusting)}") as node,
         Caller(node, authority) as caller,
     ):
         assert caller.unary(b"one", timeout=DEADLINE) == b"one"

@@ -247,7 +247,11 @@ def test_a_body_unlike_its_length_resets_the_stream(origin: Origin, length: str,
         with pytest.raises(Reset) as raised:
             client.response(stream)
         assert raised.value.code == PROTOCOL_ERROR
-        assert node.record()["error_type"] == "bad_request"
+        record = node.record()
+        assert record["error_type"] == "bad_request"
+        assert record["decisions"][-1]["inputs"] == {
+            "reason": "the body is longer or shorter than its Content-Length"
+        }
         assert node.metric("gateway_malformed_total", reason="body_length") == 1
 
 

@@ -249,6 +249,27 @@ def test_windows_open_only_for_what_was_taken(origin: Origin) -> None:
             assert len(origin.next_request().body) == 4 * 16_383 + 1
 
 
+def test_all_streams_together_may_send_ahead_what_the_connection_may(origin: Origin) -> None:
+    hold = threading.Event()
+    options = listener("http2: {stream_window: 64KiB, connection_window: 64KiB}")
+    with Node(one_route(origin, "", options, service="pool: {max_connections: 1}")) as node:
+        origin.script(hold, plain())
+        with Http2(node.address) as first, Http2(node.address) as client:
+            first.begin("/first")
+            origin.next_request()
+            stream = client.begin("/up", [], "POST", ends=False)
+            for _ in range(4):
+                client.data(stream, b"x" * 16_383)
+            client.send(frame(PING, 0, 0, b"12345678"))
+            client.wait_for(PING)
+            assert 0 not in grown(client)
+            hold.set()
+            while 0 not in grown(client):
+                client.next_frame()
+            client.data(stream, b"", ends=True)
+            assert client.response(stream).status == 200
+
+
 def grown(client: Http2) -> dict[int, int]:
     """How far the gateway has opened its windows, by stream."""
     sums: dict[int, int] = {}

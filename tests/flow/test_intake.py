@@ -39,6 +39,9 @@ MALFORMED = {
     b"GET / HTTP/1.1\r\nX-A: b\r\n": "the Host header is missing",
     b"GET / HTTP/1.1\r\n" + HOST + HOST: "the Host header is repeated",
     b"GET / HTTP/1.1\r\nHost: a/b\r\n": "the Host header is not `host` or `host:port`",
+    b"GET https://a.test/ HTTP/1.1\r\n" + HOST: (
+        "the target is an `https` URI, and the connection is not secured"
+    ),
     b"GET http://b.test/ HTTP/1.1\r\n" + HOST: "the target and the Host header name different hosts",
     b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n": (
         "both Content-Length and Transfer-Encoding are present"

@@ -157,9 +157,18 @@ def test_conditions_are_answered_with_304_and_412(node: Node) -> None:
     ]:
         response = request(node.address, "/data.bin", headers)
         assert response.status == status, headers
+        if status == 412:
+            assert response.json()["error"] == "precondition_failed"
         if status == 304:
             assert (response.get("etag"), response.body) == (etag, b"")
             assert response.get("content-length") is None
+
+
+def test_the_first_index_that_is_there_answers_for_its_directory(site: Path) -> None:
+    with Node(static(site, "index: [start.html, index.html]")) as node:
+        assert get(node.address, "/docs/").body == b"<h1>docs</h1>"
+        (site / "docs" / "start.html").write_text("<h1>start</h1>")
+        assert get(node.address, "/docs/").body == b"<h1>start</h1>"
 
 
 def test_a_changed_file_has_another_tag(node: Node, site: Path) -> None:

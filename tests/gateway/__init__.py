@@ -1,7 +1,7 @@
 """What tests on real sockets share: a gateway, a scripted service, a client for exact bytes, credentials."""
 
 from gateway.authority import Authority, Pair
-from gateway.client import Client, Exchange, Response, TlsClient, Wrong, encode, get, raw, request
+from gateway.client import Client, Exchange, Response, TlsClient, UnixClient, Wrong, encode, get, raw, request
 from gateway.configuration import listener, one_route, routes
 from gateway.credentials import ApiKey, Issuer
 from gateway.http2 import GoneAway, Http2, Reset
@@ -31,6 +31,7 @@ __all__ = [
     "Reset",
     "Response",
     "TlsClient",
+    "UnixClient",
     "Wrong",
     "encode",
     "get",

@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -176,8 +177,21 @@ class Client:
         return received
 
 
+class UnixClient(Client):
+    """The same to a socket that is a path."""
+
+    def __init__(self, path: Path) -> None:
+        self.deadline, self.pending, self.is_closed = DEADLINE, b"", False
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(DEADLINE)
+        self.socket.connect(str(path))
+
+
 class TlsClient(Client):
-    """The same over TLS. Raises `ssl.SSLError` where the handshake fails."""
+    """The same over TLS, which begins after the bytes `before`.
+
+    Raises `ssl.SSLError` where the handshake fails.
+    """
 
     def __init__(
         self,
@@ -185,8 +199,10 @@ class TlsClient(Client):
         context: ssl.SSLContext,
         server_name: str | None = "gateway.test",
         session: ssl.SSLSession | None = None,
+        before: bytes = b"",
     ) -> None:
         super().__init__(address)
+        self.send(before)
         plain = self.socket
         try:
             self.tls = context.wrap_socket(plain, server_hostname=server_name, session=session)

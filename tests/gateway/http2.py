@@ -101,22 +101,24 @@ def reset(stream: int, code: int = CANCEL) -> bytes:
 
 
 class Http2:
-    """One connection, with prior knowledge, over TLS where `tls` is given. Every wait has a deadline, after
-    which `TimeoutError` is raised.
+    """One connection, with prior knowledge, over TLS where `tls` is given; it may be open already.
+
+    Every wait has a deadline, after which `TimeoutError` is raised.
 
     Windows are wide and the gateway's settings and pings are answered, unless `answers` is false.
     """
 
     def __init__(
         self,
-        address: Address,
+        address: Address | socket.socket,
         told: dict[int, int] | None = None,
         *,
         begins: bool = True,
         answers: bool = True,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.socket = socket.create_connection(address, timeout=DEADLINE)
+        is_open = isinstance(address, socket.socket)
+        self.socket = address if is_open else socket.create_connection(address, timeout=DEADLINE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket, server_hostname="gateway.test")

@@ -77,6 +77,8 @@ class Node:
         document = json.loads(compile(loaded, self.version + 1))
         for listener in document["listeners"]:
             host, _, port = listener["address"].rpartition(":")
+            if listener["address"].startswith("unix:"):
+                continue
             # A configuration names real ports only; a low one stands for one that is free.
             if int(port) < 100:
                 listener["address"] = f"{host}:0"

@@ -84,7 +84,8 @@ class Connection:
         self.number = number
         self.pending = b""
         accepted.settimeout(DEADLINE)
-        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if accepted.family != socket.AF_UNIX:
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def head(self) -> Received | None:
         """The next request without its body; `None` when the gateway closed the connection instead."""
@@ -170,7 +171,7 @@ class Origin:
 
     A script is a list of steps for one request: bytes are sent, an event is waited for, `CLOSE` and `RESET`
     end the connection, and a function gets the connection and the request. Unless the first step is a
-    function, the request's body is read before.
+    function, the request's body is read before. `host` may be `[::1]` or `unix:/PATH`, too.
     """
 
     def __init__(
@@ -188,8 +189,15 @@ class Origin:
         self._scripts: queue.Queue[Sequence[Step]] = queue.Queue()
         self._open: list[Connection] = []
         self._lock = threading.Lock()
-        self._listener = socket.create_server((host, 0), backlog=128)
-        self.port: int = self._listener.getsockname()[1]
+        if host.startswith("unix:"):
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(host.removeprefix("unix:"))
+            self._listener.listen(128)
+            self.port = 0
+        else:
+            family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+            self._listener = socket.create_server((host.strip("[]"), 0), family=family, backlog=128)
+            self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
@@ -204,7 +212,7 @@ class Origin:
     @property
     def address(self) -> str:
         """As a configuration names it."""
-        return f"{self.host}:{self.port}"
+        return self.host if self.port == 0 else f"{self.host}:{self.port}"
 
     def script(self, *steps: Step) -> None:
         """What happens to the next request that has no script yet."""

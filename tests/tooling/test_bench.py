@@ -96,7 +96,7 @@ result = [summary.ratio for summary in run.summaries("plain")]
     assert in_bench(repository, code) == [1.0, 2.0]
 
 
-@pytest.mark.parametrize("scenario", ["plain", "policy", "routes-600", "connections", "upload-64k"])
+@pytest.mark.parametrize("scenario", ["plain", "policy", "routes-600", "connections", "tls", "grpc"])
 def test_a_scenario_for_gatewright_names_each_route_once(repository: Path, scenario: str) -> None:
     code = f"""
 from pathlib import Path
@@ -110,3 +110,211 @@ result = Gatewright().document(scenario, Credentials([], "", Path("jwks.json"), 
     names = [route["name"] for route in document["routes"]]
     assert len(names) == len(set(names))
     assert all(re.fullmatch(r"/r\d+/\*", route["match"]["path"]) for route in document["routes"])
+
+
+H2LOAD = """starting benchmark...
+spawning thread #0: 8 total client(s). Timing-based test with 0s of warm-up time and 2s of main duration.
+
+finished in 2.00s, 5000.00 req/s, 1.11MB/s
+requests: 10064 total, 10064 started, 10000 done, 9990 succeeded, 10 failed, 0 errored, 0 timeout
+status codes: 9990 2xx, 0 3xx, 0 4xx, 10 5xx
+"""
+
+
+def read_h2load(repository: Path, log: Path, text: str) -> Any:
+    code = f"""
+import dataclasses
+from pathlib import Path
+from h2load import BenchError, read_h2load
+try:
+    result = dataclasses.asdict(read_h2load(sys.stdin.read(), Path({str(log)!r})))
+except BenchError as error:
+    result = "refused"
+"""
+    return in_bench(repository, code, text)
+
+
+def test_the_output_and_the_log_of_h2load_are_read(repository: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("".join(f"1795768443228889\t200\t{1000 * number}\n" for number in range(101)))
+    served = read_h2load(repository, log, H2LOAD)
+    assert served == {"requests": 10000, "seconds": 2.0, "p50": 0.05, "p99": 0.099, "failed": 10}
+
+
+def test_errors_of_h2load_alone_are_no_figure(repository: Path, tmp_path: Path) -> None:
+    text = H2LOAD.replace("9990 succeeded, 10 failed", "0 succeeded, 10000 failed")
+    assert read_h2load(repository, tmp_path / "none", text) == "refused"
+
+
+TLS_SERVER = """
+import contextlib, socket, ssl, threading
+import certificates, handshakes
+from pathlib import Path
+from processes import BenchError
+from scenario import SMALL_BODY
+certificates.DIRECTORY = Path({directory!r})
+for name in ("CERTIFICATE_FILE", "KEY_FILE", "BOTH_FILE", "CLIENT_FILE"):
+    setattr(certificates, name, certificates.DIRECTORY / name)
+certificates.make_certificate()
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(certificates.CERTIFICATE_FILE, certificates.KEY_FILE)
+context.num_tickets = {tickets}
+listener = socket.create_server(("127.0.0.1", 0))
+def serve():
+    while True:
+        connection, _ = listener.accept()
+        with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
+            if secured.recv(65536):
+                head = "HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n"
+                secured.sendall((head % {length} + "x" * {length}).encode())
+threading.Thread(target=serve, daemon=True).start()
+def call(resumed, count=3):
+    caller = handshakes.Caller(listener.getsockname()[1], b"GET / HTTP/1.1\\r\\n\\r\\n", resumed)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    session = None
+    for _ in range(count):
+        following = caller.call(client, session)
+        session = following if resumed else None
+    return "done"
+def outcome(resumed):
+    try:
+        return call(resumed)
+    except BenchError as error:
+        return str(error)
+result = [outcome(resumed=False), outcome(resumed=True)]
+"""
+
+
+def handshakes(repository: Path, directory: Path, tickets: int, length: str = "len(SMALL_BODY)") -> Any:
+    """How full and resumed handshakes end with a server that gives so many tickets."""
+    code = TLS_SERVER.format(directory=str(directory), tickets=tickets, length=length)
+    return in_bench(repository, code)
+
+
+def test_handshakes_are_full_or_resumed_as_the_table_says(repository: Path, tmp_path: Path) -> None:
+    assert handshakes(repository, tmp_path, tickets=2) == ["done", "done"]
+
+
+def test_a_server_that_resumes_nothing_has_no_figure_for_resumed(repository: Path, tmp_path: Path) -> None:
+    full, resumed = handshakes(repository, tmp_path, tickets=0)
+    assert full == "done"
+    assert "resumed no session" in resumed
+
+
+def test_another_answer_than_the_origins_is_no_figure(repository: Path, tmp_path: Path) -> None:
+    full, _ = handshakes(repository, tmp_path, tickets=2, length="0")
+    assert "not the origin's answer" in full
+
+
+def test_idle_connections_that_the_peer_closes_are_counted(repository: Path) -> None:
+    code = """
+import socket, threading
+from idle import IdleConnections
+from scenario import SMALL_BODY
+listener = socket.create_server(("127.0.0.1", 0))
+kept = []
+def serve():
+    for _ in range(5):
+        connection, _ = listener.accept()
+        connection.recv(65536)
+        head = f"HTTP/1.1 200 OK\\r\\nContent-Length: {len(SMALL_BODY)}\\r\\n\\r\\n"
+        connection.sendall(f"{head}{SMALL_BODY}".encode())
+        kept.append(connection)
+server = threading.Thread(target=serve)
+server.start()
+with IdleConnections(listener.getsockname()[1], "/r0/users/42", 5) as connections:
+    server.join()
+    before = connections.lost()
+    for connection in kept[:2]:
+        connection.close()
+    result = [before, connections.lost()]
+"""
+    assert in_bench(repository, code) == [0, 2]
+
+
+def test_more_connections_than_files_allowed_are_refused_before_the_run(repository: Path) -> None:
+    code = """
+import resource
+from idle import allow_files
+from processes import BenchError
+resource.setrlimit(resource.RLIMIT_NOFILE, (1500, 1500))
+allow_files(500)
+try:
+    allow_files(10_000)
+    result = "allowed"
+except BenchError as error:
+    result = str(error)
+"""
+    assert "11000 open files are needed, 1500 are allowed" in in_bench(repository, code)
+
+
+def test_idle_connections_are_compared_by_memory_in_a_table_of_their_own(repository: Path) -> None:
+    code = """
+from datetime import datetime
+from load import Served
+from processes import CpuTime
+from report import Measurement, Run, section
+from scenario import SCENARIOS
+idle = next(one for one in SCENARIOS if one.idle)
+run = Run(datetime.now(), {}, {})
+for peer, kib in (("nginx", 2), ("other", 5)):
+    served = Served(idle.idle, 1.0, 0, 0, 0)
+    run.measurements.append(Measurement(idle.name, peer, 0, served, CpuTime(0, 0), 2**20, None, kib * 1024))
+result = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section(run, idle).splitlines()[2:]]
+"""
+    head, _, nginx, other = in_bench(repository, code)
+    assert head == ["peer", "KiB each", "to nginx", "MiB", "busy", "lost"]
+    assert nginx == ["nginx", "2.0", "1.00", "1", "0.00%", "0"]
+    assert other == ["other", "5.0", "2.50", "1", "0.00%", "0"]
+
+
+def test_a_peer_that_answers_http_1_is_not_measured_as_http_2(repository: Path) -> None:
+    code = """
+import socket, threading
+from ask import ask_http2
+from processes import BenchError
+listener = socket.create_server(("127.0.0.1", 0))
+def serve():
+    connection, _ = listener.accept()
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")
+    connection.close()
+threading.Thread(target=serve).start()
+try:
+    result = str(ask_http2(listener.getsockname()[1], "/"))
+except BenchError as error:
+    result = str(error)
+"""
+    assert "HTTP/2" in in_bench(repository, code)
+
+
+def test_a_peer_that_speaks_an_older_tls_is_not_measured(repository: Path, tmp_path: Path) -> None:
+    ask = """
+import ask
+ask.CERTIFICATE_FILE = certificates.CERTIFICATE_FILE
+context.maximum_version = ssl.TLSVersion.TLSv1_2
+try:
+    result = str(ask.ask_tls(listener.getsockname()[1], "/", b"", None))
+except BenchError as error:
+    result = str(error)
+"""
+    server = TLS_SERVER.format(directory=str(tmp_path), tickets=2, length="0")
+    code = server[: server.index("def call(")] + ask
+    assert "does not speak TLS 1.3" in in_bench(repository, code)
+
+
+def test_a_scenario_whose_program_is_missing_is_left_out_aloud(repository: Path) -> None:
+    code = """
+import contextlib, io
+import run
+from scenario import SCENARIOS
+run.PATH = "/nowhere"
+said = io.StringIO()
+with contextlib.redirect_stderr(said):
+    found = run.possible(SCENARIOS)
+result = [[one.name for one in SCENARIOS if one not in found], said.getvalue()]
+"""
+    left_out, said = in_bench(repository, code)
+    assert left_out == ["http2", "grpc"]
+    assert "h2load; http2 is left out" in said

@@ -49,6 +49,10 @@ class FakeEngine:
     def set_keys(self, identity: str, keys: bytes) -> None:
         self.calls.append(("set_keys", identity, json.loads(keys)))
 
+    def drain_instance(self, service: str, instance: str, wanted: bool) -> int | None:
+        self.calls.append(("drain_instance", service, instance, wanted))
+        return 1 if instance == "127.0.0.1:9001" else None
+
     def set_breaker(self, name: str | None, change: bytes) -> int:
         self.calls.append(("set_breaker", name, json.loads(change)))
         return 1

@@ -49,6 +49,10 @@ impl Engine {
         enter(py, || self.engine.set_keys(identity, keys))
     }
 
+    fn drain_instance(&self, py: Python<'_>, service: &str, instance: &str, wanted: bool) -> Option<usize> {
+        py.detach(|| self.engine.drain_instance(service, instance, wanted))
+    }
+
     fn set_breaker(&self, py: Python<'_>, name: Option<&str>, change: &[u8]) -> PyResult<usize> {
         enter(py, || self.engine.set_breaker(name, change))
     }

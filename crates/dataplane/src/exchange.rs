@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use crate::http1::response_head::ResponseHead;
 use crate::http1::trailers::Trailers;
+use crate::io::replay::Replay;
 use crate::refusal::Refusal;
 
 /// How the body of the response will be delimited for the client.
@@ -15,6 +16,8 @@ pub enum ResponseBody {
     Length(u64),
     /// Not known beforehand.
     Stream,
+    /// None: the connection is a WebSocket from here on.
+    WebSocket,
 }
 
 /// Why no more of the request's body can be had.
@@ -76,6 +79,9 @@ pub trait Exchange {
     fn end(&mut self, trailers: Option<&Trailers>);
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// The connection itself, where the protocol lets a request take all of it over. Once the answer is out.
+    fn upgrade(&mut self) -> Option<Replay<'_>>;
 
     /// Bytes given to the client so far, head and framing included.
     fn bytes_sent(&self) -> u64;

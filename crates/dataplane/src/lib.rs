@@ -27,4 +27,5 @@ pub mod snapshot;
 mod testing;
 pub mod tls;
 pub mod trail;
+pub mod websocket;
 pub mod worker;

@@ -14,6 +14,7 @@ use crate::listener::crowd::Crowd;
 use crate::questions::Questions;
 use crate::shed::{Concurrencies, Load};
 use crate::snapshot::{Lasting, Snapshot};
+use crate::websocket::places::AllPlaces;
 use crate::{balance, record, tls};
 
 /// Given once, at the start.
@@ -42,6 +43,7 @@ pub struct Node {
     pub questions: Questions,
     pub load: Arc<Load>,
     pub concurrencies: Concurrencies,
+    pub websockets: AllPlaces,
     /// Where the numbers of each worker's thread stand, for the control thread.
     pub threads: Mutex<Vec<PathBuf>>,
     pub connections: AtomicU32,
@@ -69,6 +71,7 @@ impl Node {
             questions: Questions::default(),
             load: Arc::default(),
             concurrencies: Concurrencies::default(),
+            websockets: AllPlaces::default(),
             threads: Mutex::default(),
             connections: AtomicU32::new(0),
             crowd: Crowd::new(options.workers),
@@ -94,6 +97,7 @@ impl Node {
             metrics: &self.metrics,
             tls: &self.tls,
             concurrencies: &self.concurrencies,
+            websockets: &self.websockets,
             workers: self.options.workers,
         };
         Snapshot::compile(json, &lasting)

@@ -10,6 +10,7 @@ mod file_delivery;
 pub mod forward;
 pub mod live;
 mod parts;
+mod tunnel;
 
 use std::net::IpAddr;
 
@@ -18,17 +19,18 @@ use crate::authorize;
 use crate::balance;
 use crate::exchange::Exchange;
 use crate::intake;
-use crate::limit::{self, Counters, Limits};
+use crate::limit::{self, Counters, Limits, Permit};
 use crate::refusal::Refusal;
 use crate::request::{Framing, Request, Scheme};
 use crate::route;
 use crate::shed;
-use crate::snapshot::{Action, Listener, Route, Snapshot};
+use crate::snapshot::{Action, Listener, Proxy, Route, Snapshot};
+use crate::websocket;
 use crate::worker::Worker;
 use account::{Account, End, Visit};
 use forward::Plan;
 pub use live::{preflight, redirection};
-pub use parts::{Facts, Local, Next, State};
+pub use parts::{Facts, Local, Next, Socket, State};
 
 /// Intake: the canonical request out of the bytes of a head; `None` while the head is incomplete.
 pub fn receive(
@@ -84,10 +86,12 @@ fn stages<'s>(
         Action::Files(files) => Ok(Next::File { files, permit, admission }),
         Action::Proxy(proxy) => {
             account.serviced(proxy);
+            let socket = socket(proxy, request, &permit)?;
             let service = snapshot.services.get(proxy.service).ok_or(Refusal::Internal)?;
-            let target = balance::pick(service, proxy.breaker, facts.now)?;
+            let ask = facts.ask(request, permit.grant().caller(), proxy.breaker);
+            let target = balance::pick(service, &ask)?;
             account.targeted(&target);
-            Ok(Next::Forward { proxy, permit, target, admission })
+            Ok(Next::Forward { proxy, permit, target, admission, socket })
         }
     }
 }
@@ -112,6 +116,14 @@ fn refuse_long_body(route: &Route, request: &Request) -> Result<(), Refusal> {
         }
         Framing::Length(_) | Framing::Chunked | Framing::None => Ok(()),
     }
+}
+
+/// A WebSocket, where the route has them and the request asks for one.
+fn socket(proxy: &Proxy, request: &Request, permit: &Permit) -> Result<Option<Socket>, Refusal> {
+    let Some(settings) = &proxy.websocket else { return Ok(None) };
+    let Some(handshake) = websocket::handshake::read(request)? else { return Ok(None) };
+    let place = websocket::places::take(settings, permit.grant().caller(), request.client)?;
+    Ok(Some(Socket { handshake, place }))
 }
 
 /// Guessing tokens or paths counts against the client's address, until it is refused for that (D1, D2).
@@ -209,9 +221,8 @@ async fn run<E: Exchange>(
             let _in_flight = (permit, admission);
             file_delivery::serve(worker, visit, request, files, (exchange, local)).await
         }
-        Next::Forward { proxy, permit, target, admission } => {
-            let _in_flight = admission;
-            let plan = Plan { proxy, permit, target };
+        Next::Forward { proxy, permit, target, admission, socket } => {
+            let plan = Plan { proxy, permit, target, admission, socket };
             forward::forward(worker, visit, request, plan, (exchange, local)).await
         }
     }

@@ -3,6 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+mod causes;
+
+pub use causes::*;
+
+pub use crate::websocket::handshake::HandshakeFault;
+
 /// Why a head or body was not a request. The texts are part of the contract: docs and tests name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
@@ -79,180 +85,6 @@ impl Malformed {
     }
 }
 
-/// What was wrong with a credential. For the record only: the client learns none of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CredentialFault {
-    Missing,
-    Malformed,
-    Repeated,
-    TooLong,
-    UnknownKey,
-    WrongAlgorithm,
-    BadSignature,
-    CriticalHeader,
-    MissingExpiry,
-    Expired,
-    NotYetValid,
-    IssuedInFuture,
-    WrongIssuer,
-    WrongAudience,
-    Revoked,
-    NoName,
-}
-
-impl CredentialFault {
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Missing => "no credential was sent",
-            Self::Malformed => "the credential is malformed",
-            Self::Repeated => "the credential was sent more than once",
-            Self::TooLong => "the credential is too long",
-            Self::UnknownKey => "the key is not known",
-            Self::WrongAlgorithm => "the algorithm is not the key's",
-            Self::BadSignature => "the signature does not verify",
-            Self::CriticalHeader => "the token demands an extension (`crit`)",
-            Self::MissingExpiry => "the token has no `exp`",
-            Self::Expired => "the credential has expired",
-            Self::NotYetValid => "the token is not valid yet",
-            Self::IssuedInFuture => "the token was issued in the future",
-            Self::WrongIssuer => "the issuer is not the expected one",
-            Self::WrongAudience => "the audience does not include this service",
-            Self::Revoked => "the credential was revoked",
-            Self::NoName => "the certificate does not name a caller",
-        }
-    }
-}
-
-/// Which kind of credential a 401 speaks of; decides its code (requirements AU-7, AU-22).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CredentialKind {
-    Token,
-    ApiKey,
-    Certificate,
-}
-
-/// What opened a breaker: the rule, and the numbers that it saw.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Interruption {
-    pub rule: &'static str,
-    pub requests: u32,
-    pub failures: u32,
-    pub slow: u32,
-}
-
-/// Why a service has no instance to offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unavailable {
-    BreakerOpen(Interruption),
-    /// The breaker has closed and lets only a share of the requests pass at first.
-    BreakerRamp,
-    NoHealthyInstance,
-    NoInstance,
-    PoolExhausted,
-    /// This process may open no further file: the gateway's own shortage, not the service's fault.
-    NoDescriptor,
-}
-
-impl Unavailable {
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::BreakerOpen(_) => "breaker_open",
-            Self::BreakerRamp => "breaker_ramp",
-            Self::NoHealthyInstance => "no_healthy_instance",
-            Self::NoInstance => "no_instance",
-            Self::PoolExhausted => "pool_exhausted",
-            Self::NoDescriptor => "no_descriptor",
-        }
-    }
-}
-
-/// How an attempt at a service failed before a response could be passed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpstreamFault {
-    ConnectionRefused,
-    ConnectionTimeout,
-    ConnectionFailed,
-    ConnectionReset,
-    InvalidResponse,
-    HeadersTooLarge,
-    TlsHandshakeFailed,
-    /// The certificate of the instance is past its time, or before it.
-    TlsExpired,
-    /// No authority that is trusted has signed it.
-    TlsUntrusted,
-    /// It is for another name.
-    TlsWrongName,
-    /// Anything else is wrong with it.
-    TlsInvalid,
-    /// The service gave up this exchange alone (HTTP/2).
-    StreamReset,
-}
-
-impl UpstreamFault {
-    /// The `error_type` of the record (requirements LG-1, UP-8, UP-9).
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::ConnectionRefused => "connection_refused",
-            Self::ConnectionTimeout => "connection_timeout",
-            Self::ConnectionFailed => "connection_failed",
-            Self::ConnectionReset => "connection_reset",
-            Self::InvalidResponse => "invalid_response",
-            Self::HeadersTooLarge => "upstream_headers_too_large",
-            Self::TlsHandshakeFailed => "tls_handshake_failed",
-            Self::TlsExpired => "tls_certificate_expired",
-            Self::TlsUntrusted => "tls_certificate_untrusted",
-            Self::TlsWrongName => "tls_certificate_wrong_name",
-            Self::TlsInvalid => "tls_certificate_invalid",
-            Self::StreamReset => "stream_reset",
-        }
-    }
-}
-
-/// What a limited caller is told: `X-RateLimit-*`, `Retry-After`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LimitState {
-    /// Index of the tier in the snapshot.
-    pub tier: u32,
-    pub limit: u64,
-    pub remaining: u64,
-    /// Epoch second at which the window resets (requirement RL-15).
-    pub reset: u64,
-    /// Whole seconds until the formula admits a request; 0 while admitted.
-    pub retry_after: u64,
-}
-
-/// What the node is short of when it sheds a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    Cpu,
-    Memory,
-    InFlight,
-    Concurrency,
-}
-
-impl Reason {
-    /// Of `X-Load-Shed`, the record and the metric.
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Memory => "memory",
-            Self::InFlight => "in_flight",
-            Self::Concurrency => "concurrency",
-        }
-    }
-}
-
-/// How short. Processor and memory in percent of what the node may use, the others in requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shortage {
-    pub reason: Reason,
-    pub value: u32,
-    /// What the request's priority is refused from (in flight) or above (all else).
-    pub threshold: u32,
-    /// Where it is served again.
-    pub resumes: u32,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     Malformed(Malformed),
@@ -300,6 +132,18 @@ pub enum Refusal {
     UpstreamTimeout,
     /// The caller itself said how long it would wait (`grpc-timeout`).
     DeadlineExceeded,
+    /// The request asks for a WebSocket, and not as one is asked for.
+    BadHandshake(HandshakeFault),
+    /// Of WebSocket only version 13 is spoken.
+    WebSocketVersion,
+    /// The caller has as many WebSockets on the route as it may.
+    TooManyWebSockets {
+        limit: u32,
+    },
+    /// The route has as many WebSockets as it may.
+    WebSocketsFull {
+        limit: u32,
+    },
     /// The route has ended: its day of sunset is over.
     Gone,
     /// A route of files has none of this name.
@@ -316,7 +160,7 @@ pub enum Refusal {
 impl Refusal {
     pub fn status(&self) -> u16 {
         match self {
-            Self::Malformed(_) => 400,
+            Self::Malformed(_) | Self::BadHandshake(_) => 400,
             Self::Unauthenticated { .. } => 401,
             Self::MissingScope { .. } => 403,
             Self::NoRoute | Self::NoFile => 404,
@@ -328,13 +172,15 @@ impl Refusal {
             Self::UriTooLong { .. } => 414,
             Self::RangeNotSatisfiable { .. } => 416,
             Self::Misdirected => 421,
-            Self::OverLimit(_) => 429,
+            Self::WebSocketVersion => 426,
+            Self::OverLimit(_) | Self::TooManyWebSockets { .. } => 429,
             Self::HeadersTooLarge { .. } => 431,
             Self::Internal => 500,
             Self::BadGateway(_) => 502,
             Self::Overloaded { .. }
             | Self::AuthenticationUnavailable { .. }
             | Self::LimiterUnavailable
+            | Self::WebSocketsFull { .. }
             | Self::ServiceUnavailable { .. } => 503,
             Self::UpstreamTimeout | Self::DeadlineExceeded => 504,
         }
@@ -346,17 +192,23 @@ impl Refusal {
             Self::Slow(_) | Self::UpstreamTimeout | Self::DeadlineExceeded => 4,
             Self::MissingScope { .. } => 7,
             Self::OverLimit(_)
+            | Self::TooManyWebSockets { .. }
             | Self::BodyTooLarge { .. }
             | Self::UriTooLong { .. }
             | Self::HeadersTooLarge { .. } => 8,
             Self::PreconditionFailed => 9,
             Self::RangeNotSatisfiable { .. } => 11,
             Self::NoRoute | Self::MethodNotAllowed { .. } | Self::Gone | Self::NoFile => 12,
-            Self::Misdirected | Self::Malformed(_) | Self::Internal => 13,
+            Self::Misdirected
+            | Self::Malformed(_)
+            | Self::BadHandshake(_)
+            | Self::WebSocketVersion
+            | Self::Internal => 13,
             Self::BadGateway(_)
             | Self::Overloaded { .. }
             | Self::AuthenticationUnavailable { .. }
             | Self::LimiterUnavailable
+            | Self::WebSocketsFull { .. }
             | Self::ServiceUnavailable { .. } => 14,
             Self::Unauthenticated { .. } => 16,
         }
@@ -385,6 +237,10 @@ impl Refusal {
             Self::BadGateway(_) => "bad_gateway",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::DeadlineExceeded => "deadline_exceeded",
+            Self::BadHandshake(_) => "bad_handshake",
+            Self::WebSocketVersion => "websocket_version",
+            Self::TooManyWebSockets { .. } => "too_many_websockets",
+            Self::WebSocketsFull { .. } => "websockets_full",
             Self::Gone => "gone",
             Self::NoFile => "no_file",
             Self::PreconditionFailed => "precondition_failed",
@@ -400,7 +256,10 @@ impl Refusal {
             Self::Overloaded { retry_after, .. } | Self::ServiceUnavailable { retry_after, .. } => {
                 Some(retry_after.as_secs_f64().ceil().max(1.0) as u64)
             }
-            Self::AuthenticationUnavailable { .. } | Self::LimiterUnavailable => Some(5),
+            Self::AuthenticationUnavailable { .. }
+            | Self::LimiterUnavailable
+            | Self::TooManyWebSockets { .. }
+            | Self::WebSocketsFull { .. } => Some(5),
             Self::Malformed(_)
             | Self::Slow(_)
             | Self::BodyTooLarge { .. }
@@ -414,6 +273,8 @@ impl Refusal {
             | Self::BadGateway(_)
             | Self::UpstreamTimeout
             | Self::DeadlineExceeded
+            | Self::BadHandshake(_)
+            | Self::WebSocketVersion
             | Self::Gone
             | Self::NoFile
             | Self::PreconditionFailed

@@ -77,6 +77,19 @@ def add_records(router: APIRouter, node: Node) -> None:
 
 
 def add_actions(router: APIRouter, node: Node) -> None:
+    @router.post(
+        "/services/{service}/instances/{instance:path}/drain", summary="Send an instance no new requests"
+    )
+    async def drain_instance(service: str, instance: str) -> JSONResponse:
+        return await drain_one_instance(node, service, instance, wanted=True)
+
+    @router.post(
+        "/services/{service}/instances/{instance:path}/undrain",
+        summary="Send an instance requests again, as `slow_start` says",
+    )
+    async def undrain_instance(service: str, instance: str) -> JSONResponse:
+        return await drain_one_instance(node, service, instance, wanted=False)
+
     @router.post("/rate-limits/reset", summary="Forget counters of a tier, of a caller, or all")
     async def reset_limits(tier: str | None = None, caller: str | None = None) -> JSONResponse:
         return await reset_rate_limits(node, tier, caller)
@@ -96,6 +109,24 @@ def record_directory(node: Node) -> Path:
         if sink.kind == "sqlite" and sink.path is not None:
             return sink.path
     raise Denied(404, "no_record_store", "records are not stored here; add a sink of kind `sqlite`")
+
+
+async def drain_one_instance(node: Node, service: str, instance: str, *, wanted: bool) -> JSONResponse:
+    """Start or end the draining of an instance; tells how many addresses of that name it changed. Raises
+    `Denied` for one that does not exist.
+    """
+    count = await asyncio.to_thread(node.engine.drain_instance, service, instance, wanted)
+    if count is None:
+        known = {one["name"]: one["instances"] for one in views.services_of(await views.engine_state(node))}
+        if service not in known:
+            raise Denied(404, "unknown_service", f"unknown service `{service}`; known: {', '.join(known)}")
+        names = ", ".join(dict.fromkeys(str(one["name"]) for one in known[service]))
+        raise Denied(404, "unknown_instance", f"no instance `{instance}` of `{service}`; known: {names}")
+    log.warning(
+        "instance draining" if wanted else "instance no longer draining",
+        extra={"service": service, "instance": instance, "count": count},
+    )
+    return answer({"changed": count})
 
 
 async def reset_rate_limits(node: Node, tier: str | None, caller: str | None) -> JSONResponse:

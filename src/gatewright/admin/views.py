@@ -63,7 +63,14 @@ def services_of(state: Document) -> list[Document]:
 
 def counted(service: Document) -> Document:
     instances = service.get("instances", [])
-    return {"instances": len(instances), "healthy": sum(1 for one in instances if one.get("healthy", True))}
+    states = [one.get("state", "healthy" if one.get("healthy", True) else "unhealthy") for one in instances]
+    return {
+        "instances": len(instances),
+        "healthy": states.count("healthy"),
+        "ejected": states.count("ejected"),
+        "draining": states.count("draining"),
+        "panic": bool(service.get("panic", False)),
+    }
 
 
 async def services(node: Node) -> Document:

@@ -29,6 +29,7 @@ COMMANDS = {
     "records": ("gatewright.cli.records:records", "Print stored decision records."),
     "status": ("gatewright.cli.status:status", "Say how a node, its services and its configuration are."),
     "breakers": ("gatewright.cli.breakers:breakers", "Show and reset circuit breakers."),
+    "instances": ("gatewright.cli.instances:instances", "Show, drain and undrain instances of services."),
     "limits": ("gatewright.cli.limits:limits", "Show and reset rate limits."),
     "drain": ("gatewright.cli.drain:drain", "Let a node finish what is under way, and end."),
 }

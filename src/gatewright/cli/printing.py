@@ -23,7 +23,7 @@ GOOD = {
     "picked",
     "allowed",
 }
-BAD = {"unhealthy", "open", "refused", "invalid", "failed", "denied", "down"}
+BAD = {"unhealthy", "ejected", "open", "refused", "invalid", "failed", "denied", "down"}
 
 # A pipe has no width; cutting what a program reads would be a silent loss.
 PIPE_WIDTH = 400

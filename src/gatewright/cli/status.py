@@ -39,7 +39,7 @@ def show(health: dict[str, Any]) -> None:
     for problem in config["errors"]:
         output.print(" ", cell(problem), soft_wrap=True)
     services = health["dependencies"]["services"]
-    table(("name", "healthy", "instances"), services, output)
+    table(("name", "healthy", "ejected", "draining", "panic", "instances"), services, output)
     if health["dependencies"]["key_sets"]:
         table(
             ("identity", "has_keys", "age_seconds", "failures", "error"),

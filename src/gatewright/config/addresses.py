@@ -16,6 +16,9 @@ Resolver = Callable[[str, int], Sequence[str]]
 
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
 MAX_PORT = 65_535
+MAX_PATH = 107
+"""Bytes of the longest path that the kernel connects to."""
+UNIX = "unix:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,46 @@ class Address:
         except ValueError:
             return None
 
+    def is_name(self) -> bool:
+        """Say whether the host has to be looked up."""
+        return self.ip() is None
+
     def is_loopback(self) -> bool:
         """Say whether only this machine can reach the address."""
         ip = self.ip()
         return self.host == "localhost" if ip is None else ip.is_loopback
+
+
+@dataclass(frozen=True, slots=True)
+class UnixPath:
+    """A socket in the file system, by its absolute path."""
+
+    path: str
+
+    def is_name(self) -> bool:
+        """Say whether it has to be looked up."""
+        return False
+
+
+Endpoint = Address | UnixPath
+"""What can be listened on and connected to."""
+
+
+def read_endpoint(text: str) -> Endpoint:
+    """Read `unix:/PATH`, or what `read_address` reads. Raises `ValueError` with what would work."""
+    if not text.startswith(UNIX):
+        return read_address(text)
+    path = text.removeprefix(UNIX)
+    if not path.startswith("/") or path.endswith("/") or "\0" in path:
+        message = f"`{text}` is not an absolute path; write `unix:/run/users.sock`"
+        raise ValueError(message)
+    if len(path.encode()) > MAX_PATH:
+        message = f"`{text}` is too long; the path of a socket has at most {MAX_PATH} bytes"
+        raise ValueError(message)
+    if not all(33 <= ord(character) <= 126 for character in path):
+        message = f"`{text}` holds spaces or special characters; use letters, digits and signs"
+        raise ValueError(message)
+    return UnixPath(path)
 
 
 def read_address(text: str) -> Address:
@@ -77,12 +116,14 @@ def socket_address(ip: str, port: int) -> str:
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
-def resolve(address: Address, resolver: Resolver) -> list[str]:
+def resolve(address: Endpoint, resolver: Resolver) -> list[str]:
     """Give the socket addresses that an address stands for, in a fixed order. Raises `OSError`.
 
     IPv6 addresses of a name count only where it has no IPv4 address: `localhost` has both on most machines,
     and a service that listens on one of them would fail every second request.
     """
+    if isinstance(address, UnixPath):
+        return [UNIX + address.path]
     if address.ip() is not None:
         return [socket_address(address.host, address.port)]
     found = set(resolver(address.host, address.port))
@@ -102,7 +143,7 @@ def instances_of(
     problems: list[Problem] = []
     for number, instance in enumerate(service.instances):
         try:
-            found = resolve(read_address(instance.address), resolver)
+            found = resolve(read_endpoint(instance.address), resolver)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             problems.append(place(number).warning(f"instance `{instance.address}` is left out: {reason}"))

@@ -1,24 +1,28 @@
 """A listener of a checked configuration to its part of the snapshot."""
 
 import ipaddress
+from collections.abc import Sequence
 from typing import Any
 
-from gatewright.config.addresses import read_address, socket_address
+from gatewright.config.addresses import UNIX, UnixPath, read_endpoint, socket_address
 from gatewright.config.certificates import CertificatePair
 from gatewright.config.loading import Loaded
 from gatewright.config.models import ClientCertificates, ListenerTls
-from gatewright.config.models.listeners import Http2
+from gatewright.config.models.listeners import Http2, Listener
 
 
 def compile_listener(loaded: Loaded, number: int) -> dict[str, Any]:
     """Give one listener as a member of the snapshot."""
     listener = loaded.gateway.listeners[number]
-    address = read_address(listener.address)
+    address = read_endpoint(listener.address)
+    is_path = isinstance(address, UnixPath)
     return {
         "name": listener.name,
         "at": str(loaded.at("listeners", number)),
         "protocols": listener.protocols,
-        "address": socket_address(address.host, address.port),
+        "address": UNIX + address.path if is_path else socket_address(address.host, address.port),
+        "socket_mode": int(listener.socket_mode, 8),
+        "proxy_protocol": _proxy_protocol(listener),
         "max_connections": listener.max_connections,
         "max_connections_per_client": listener.max_connections_per_client,
         "header_timeout_ms": int(listener.header_timeout),
@@ -27,12 +31,23 @@ def compile_listener(loaded: Loaded, number: int) -> dict[str, Any]:
         "write_timeout_ms": int(listener.write_timeout),
         "max_header_bytes": int(listener.max_header_bytes),
         "max_uri_bytes": int(listener.max_uri_bytes),
-        "trusted_proxies": [str(ipaddress.ip_network(network)) for network in listener.trusted_proxies],
+        "trusted_proxies": _networks(listener.trusted_proxies),
         "path_parameters": listener.path_parameters,
         "redirect_to_https": listener.redirect_to_https,
         "tls": None if listener.tls is None else _tls(loaded, listener.name, listener.tls),
         "http2": _compile_http2(listener.http2),
     }
+
+
+def _proxy_protocol(listener: Listener) -> dict[str, Any] | None:
+    settings = listener.proxy_protocol
+    if settings is None:
+        return None
+    return {"from": _networks(settings.from_), "required": settings.required}
+
+
+def _networks(texts: Sequence[str]) -> list[str]:
+    return [str(ipaddress.ip_network(text)) for text in texts]
 
 
 def _compile_http2(http2: Http2) -> dict[str, int]:

@@ -17,6 +17,7 @@ from gatewright.config.models import (
     Respond,
     Route,
     ValueTest,
+    WebSocket,
 )
 from gatewright.config.models.routes import NONE
 
@@ -106,7 +107,20 @@ def _action(route: Route) -> dict[str, Any]:
             else {"regex": rewrite.regex, "replacement": rewrite.replacement},
             "circuit_breaker": _BREAKERS[route.circuit_breaker],
             "host": route.host_header,
+            "websocket": _websocket(route.websocket),
         }
+    }
+
+
+def _websocket(websocket: WebSocket | None) -> dict[str, Any] | None:
+    if websocket is None:
+        return None
+    return {
+        "idle_timeout_ms": int(websocket.idle_timeout),
+        "max_message_bytes": int(websocket.max_message),
+        "messages_per_second": websocket.messages_per_second,
+        "max_connections_per_caller": websocket.max_connections_per_caller,
+        "max_connections": websocket.max_connections,
     }
 
 

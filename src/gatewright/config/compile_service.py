@@ -4,8 +4,10 @@ from typing import Any
 
 from gatewright.config.addresses import Resolver, instances_of
 from gatewright.config.certificates import trusted_by
+from gatewright.config.compile_balance import compile_balance
+from gatewright.config.compile_health import compile_health_check
 from gatewright.config.loading import Loaded
-from gatewright.config.models import CircuitBreaker, HealthCheck, Pool, Service, ServiceTls
+from gatewright.config.models import CircuitBreaker, Pool, Service, ServiceTls
 from gatewright.config.models.breakers import statuses
 from gatewright.errors import Problem
 
@@ -25,7 +27,8 @@ def compile_service(
         "name": service.name,
         "at": at,
         "instances": instances,
-        "health_check": _health_check(service, str(loaded.at("services", number, "health_check"))),
+        "balance": compile_balance(loaded, number),
+        "health_check": compile_health_check(service, str(loaded.at("services", number, "health_check"))),
         "circuit_breaker": _breaker(
             service.circuit_breaker, str(loaded.at("services", number, "circuit_breaker"))
         ),
@@ -51,26 +54,6 @@ def _tls(loaded: Loaded, name: str, tls: ServiceTls) -> dict[str, Any]:
         "certificate": None if pair is None else pair.document(),
         "min_version": tls.min_version,
     }
-
-
-def _health_check(service: Service, at: str) -> dict[str, Any] | None:
-    check = service.health_check
-    if check is None:
-        return None
-    return {
-        "at": at,
-        "kind": _health_kind(check, service.protocol),
-        "interval_ms": int(check.interval),
-        "timeout_ms": int(check.timeout),
-        "unhealthy_after": check.unhealthy_after,
-        "healthy_after": check.healthy_after,
-    }
-
-
-def _health_kind(check: HealthCheck, protocol: str) -> dict[str, Any]:
-    if check.kind == "grpc":
-        return {"grpc": {"service": check.service}}
-    return {"http2" if protocol == "http2" else "http": {"path": check.path}}
 
 
 def _breaker(breaker: CircuitBreaker, at: str) -> dict[str, Any] | None:

@@ -42,10 +42,15 @@ _EXPECTED = {
 """Kinds of pydantic's errors to our words; none of them shows the value, which may be a secret."""
 
 PATTERNS = {
+    r"^0?[0-7]{3}$": 'three octal digits in quotes, such as `"0660"`',
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$": "1 to 100 letters, digits, `.`, `_` or `-`, the first no sign",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits in lower case, as `gatewright keys` writes them",
     r"^[A-Za-z0-9]([A-Za-z0-9.:_-]{0,252})$": "a host name or an IP address",
     r"^/[^\s#]*$": "a path that starts with `/` and has no spaces or `#`",
+    r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$": "a name of letters, digits, `-` and `_`",
+    r"^[1-5](xx|[0-9]{2}(-[1-5][0-9]{2})?)$": "a status such as `204`, `2xx` or `200-399`",
+    r"^/[!-:<-~]*$": "a path of visible characters that starts with `/` and has no `;`",
+    r"^[!-~]+$": "visible characters without spaces",
     r"^/.*[^/]$": "a path that starts with `/` and does not end with it, such as `/api/v2`",
 }
 
@@ -142,9 +147,10 @@ def _below(annotation: object, segment: str | int) -> object:
     if origin in (list, dict):
         return get_args(annotation)[-1]
     if origin in (Union, types.UnionType):
-        for member in get_args(annotation):
-            if segment in _tags(member):
-                return member
+        # Unions may lie in unions; the model itself is meant.
+        for model in _models(annotation):
+            if segment in _tags(model):
+                return model
         below = [_below(member, segment) for member in get_args(annotation) if member is not type(None)]
         return below[0] if below else None
     if isinstance(annotation, type) and issubclass(annotation, Section):

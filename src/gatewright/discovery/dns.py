@@ -11,7 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from gatewright.config.addresses import Address, Resolver, read_address, resolve, system_resolver
+from gatewright.config.addresses import (
+    Address,
+    Endpoint,
+    Resolver,
+    read_endpoint,
+    resolve,
+    system_resolver,
+)
 
 log = logging.getLogger("gatewright.discovery")
 
@@ -25,14 +32,15 @@ Push = Callable[[str, bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class NamedInstance:
-    """One instance as the user wrote it: `users.internal:8080`, `10.0.0.1:80`, `[::1]:80`."""
+    """One instance as the user wrote it: `users.internal:8080`, `10.0.0.1:80`, `[::1]:80`,
+    `unix:/run/users.sock`."""
 
     name: str
     weight: int = 1
 
     @property
-    def address(self) -> Address:
-        return read_address(self.name)
+    def address(self) -> Endpoint:
+        return read_endpoint(self.name)
 
 
 Services = Sequence[tuple[str, Sequence[NamedInstance]]]
@@ -40,7 +48,7 @@ Services = Sequence[tuple[str, Sequence[NamedInstance]]]
 
 def has_names(instances: Iterable[NamedInstance]) -> bool:
     """Does any of them have to be looked up?"""
-    return any(instance.address.ip() is None for instance in instances)
+    return any(instance.address.is_name() for instance in instances)
 
 
 class DnsDiscovery:
@@ -84,7 +92,8 @@ class DnsDiscovery:
     async def look_up(self, services: Services) -> None:
         """Look up every name of these services, all at once, each for at most 5 s."""
         addresses = {instance.address for _, instances in services for instance in instances}
-        await asyncio.gather(*(self._look_up(address) for address in addresses if address.ip() is None))
+        names = [address for address in addresses if isinstance(address, Address) and address.is_name()]
+        await asyncio.gather(*(self._look_up(name) for name in names))
 
     def known(self, host: str, port: int) -> Sequence[str]:
         """What a name gave last: a resolver that never waits. Raises `OSError` when it never gave

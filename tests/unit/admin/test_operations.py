@@ -77,7 +77,9 @@ async def test_a_service_without_a_healthy_instance_degrades(
     ]
     health = (await client.get("/health")).json()
     assert health["status"] == "degraded"
-    assert health["dependencies"]["services"] == [{"name": "users", "instances": 1, "healthy": 0}]
+    assert health["dependencies"]["services"] == [
+        {"name": "users", "instances": 1, "healthy": 0, "ejected": 0, "draining": 0, "panic": False}
+    ]
     breakers = (await client.get("/gateway/circuit-breakers")).json()
     assert breakers == {"circuit_breakers": [{"name": "users", "state": "open"}], "sharing": None}
 
@@ -111,6 +113,20 @@ def two_breakers(engine) -> None:
             ],
         }
     ]
+
+
+async def test_instances_are_drained_by_name(client: httpx2.AsyncClient, live: Node, engine) -> None:
+    path = "/api/v1/services/users/instances"
+    assert (await client.post(f"{path}/127.0.0.1:9001/drain")).json() == {"changed": 1}
+    assert (await client.post(f"{path}/127.0.0.1:9001/undrain")).json() == {"changed": 1}
+    assert engine.calls[-2:] == [
+        ("drain_instance", "users", "127.0.0.1:9001", True),
+        ("drain_instance", "users", "127.0.0.1:9001", False),
+    ]
+    for where, code in ((path, "unknown_instance"), ("/api/v1/services/nobody/instances", "unknown_service")):
+        refused = await client.post(f"{where}/other:1/drain")
+        assert (refused.status_code, refused.json()["error"]) == (404, code)
+    assert "known: 127.0.0.1:9001" in (await client.post(f"{path}/other:1/drain")).json()["message"]
 
 
 async def test_changes_by_hand_reach_the_data_plane_with_who_and_why(

@@ -97,6 +97,22 @@ def test_breakers_are_shown_and_reset(start, engine, capsys) -> None:
         assert run(["breakers", *wrong, "--admin", url]) == 2
 
 
+def test_instances_are_shown_and_drained(start, engine, capsys) -> None:
+    instance = {"name": "127.0.0.1:9001", "address": "127.0.0.1:9001", "state": "ejected", "healthy": False}
+    engine.services = [{"name": "users", "instances": [instance]}]
+    url = start().url
+    assert run(["instances", "--admin", url]) == 0
+    assert "ejected" in capsys.readouterr().out
+    assert run(["instances", "list", "orders", "--json", "--admin", url]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    for action in ("drain", "undrain"):
+        assert run(["instances", action, "users", "127.0.0.1:9001", "--admin", url]) == 0
+    assert [call[3] for call in engine.calls if call[0] == "drain_instance"] == [True, False]
+    assert run(["instances", "drain", "users", "other:1", "--admin", url]) == 1
+    assert "known: 127.0.0.1:9001" in capsys.readouterr().err
+    assert run(["instances", "drain", "users"]) == 2
+
+
 def test_limits_are_shown_and_reset(start, engine, capsys) -> None:
     url = start().url
     assert run(["limits", "--admin", url]) == 0

@@ -4,7 +4,6 @@
 //! At most 64 probes are under way; where that many hang, the others wait for their time-outs.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +13,11 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::instance::Instance;
+use super::ledger::Ledger;
 use super::probe::probe;
 use super::registry::Registry;
+use super::service::Service;
+use crate::io::address::Address;
 use crate::snapshot::document::HealthCheckDocument;
 use crate::tls::ServiceTls;
 
@@ -28,7 +30,7 @@ pub enum Transition {
     BecameUnhealthy,
 }
 
-/// Health by consecutive results. Starts healthy.
+/// Health by consecutive results. Starts healthy unless the settings say otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {
     pub healthy: bool,
@@ -45,6 +47,16 @@ impl Default for Health {
 }
 
 impl Health {
+    /// Of an instance that is new. Where it starts unhealthy the first success is enough.
+    pub(super) fn starting(settings: Option<&HealthCheckDocument>) -> Self {
+        match settings.filter(|settings| settings.starts_unhealthy) {
+            Some(settings) => {
+                Self { healthy: false, failures: 0, successes: settings.healthy_after.saturating_sub(1) }
+            }
+            None => Self::default(),
+        }
+    }
+
     /// Takes in one result; says whether it changed the verdict.
     pub fn observe(&mut self, ok: bool, settings: &HealthCheckDocument) -> Option<Transition> {
         if !ok {
@@ -104,7 +116,7 @@ impl Events {
 
 /// Probes all instances of all live services that have a health check, until `shutdown` is ready. For a runtime of the
 /// control thread; one call per registry. A new or changed instance or setting is probed at once, and again after each
-/// interval, give or take a tenth.
+/// interval, give or take its jitter.
 pub async fn run(registry: Arc<Registry>, shutdown: impl Future<Output = ()>) {
     let events = registry.events();
     let mut shutdown = pin!(shutdown);
@@ -129,7 +141,7 @@ struct Watch {
 
 /// The probe loops that run; dropping it stops them all.
 struct Watches {
-    running: HashMap<(String, String, SocketAddr), Watch>,
+    running: HashMap<(String, String, Address), Watch>,
     tasks: JoinSet<()>,
     places: Arc<Semaphore>,
     events: Arc<Events>,
@@ -147,22 +159,21 @@ impl Watches {
         for service in registry.services() {
             let Some(settings) = &service.health_check else { continue };
             for instance in service.instances() {
-                let key = (service.name.clone(), instance.name.clone(), instance.address);
-                let tls = service.tls.as_ref();
-                let kept = before.remove(&key).filter(|watch| watch.is_for(&instance, tls, settings));
-                let watch = kept.unwrap_or_else(|| self.start(instance, tls.cloned(), settings.clone()));
+                let key = (service.name.clone(), instance.name.clone(), instance.address.clone());
+                let kept = before.remove(&key).filter(|watch| watch.is_for(&instance, &service, settings));
+                let watch = kept.unwrap_or_else(|| self.start(&service, instance, settings.clone()));
                 self.running.insert(key, watch);
             }
         }
     }
 
-    fn start(
-        &mut self,
-        instance: Arc<Instance>,
-        tls: Option<Arc<ServiceTls>>,
-        settings: HealthCheckDocument,
-    ) -> Watch {
-        let turn = Turn { places: Arc::clone(&self.places), events: Arc::clone(&self.events) };
+    fn start(&mut self, service: &Service, instance: Arc<Instance>, settings: HealthCheckDocument) -> Watch {
+        let turn = Turn {
+            places: Arc::clone(&self.places),
+            events: Arc::clone(&self.events),
+            ledger: Arc::clone(&service.ledger),
+        };
+        let tls = service.tls.clone();
         let task = self.tasks.spawn(turn.keep_probing(Arc::clone(&instance), tls.clone(), settings.clone()));
         Watch { instance, tls, settings, task }
     }
@@ -170,15 +181,10 @@ impl Watches {
 
 impl Watch {
     /// An instance that left its list and came back is another one, with its health forgotten.
-    fn is_for(
-        &self,
-        instance: &Arc<Instance>,
-        tls: Option<&Arc<ServiceTls>>,
-        settings: &HealthCheckDocument,
-    ) -> bool {
-        let id = |tls: Option<&Arc<ServiceTls>>| tls.map(|tls| tls.id);
+    fn is_for(&self, instance: &Arc<Instance>, service: &Service, settings: &HealthCheckDocument) -> bool {
+        let id = |tls: &Option<Arc<ServiceTls>>| tls.as_ref().map(|tls| tls.id);
         Arc::ptr_eq(&self.instance, instance)
-            && id(self.tls.as_ref()) == id(tls)
+            && id(&self.tls) == id(&service.tls)
             && self.settings == *settings
     }
 }
@@ -192,6 +198,7 @@ impl Drop for Watch {
 struct Turn {
     places: Arc<Semaphore>,
     events: Arc<Events>,
+    ledger: Arc<Ledger>,
 }
 
 impl Turn {
@@ -206,15 +213,18 @@ impl Turn {
             let ok = probe(&instance, tls.as_deref(), &settings).await;
             drop(place);
             if instance.observe(ok, &settings).is_some() {
+                self.ledger.changed();
                 self.events.health_changed();
             }
-            tokio::time::sleep(jittered(settings.interval_ms)).await;
+            let is_healthy = instance.health().healthy;
+            let interval = if is_healthy { settings.interval_ms } else { settings.unhealthy_interval_ms };
+            tokio::time::sleep(jittered(interval, settings.jitter)).await;
         }
     }
 }
 
-/// Within a tenth of the interval, so that the probes of many nodes and instances spread by themselves.
-fn jittered(interval_ms: u64) -> Duration {
-    let tenth = interval_ms / 10;
-    Duration::from_millis(interval_ms - tenth + fastrand::u64(0..=tenth * 2))
+/// Spread, so that the probes of many nodes and instances do not come at one moment.
+fn jittered(interval_ms: u64, jitter: u32) -> Duration {
+    let most = interval_ms * u64::from(jitter) / 100;
+    Duration::from_millis(interval_ms - most + fastrand::u64(0..=most * 2))
 }

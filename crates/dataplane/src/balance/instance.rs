@@ -1,41 +1,64 @@
-//! One address of a service, and the list of them that a service balances over.
+//! One address of a service, and what is known of it.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use super::breaker::Breaker;
+use super::ejection::Record;
 use super::health::{Health, Transition};
-use super::schedule;
+use super::latency::Latency;
+use super::standing::{Clock, Entrance};
+use crate::io::address::Address;
 use crate::snapshot::document::{HealthCheckDocument, InstanceDocument};
 
-/// More are refused: the schedule is computed in time that grows with the square.
-pub(super) const MAX_INSTANCES: usize = 1_000;
+/// The low bits of `traffic` count requests under way, the others requests so far: one write for both.
+const UNDER_WAY_BITS: u32 = 24;
+const UNDER_WAY: u64 = (1 << UNDER_WAY_BITS) - 1;
 
 /// One address of a service. Kept as long as name and address stay in the list of the service, across snapshots.
 #[derive(Debug)]
 pub struct Instance {
     pub name: String,
-    pub address: SocketAddr,
+    pub address: Address,
     health: AtomicU64,
     /// Changes of health so far.
     transitions: AtomicU64,
-    in_flight: AtomicU32,
     /// Used where the service says `scope: instance`.
     pub(super) breaker: Breaker,
+    traffic: AtomicU64,
+    latency: Latency,
+    pub(super) clock: Clock,
+    pub(super) record: Record,
+    pub(super) entrance: Entrance,
+    /// Stamp of when it began to get no new requests; 0: it gets them.
+    draining: AtomicU64,
 }
 
 impl Instance {
-    /// Healthy until proven otherwise: a service need not wait for its first probes.
-    fn new(document: &InstanceDocument) -> Self {
+    /// Healthy until proven otherwise, unless the health check says that it is to prove itself first.
+    pub(super) fn new(
+        document: &InstanceDocument,
+        health: Option<&HealthCheckDocument>,
+        is_warm: bool,
+    ) -> Self {
+        let now = Instant::now();
         Self {
             name: document.name.clone(),
-            address: document.address,
-            health: AtomicU64::new(Health::default().pack()),
+            address: document.address.clone(),
+            health: AtomicU64::new(Health::starting(health).pack()),
             transitions: AtomicU64::new(0),
-            in_flight: AtomicU32::new(0),
             breaker: Breaker::default(),
+            traffic: AtomicU64::new(0),
+            latency: Latency::new(now),
+            clock: Clock::new(now),
+            record: Record::default(),
+            entrance: Entrance::new(is_warm),
+            draining: AtomicU64::new(0),
         }
+    }
+
+    pub(super) fn assume_healthy(&self) {
+        self.health.store(Health::default().pack(), Ordering::Relaxed);
     }
 
     pub fn health(&self) -> Health {
@@ -44,7 +67,42 @@ impl Instance {
 
     /// Requests under way on this node.
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
+        (self.traffic.load(Ordering::Relaxed) & UNDER_WAY) as u32
+    }
+
+    /// Requests sent to it so far.
+    pub(super) fn picks(&self) -> u64 {
+        self.traffic.load(Ordering::Relaxed) >> UNDER_WAY_BITS
+    }
+
+    /// How long it takes to answer, in microseconds; `None` before its first answer.
+    pub(super) fn latency(&self, decay: Duration, now: Instant) -> Option<f32> {
+        self.latency.estimate(decay, now)
+    }
+
+    pub(super) fn answered(&self, taken: Duration, decay: Duration, now: Instant) {
+        self.latency.observe(taken, decay, now);
+    }
+
+    pub(super) fn failed(&self, taken: Duration, decay: Duration, now: Instant) {
+        self.latency.observe_failure(taken, decay, now);
+    }
+
+    /// Since when somebody wants it to get no new requests.
+    pub(super) fn draining_since(&self) -> Option<Instant> {
+        let stamp = self.draining.load(Ordering::Relaxed);
+        (stamp > 0).then(|| self.clock.moment(stamp))
+    }
+
+    /// Starts or ends its draining; says whether that changed anything. One that drains already keeps its time.
+    pub(super) fn drain(&self, since: Option<Instant>) -> bool {
+        let stamp = since.map_or(0, |since| self.clock.stamp(since));
+        let was = self.draining.load(Ordering::Relaxed);
+        let changes = (stamp > 0) != (was > 0);
+        if changes {
+            self.draining.store(stamp, Ordering::Relaxed);
+        }
+        changes
     }
 
     pub(super) fn transitions(&self) -> u64 {
@@ -52,11 +110,11 @@ impl Instance {
     }
 
     pub(super) fn enter(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.traffic.fetch_add(1 << UNDER_WAY_BITS | 1, Ordering::Relaxed);
     }
 
     pub(super) fn leave(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.traffic.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Takes in one result; says whether it changed the health.
@@ -83,79 +141,4 @@ impl Instance {
         // An error only says that there was nothing to end.
         let _ = self.health.fetch_update(Ordering::AcqRel, Ordering::Acquire, step);
     }
-}
-
-/// The instances that a service balances over. Never changes: a new list is a new roster.
-#[derive(Debug)]
-pub(super) struct Roster {
-    pub(super) instances: Vec<Arc<Instance>>,
-    weights: Vec<u32>,
-    schedule: Vec<u32>,
-    cursor: AtomicUsize,
-}
-
-impl Roster {
-    /// Refuses weight 0, port 0, repeated instances, names that cannot be a `Host` header, and more than 1,000.
-    pub(super) fn compile(list: &[InstanceDocument], known: Option<&Self>) -> Result<Self, String> {
-        if list.len() > MAX_INSTANCES {
-            return Err(format!("{} instances; at most {MAX_INSTANCES} are balanced over", list.len()));
-        }
-        for (index, document) in list.iter().enumerate() {
-            check(document)?;
-            if list.iter().take(index).any(|earlier| is_same(earlier, document)) {
-                return Err(format!("instance `{}` is listed twice", document.name));
-            }
-        }
-        let weights: Vec<u32> = list.iter().map(|document| document.weight).collect();
-        Ok(Self {
-            instances: list.iter().map(|document| kept_or_new(document, known)).collect(),
-            schedule: schedule::smooth(&weights),
-            weights,
-            cursor: AtomicUsize::new(0),
-        })
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.instances.is_empty()
-    }
-
-    pub(super) fn weighted(&self) -> impl Iterator<Item = (&Arc<Instance>, u32)> {
-        self.instances.iter().zip(self.weights.iter().copied())
-    }
-
-    /// The next instance in turn, or the next usable one after it.
-    pub(super) fn propose(&self, usable: impl Fn(&Instance) -> bool) -> Option<&Arc<Instance>> {
-        let turn = self.cursor.fetch_add(1, Ordering::Relaxed).checked_rem(self.schedule.len())?;
-        let (before, after) = self.schedule.split_at_checked(turn)?;
-        after
-            .iter()
-            .chain(before)
-            .filter_map(|place| self.instances.get(*place as usize))
-            .find(|instance| usable(instance))
-    }
-}
-
-fn is_same(left: &InstanceDocument, right: &InstanceDocument) -> bool {
-    left.address == right.address && left.name == right.name
-}
-
-fn check(document: &InstanceDocument) -> Result<(), String> {
-    let name = &document.name;
-    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(format!("instance `{}` is not a host and port", name.escape_debug()));
-    }
-    if document.weight == 0 {
-        return Err(format!("instance `{name}` has weight 0; leave it out instead"));
-    }
-    if document.address.port() == 0 {
-        return Err(format!("instance `{name}` has port 0"));
-    }
-    Ok(())
-}
-
-fn kept_or_new(document: &InstanceDocument, known: Option<&Roster>) -> Arc<Instance> {
-    let same =
-        |instance: &&Arc<Instance>| instance.address == document.address && instance.name == document.name;
-    let kept = known.and_then(|roster| roster.instances.iter().find(same));
-    kept.map_or_else(|| Arc::new(Instance::new(document)), Arc::clone)
 }

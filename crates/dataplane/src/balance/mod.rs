@@ -1,29 +1,43 @@
 //! Balance: which instance of the service takes this request?
 //! Takes a service. Gives a `Target`. Refuses with `ServiceUnavailable`.
 //!
-//! The order is: the balancer proposes an instance, health filters it, the breaker of the service filters the request
-//! (requirement BH-3). State lives in a [`Registry`], so it survives snapshots; settings live in the snapshot.
+//! The order is: health says which instances may be asked, the algorithm chooses one of them, the breaker of the service
+//! filters the request (requirement BH-3). State lives in a [`Registry`], so it survives snapshots; settings live in the snapshot.
 
+mod admission;
 mod breaker;
+mod choose;
+mod draw;
+mod ejection;
 pub mod health;
 mod instance;
+mod key;
+mod latency;
+mod ledger;
+mod maglev;
 mod probe;
 mod probe_http2;
 mod registry;
+mod roster;
 mod schedule;
 mod service;
+mod standing;
+mod sticky;
 mod summary;
 mod target;
 
 #[cfg(test)]
 mod tests;
 
+pub use admission::BreakerUse;
 pub use breaker::{
     BreakerChange, BreakerCount, BreakerHold, BreakerReason, BreakerState, BreakerTransition, Tally,
 };
+pub use choose::Reason;
 pub use health::{Health, Transition};
 pub use instance::Instance;
 pub use registry::Registry;
 pub use service::{Service, Services};
+pub use standing::Standing;
 pub use summary::{BreakerSummary, InstanceSummary, ServiceSummary};
-pub use target::{BreakerUse, Outcome, Target, pick};
+pub use target::{Ask, Outcome, Target, pick};

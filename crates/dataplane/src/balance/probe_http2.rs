@@ -5,12 +5,12 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use h2::client::{self, ResponseFuture};
-use http::header::{CONTENT_TYPE, HeaderMap, TE, USER_AGENT};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE, USER_AGENT};
 use http::{Method, Request, StatusCode, Uri, Version};
 
-use super::instance::Instance;
+use crate::io::address::authority;
 use crate::io::dial::{Destination, dial};
-use crate::tls::ServiceTls;
+use crate::snapshot::document::HttpProbeDocument;
 
 /// More than any answer to such a question has.
 const MOST_BYTES: usize = 1024;
@@ -20,16 +20,27 @@ const SERVING: u8 = 1;
 const SERVICE_FIELD: u8 = 0x0a;
 const STATUS_FIELD: u8 = 0x08;
 
-/// Did it answer with 2xx?
-pub(super) async fn get(instance: &Instance, tls: Option<&ServiceTls>, path: &str) -> bool {
-    let asked = ask((instance, tls), Method::GET, path, None).await;
-    asked.is_some_and(|answer| answer.status.is_success())
+/// The status that it answers a GET with; `None` for whatever is no answer.
+pub(super) async fn get(destination: Destination<'_>, http: &HttpProbeDocument) -> Option<u16> {
+    let authority = http.host.as_deref().unwrap_or(authority(destination.name));
+    let mut request = request(destination, (Method::GET, authority, &http.path))?;
+    let headers = request.headers_mut();
+    for (name, value) in &http.headers {
+        let (name, value) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value));
+        headers.insert(name.ok()?, value.ok()?);
+    }
+    ask(destination, request, None).await.map(|answer| answer.status.as_u16())
 }
 
 /// Does it say that `service` is `SERVING`? An empty name asks for all of the server.
-pub(super) async fn check(instance: &Instance, tls: Option<&ServiceTls>, service: &str) -> bool {
-    let Some(question) = question(service) else { return false };
-    let asked = ask((instance, tls), Method::POST, "/grpc.health.v1.Health/Check", Some(question)).await;
+pub(super) async fn check(destination: Destination<'_>, service: &str) -> bool {
+    let target = (Method::POST, destination.name, "/grpc.health.v1.Health/Check");
+    let (Some(question), Some(mut request)) = (question(service), request(destination, target)) else {
+        return false;
+    };
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
+    let asked = ask(destination, request, Some(question)).await;
     asked.is_some_and(|answer| answer.is_well() && says_serving(&answer.body))
 }
 
@@ -47,15 +58,8 @@ impl Answer {
 }
 
 /// `None` for whatever is no answer.
-async fn ask(
-    (instance, tls): (&Instance, Option<&ServiceTls>),
-    method: Method,
-    path: &str,
-    body: Option<Bytes>,
-) -> Option<Answer> {
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    let request = request((instance, scheme), method, path, body.is_some())?;
-    let stream = dial(Destination { address: instance.address, name: &instance.name, tls }).await.ok()?;
+async fn ask(destination: Destination<'_>, request: Request<()>, body: Option<Bytes>) -> Option<Answer> {
+    let stream = dial(destination).await.ok()?;
     let (mut sender, connection) = client::Builder::new()
         .enable_push(false)
         .max_header_list_size(16 * 1024)
@@ -77,22 +81,16 @@ async fn ask(
 }
 
 fn request(
-    (instance, scheme): (&Instance, &str),
-    method: Method,
-    path: &str,
-    is_call: bool,
+    destination: Destination<'_>,
+    (method, authority, path): (Method, &str, &str),
 ) -> Option<Request<()>> {
-    let uri = Uri::builder().scheme(scheme).authority(instance.name.as_str()).path_and_query(path);
+    let scheme = if destination.tls.is_some() { "https" } else { "http" };
+    let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path);
     let request = Request::builder()
         .method(method)
         .uri(uri.build().ok()?)
         .version(Version::HTTP_2)
         .header(USER_AGENT, "gatewright-health");
-    let request = if is_call {
-        request.header(CONTENT_TYPE, "application/grpc").header(TE, "trailers")
-    } else {
-        request
-    };
     request.body(()).ok()
 }
 

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::breaker::BreakerChange;
 use super::health::Events;
-use super::instance::Roster;
+use super::roster::Roster;
 use super::service::{Service, Services};
 use super::summary::ServiceSummary;
 use crate::snapshot::document::InstanceDocument;
@@ -29,6 +29,15 @@ impl Registry {
     pub fn adopt(&self, services: &Services) {
         let named = services.iter().map(|service| (service.name.clone(), Arc::clone(service)));
         *self.lock() = named.collect();
+        for service in services.iter() {
+            let roster = service.roster.load();
+            service.ledger.forget_drained(|name| {
+                service.listed.iter().any(|listed| listed.name == name)
+                    || roster.members.instances.iter().any(|instance| instance.name == name)
+            });
+            // Whoever began to drain while the snapshot was compiled.
+            service.ledger.mark(&roster);
+        }
         self.events.lists_changed();
     }
 
@@ -40,8 +49,9 @@ impl Registry {
         // The lock is kept so that two calls for one service cannot cross.
         let live = self.lock();
         let found = live.get(service).ok_or_else(|| format!("unknown service `{service}`"))?;
-        let roster = Roster::compile(&instances, Some(found.roster.load().as_ref()))
+        let roster = Roster::compile(&instances, found.terms(), Some(found.roster.load().as_ref()))
             .map_err(|error| format!("service `{service}`: {error}"))?;
+        found.ledger.mark(&roster);
         found.roster.store(Arc::new(roster));
         self.events.lists_changed();
         Ok(())
@@ -51,6 +61,16 @@ impl Registry {
     /// a service (or all its instances), `users/ROUTE`, `users@INSTANCE`. Unknown names: 0.
     pub fn change_breakers(&self, name: Option<&str>, change: &BreakerChange, now: Instant) -> usize {
         self.services().iter().map(|service| service.change_breakers(name, change, now)).sum()
+    }
+
+    /// Starts or ends the draining of an instance by its name: no new requests, until it ends. Survives reloads and new
+    /// lists that have the name. Says how many instances that changed; `None` where there is no such service or instance.
+    pub fn drain(&self, service: &str, instance: &str, since: Option<Instant>) -> Option<usize> {
+        let live = self.lock();
+        let service = live.get(service)?;
+        let roster = service.roster.load();
+        let is_known = roster.members.instances.iter().any(|known| known.name == instance);
+        is_known.then(|| service.ledger.drain(&roster, instance, since))
     }
 
     /// Every live service in the order of the configuration.

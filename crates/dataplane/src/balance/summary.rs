@@ -1,16 +1,26 @@
 //! What `state()` and `metrics()` tell about services.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::breaker::{Breaker, BreakerCount, BreakerHold, BreakerState, BreakerTransition, Rules, Tally};
+use super::ejection;
 use super::instance::Instance;
 use super::service::Service;
+use super::standing::Standing;
+use crate::io::address::Address;
 
 #[derive(Clone, Debug)]
 pub struct ServiceSummary {
     pub name: String,
     pub instances: Vec<InstanceSummary>,
+    /// So few instances are available that all are asked.
+    pub panics: bool,
+    /// How often that began.
+    pub panics_so_far: u64,
+    /// Instances that were not ejected because as many were as may be.
+    pub ejections_prevented: u64,
+    /// Requests under way that count against `max_in_flight`; 0 without it.
+    pub capped_in_flight: u32,
     /// Those of the service, its routes and its instances; none where it has no circuit breaker.
     pub breakers: Vec<BreakerSummary>,
 }
@@ -18,11 +28,20 @@ pub struct ServiceSummary {
 #[derive(Clone, Debug)]
 pub struct InstanceSummary {
     pub name: String,
-    pub address: SocketAddr,
+    pub address: Address,
     pub weight: u32,
-    /// May requests be sent to it? Always true without a health check.
-    pub healthy: bool,
+    pub standing: Standing,
+    /// Until an ejection ends; zero unless ejected.
+    pub ejected_for: Duration,
+    /// Since it gets no new requests; zero unless draining.
+    pub draining_for: Duration,
+    /// Per cent of its weight that counts by now: less than 100 while it starts slowly.
+    pub share: u32,
+    /// Times that failing requests sent it out.
+    pub ejections: u64,
     pub in_flight: u32,
+    /// Requests sent to it so far.
+    pub picks: u64,
     pub consecutive_failures: u32,
     /// Changes of health so far.
     pub transitions: u64,
@@ -59,11 +78,20 @@ pub struct BreakerSummary {
 
 impl ServiceSummary {
     pub(super) fn of(service: &Service, now: Instant) -> Self {
-        let roster = service.roster.load();
-        let instances = roster.weighted().map(|(instance, weight)| summarise(service, instance, weight));
+        let roster = service.roster(now);
+        let instances = roster.weighted().map(|(instance, weight)| InstanceSummary {
+            weight,
+            share: (roster.share(instance, now) * 100.0) as u32,
+            ..summarise(service, instance, now)
+        });
+        let (ejections_prevented, panics_so_far) = service.ledger.counts();
         Self {
             name: service.name.clone(),
             instances: instances.collect(),
+            panics: roster.panics,
+            panics_so_far,
+            ejections_prevented,
+            capped_in_flight: service.ledger.in_flight(),
             breakers: service
                 .breaker_rules
                 .as_ref()
@@ -73,13 +101,19 @@ impl ServiceSummary {
     }
 }
 
-fn summarise(service: &Service, instance: &Instance, weight: u32) -> InstanceSummary {
+fn summarise(service: &Service, instance: &Instance, now: Instant) -> InstanceSummary {
+    let draining = instance.draining_since();
     InstanceSummary {
         name: instance.name.clone(),
-        address: instance.address,
-        weight,
-        healthy: service.may_use(instance),
+        address: instance.address.clone(),
+        weight: 0,
+        share: 0,
+        standing: service.standing(instance, now),
+        ejected_for: ejection::left(instance, now),
+        draining_for: draining.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
+        ejections: instance.record.ejections(),
         in_flight: instance.in_flight(),
+        picks: instance.picks(),
         consecutive_failures: instance.health().failures,
         transitions: instance.transitions(),
     }

@@ -4,16 +4,27 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::breaker::{Breaker, BreakerTransition, Call, Rules, Stopped, Ticket};
-use super::instance::{Instance, Roster};
+use super::admission::{self, BreakerUse};
+use super::breaker::{Breaker, BreakerTransition, Call, Rules, Ticket};
+use super::choose::Reason;
+use super::ejection::Sign;
+use super::instance::Instance;
+use super::ledger::Place;
 use super::service::Service;
-use crate::refusal::{Refusal, Unavailable};
+use super::sticky::{self, Bond};
+use crate::caller::Caller;
+use crate::refusal::Refusal;
+use crate::request::Request;
+use crate::snapshot::document::AlgorithmDocument;
+use crate::trail::Inputs;
 
 /// How a request ended, in the eyes of breaker and health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The service answered to the end, with this status.
     Answered(u16),
+    /// The service answered to the end that a call of gRPC failed: counts like a status that is a failure.
+    FailedCall,
     /// The service broke off its answer, or answered too late: counts for the breaker alone.
     Failure,
     /// The connection failed: counts for the breaker, and for the health of the instance like a failed probe.
@@ -22,12 +33,30 @@ pub enum Outcome {
     Neutral,
 }
 
+/// What a choice is made from. The same of all this, and the same state, gives the same instance.
+#[derive(Clone, Copy)]
+pub struct Ask<'a> {
+    pub request: &'a Request,
+    pub caller: &'a Caller,
+    /// The route's (requirement BH-19): which breaker, if any, refuses and counts this request.
+    pub breaker: BreakerUse,
+    pub now: Instant,
+    /// Any number, another one for each request.
+    pub random: u64,
+}
+
 /// An instance that may be sent one request. Only [`pick`] makes one. Dropping it without [`Target::finish`] counts as
 /// `Neutral`, so no path can leak a place.
 #[derive(Debug)]
 pub struct Target {
     pub service: Arc<Service>,
     pub instance: Arc<Instance>,
+    pub(super) reason: Reason,
+    bond: Bond,
+    cookie: Option<Arc<[u8]>>,
+    panics: bool,
+    #[expect(dead_code, reason = "dropping it gives the place back")]
+    place: Option<Place>,
     breaker: BreakerUse,
     ticket: Option<Ticket>,
     picked: Instant,
@@ -44,88 +73,29 @@ enum Wait {
     Untold,
 }
 
-/// Which breaker a route uses (requirements BH-19, D11).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BreakerUse {
-    /// None refuses or counts its requests.
-    None,
-    /// That of the service, or of each of its instances.
-    Shared,
-    /// Its own; the place in the service's list.
-    Own(u32),
-}
-
-/// How often a choice is made anew because another worker took the last place of a probe.
-const ATTEMPTS: u32 = 3;
-
 /// Chooses an instance.
 ///
 /// Refuses with `ServiceUnavailable`: `NoInstance` for an empty list, `NoHealthyInstance` with the interval of the
-/// health check, `BreakerOpen` with the time left, `BreakerRamp` with the time to its next step.
-pub fn pick(service: &Arc<Service>, breaker: BreakerUse, now: Instant) -> Result<Target, Refusal> {
-    let roster = service.roster.load();
-    let rules = service.breaker_rules.as_ref().filter(|_| breaker != BreakerUse::None);
-    if let Some(rules) = rules.filter(|rules| rules.is_per_instance() && breaker == BreakerUse::Shared) {
-        return pick_admitted(service, &roster, rules, now);
-    }
-    let usable = |instance: &Instance| service.may_use(instance);
-    let instance = roster.propose(usable).ok_or_else(|| nobody(service, &roster))?;
-    let ticket =
-        rules.map(|rules| common(service, breaker).admit(rules, now)).transpose().map_err(stopped)?;
-    Ok(target(service, instance, (breaker, ticket), now))
-}
-
-/// Each instance has a breaker: one whose breaker refuses is not chosen.
-fn pick_admitted(
-    service: &Arc<Service>,
-    roster: &Roster,
-    rules: &Rules,
-    now: Instant,
-) -> Result<Target, Refusal> {
-    let usable = |instance: &Instance| service.may_use(instance) && instance.breaker.is_offered(rules, now);
-    for _ in 0..ATTEMPTS {
-        let Some(instance) = roster.propose(usable) else { break };
-        if let Ok(ticket) = instance.breaker.take(rules, now) {
-            return Ok(target(service, instance, (BreakerUse::Shared, Some(ticket)), now));
-        }
-    }
-    let healthy = roster.instances.iter().filter(|instance| service.may_use(instance));
-    let soonest = healthy.min_by_key(|instance| instance.breaker.stopped(rules, now).retry_after);
-    Err(soonest
-        .map_or_else(|| nobody(service, roster), |instance| stopped(instance.breaker.refuse(rules, now))))
-}
-
-fn target(
-    service: &Arc<Service>,
-    instance: &Arc<Instance>,
-    (breaker, ticket): (BreakerUse, Option<Ticket>),
-    now: Instant,
-) -> Target {
+/// health check or the end of an ejection, `TooManyInFlight` and `TooManyPerSecond` at the caps of the service, `BreakerOpen`
+/// with the time left, `BreakerRamp` with the time to its next step.
+pub fn pick(service: &Arc<Service>, ask: &Ask<'_>) -> Result<Target, Refusal> {
+    let roster = service.roster(ask.now);
+    let leave = admission::admit(service, &roster, ask)?;
+    let (instance, reason) = leave.chosen;
     instance.enter();
-    Target {
+    Ok(Target {
         service: Arc::clone(service),
         instance: Arc::clone(instance),
-        breaker,
-        ticket,
-        picked: now,
+        reason,
+        bond: leave.bond,
+        cookie: if leave.bond.wants_cookie() { sticky::cookie_of(&roster, leave.chosen) } else { None },
+        panics: roster.panics,
+        place: leave.place,
+        breaker: ask.breaker,
+        ticket: leave.ticket,
+        picked: ask.now,
         wait: Cell::new(Wait::Pending),
-    }
-}
-
-/// The breaker that is one for all instances.
-fn common(service: &Service, breaker: BreakerUse) -> &Breaker {
-    let own =
-        if let BreakerUse::Own(place) = breaker { service.own_breakers.get(place as usize) } else { None };
-    own.map_or(&service.breaker, |(_, breaker)| breaker)
-}
-
-fn nobody(service: &Service, roster: &Roster) -> Refusal {
-    let cause = if roster.is_empty() { Unavailable::NoInstance } else { Unavailable::NoHealthyInstance };
-    Refusal::ServiceUnavailable { cause, retry_after: service.retry_after() }
-}
-
-fn stopped(stopped: Stopped) -> Refusal {
-    Refusal::ServiceUnavailable { cause: stopped.cause, retry_after: stopped.retry_after }
+    })
 }
 
 impl Target {
@@ -137,7 +107,11 @@ impl Target {
     /// The head of the answer is in. `now` is the moment at which it was.
     pub fn answered(&self, status: u16, now: Instant) {
         if self.wait.get() == Wait::Pending {
-            self.wait.set(Wait::Answered(now.saturating_duration_since(self.picked)));
+            let took = now.saturating_duration_since(self.picked);
+            self.wait.set(Wait::Answered(took));
+            if let Some(decay) = self.decay() {
+                self.instance.answered(took, decay, now);
+            }
         }
         let probe = self.ticket.filter(|ticket| ticket.is_probe());
         if let (Some(ticket), Some(rules)) = (probe, &self.service.breaker_rules) {
@@ -153,13 +127,22 @@ impl Target {
                 if status < 500 {
                     self.instance.served();
                 }
+                self.saw(if status < 500 { Sign::Good } else { Sign::Failure }, now);
                 let rules = self.service.breaker_rules.as_ref();
                 let failed = rules.is_some_and(|rules| rules.is_failure(status));
                 self.count(failed, now)
             }
-            Outcome::Failure => self.count(true, now),
+            Outcome::FailedCall => {
+                self.saw(Sign::Failure, now);
+                self.count(true, now)
+            }
+            Outcome::Failure => {
+                self.saw(Sign::Broken, now);
+                self.count(true, now)
+            }
             Outcome::Unreachable => {
                 self.fail_health();
+                self.saw(Sign::Broken, now);
                 self.count(true, now)
             }
             // The drop that follows gives the ticket back.
@@ -172,7 +155,7 @@ impl Target {
         if per_instance && self.breaker == BreakerUse::Shared {
             return &self.instance.breaker;
         }
-        common(&self.service, self.breaker)
+        admission::common(&self.service, self.breaker)
     }
 
     fn count(&mut self, failed: bool, now: Instant) -> Option<BreakerTransition> {
@@ -191,10 +174,46 @@ impl Target {
         self.service.breaker_rules.as_ref().is_some_and(|rules| rules.is_slow(took))
     }
 
+    /// What the trail tells of the choice.
+    pub fn inputs(&self) -> Inputs {
+        let mut inputs = self.reason.inputs();
+        if let Some(bond) = self.bond.text() {
+            inputs = inputs.fixed("sticky", bond);
+        }
+        if self.panics { inputs.fixed("panic", "too_few_available") } else { inputs }
+    }
+
+    /// The `Set-Cookie` that the answer carries, so that the client comes back to this instance.
+    pub fn cookie(&self) -> Option<&[u8]> {
+        self.cookie.as_deref()
+    }
+
+    fn saw(&self, sign: Sign, now: Instant) {
+        self.service.saw(&self.instance, sign, now);
+        if sign == Sign::Broken {
+            self.fail_latency(now);
+        }
+    }
+
+    fn fail_latency(&self, now: Instant) {
+        if let Some(decay) = self.decay() {
+            self.instance.failed(now.saturating_duration_since(self.picked), decay, now);
+        }
+    }
+
+    /// Of latencies, for the algorithm that goes by them.
+    fn decay(&self) -> Option<Duration> {
+        if let AlgorithmDocument::PeakEwma { decay_ms } = self.service.balance.algorithm {
+            return Some(Duration::from_millis(decay_ms));
+        }
+        None
+    }
+
     fn fail_health(&self) {
         if let Some(settings) = &self.service.health_check
             && self.instance.observe(false, settings).is_some()
         {
+            self.service.ledger.changed();
             self.service.events.health_changed();
         }
     }

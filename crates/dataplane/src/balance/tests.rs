@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::caller::Caller;
 use crate::refusal::{Refusal, Unavailable};
+use crate::request::Request;
 use crate::snapshot::document::{
-    BreakerDocument, BreakerScope, BreakerWindow, HealthCheckDocument, HealthKindDocument, InstanceDocument,
-    OnProbeFailure, PoolDocument, ProtocolDocument, ServiceDocument,
+    AlgorithmDocument, BalanceDocument, BreakerDocument, BreakerScope, BreakerWindow, CapsDocument,
+    HealthCheckDocument, HttpProbeDocument, InstanceDocument, OnProbeFailure, PoolDocument, ProbeDocument,
+    ProtocolDocument, ServiceDocument,
 };
 
+mod algorithms;
 mod breaking;
 mod by_hand;
 mod choosing;
@@ -19,23 +23,42 @@ mod recovering;
 mod reloading;
 mod rules;
 mod scopes;
+mod standing;
+mod sticking;
 mod timing;
 
 const SUCCESS: Outcome = Outcome::Answered(200);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn instance(name: &str, port: u16, weight: u32) -> InstanceDocument {
-    InstanceDocument { name: name.to_owned(), address: ([127, 0, 0, 1], port).into(), weight }
+    InstanceDocument {
+        name: name.to_owned(),
+        address: std::net::SocketAddr::from(([127, 0, 0, 1], port)).into(),
+        weight,
+    }
 }
 
 fn health_check() -> HealthCheckDocument {
     HealthCheckDocument {
         at: "gateway.yaml:2:1".to_owned(),
-        kind: HealthKindDocument::Http { path: "/healthz".to_owned() },
+        kind: ProbeDocument::Http(http_probe()),
+        port: None,
         interval_ms: 10_000,
+        unhealthy_interval_ms: 10_000,
+        jitter: 10,
         timeout_ms: 5_000,
         unhealthy_after: 3,
         healthy_after: 2,
+        starts_unhealthy: false,
+    }
+}
+
+fn http_probe() -> HttpProbeDocument {
+    HttpProbeDocument {
+        path: "/healthz".to_owned(),
+        host: None,
+        headers: Vec::new(),
+        statuses: vec![(200, 299)],
     }
 }
 
@@ -62,11 +85,24 @@ fn breaker() -> BreakerDocument {
     }
 }
 
+fn balance(algorithm: AlgorithmDocument) -> BalanceDocument {
+    BalanceDocument {
+        at: "gateway.yaml:4:1".to_owned(),
+        algorithm,
+        slow_start_ms: 0,
+        panic_threshold: 0,
+        ejection: None,
+        caps: CapsDocument::default(),
+        sticky: None,
+    }
+}
+
 fn service(instances: Vec<InstanceDocument>) -> ServiceDocument {
     ServiceDocument {
         name: "users".to_owned(),
         at: "gateway.yaml:1:1".to_owned(),
         instances,
+        balance: balance(AlgorithmDocument::RoundRobin),
         health_check: Some(health_check()),
         circuit_breaker: Some(breaker()),
         own_breakers: Vec::new(),
@@ -91,6 +127,24 @@ fn live(document: ServiceDocument, registry: &Registry) -> Arc<Service> {
     let services = Services::compile(&[document], registry, &|_| Ok(None)).unwrap();
     registry.adopt(&services);
     Arc::clone(services.get(0).unwrap())
+}
+
+/// A choice for a request without anything in it, by nobody.
+fn pick(service: &Arc<Service>, breaker: BreakerUse, now: Instant) -> Result<Target, Refusal> {
+    let request = Request::new([127, 0, 0, 1].into());
+    ask(service, &request, now, |ask| ask.breaker = breaker)
+}
+
+fn ask(
+    service: &Arc<Service>,
+    request: &Request,
+    now: Instant,
+    change: impl FnOnce(&mut Ask<'_>),
+) -> Result<Target, Refusal> {
+    let caller = Caller::anonymous();
+    let mut ask = Ask { request, caller: &caller, breaker: BreakerUse::Shared, now, random: 0 };
+    change(&mut ask);
+    super::pick(service, &ask)
 }
 
 fn send(service: &Arc<Service>, outcome: Outcome, now: Instant) -> Result<(), Refusal> {

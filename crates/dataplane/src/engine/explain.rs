@@ -31,6 +31,7 @@ pub fn decide(snapshot: &[u8], keys: &[u8], requests: &[u8]) -> Result<Vec<u8>, 
         node.keys.set(&identity, document.to_string().as_bytes()).map_err(EngineError::Snapshot)?;
     }
     let snapshot = node.compile(snapshot).map_err(EngineError::Snapshot)?;
+    snapshot.services.assume_healthy();
     let requests: Vec<RequestDocument> = serde_json::from_slice(requests)
         .map_err(|error| EngineError::Snapshot(format!("requests: {error}")))?;
     let mut desk = Desk::new(&snapshot);
@@ -89,7 +90,8 @@ impl<'s> Desk<'s> {
             verdict.insert("status".to_owned(), json!(204));
             return Ok(());
         }
-        let facts = Facts { now: Instant::now(), unix_ms: document.now_ms };
+        // The same request at the same time gets the same explanation, even where the live path leaves it to chance.
+        let facts = Facts { now: Instant::now(), unix_ms: document.now_ms, random: document.now_ms };
         let load = Arc::new(stated(self.snapshot, document));
         let mut state = State { counters: &self.counters, tokens: &mut self.tokens, load: &load };
         let next = decide_request(self.snapshot, request, facts, &mut state, account)?;

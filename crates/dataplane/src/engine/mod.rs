@@ -3,14 +3,14 @@
 mod breakers;
 mod control;
 mod explain;
+mod listening;
 mod meter;
 mod state;
 mod takeover;
 mod thread;
 mod usage;
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
@@ -20,12 +20,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::Deserialize;
 
 use crate::balance::BreakerChange;
-use crate::listener::accept::{self, Door};
+use crate::io::address::Address;
+use crate::io::socket::Listening;
+use crate::listener::accept::Door;
 use crate::node::{Node, Options};
+use crate::snapshot::Snapshot;
 use crate::snapshot::document::Instances;
-use crate::snapshot::{Listener, Snapshot};
 use control::Control;
 pub use explain::decide;
+use listening::{Opened, SocketFile, Wanted};
 use takeover::Inherited;
 use thread::{Command, WorkerThread};
 
@@ -45,11 +48,13 @@ pub enum EngineError {
 struct OpenListener {
     name: String,
     /// As configured; the port may be 0.
-    configured: SocketAddr,
-    bound: SocketAddr,
+    configured: Address,
+    bound: Address,
     door: Door,
-    /// The workers' sockets once more, for a process that takes over.
+    /// The workers' sockets once more, for a process that takes over; none where the address is a path.
     sockets: Arc<[TcpListener]>,
+    /// Where the address is a path.
+    file: Option<Arc<SocketFile>>,
 }
 
 #[derive(Default)]
@@ -117,9 +122,10 @@ impl Engine {
         let new = running.bind_new(&snapshot)?;
         let version = snapshot.version;
         self.node.go_live(Arc::clone(&snapshot), unix_ms());
-        running.close_gone(&snapshot);
+        // In this order: a path that changes its listener always has one.
         running.open(new);
         running.inherited.clear();
+        running.close_gone(&snapshot);
         Ok(version)
     }
 
@@ -148,6 +154,11 @@ impl Engine {
 
     pub fn set_keys(&self, identity: &str, json: &[u8]) -> Result<(), EngineError> {
         self.node.keys.set(identity, json).map_err(EngineError::Snapshot)
+    }
+
+    /// Starts or ends the draining of an instance; `None` where there is no such service or instance.
+    pub fn drain_instance(&self, service: &str, instance: &str, wanted: bool) -> Option<usize> {
+        self.node.services.drain(service, instance, wanted.then(Instant::now))
     }
 
     /// `change` as in `balance::BreakerChange`. Gives how many breakers it changed.
@@ -228,7 +239,7 @@ impl Engine {
 
 impl Running {
     /// One socket for each worker of each listener that is not open yet.
-    fn bind_new(&self, snapshot: &Snapshot) -> Result<Vec<(OpenListener, Vec<TcpListener>)>, EngineError> {
+    fn bind_new(&self, snapshot: &Snapshot) -> Result<Vec<(OpenListener, Vec<Listening>)>, EngineError> {
         let mut new = Vec::new();
         for listener in &snapshot.listeners {
             let name = listener.named.name.to_string();
@@ -241,38 +252,26 @@ impl Running {
                     listener.named.at, listener.address
                 ))
             };
-            let (bound, sockets) = self.sockets(listener).map_err(refused)?;
-            let kept =
-                sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>().map_err(refused)?;
+            let address = &listener.address;
+            let is_ours =
+                self.listeners.iter().any(|open| open.file.is_some() && open.configured == *address);
+            let inherited = takeover::inherited(&self.inherited, &name, address).map_err(refused)?;
+            let wanted =
+                Wanted { mode: listener.socket_mode, workers: self.workers.len(), is_ours, inherited };
+            let Opened { bound, sockets, kept, file } = listening::open(address, wanted).map_err(refused)?;
             let door = Door::new(&name);
-            new.push((
-                OpenListener { name, configured: listener.address, bound, door, sockets: kept },
-                sockets,
-            ));
+            let configured = address.clone();
+            new.push((OpenListener { name, configured, bound, door, sockets: kept, file }, sockets));
         }
         Ok(new)
     }
 
-    /// At least one for each worker; all that were inherited, since connections may wait in any of them.
-    fn sockets(&self, listener: &Listener) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
-        let mut sockets = takeover::inherited(&self.inherited, &listener.named.name, listener.address)?;
-        let bound = match sockets.first() {
-            Some(socket) => socket.local_addr()?,
-            None => {
-                let first = accept::bind(listener.address)?;
-                let bound = first.local_addr()?;
-                sockets.push(first);
-                bound
-            }
-        };
-        while sockets.len() < self.workers.len() {
-            sockets.push(accept::bind(bound)?);
-        }
-        Ok((bound, sockets))
-    }
-
-    fn open(&mut self, new: Vec<(OpenListener, Vec<TcpListener>)>) {
+    fn open(&mut self, new: Vec<(OpenListener, Vec<Listening>)>) {
         for (listener, sockets) in new {
+            if let Some(file) = &listener.file {
+                // It stands beside its name already, so that only a directory that has gone can fail this.
+                let _ = file.publish();
+            }
             for (worker, socket) in self.workers.iter().cycle().zip(sockets) {
                 worker.send(Command::Listen(listener.door.clone(), socket));
             }
@@ -285,6 +284,10 @@ impl Running {
         self.listeners.retain(|open| {
             let stays =
                 snapshot.listener(&open.name).is_some_and(|listener| listener.address == open.configured);
+            if let (true, Some(file), Some(listener)) = (stays, &open.file, snapshot.listener(&open.name)) {
+                // Whoever has removed the file has closed the listener himself.
+                let _ = file.permit(listener.socket_mode);
+            }
             if !stays {
                 workers.iter().for_each(|worker| worker.send(Command::Close(open.door.clone())));
             }

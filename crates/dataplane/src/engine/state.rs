@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::OpenListener;
 use super::breakers::{self, Clock};
-use crate::balance::{InstanceSummary, ServiceSummary};
+use crate::balance::{InstanceSummary, ServiceSummary, Standing};
 use crate::node::Node;
-use crate::record::{self, ConcurrencyLine, External, InstanceLine, OverloadLine};
+use crate::record::{self, ConcurrencyLine, External, InstanceLine, OverloadLine, ServiceLine};
 use crate::shed::{Concurrency, Load};
 use crate::snapshot::Counted;
 use crate::snapshot::document::Priority;
@@ -39,6 +39,7 @@ fn external(node: &Node) -> External {
         concurrencies: concurrency_lines(node),
         worker_connections: node.crowd.open().collect(),
         instances: services.iter().flat_map(instance_lines).collect(),
+        services: services.iter().map(service_line).collect(),
     }
 }
 
@@ -65,8 +66,20 @@ fn instance_lines(service: &ServiceSummary) -> impl Iterator<Item = InstanceLine
     service.instances.iter().map(|instance| InstanceLine {
         service: service.name.clone(),
         instance: instance.name.clone(),
-        healthy: instance.healthy,
+        standing: instance.standing.text(),
+        in_flight: instance.in_flight,
+        picks: instance.picks,
+        ejections: instance.ejections,
     })
+}
+
+fn service_line(service: &ServiceSummary) -> ServiceLine {
+    ServiceLine {
+        service: service.name.clone(),
+        panics: service.panics,
+        panics_so_far: service.panics_so_far,
+        ejections_prevented: service.ejections_prevented,
+    }
 }
 
 /// What is live, as JSON.
@@ -136,6 +149,8 @@ fn service(service: &ServiceSummary, clock: Clock) -> Value {
     json!({
         "name": service.name,
         "instances": service.instances.iter().map(instance).collect::<Vec<_>>(),
+        "panic": service.panics,
+        "capped_in_flight": service.capped_in_flight,
         "breakers": breakers::documents(service, clock),
     })
 }
@@ -145,7 +160,13 @@ fn instance(instance: &InstanceSummary) -> Value {
         "name": instance.name,
         "address": instance.address.to_string(),
         "weight": instance.weight,
-        "healthy": instance.healthy,
+        "state": instance.standing.text(),
+        "healthy": instance.standing == Standing::Healthy,
+        "share_percent": instance.share,
+        "ejected_for_ms": instance.ejected_for.as_millis() as u64,
+        "draining_for_ms": instance.draining_for.as_millis() as u64,
+        "ejections": instance.ejections,
+        "requests": instance.picks,
         "in_flight": instance.in_flight,
         "consecutive_failures": instance.consecutive_failures,
     })

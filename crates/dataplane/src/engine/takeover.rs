@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::OpenListener;
+use crate::io::address::Address;
 
 /// How long the other process may take over one message.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -83,13 +84,15 @@ fn descriptors(
 
 /// What was inherited for a listener, duplicated: an `apply` that fails afterwards must leave it for the next.
 /// A listener with another name but the same address takes its sockets, too, unless the system was to choose the port.
-pub fn inherited(all: &[Inherited], name: &str, address: SocketAddr) -> io::Result<Vec<TcpListener>> {
-    let fits = |one: &&Inherited| one.address == address && (one.name == name || address.port() != 0);
+pub fn inherited(all: &[Inherited], name: &str, address: &Address) -> io::Result<Vec<TcpListener>> {
+    let Address::Ip(address) = address else { return Ok(Vec::new()) };
+    let fits = |one: &&Inherited| one.address == *address && (one.name == name || address.port() != 0);
     all.iter().filter(fits).flat_map(|one| &one.sockets).map(TcpListener::try_clone).collect()
 }
 
 pub fn listening(listeners: &[OpenListener]) -> Vec<u8> {
-    let document: Value = listeners.iter().map(listener).collect();
+    // A path is not handed over: its file can have one owner only.
+    let document: Value = listeners.iter().filter(|open| !open.sockets.is_empty()).map(listener).collect();
     document.to_string().into_bytes()
 }
 

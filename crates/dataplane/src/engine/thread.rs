@@ -1,17 +1,16 @@
 //! One worker thread: a runtime of its own, its listeners, and what it does every so often.
 
-use std::net::TcpListener as StandardListener;
 use std::rc::Rc;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle as TaskHandle, LocalSet};
 
 use crate::engine::{EngineError, usage};
+use crate::io::socket::{Acceptor, Listening};
 use crate::listener::accept::{self, Door};
 use crate::node::Node;
 use crate::worker::Worker;
@@ -28,7 +27,7 @@ const DISK_GRACE: Duration = Duration::from_secs(1);
 const IDLE_GRACE: Duration = Duration::from_secs(1);
 
 pub enum Command {
-    Listen(Door, StandardListener),
+    Listen(Door, Listening),
     Close(Door),
     /// Says so once every connection that the kernel has accepted is counted.
     Drain(Sender<()>),
@@ -80,7 +79,7 @@ impl WorkerThread {
 
 struct OpenDoor {
     door: Door,
-    listener: Rc<TcpListener>,
+    listener: Rc<Acceptor>,
     task: TaskHandle<()>,
 }
 
@@ -127,8 +126,8 @@ impl Life {
         }
     }
 
-    fn listen(&mut self, door: Door, socket: StandardListener) {
-        let Ok(listener) = TcpListener::from_std(socket) else { return };
+    fn listen(&mut self, door: Door, socket: Listening) {
+        let Ok(listener) = socket.attach() else { return };
         let listener = Rc::new(listener);
         let accepting = accept::run(Rc::clone(&self.worker), door.clone(), Rc::clone(&listener));
         self.doors.push(OpenDoor { door, listener, task: tokio::task::spawn_local(accepting) });

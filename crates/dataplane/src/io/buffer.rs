@@ -77,6 +77,15 @@ impl Buffer {
         self.end = (self.end + count).min(self.bytes.len());
     }
 
+    /// Bytes that were read before there was a buffer.
+    pub fn put(&mut self, bytes: &[u8]) {
+        let count = bytes.len();
+        if let Some(room) = self.room().get_mut(..count) {
+            room.copy_from_slice(bytes);
+            self.filled(count);
+        }
+    }
+
     pub fn consume(&mut self, count: usize) {
         self.start = self.start.saturating_add(count).min(self.end);
     }

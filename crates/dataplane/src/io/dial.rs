@@ -2,10 +2,10 @@
 //! instance is reached.
 
 use std::io;
-use std::net::SocketAddr;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
+use crate::io::address::{Address, authority};
 use crate::io::stream::Stream;
 use crate::refusal::UpstreamFault;
 use crate::tls::ServiceTls;
@@ -13,7 +13,7 @@ use crate::tls::ServiceTls;
 /// Where a connection goes and how it is secured.
 #[derive(Clone, Copy, Debug)]
 pub struct Destination<'a> {
-    pub address: SocketAddr,
+    pub address: &'a Address,
     /// `host:port` as the user wrote it; its host is whom the certificate must be for.
     pub name: &'a str,
     pub tls: Option<&'a ServiceTls>,
@@ -43,13 +43,21 @@ impl DialFault {
 
 /// Connects, the TLS handshake included. Whoever calls sets the time limit.
 pub async fn dial(destination: Destination<'_>) -> Result<Stream, DialFault> {
-    let stream = TcpStream::connect(destination.address).await.map_err(|error| connect_fault(&error))?;
-    let stream = Stream::from(stream);
+    let stream = connect(destination.address).await.map_err(|error| connect_fault(&error))?;
     match destination.tls {
         None => Ok(stream),
         // In a box: a handshake is large, and a plain connection should not have room for one.
-        Some(tls) => Box::pin(tls.connect(stream, destination.name)).await.map_err(DialFault::Upstream),
+        Some(tls) => {
+            Box::pin(tls.connect(stream, authority(destination.name))).await.map_err(DialFault::Upstream)
+        }
     }
+}
+
+async fn connect(address: &Address) -> io::Result<Stream> {
+    Ok(match address {
+        Address::Ip(address) => TcpStream::connect(address).await?.into(),
+        Address::Unix(path) => UnixStream::connect(path).await?.into(),
+    })
 }
 
 fn connect_fault(error: &io::Error) -> DialFault {

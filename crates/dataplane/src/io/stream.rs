@@ -2,11 +2,12 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use rustix::net::RecvFlags;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::coop;
 
@@ -58,6 +59,32 @@ impl Stream {
         }
         // Where this fails, the connection is broken already.
         let _ = self.socket().set_linger(Some(Duration::ZERO));
+    }
+
+    /// What has come and was not read; ready with no bytes at the end of the stream.
+    pub fn poll_peek(&self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_peek(context, &mut ReadBuf::new(room)),
+            Self::Unix(stream) => loop {
+                ready!(stream.poll_read_ready(context))?;
+                let peek = || Ok(rustix::net::recv(stream, &mut *room, RecvFlags::PEEK)?.1);
+                match stream.try_io(Interest::READABLE, peek) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    result => return Poll::Ready(result),
+                }
+            },
+            Self::Tls(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
+    }
+
+    /// One attempt to send to a peer that is not waited for: the buffer of a new socket is empty.
+    pub fn offer(&self, bytes: &[u8]) {
+        // Whoever does not take it is told nothing.
+        let _ = match self {
+            Self::Tcp(stream) => stream.try_write(bytes),
+            Self::Unix(stream) => stream.try_write(bytes),
+            Self::Tls(_) => Ok(0),
+        };
     }
 
     /// What a connection to a service needs before it is used; a path on this machine needs none of it.

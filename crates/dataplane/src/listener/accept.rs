@@ -1,40 +1,24 @@
 //! Accepting: one loop for each listener of each worker, all bound to the same address.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StandardListener};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
-
+use crate::io::socket::Acceptor;
+use crate::io::stream::Stream;
 use crate::listener::connection;
 use crate::listener::crowd::Newcomer;
 use crate::listener::ticket::{Clients, Full, Ticket};
 use crate::snapshot::{Listener, Snapshot};
 use crate::worker::{Leave, Open, Worker};
 
-/// Connections that the kernel keeps for us until they are accepted.
-const BACKLOG: i32 = 4_096;
 /// How long the runtime may take to notice what the kernel has accepted.
 const NOTICE: Duration = Duration::from_millis(1);
 /// How long to wait before trying again, so that others can close their connections when no descriptor is left.
 const BREATH: Duration = Duration::from_millis(50);
-
-/// Binds one socket of an address that several workers share.
-pub fn bind(address: SocketAddr) -> io::Result<StandardListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    // Linux hands this down to every connection that the socket accepts.
-    socket.set_tcp_nodelay(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
 
 /// A listener's name and how many connections it has on the whole node.
 #[derive(Clone, Debug)]
@@ -51,7 +35,7 @@ impl Door {
 }
 
 /// Accepts until the task is aborted.
-pub async fn run(worker: Rc<Worker>, door: Door, listener: Rc<TcpListener>) {
+pub async fn run(worker: Rc<Worker>, door: Door, listener: Rc<Acceptor>) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => admit(&worker, &door, stream, peer),
@@ -67,7 +51,7 @@ pub async fn run(worker: Rc<Worker>, door: Door, listener: Rc<TcpListener>) {
 }
 
 /// Takes what the kernel has accepted for us already, so that closing the socket resets nobody (granian#567).
-pub async fn empty_backlog(worker: &Rc<Worker>, door: &Door, listener: &TcpListener) {
+pub async fn empty_backlog(worker: &Rc<Worker>, door: &Door, listener: &Acceptor) {
     let mut patience = NOTICE;
     while let Ok(Ok((stream, peer))) = tokio::time::timeout(patience, listener.accept()).await {
         admit(worker, door, stream, peer);
@@ -76,12 +60,15 @@ pub async fn empty_backlog(worker: &Rc<Worker>, door: &Door, listener: &TcpListe
     }
 }
 
-fn admit(worker: &Rc<Worker>, door: &Door, stream: TcpStream, peer: SocketAddr) {
+fn admit(worker: &Rc<Worker>, door: &Door, stream: Stream, peer: IpAddr) {
     let Some(snapshot) = worker.node.snapshot() else { return };
     let Some(listener) = snapshot.listener(&door.name) else { return };
     let counts = listener.metrics.worker(worker.index);
     counts.accepted.add(1);
-    let ticket = match Ticket::take(&worker.node, door, listener, (worker.index, peer.ip())) {
+    // Whose connection a balancer passes on is told by its first bytes.
+    let is_told = listener.proxy_protocol.as_ref().is_some_and(|settings| settings.is_spoken_by(peer));
+    let client = Some(peer).filter(|_| !is_told);
+    let ticket = match Ticket::take(&worker.node, door, listener, (worker.index, client)) {
         Ok(ticket) => ticket,
         Err(full) => {
             let refused = match full {
@@ -89,8 +76,7 @@ fn admit(worker: &Rc<Worker>, door: &Door, stream: TcpStream, peer: SocketAddr) 
                 Full::Client => &counts.refused_clients,
             };
             refused.add(1);
-            // One attempt: the buffer of a new socket is empty, and a client that does not read is not waited for.
-            let _ = stream.try_write(&connection::too_many(peer.ip(), full));
+            stream.offer(&connection::too_many(peer, full));
             return;
         }
     };
@@ -99,19 +85,19 @@ fn admit(worker: &Rc<Worker>, door: &Door, stream: TcpStream, peer: SocketAddr) 
     }
     worker.counts().handed_over.add(1);
     // A socket that cannot be taken from this runtime cannot be served by another.
-    if let Ok(stream) = stream.into_std() {
+    if let Ok(stream) = stream.detach() {
         worker.node.crowd.hand(ticket.worker(), Newcomer { ticket, stream, peer });
     }
 }
 
 /// Serves what another worker has accepted.
 pub fn adopt(worker: &Rc<Worker>, newcomer: Newcomer) {
-    if let Ok(stream) = TcpStream::from_std(newcomer.stream) {
+    if let Ok(stream) = newcomer.stream.attach() {
         welcome(worker, newcomer.ticket, stream, newcomer.peer);
     }
 }
 
-fn welcome(worker: &Rc<Worker>, ticket: Ticket, stream: TcpStream, peer: SocketAddr) {
+fn welcome(worker: &Rc<Worker>, ticket: Ticket, stream: Stream, peer: IpAddr) {
     let Some(snapshot) = worker.node.snapshot() else { return };
     let Some(listener) = snapshot.listener(&ticket.door.name) else { return };
     listener.metrics.worker(worker.index).open.add(1);
@@ -126,12 +112,12 @@ fn welcome(worker: &Rc<Worker>, ticket: Ticket, stream: TcpStream, peer: SocketA
     spawn(worker, guard, stream, peer);
 }
 
-fn spawn(worker: &Rc<Worker>, mut guard: Guard, stream: TcpStream, peer: SocketAddr) {
+fn spawn(worker: &Rc<Worker>, mut guard: Guard, stream: Stream, peer: IpAddr) {
     let is_idle = Rc::new(std::cell::Cell::new(false));
     let id = worker.next_connection();
     guard.id = id;
     let (door, leave) = (guard.ticket.door.clone(), Rc::clone(&guard.leave));
-    let task = connection::serve(Rc::clone(worker), guard, Rc::clone(&is_idle), stream.into(), peer);
+    let task = connection::serve(Rc::clone(worker), guard, Rc::clone(&is_idle), stream, peer);
     let handle = tokio::task::spawn_local(task);
     worker.connections.borrow_mut().insert(id, Open { is_idle, leave, door, task: handle.abort_handle() });
 }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -15,6 +15,7 @@ use crate::listener::handshake;
 use crate::listener::http1::Http1;
 use crate::listener::http2;
 use crate::listener::preface::{self, Verdict};
+use crate::listener::proxy_protocol::introduce;
 use crate::listener::ticket::Full;
 use crate::pipeline::account::{End, Visit};
 use crate::pipeline::{self, Facts, Local};
@@ -70,14 +71,20 @@ enum Head {
 /// Serves a connection until it ends.
 pub async fn serve(
     worker: Rc<Worker>,
-    guard: Guard,
+    mut guard: Guard,
     is_idle: Rc<Cell<bool>>,
-    stream: Stream,
-    peer: SocketAddr,
+    mut stream: Stream,
+    peer: IpAddr,
 ) {
+    let Some(introduced) = introduce(&worker, &mut guard, &is_idle, &mut stream, peer).await else { return };
     let Some((stream, secured)) = handshake::open(&worker, &guard, &is_idle, stream).await else { return };
-    let local = Local::new(Instant::now() + LINGER);
-    let (exchange, mut request) = (Http1::new(stream), Request::new(peer.ip()));
+    let mut local = Local::new(Instant::now() + LINGER);
+    local.leave = Rc::clone(&guard.leave);
+    let (mut exchange, mut request) = (Http1::new(stream), Request::new(introduced.peer));
+    if !introduced.early.is_empty() {
+        exchange.input = worker.links.buffers.borrow_mut().small();
+        exchange.input.put(&introduced.early);
+    }
     request.secured = secured;
     let mut client = Client { worker, guard, is_idle, exchange, request, local };
     client.run().await;
@@ -179,7 +186,7 @@ impl Client {
         let Some((snapshot, is_open)) = self.settings() else { return Head::Closed };
         let listener = Arc::clone(&self.guard.listener);
         let now = Instant::now();
-        let facts = Facts { now, unix_ms: self.worker.unix_ms(now) };
+        let facts = Facts { now, unix_ms: self.worker.unix_ms(now), random: fastrand::u64(..) };
         let close = !is_open || self.worker.node.is_draining();
         let visit = Visit { snapshot, listener, facts, close };
         self.local.timer.set(now + visit.listener.header_timeout);

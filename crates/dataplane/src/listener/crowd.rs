@@ -3,12 +3,13 @@
 //! The kernel deals connections out by a hash of their addresses, without asking who has how many. That evens out for
 //! short connections and does not for long ones.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::io::socket::Detached;
 use crate::listener::ticket::Ticket;
 
 /// A worker may have this many connections more than the average before it hands new ones over.
@@ -18,8 +19,8 @@ const SLACK: u32 = 4;
 /// many of them there are.
 pub struct Newcomer {
     pub ticket: Ticket,
-    pub stream: TcpStream,
-    pub peer: SocketAddr,
+    pub stream: Detached,
+    pub peer: IpAddr,
 }
 
 /// All workers of a node.

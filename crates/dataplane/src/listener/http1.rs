@@ -215,7 +215,7 @@ impl Http1 {
 
     fn choose_framing(&mut self, body: ResponseBody) {
         self.outgoing = match body {
-            ResponseBody::Absent => Outgoing::Absent,
+            ResponseBody::Absent | ResponseBody::WebSocket => Outgoing::Absent,
             ResponseBody::Length(_) => Outgoing::Length,
             ResponseBody::Stream if self.version == Version::Http10 => Outgoing::UntilClose,
             ResponseBody::Stream => Outgoing::Chunked,
@@ -315,6 +315,10 @@ impl Exchange for Http1 {
 
     fn end_head(&mut self, body: ResponseBody, close: bool) {
         self.choose_framing(body);
+        if body == ResponseBody::WebSocket {
+            self.keep_alive = false;
+            return self.put(b"connection: Upgrade\r\nupgrade: websocket\r\n\r\n");
+        }
         if close || !self.can_continue() {
             self.keep_alive = false;
         }
@@ -375,6 +379,10 @@ impl Exchange for Http1 {
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_write_output(context)
+    }
+
+    fn upgrade(&mut self) -> Option<Replay<'_>> {
+        Some(self.raw())
     }
 
     fn bytes_sent(&self) -> u64 {

@@ -26,12 +26,13 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Counts a connection in, for the worker that is to serve it; refuses the one over a maximum.
+    /// Counts a connection in, for the worker that is to serve it; refuses the one over a maximum. A client that is
+    /// not known yet is counted later.
     pub fn take(
         node: &Arc<Node>,
         door: &Door,
         listener: &Listener,
-        (worker, peer): (usize, IpAddr),
+        (worker, client): (usize, Option<IpAddr>),
     ) -> Result<Self, Full> {
         let before = door.open.fetch_add(1, Ordering::Relaxed);
         let all = node.connections.fetch_add(1, Ordering::Relaxed);
@@ -42,14 +43,21 @@ impl Ticket {
         if before >= listener.max_connections {
             return Err(Full::Listener);
         }
-        if let Some(maximum) = listener.max_connections_per_client {
-            let client = network(peer);
-            if !door.clients.enter(client, maximum) {
-                return Err(Full::Client);
-            }
-            ticket.client = Some(client);
+        if client.is_some_and(|client| !ticket.enter_client(listener, client)) {
+            return Err(Full::Client);
         }
         Ok(ticket)
+    }
+
+    /// Counts the connection for its client, once that is known. False where the client has its maximum.
+    pub fn enter_client(&mut self, listener: &Listener, client: IpAddr) -> bool {
+        let Some(maximum) = listener.max_connections_per_client else { return true };
+        let client = network(client);
+        let has_room = self.client.is_some() || self.door.clients.enter(client, maximum);
+        if has_room {
+            self.client.get_or_insert(client);
+        }
+        has_room
     }
 
     /// Who is to serve the connection.

@@ -7,6 +7,7 @@ use crate::balance::{BreakerTransition, Instance, Target};
 use crate::caller::{Caller, CallerKind};
 use crate::exchange::Exchange;
 use crate::limit::Permit;
+use crate::pipeline::tunnel::Tunnelled;
 use crate::pipeline::{Facts, explanation};
 use crate::proxy::attempt::Fault;
 use crate::record::{Entry, Sample, TimeoutKind, Times};
@@ -84,6 +85,8 @@ pub struct Account {
     rate_limited: bool,
     error_type: Option<&'static str>,
     error_message: Option<String>,
+    /// Where the request became a WebSocket.
+    pub(super) tunnel: Option<Tunnelled>,
 }
 
 impl Account {
@@ -153,7 +156,7 @@ impl Account {
 
     pub fn targeted(&mut self, target: &Target) {
         let rule = self.service.map_or(Rule::None, Rule::Service);
-        self.trail.push(Stage::Balance, "picked", rule, Inputs::none());
+        self.trail.push(Stage::Balance, "picked", rule, target.inputs());
         self.instance = Some(Arc::clone(&target.instance));
     }
 
@@ -211,6 +214,12 @@ impl Account {
 
     /// How it ended, in every counter that asks why.
     pub fn close(&mut self, worker: &Worker, visit: &Visit, end: Option<&End>) {
+        if let Some(Tunnelled { passed, closed, .. }) = self.tunnel {
+            let inputs = Inputs::none().fixed("closed", closed.text());
+            let inputs = inputs.number("messages_in", passed.messages_in);
+            let inputs = inputs.number("messages_out", passed.messages_out);
+            self.trail.push(Stage::Proxy, "tunnelled", Rule::None, inputs);
+        }
         self.ended(worker, end);
         self.count(worker, visit, end);
     }
@@ -219,14 +228,15 @@ impl Account {
     pub fn write<E: Exchange>(&mut self, worker: &Worker, visit: &Visit, request: &Request, exchange: &E) {
         let now = Instant::now();
         self.ended = Some(now);
-        let times = self.times(now.saturating_duration_since(visit.facts.now));
+        let times = self.times(now, visit.facts.now);
+        let passed = self.tunnel.map(|tunnel| tunnel.passed).unwrap_or_default();
         let sample = Sample {
             status: self.status,
             total: times.total,
             overhead: times.overhead,
             upstream: times.upstream,
-            request_bytes: u64::from(request.head_bytes) + exchange.body_received(),
-            response_bytes: exchange.bytes_sent(),
+            request_bytes: u64::from(request.head_bytes) + exchange.body_received() + passed.bytes_in,
+            response_bytes: exchange.bytes_sent() + passed.bytes_out,
         };
         let route = self.route(&visit.snapshot);
         // A service that fails at once is not a quick one.
@@ -240,11 +250,14 @@ impl Account {
         self.record(worker, visit, request, &sample);
     }
 
-    fn times(&self, total: Duration) -> Times {
+    fn times(&self, now: Instant, began: Instant) -> Times {
         let upstream = self.upstream_began.zip(self.upstream_ended);
         let upstream = upstream.map(|(began, ended)| micros(ended.saturating_duration_since(began)));
-        let total = micros(total);
-        Times { total, overhead: total.saturating_sub(upstream.unwrap_or(0)), upstream }
+        let total = micros(now.saturating_duration_since(began));
+        // While a WebSocket is open, nobody waits for the gateway.
+        let open = self.tunnel.map_or(0, |tunnel| micros(now.saturating_duration_since(tunnel.began)));
+        let overhead = total.saturating_sub(upstream.unwrap_or(0)).saturating_sub(open);
+        Times { total, overhead, upstream }
     }
 
     fn ended(&mut self, worker: &Worker, end: Option<&End>) {
@@ -325,6 +338,8 @@ impl Account {
         let metrics = service.metrics.worker(worker.index);
         if let Refusal::BadGateway(fault) = refusal {
             metrics.failed(*fault);
+        } else if let Refusal::ServiceUnavailable { cause, .. } = refusal {
+            metrics.unavailable(*cause);
         } else if *refusal == Refusal::UpstreamTimeout {
             metrics.timed_out();
         }

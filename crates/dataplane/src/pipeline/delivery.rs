@@ -34,6 +34,7 @@ pub fn facts<'a>(
         elapsed: visit.facts.now.elapsed(),
         date,
         close: visit.is_last(worker),
+        cookie: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a refusal happened, for the record: which stage, which rule, which inputs. The client is told less.
 
-use crate::refusal::{Interruption, Refusal, Shortage, Unavailable};
+use crate::refusal::{Interruption, LimitState, Refusal, Shortage, Unavailable};
 use crate::respond::refuse::message;
 use crate::trail::{Inputs, Rule, Stage};
 
@@ -35,20 +35,18 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
             let rule = identity.map_or(route, Rule::Identity);
             (Stage::Authenticate, rule, none().fixed("reason", fault.text()))
         }
-        Refusal::AuthenticationUnavailable { identity } => (
-            Stage::Authenticate,
-            Rule::Identity(*identity),
-            none().fixed("reason", "the identity has no keys"),
-        ),
+        Refusal::AuthenticationUnavailable { identity } => no_keys(*identity),
         Refusal::MissingScope { scope } => (Stage::Authorize, route, none().text("missing_scope", scope)),
-        Refusal::OverLimit(state) => {
-            let inputs = none().number("limit", state.limit).number("retry_after", state.retry_after);
-            (Stage::Limit, Rule::Tier(state.tier), inputs)
-        }
+        Refusal::OverLimit(state) => (Stage::Limit, Rule::Tier(state.tier), over(state)),
         Refusal::LimiterUnavailable => (Stage::Limit, route, none().fixed("reason", "the counters are full")),
         Refusal::ServiceUnavailable { cause, .. } => (Stage::Balance, service, unavailable(cause)),
         Refusal::BadGateway(fault) => (Stage::Proxy, service, none().fixed("fault", fault.text())),
         Refusal::UpstreamTimeout => (Stage::Proxy, route, none().fixed("fault", "upstream_timeout")),
+        Refusal::BadHandshake(fault) => (Stage::Proxy, route, none().fixed("reason", fault.text())),
+        Refusal::WebSocketVersion => (Stage::Proxy, route, none()),
+        Refusal::TooManyWebSockets { limit } | Refusal::WebSocketsFull { limit } => {
+            (Stage::Limit, route, none().number("limit", u64::from(*limit)))
+        }
         Refusal::NoFile | Refusal::PreconditionFailed => (Stage::Respond, route, none()),
         Refusal::RangeNotSatisfiable { length } => (Stage::Respond, route, none().number("length", *length)),
         Refusal::DeadlineExceeded => (Stage::Proxy, Rule::None, none().fixed("fault", "deadline_exceeded")),
@@ -56,6 +54,15 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
     };
     let message = message(refusal).into_owned();
     Explanation { stage, rule, inputs, error_type: error_type(refusal), message }
+}
+
+fn no_keys(identity: u32) -> (Stage, Rule, Inputs) {
+    let inputs = Inputs::none().fixed("reason", "the identity has no keys");
+    (Stage::Authenticate, Rule::Identity(identity), inputs)
+}
+
+fn over(state: &LimitState) -> Inputs {
+    Inputs::none().number("limit", state.limit).number("retry_after", state.retry_after)
 }
 
 fn unavailable(cause: &Unavailable) -> Inputs {
@@ -66,6 +73,8 @@ fn unavailable(cause: &Unavailable) -> Inputs {
         | Unavailable::NoHealthyInstance
         | Unavailable::NoInstance
         | Unavailable::PoolExhausted
+        | Unavailable::TooManyInFlight
+        | Unavailable::TooManyPerSecond
         | Unavailable::NoDescriptor => inputs,
     }
 }

@@ -8,13 +8,15 @@ use crate::http1::response_framing::ResponseFraming;
 use crate::http1::response_head::ResponseHead;
 use crate::http1::response_names::KnownResponse;
 use crate::intake;
+use crate::io::address::authority;
 use crate::limit::Permit;
 use crate::pipeline::account::{Account, End, Visit, end_of};
-use crate::pipeline::{Local, delivery};
-use crate::proxy::attempt::{Fault, Means, Patience};
+use crate::pipeline::{Local, Socket, delivery, tunnel};
+use crate::proxy::attempt::{Attempt, Fault, Means, Patience};
 use crate::proxy::grpc::Call;
 use crate::proxy::head::OutgoingHead;
 use crate::proxy::trace::Trace;
+use crate::proxy::upstream::Upstream;
 use crate::proxy::{self, Forward, Protocol};
 use crate::refusal::{Refusal, UpstreamFault};
 use crate::request::{Framing, Request};
@@ -22,6 +24,7 @@ use crate::respond;
 use crate::respond::compress::Coding;
 use crate::respond::compress::coded::{self as compress, Coded};
 use crate::respond::refuse::Failure;
+use crate::shed::Admission;
 use crate::snapshot::document::{HostHeader, PathParameters};
 use crate::snapshot::{Proxy, Route, ServiceEntry};
 use crate::worker::Worker;
@@ -31,6 +34,8 @@ pub struct Plan<'s> {
     pub proxy: &'s Proxy,
     pub permit: Permit,
     pub target: Target,
+    pub admission: Admission,
+    pub socket: Option<Socket>,
 }
 
 pub async fn forward<E: Exchange>(
@@ -59,6 +64,14 @@ pub async fn forward<E: Exchange>(
             }
             flushed
         }
+        Carried::Upgraded(upstream) => {
+            drop(coded);
+            // From here on it is no request in flight: all that it holds is its place among the WebSockets of the route.
+            let Plan { proxy, socket: _place, admission, .. } = plan;
+            drop(admission);
+            let Some(settings) = &proxy.websocket else { return Err(Refusal::Internal.into()) };
+            tunnel::run(worker, visit, settings, *upstream, (exchange, local)).await
+        }
         Carried::Intercepted(failure) => {
             drop(coded);
             local.account.intercepted();
@@ -76,9 +89,11 @@ fn compressing<'a>(worker: &'a Worker, visit: &Visit) -> compress::Means<'a> {
 }
 
 /// What came of a response whose head was there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Carried {
     Whole,
+    /// The head of the 101 is written; the service's connection is a WebSocket.
+    Upgraded(Box<Upstream>),
     /// The route tells failures of its service in the gateway's words: nothing has been sent yet.
     Intercepted(Failure),
 }
@@ -98,7 +113,7 @@ pub fn forwarded_path(proxy: &Proxy, request: &Request, path: &mut Vec<u8>) -> R
 /// How the request ended for breaker and health (requirement BH-12).
 fn outcome(result: &Result<Carried, End>, account: &Account) -> Outcome {
     match result {
-        Ok(_) if account.call_failed => Outcome::Failure,
+        Ok(_) if account.call_failed => Outcome::FailedCall,
         Ok(_) => Outcome::Answered(account.status),
         Err(End::Refused(Refusal::BadGateway(
             UpstreamFault::ConnectionRefused
@@ -139,7 +154,7 @@ impl Trip<'_> {
         exchange: &mut Coded<'_, E>,
         local: &mut Local,
     ) -> (Result<Carried, End>, Instant) {
-        let Local { account, timer, response, outgoing, body, path } = local;
+        let Local { account, timer, response, outgoing, body, path, .. } = local;
         let trace = Trace::of(self.request, &mut || fastrand::u64(..));
         account.attempted(trace.id());
         let mut means = Means { exchange, timer, response, outgoing, body };
@@ -180,7 +195,11 @@ impl Trip<'_> {
             elapsed: now.saturating_duration_since(self.visit.facts.now),
             date: &date,
             close,
+            cookie: self.plan.target.cookie(),
         };
+        if account.status == 101 {
+            return upgraded(attempt, &facts, means);
+        }
         let coding = self.coding(means.exchange, means.response);
         respond::pass(means.exchange, &facts, means.response, coding);
         account.call_failed = proxy::relay(&forward, links, attempt, means).await.map_err(cut)?;
@@ -213,6 +232,7 @@ impl Trip<'_> {
             tls: self.plan.target.service.tls.as_deref(),
             pool,
             protocol,
+            handshake: self.plan.socket.as_ref().map(|socket| &socket.handshake),
             call,
             patience: Patience {
                 service: self.route.timeout,
@@ -220,7 +240,7 @@ impl Trip<'_> {
                 client_body: call
                     .map_or(listener.body_timeout, |_| listener.body_timeout.max(self.route.timeout)),
                 client_reads: listener.write_timeout,
-                deadline: call.and_then(|call| call.timeout).map(|timeout| self.visit.facts.now + timeout),
+                deadline: call.and_then(|call| call.deadline(self.visit.facts.now)),
             },
             now: self.visit.facts.now,
         }
@@ -229,7 +249,7 @@ impl Trip<'_> {
     fn head<'h>(&'h self, trace: &'h Trace, path: &'h [u8]) -> OutgoingHead<'h> {
         let host = match self.plan.proxy.host {
             HostHeader::Preserve => None,
-            HostHeader::Instance => Some(self.plan.target.instance.name.as_bytes()),
+            HostHeader::Instance => Some(authority(&self.plan.target.instance.name).as_bytes()),
         };
         OutgoingHead {
             request: self.request,
@@ -239,6 +259,7 @@ impl Trip<'_> {
             trace,
             changes: &self.route.request_headers,
             withheld: &self.route.withheld,
+            upgrades: self.plan.socket.is_some(),
         }
     }
 
@@ -256,6 +277,21 @@ impl Trip<'_> {
             metrics.opened.add(1);
         }
     }
+}
+
+/// Writes the head of the 101 and leaves the connection to whoever passes on what follows. The service's requests have
+/// their pool for themselves again.
+fn upgraded<E: Exchange>(
+    attempt: Attempt<'_>,
+    facts: &respond::Facts<'_>,
+    means: &mut Means<'_, Coded<'_, E>>,
+) -> Result<Carried, End> {
+    let upstream = attempt.into_upstream();
+    let invalid = Refusal::BadGateway(UpstreamFault::InvalidResponse);
+    let mut upstream = upstream.ok_or(End::Refused(invalid))?;
+    upstream.place = None;
+    respond::pass(means.exchange, facts, means.response, Coding::Untouched);
+    Ok(Carried::Upgraded(Box::new(upstream)))
 }
 
 /// Is the whole body here already? Then nobody but the service decides how long the answer takes.

@@ -1,27 +1,41 @@
 //! What the stages are given, and what they give.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::authenticate::TokenCache;
-use crate::balance::Target;
+use crate::balance::{Ask, BreakerUse, Target};
+use crate::caller::Caller;
 use crate::http1::response_head::ResponseHead;
 use crate::io::timer::Timer;
 use crate::limit::{Counters, Permit};
 use crate::pipeline::account::Account;
+use crate::request::Request;
 use crate::respond::answer::Fixed;
 use crate::respond::files::Files;
 use crate::shed::{Admission, Load};
 use crate::snapshot::Proxy;
+use crate::websocket::handshake::Handshake;
+use crate::websocket::places::Place;
+use crate::worker::Leave;
 
 /// An idle connection keeps at most this much memory for heads and bodies that go to services.
 const KEPT: usize = 4 * 1024;
 
-/// The time of a decision; read once, before it.
+/// Time and chance of a decision; taken once, before it.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
     pub now: Instant,
     pub unix_ms: u64,
+    /// Whatever is left to chance follows from this number.
+    pub random: u64,
+}
+
+impl Facts {
+    pub fn ask<'a>(&self, request: &'a Request, caller: &'a Caller, breaker: BreakerUse) -> Ask<'a> {
+        Ask { request, caller, breaker, now: self.now, random: self.random }
+    }
 }
 
 /// What decisions count in. `explain` brings its own, fresh ones.
@@ -35,7 +49,13 @@ pub struct State<'a> {
 pub enum Next<'s> {
     Answer { fixed: &'s Fixed, permit: Permit, admission: Admission },
     File { files: &'s Arc<Files>, permit: Permit, admission: Admission },
-    Forward { proxy: &'s Proxy, permit: Permit, target: Target, admission: Admission },
+    Forward { proxy: &'s Proxy, permit: Permit, target: Target, admission: Admission, socket: Option<Socket> },
+}
+
+/// A request for a WebSocket: what proves the service's consent, and the place that it has on its route.
+pub struct Socket {
+    pub handshake: Handshake,
+    pub place: Place,
 }
 
 /// Memory of a connection that its requests use one after the other.
@@ -46,6 +66,8 @@ pub struct Local {
     pub outgoing: Vec<u8>,
     pub body: Vec<u8>,
     pub path: Vec<u8>,
+    /// Heard while the connection is a WebSocket.
+    pub leave: Rc<Leave>,
 }
 
 impl Local {
@@ -57,6 +79,7 @@ impl Local {
             outgoing: Vec::new(),
             body: Vec::new(),
             path: Vec::new(),
+            leave: Rc::default(),
         }
     }
 

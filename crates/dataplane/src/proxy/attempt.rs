@@ -16,9 +16,11 @@ use crate::proxy::head::OutgoingHead;
 use crate::proxy::leg::{Broken, Leg, Write};
 pub use crate::proxy::patience::Patience;
 use crate::proxy::patience::Waiting;
+use crate::proxy::upstream::Upstream;
 use crate::proxy::{Forward, Links};
 use crate::refusal::{Refusal, UpstreamFault};
 use crate::request::{Framing, Request};
+use crate::websocket::handshake::Handshake;
 
 /// Interim answers to one request; a service that sends more than this is not going to answer.
 const MAX_INTERIMS: u32 = 16;
@@ -93,6 +95,7 @@ pub struct Attempt<'r> {
     has_taken_body: bool,
     waiting: Waiting,
     interims: u32,
+    handshake: Option<&'r Handshake>,
 }
 
 impl<'r> Attempt<'r> {
@@ -106,9 +109,9 @@ impl<'r> Attempt<'r> {
         let is_whole = means.exchange.body_is_complete();
         leg.begin(head, means.body, is_whole);
         let upload = if is_whole { Upload::Complete } else { Upload::Running };
-        let (request, patience) = (forward.request, forward.patience);
+        let Forward { request, patience, handshake, .. } = *forward;
         let (waiting, has_taken_body) = (Waiting::Service, false);
-        Self { request, leg, patience, upload, has_taken_body, waiting, interims: 0 }
+        Self { request, leg, patience, upload, has_taken_body, waiting, interims: 0, handshake }
     }
 
     /// The response head has been read into `means.response`; what follows it is the body.
@@ -120,7 +123,7 @@ impl<'r> Attempt<'r> {
         self.poll_upload(context, means)?;
         while let Poll::Ready(result) = self.leg.poll_head(context, self.request.method, means.response) {
             result?;
-            if !(100..200).contains(&means.response.status) {
+            if !(100..200).contains(&means.response.status) || self.is_upgraded(means.response) {
                 return Poll::Ready(Ok(()));
             }
             self.pass_interim(means)?;
@@ -135,6 +138,12 @@ impl<'r> Attempt<'r> {
             return Poll::Ready(Err(Fault::ClientGone));
         }
         self.poll_patience(context, means.timer)
+    }
+
+    /// The service has agreed to the WebSocket that was asked for.
+    fn is_upgraded(&self, response: &ResponseHead) -> bool {
+        let is_accepted = || self.handshake.is_some_and(|handshake| handshake.is_accepted_by(response));
+        response.status == 101 && is_accepted()
     }
 
     /// Interim answers go on to the client, but for `100`, which is ours to say, and `101`, which we never asked for.
@@ -336,6 +345,11 @@ impl<'r> Attempt<'r> {
         means.exchange.end(self.leg.trailers().filter(|_| pass));
         let is_clean = self.upload == Upload::Complete && means.response.keep_alive;
         *means.outgoing = self.leg.finish(forward, links, is_clean);
+    }
+
+    /// The connection alone, once it is a WebSocket.
+    pub fn into_upstream(self) -> Option<Upstream> {
+        self.leg.into_upstream()
     }
 
     /// The same request may go out once more after this fault, and can.

@@ -1,6 +1,6 @@
 //! gRPC, as far as a proxy must know of it: what a call is, how long its caller waits, and how it went.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::request::Request;
 
@@ -16,11 +16,19 @@ impl Call {
         request.is_grpc().then(|| Self { timeout: timeout(request) })
     }
 
+    /// When the call is ended, as its caller meant it.
+    pub fn deadline(&self, began: Instant) -> Option<Instant> {
+        self.timeout.map(|timeout| began + timeout + GRACE)
+    }
+
     /// `status` is the service's `grpc-status`.
     pub fn has_failed(self, status: Option<&[u8]>) -> bool {
         status.is_some_and(|status| is_failure(status, self.timeout.is_some()))
     }
 }
+
+/// A caller that keeps its own deadline should see that, and not how we end the call for those that do not.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// How long the caller waits for the whole call (`grpc-timeout`). `None` where it does not say, or says it wrongly.
 fn timeout(request: &Request) -> Option<Duration> {

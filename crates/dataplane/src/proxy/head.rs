@@ -31,6 +31,8 @@ pub struct OutgoingHead<'a> {
     pub caller: &'a Caller,
     pub trace: &'a Trace,
     pub changes: &'a HeaderChanges,
+    /// The request asks for a WebSocket.
+    pub upgrades: bool,
     /// Headers that carry credentials which the route does not forward.
     pub withheld: &'a [Box<[u8]>],
 }
@@ -55,6 +57,9 @@ pub trait HeadSink {
 
     fn framing(&mut self, framing: Framing);
 
+    /// The request asks for a WebSocket. Said in HTTP/1.1 alone.
+    fn upgrades(&mut self);
+
     /// The client takes trailers, so the service may send some.
     fn accepts_trailers(&mut self);
 
@@ -76,7 +81,9 @@ impl OutgoingHead<'_> {
         self.write_forwarded(sink);
         self.write_identity(sink);
         sink.framing(request.framing);
-        if request.accepts_trailers() {
+        if self.upgrades {
+            sink.upgrades();
+        } else if request.accepts_trailers() {
             sink.accepts_trailers();
         }
         self.write_headers(sink);

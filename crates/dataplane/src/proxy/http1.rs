@@ -173,6 +173,11 @@ impl Http1 {
         self.upstream.place.take()
     }
 
+    /// The connection alone, with what came behind the head; `None` where the request has not gone out whole.
+    pub fn into_upstream(self) -> Option<Upstream> {
+        self.is_written().then_some(self.upstream)
+    }
+
     pub fn finish(self, forward: &Forward<'_>, links: &Links, is_clean: bool) -> Vec<u8> {
         let is_reusable = is_clean && self.is_written() && self.upstream.input.is_empty();
         let Self { mut upstream, outgoing, .. } = self;
@@ -237,6 +242,10 @@ impl HeadSink for HeadLines<'_> {
             }
             Framing::Chunked => self.piece(b"transfer-encoding: chunked\r\n"),
         }
+    }
+
+    fn upgrades(&mut self) {
+        self.piece(b"connection: Upgrade\r\nupgrade: websocket\r\n");
     }
 
     fn accepts_trailers(&mut self) {

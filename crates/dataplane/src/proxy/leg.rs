@@ -11,6 +11,7 @@ use crate::proxy::attempt::Fault;
 use crate::proxy::head::OutgoingHead;
 use crate::proxy::http1::Http1;
 use crate::proxy::http2::Http2;
+use crate::proxy::upstream::Upstream;
 use crate::proxy::{Forward, Links};
 use crate::request::Method;
 
@@ -127,6 +128,14 @@ impl Leg {
     pub fn take_place(&mut self) -> Option<OwnedSemaphorePermit> {
         match self {
             Self::Http1(leg) => leg.take_place(),
+            Self::Http2(_) => None,
+        }
+    }
+
+    /// The connection, where the leg has one of its own and the service has agreed to use it otherwise.
+    pub fn into_upstream(self) -> Option<Upstream> {
+        match self {
+            Self::Http1(leg) => leg.into_upstream(),
             Self::Http2(_) => None,
         }
     }

@@ -29,6 +29,7 @@ use crate::io::dial::Destination;
 use crate::refusal::{Refusal, Unavailable};
 use crate::request::{Framing, Request};
 use crate::tls::ServiceTls;
+use crate::websocket::handshake::Handshake;
 use attempt::{Attempt, Fault, Means, Patience};
 use head::OutgoingHead;
 use pool::{PoolSettings, Pools};
@@ -65,6 +66,8 @@ pub struct Forward<'a> {
     pub tls: Option<&'a ServiceTls>,
     pub pool: PoolSettings,
     pub protocol: Protocol,
+    /// Where the request asks for a WebSocket.
+    pub handshake: Option<&'a Handshake>,
     /// Where the request is one of gRPC.
     pub call: Option<grpc::Call>,
     pub patience: Patience,
@@ -73,7 +76,7 @@ pub struct Forward<'a> {
 
 impl Forward<'_> {
     fn destination(&self) -> Destination<'_> {
-        Destination { address: self.instance.address, name: &self.instance.name, tls: self.tls }
+        Destination { address: &self.instance.address, name: &self.instance.name, tls: self.tls }
     }
 
     /// What is left of the route's timeout for whatever comes before the request can be sent.

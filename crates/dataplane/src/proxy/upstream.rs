@@ -10,6 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::io::buffer::Buffer;
 use crate::io::dial::{Destination, DialFault, dial};
+use crate::io::replay::Replay;
 use crate::io::stream::Stream;
 use crate::refusal::UpstreamFault;
 
@@ -47,6 +48,11 @@ impl Upstream {
     /// For a protocol that shares a connection.
     pub fn into_stream(self) -> Stream {
         self.stream
+    }
+
+    /// The bytes of the connection as they come, those that have been read already included.
+    pub fn raw(&mut self) -> Replay<'_> {
+        Replay { input: &mut self.input, stream: &mut self.stream }
     }
 
     /// As [`Stream::is_quiet`].

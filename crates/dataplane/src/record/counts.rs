@@ -20,7 +20,7 @@ pub(super) const TIMEOUTS: [&str; 4] = ["head", "body", "idle", "write"];
 pub(super) const REASONS: [Reason; 4] = [Reason::Cpu, Reason::Memory, Reason::InFlight, Reason::Concurrency];
 
 /// In the order of `code_index`.
-pub(super) const CODES: [&str; 25] = [
+pub(super) const CODES: [&str; 29] = [
     "bad_request",
     "request_timeout",
     "body_too_large",
@@ -46,6 +46,10 @@ pub(super) const CODES: [&str; 25] = [
     "precondition_failed",
     "range_not_satisfiable",
     "gone",
+    "bad_handshake",
+    "websocket_version",
+    "too_many_websockets",
+    "websockets_full",
 ];
 
 /// Where a refusal is counted. An index and not the code's text, so that counting compares no texts.
@@ -76,6 +80,10 @@ fn code_index(refusal: &Refusal) -> usize {
         Refusal::PreconditionFailed => 22,
         Refusal::RangeNotSatisfiable { .. } => 23,
         Refusal::Gone => 24,
+        Refusal::BadHandshake(_) => 25,
+        Refusal::WebSocketVersion => 26,
+        Refusal::TooManyWebSockets { .. } => 27,
+        Refusal::WebSocketsFull { .. } => 28,
     }
 }
 
@@ -285,7 +293,7 @@ impl NodeMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::refusal::{CredentialFault, LimitState, Shortage, Unavailable, UpstreamFault};
+    use crate::refusal::{CredentialFault, HandshakeFault, LimitState, Shortage, Unavailable, UpstreamFault};
     use std::time::Duration;
 
     fn every_refusal() -> Vec<Refusal> {
@@ -319,6 +327,10 @@ mod tests {
             Refusal::PreconditionFailed,
             Refusal::RangeNotSatisfiable { length: 1 },
             Refusal::Gone,
+            Refusal::BadHandshake(HandshakeFault::Key),
+            Refusal::WebSocketVersion,
+            Refusal::TooManyWebSockets { limit: 1 },
+            Refusal::WebSocketsFull { limit: 1 },
         ]
     }
 

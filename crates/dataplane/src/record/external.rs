@@ -33,7 +33,21 @@ pub struct BreakerLine {
 pub struct InstanceLine {
     pub service: String,
     pub instance: String,
-    pub healthy: bool,
+    /// `healthy`, `unhealthy`, `ejected` or `draining`.
+    pub standing: &'static str,
+    pub in_flight: u32,
+    /// Requests sent there so far.
+    pub picks: u64,
+    pub ejections: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ServiceLine {
+    pub service: String,
+    /// So few instances are available that all are asked.
+    pub panics: bool,
+    pub panics_so_far: u64,
+    pub ejections_prevented: u64,
 }
 
 /// How short the node is of processor time and memory.
@@ -79,6 +93,7 @@ pub struct External {
     pub worker_connections: Vec<u32>,
     /// At most one for each service.
     pub breakers: Vec<BreakerLine>,
-    /// Lines with the same service and instance are printed once, healthy only if all are.
+    /// Lines with the same service and instance are printed once: the sums, and healthy only if all are.
     pub instances: Vec<InstanceLine>,
+    pub services: Vec<ServiceLine>,
 }

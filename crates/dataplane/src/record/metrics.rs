@@ -4,7 +4,8 @@ use super::cells::{Cell, PerWorker};
 use super::histogram::{Histogram, HistogramTotals, Overhead, Whole};
 use super::http2::{FLOODS, Http2Slot, RESETS};
 use super::statuses::{StatusTotals, Statuses};
-use crate::refusal::UpstreamFault;
+use super::websocket::WebSocketSlot;
+use crate::refusal::{Unavailable, UpstreamFault};
 use crate::request::Version;
 
 /// What one finished request adds to its route. Times in microseconds.
@@ -36,6 +37,7 @@ struct RouteSlot {
     overhead: Histogram<Overhead>,
     upstream: Histogram<Whole>,
     total: Histogram<Whole>,
+    websocket: WebSocketSlot,
 }
 
 impl RouteMetrics {
@@ -54,6 +56,15 @@ impl RouteMetrics {
         if let Some(upstream) = sample.upstream {
             slot.upstream.observe(upstream);
         }
+    }
+
+    /// The cells that only the worker of that number may write.
+    pub fn websocket(&self, worker: usize) -> &WebSocketSlot {
+        &self.slots.slot(worker).websocket
+    }
+
+    pub(super) fn websockets(&self) -> impl Iterator<Item = &WebSocketSlot> {
+        self.slots.used().map(|slot| &slot.websocket)
     }
 
     /// The sums over all workers; `None` for a route that nobody has asked for.
@@ -107,6 +118,7 @@ pub struct ServiceSlot {
     /// Requests sent again because a pooled connection had been closed.
     pub resent: Cell,
     faults: [Cell; FAULTS.len()],
+    causes: [Cell; CAUSES.len()],
 }
 
 /// `fault` labels: those of `UpstreamFault` and, last, a response that came too late.
@@ -126,7 +138,27 @@ pub(super) const FAULTS: [&str; 13] = [
     "upstream_timeout",
 ];
 
+/// `cause` labels: why a service was not asked.
+pub(super) const CAUSES: [&str; 7] = [
+    "breaker_open",
+    "breaker_ramp",
+    "no_healthy_instance",
+    "no_instance",
+    "pool_exhausted",
+    "too_many_in_flight",
+    "too_many_per_second",
+];
+
 impl ServiceSlot {
+    /// Counts a request for which the service was not asked.
+    pub fn unavailable(&self, cause: Unavailable) {
+        let text = cause.text();
+        let cell = CAUSES.iter().zip(&self.causes).find(|(label, _)| **label == text);
+        if let Some((_, cell)) = cell {
+            cell.add(1);
+        }
+    }
+
     /// Counts an attempt that failed.
     pub fn failed(&self, fault: UpstreamFault) {
         if let Some(cell) = self.faults.get(fault as usize) {
@@ -155,6 +187,13 @@ impl ServiceMetrics {
         self.slots.sum(cell)
     }
 
+    pub(super) fn causes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        CAUSES.iter().enumerate().map(|(index, label)| {
+            let cells = self.slots.used().filter_map(move |slot| slot.causes.get(index));
+            (*label, cells.map(Cell::get).sum())
+        })
+    }
+
     pub(super) fn faults(&self) -> impl Iterator<Item = (&'static str, u64)> {
         FAULTS.iter().enumerate().map(|(index, label)| {
             let cells = self.slots.used().filter_map(move |slot| slot.faults.get(index));
@@ -179,6 +218,8 @@ pub struct ListenerSlot {
     pub refused: Cell,
     /// Connections closed at once because their client had its maximum.
     pub refused_clients: Cell,
+    /// Connections closed because their PROXY header was wrong, missing or late.
+    pub proxy_protocol_errors: Cell,
     /// TLS handshakes that are in progress now.
     pub handshakes_open: Cell,
     handshakes: [Cell; HANDSHAKES.len()],

@@ -19,9 +19,12 @@ mod redact;
 mod registry;
 mod scrape;
 mod scrape_breakers;
+mod scrape_instances;
+mod scrape_websockets;
 mod statuses;
 mod text;
 mod timestamp;
+mod websocket;
 
 #[cfg(test)]
 mod line_tests;
@@ -31,7 +34,9 @@ mod scrape_tests;
 pub use cells::{Cell, PerWorker};
 pub use counts::{NodeMetrics, TimeoutKind, WorkerCounts};
 pub use entry::{Entry, Names, Times};
-pub use external::{BreakerLine, BreakerState, ConcurrencyLine, External, InstanceLine, OverloadLine};
+pub use external::{
+    BreakerLine, BreakerState, ConcurrencyLine, External, InstanceLine, OverloadLine, ServiceLine,
+};
 pub use http2::{Flood, Http2Slot, ResetCause};
 pub use line::encode_rule;
 pub use metrics::{Handshake, ListenerMetrics, RouteMetrics, Sample, ServiceMetrics, Tally};
@@ -39,3 +44,4 @@ pub use queue::{Queue, QueueCounts};
 pub use recorder::Recorder;
 pub use registry::Registry;
 pub use scrape::print;
+pub use websocket::{Closed, WebSocketSlot};

@@ -1,6 +1,5 @@
 //! Everything counted, as Prometheus text. Reads with relaxed loads; no worker waits for a scrape.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::counts::{ALGORITHMS, CODES, MALFORMED, REASONS, TIMEOUTS, reason};
@@ -8,9 +7,9 @@ use super::external::External;
 use super::histogram::{Overhead, Whole};
 use super::metrics::{ListenerMetrics, RouteTotals, ServiceMetrics, Tally};
 use super::registry::{Family, Registry};
-use super::scrape_breakers;
 use super::text::Kind::{Counter, Gauge, Histogram};
 use super::text::{Labels, Text};
+use super::{scrape_breakers, scrape_instances, scrape_websockets};
 use crate::refusal::Reason;
 
 /// Room that the fixed part takes, and each route.
@@ -34,7 +33,9 @@ pub fn print(registry: &Registry, external: &External) -> String {
     clients(&mut text, registry);
     compression(&mut text, registry);
     services(&mut text, registry);
+    scrape_websockets::print(&mut text, registry);
     service_states(&mut text, external);
+    scrape_instances::print(&mut text, external);
     queues(&mut text, external);
     node(&mut text, registry, external);
     text.finish()
@@ -198,6 +199,10 @@ fn listeners(text: &mut Text, registry: &Registry) {
     family("gateway_connections_per_client_refused_total", Counter, help, |listener| {
         listener.sum(|slot| &slot.refused_clients)
     });
+    let help = "Client connections closed because their PROXY header was wrong, missing or late.";
+    family("gateway_proxy_protocol_errors_total", Counter, help, |listener| {
+        listener.sum(|slot| &slot.proxy_protocol_errors)
+    });
     protocols(text, &listeners);
     handshakes(text, &listeners);
 }
@@ -315,6 +320,12 @@ fn services(text: &mut Text, registry: &Registry) {
             text.series(name, &labels.clone().and("fault", fault), count);
         }
     });
+    let help = "Requests refused with 503 on behalf of a service, by cause.";
+    family("gateway_service_unavailable_total", Counter, help, |text, name, labels, metrics| {
+        for (cause, count) in metrics.causes() {
+            text.series(name, &labels.clone().and("cause", cause), count);
+        }
+    });
     let help = "Requests sent again because a pooled connection had been closed.";
     family("gateway_stale_resends_total", Counter, help, |text, name, labels, metrics| {
         text.series(name, labels, metrics.sum(|slot| &slot.resent));
@@ -323,17 +334,6 @@ fn services(text: &mut Text, registry: &Registry) {
 
 fn service_states(text: &mut Text, external: &External) {
     scrape_breakers::print(text, &external.breakers);
-    let name = "gateway_instance_healthy";
-    text.heading(name, Gauge, "Whether an instance of a service is used: 1 yes, 0 no.");
-    // A series that appears twice would make Prometheus reject the whole scrape.
-    let mut healthy = BTreeMap::new();
-    for line in &external.instances {
-        let known = healthy.entry((line.service.as_str(), line.instance.as_str())).or_insert(true);
-        *known &= line.healthy;
-    }
-    for ((service, instance), healthy) in healthy {
-        text.series(name, &Labels::new("service", service).and("instance", instance), u64::from(healthy));
-    }
 }
 
 fn queues(text: &mut Text, external: &External) {

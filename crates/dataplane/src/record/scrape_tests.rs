@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::*;
-use crate::refusal::{Malformed, Reason, Refusal, UpstreamFault};
+use crate::refusal::{Malformed, Reason, Refusal, Unavailable, UpstreamFault};
 use crate::snapshot::document::Priority;
 
 /// Every metric of the reference, with its type.
@@ -16,9 +16,11 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     connections_refused_total:counter http2_connections_total:counter listener_requests_total:counter \
     http2_resets_total:counter http2_floods_total:counter in_flight_requests:gauge client_aborts_total:counter timeouts_total:counter \
     upstream_connections_total:counter backend_connections:gauge upstream_failures_total:counter \
-    stale_resends_total:counter breaker_state:gauge breaker_admitted_percent:gauge \
+    stale_resends_total:counter service_unavailable_total:counter breaker_state:gauge breaker_admitted_percent:gauge \
     breaker_opened_timestamp_seconds:gauge breaker_open_seconds_total:counter breaker_refused_total:counter \
     breaker_transitions_total:counter instance_healthy:gauge \
+    instance_state:gauge instance_requests_total:counter instance_in_flight_requests:gauge \
+    instance_ejections_total:counter ejections_prevented_total:counter balance_panic:gauge balance_panics_total:counter \
     limit_keys:gauge limit_full_total:counter records_total:counter records_dropped_total:counter \
     records_queued:gauge config_version:gauge config_applied_timestamp_seconds:gauge uptime_seconds:gauge \
     build_info:gauge worker_panics_total:counter tls_handshakes_total:counter tls_handshakes_open:gauge \
@@ -27,14 +29,19 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     concurrency_in_flight:gauge connections_handed_over_total:counter \
     accept_pauses_total:counter connections_per_client_refused_total:counter upstream_streams:gauge \
     compressed_responses_total:counter compression_bytes_total:counter compressions_skipped_total:counter \
-    file_transfers:gauge";
+    file_transfers:gauge proxy_protocol_errors_total:counter websocket_connections:gauge \
+    websocket_messages_total:counter websocket_closed_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 49] = [
+const PRINTED: [&str; 61] = [
     r#"gateway_concurrency_limit{service="users"} 20"#,
     r#"gateway_concurrency_in_flight{service="users"} 2"#,
     r#"gateway_worker_connections{worker="1"} 4"#,
+    r#"gateway_websocket_connections{route="users"} 1"#,
+    r#"gateway_websocket_messages_total{route="users",direction="out"} 3"#,
+    r#"gateway_websocket_closed_total{route="users",reason="idle"} 1"#,
     r#"gateway_connections_per_client_refused_total{listener="public"} 5"#,
+    r#"gateway_proxy_protocol_errors_total{listener="public"} 2"#,
     r#"gateway_requests_shed_total{priority="P3",reason="cpu"} 1"#,
     r#"gateway_shed_priorities{reason="memory"} 2"#,
     "gateway_cpu_percent 61",
@@ -71,6 +78,14 @@ const PRINTED: [&str; 49] = [
     r#"gateway_breaker_refused_total{service="users"} 7"#,
     r#"gateway_breaker_transitions_total{service="users",from="closed",to="open",reason="failure_ratio"} 9"#,
     r#"gateway_instance_healthy{service="users",instance="a:1"} 0"#,
+    r#"gateway_service_unavailable_total{service="users-service",cause="too_many_in_flight"} 1"#,
+    r#"gateway_instance_state{service="users",instance="a:1",state="ejected"} 1"#,
+    r#"gateway_instance_requests_total{service="users",instance="a:1"} 10"#,
+    r#"gateway_instance_in_flight_requests{service="users",instance="a:1"} 4"#,
+    r#"gateway_instance_ejections_total{service="users",instance="a:1"} 6"#,
+    r#"gateway_ejections_prevented_total{service="users"} 8"#,
+    r#"gateway_balance_panic{service="users"} 1"#,
+    r#"gateway_balance_panics_total{service="users"} 7"#,
     "gateway_limit_keys 5",
     "gateway_limit_full_total 6",
     "gateway_records_total 10",
@@ -97,6 +112,11 @@ fn busy() -> (Registry, External) {
     registry.route("users", "users-service").observe(0, &SAMPLE);
     registry.route("users", "users-service").observe(1, &SAMPLE);
     registry.unrouted().observe(1, &Sample { status: 404, upstream: None, ..SAMPLE });
+    let users = registry.route("users", "users-service");
+    users.websocket(0).open.add(2);
+    users.websocket(1).open.subtract(1);
+    users.websocket(1).passed([2, 3]);
+    users.websocket(1).closed(Closed::Idle);
     registry.tier("standard").count(1);
     registry.identity("mobile").count(0);
     registry.unidentified().count(0);
@@ -106,10 +126,12 @@ fn busy() -> (Registry, External) {
     listener.worker(0).refused.add(1);
     listener.worker(1).handshake(Handshake::Resumed);
     listener.worker(1).refused_clients.add(5);
+    listener.worker(0).proxy_protocol_errors.add(2);
     let service = registry.service("users-service");
     service.worker(1).opened.add(2);
     service.worker(1).active.add(1);
     service.worker(1).failed(UpstreamFault::ConnectionReset);
+    service.worker(1).unavailable(Unavailable::TooManyInFlight);
     let node = registry.node().worker(0);
     node.refused(&Refusal::Malformed(Malformed::BareLineFeed));
     node.timed_out(TimeoutKind::Body);
@@ -120,7 +142,16 @@ fn busy() -> (Registry, External) {
 }
 
 fn external() -> External {
-    let instance = |healthy| InstanceLine { service: "users".into(), instance: "a:1".into(), healthy };
+    let instance = |standing| InstanceLine {
+        service: "users".into(),
+        instance: "a:1".into(),
+        standing,
+        in_flight: 2,
+        picks: 5,
+        ejections: 3,
+    };
+    let service =
+        ServiceLine { service: "users".into(), panics: true, panics_so_far: 7, ejections_prevented: 8 };
     External {
         file_transfers: 3,
         software: "0.1.0".into(),
@@ -140,18 +171,23 @@ fn external() -> External {
             cpu_refused: 1,
             memory_refused: 2,
         },
-        breakers: vec![BreakerLine {
-            service: "users".into(),
-            route: None,
-            instance: None,
-            state: BreakerState::Open,
-            share: 0,
-            not_closed_ms: 61_500,
-            opened_ms: 1_700_000_000_900,
-            refused: 7,
-            transitions: vec![(["closed", "open", "failure_ratio"], 9)],
-        }],
-        instances: vec![instance(true), instance(false)],
+        breakers: vec![open_breaker()],
+        instances: vec![instance("healthy"), instance("ejected")],
+        services: vec![service],
+    }
+}
+
+fn open_breaker() -> BreakerLine {
+    BreakerLine {
+        service: "users".into(),
+        route: None,
+        instance: None,
+        state: BreakerState::Open,
+        share: 0,
+        not_closed_ms: 61_500,
+        opened_ms: 1_700_000_000_900,
+        refused: 7,
+        transitions: vec![(["closed", "open", "failure_ratio"], 9)],
     }
 }
 

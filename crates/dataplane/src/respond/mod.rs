@@ -36,6 +36,8 @@ pub struct Facts<'a> {
     pub date: &'a [u8],
     /// The connection will not be used again.
     pub close: bool,
+    /// A cookie of the gateway's own.
+    pub cookie: Option<&'a [u8]>,
 }
 
 /// Writes the head of a service's response, whose body follows in that coding.
@@ -69,6 +71,7 @@ pub fn pass<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, response: &Respons
 fn body_of(response: &ResponseHead, coding: Coding) -> ResponseBody {
     match response.framing {
         ResponseFraming::Length(_) if coding.is_coded() => ResponseBody::Stream,
+        ResponseFraming::None if response.status == 101 => ResponseBody::WebSocket,
         ResponseFraming::None => ResponseBody::Absent,
         ResponseFraming::Length(length) => ResponseBody::Length(length),
         ResponseFraming::Chunked | ResponseFraming::UntilClose => ResponseBody::Stream,
@@ -97,6 +100,9 @@ fn write_ours<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, present: policy:
     write_elapsed(exchange, facts.elapsed);
     if !present.date() {
         exchange.header(b"date", facts.date);
+    }
+    if let Some(cookie) = facts.cookie {
+        exchange.header(b"set-cookie", cookie);
     }
     if let Some(state) = facts.limit {
         write_limit(exchange, state);

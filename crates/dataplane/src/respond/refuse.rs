@@ -125,19 +125,13 @@ fn write_retry_after<E: Exchange>(exchange: &mut E, retry_after: Option<u64>) {
 fn write_reasons<E: Exchange>(exchange: &mut E, refusal: &Refusal) {
     write_retry_after(exchange, refusal.retry_after());
     match refusal {
-        Refusal::Unauthenticated { kind: CredentialKind::Token, .. } => {
-            exchange.header(b"www-authenticate", b"Bearer error=\"invalid_token\"");
-        }
-        Refusal::Unauthenticated { kind: CredentialKind::ApiKey, .. } => {
-            exchange.header(b"www-authenticate", b"ApiKey");
-        }
-        Refusal::Unauthenticated { kind: CredentialKind::Certificate, .. } => {
-            exchange.header(b"www-authenticate", b"ClientCertificate");
-        }
+        Refusal::Unauthenticated { kind, .. } => exchange.header(b"www-authenticate", challenge(*kind)),
         Refusal::MethodNotAllowed { allow } => exchange.header(b"allow", allow.as_bytes()),
         Refusal::RangeNotSatisfiable { length } => {
             exchange.header(b"content-range", format!("bytes */{length}").as_bytes());
         }
+        Refusal::WebSocketVersion => exchange
+            .header_lines(b"connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"),
         Refusal::Overloaded { shortage, .. } => {
             exchange.header(b"x-load-shed", shortage.reason.text().as_bytes());
         }
@@ -156,10 +150,21 @@ fn write_reasons<E: Exchange>(exchange: &mut E, refusal: &Refusal) {
         | Refusal::BadGateway(_)
         | Refusal::UpstreamTimeout
         | Refusal::DeadlineExceeded
+        | Refusal::BadHandshake(_)
+        | Refusal::TooManyWebSockets { .. }
+        | Refusal::WebSocketsFull { .. }
         | Refusal::Gone
         | Refusal::NoFile
         | Refusal::PreconditionFailed
         | Refusal::Internal => {}
+    }
+}
+
+fn challenge(kind: CredentialKind) -> &'static [u8] {
+    match kind {
+        CredentialKind::Token => b"Bearer error=\"invalid_token\"",
+        CredentialKind::ApiKey => b"ApiKey",
+        CredentialKind::Certificate => b"ClientCertificate",
     }
 }
 
@@ -264,6 +269,10 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::BadGateway(_) => "the service could not be reached or gave no valid answer".into(),
         Refusal::UpstreamTimeout => "the service did not answer in time".into(),
         Refusal::DeadlineExceeded => "the deadline of the call has passed".into(),
+        Refusal::BadHandshake(fault) => fault.text().into(),
+        Refusal::WebSocketVersion => "only version 13 of WebSocket is spoken here".into(),
+        Refusal::TooManyWebSockets { limit } => format!("more than {limit} WebSockets at once").into(),
+        Refusal::WebSocketsFull { .. } => "this route has its maximum of WebSockets; try again later".into(),
         Refusal::Gone => "this is no longer served".into(),
         Refusal::NoFile => "there is no such file".into(),
         Refusal::PreconditionFailed => "the file is not the one that the condition names".into(),

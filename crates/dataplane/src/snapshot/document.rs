@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 
 pub use super::document_answer::*;
+pub use super::document_balance::*;
 pub use super::document_identity::*;
 pub use super::document_listener::*;
 pub use super::document_overload::*;

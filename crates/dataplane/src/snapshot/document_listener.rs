@@ -1,10 +1,11 @@
 //! Listeners, as Python hands them down.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use serde::Deserialize;
 
 use super::document_tls::ListenerTlsDocument;
+use crate::io::address::Address;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -12,7 +13,12 @@ pub struct ListenerDocument {
     pub name: String,
     pub at: String,
     pub protocols: Vec<Protocol>,
-    pub address: SocketAddr,
+    pub address: Address,
+    /// Of the file, where the address is one.
+    #[serde(default = "socket_mode")]
+    pub socket_mode: u32,
+    /// From whom the PROXY protocol is taken.
+    pub proxy_protocol: Option<ProxyProtocolDocument>,
     pub max_connections: u32,
     /// `null`: as many as the listener has.
     pub max_connections_per_client: Option<u32>,
@@ -31,6 +37,25 @@ pub struct ListenerDocument {
     /// Every request is sent on to `https` at this port.
     pub redirect_to_https: Option<u16>,
     pub http2: Http2Limits,
+}
+
+fn socket_mode() -> u32 {
+    0o660
+}
+
+/// Peers that say before all else whose connection it is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyProtocolDocument {
+    pub from: Vec<ipnet::IpNet>,
+    /// Nothing else is taken from them.
+    pub required: bool,
+}
+
+impl ProxyProtocolDocument {
+    pub fn is_spoken_by(&self, peer: IpAddr) -> bool {
+        self.from.iter().any(|network| network.contains(&peer))
+    }
 }
 
 /// What one connection of HTTP/2 may ask of us. The counts of frames are those of ten seconds.

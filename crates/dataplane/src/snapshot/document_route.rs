@@ -141,6 +141,19 @@ pub struct ProxyDocument {
     /// Which circuit breaker it uses, if any (BH-19).
     pub circuit_breaker: BreakerUseDocument,
     pub host: HostHeader,
+    /// `null`: no WebSocket (D25).
+    #[serde(default)]
+    pub websocket: Option<WebSocketDocument>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebSocketDocument {
+    pub idle_timeout_ms: u64,
+    pub max_message_bytes: u64,
+    pub messages_per_second: Option<u32>,
+    pub max_connections_per_caller: Option<u32>,
+    pub max_connections: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]

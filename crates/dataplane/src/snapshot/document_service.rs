@@ -1,10 +1,10 @@
 //! Services and their instances, as Python hands them down.
 
-use std::net::SocketAddr;
-
 use serde::Deserialize;
 
+use super::document_balance::BalanceDocument;
 use super::document_tls::ServiceTlsDocument;
+use crate::io::address::Address;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -12,6 +12,7 @@ pub struct ServiceDocument {
     pub name: String,
     pub at: String,
     pub instances: Vec<InstanceDocument>,
+    pub balance: BalanceDocument,
     pub health_check: Option<HealthCheckDocument>,
     pub circuit_breaker: Option<BreakerDocument>,
     /// Names of the routes to it that have a breaker of their own.
@@ -45,7 +46,7 @@ pub struct Http2Document {
 pub struct InstanceDocument {
     /// As the user wrote it (`users.internal:8080`); `backend_instance` of the record.
     pub name: String,
-    pub address: SocketAddr,
+    pub address: Address,
     /// At least 1.
     pub weight: u32,
 }
@@ -54,23 +55,45 @@ pub struct InstanceDocument {
 #[serde(deny_unknown_fields)]
 pub struct HealthCheckDocument {
     pub at: String,
-    pub kind: HealthKindDocument,
+    pub kind: ProbeDocument,
+    /// In place of the instance's own.
+    pub port: Option<u16>,
     pub interval_ms: u64,
+    /// While the instance is unhealthy.
+    pub unhealthy_interval_ms: u64,
+    /// Per cent by which an interval may be shorter or longer.
+    pub jitter: u32,
     pub timeout_ms: u64,
     pub unhealthy_after: u32,
     pub healthy_after: u32,
+    /// New instances get nothing before their first success.
+    pub starts_unhealthy: bool,
 }
 
 /// What a probe asks.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum HealthKindDocument {
-    /// GET over HTTP/1.1; any 2xx is well.
-    Http { path: String },
+pub enum ProbeDocument {
+    /// GET over HTTP/1.1.
+    Http(HttpProbeDocument),
     /// The same over HTTP/2.
-    Http2 { path: String },
+    Http2(HttpProbeDocument),
     /// `grpc.health.v1.Health/Check`; an empty name asks for the whole server.
     Grpc { service: String },
+    /// That a connection opens is enough.
+    Tcp,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct HttpProbeDocument {
+    pub path: String,
+    /// `None`: the name of the instance.
+    pub host: Option<String>,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Ranges of statuses that are a success, ends included.
+    pub statuses: Vec<(u16, u16)>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -1,17 +1,18 @@
 //! Listeners, compiled.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::intake;
+use crate::io::address::Address;
 use crate::record::ListenerMetrics;
 use crate::refusal::{Malformed, Refusal};
 use crate::request::{Request, Scheme};
 use crate::snapshot::document::{
-    Authorities, Http2Limits, ListenerDocument, PathParameters, Protocol, SnapshotDocument,
+    Authorities, Http2Limits, ListenerDocument, PathParameters, Protocol, ProxyProtocolDocument,
+    SnapshotDocument,
 };
 use crate::snapshot::{Lasting, Named};
 use crate::tls::{Certificates, ListenerTls};
@@ -27,7 +28,10 @@ pub struct Protocols {
 pub struct Listener {
     pub named: Named,
     pub protocols: Protocols,
-    pub address: SocketAddr,
+    pub address: Address,
+    /// Of the file, where the address is one.
+    pub socket_mode: u32,
+    pub proxy_protocol: Option<ProxyProtocolDocument>,
     pub max_connections: u32,
     pub max_connections_per_client: Option<u32>,
     pub header_timeout: Duration,
@@ -54,7 +58,7 @@ pub struct Redirection {
 
 impl Redirection {
     fn compile(port: u16, listeners: &[Listener]) -> Self {
-        let mut there = listeners.iter().filter(|listener| listener.address.port() == port);
+        let mut there = listeners.iter().filter(|listener| listener.address.port() == Some(port));
         let tls = there.find_map(|listener| listener.tls.as_ref());
         Self { port, certificates: tls.map(|tls| Arc::clone(tls.certificates())) }
     }
@@ -115,7 +119,9 @@ impl Listener {
                 http1: document.protocols.contains(&Protocol::Http1),
                 http2: document.protocols.contains(&Protocol::Http2),
             },
-            address: document.address,
+            address: document.address.clone(),
+            socket_mode: document.socket_mode,
+            proxy_protocol: document.proxy_protocol.clone(),
             max_connections: document.max_connections,
             max_connections_per_client: document.max_connections_per_client,
             header_timeout: Duration::from_millis(document.header_timeout_ms),

@@ -2,6 +2,7 @@
 
 pub mod document;
 mod document_answer;
+mod document_balance;
 mod document_identity;
 mod document_listener;
 mod document_overload;
@@ -25,6 +26,7 @@ use crate::route::Table;
 use crate::shed;
 use crate::tls;
 use crate::trail::Rule;
+use crate::websocket;
 pub use document::Http2Limits;
 use document::{
     FORMAT, IdentityDocument, IdentityKindDocument, NodeDocument, ServiceDocument, SnapshotDocument,
@@ -42,6 +44,7 @@ pub struct Lasting<'a> {
     pub metrics: &'a record::Registry,
     pub tls: &'a tls::Registry,
     pub concurrencies: &'a shed::Concurrencies,
+    pub websockets: &'a websocket::places::AllPlaces,
     pub workers: usize,
 }
 

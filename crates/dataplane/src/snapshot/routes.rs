@@ -21,6 +21,7 @@ use crate::snapshot::document::{
     ProxyDocument, RouteDocument, SnapshotDocument,
 };
 use crate::snapshot::{Lasting, Named, texts};
+use crate::websocket;
 
 pub struct Route {
     pub named: Named,
@@ -59,6 +60,7 @@ pub struct Proxy {
     pub forwarding: Forwarding,
     pub breaker: BreakerUse,
     pub host: HostHeader,
+    pub websocket: Option<websocket::Settings>,
 }
 
 pub(super) struct Context<'a> {
@@ -148,6 +150,9 @@ impl Context<'_> {
             forwarding: forwarding.map_err(|error| format!("{}: {error}", route.at))?,
             breaker: self.breaker(service, route, proxy)?,
             host: proxy.host,
+            websocket: proxy.websocket.as_ref().map(|document| {
+                websocket::Settings::compile(document, self.lasting.websockets.get(&route.name))
+            }),
         })
     }
 

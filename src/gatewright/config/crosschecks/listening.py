@@ -1,10 +1,11 @@
 """Listeners and the admin address: they can be listened on, and nobody is let in by accident."""
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from gatewright.config.addresses import Address, read_address
+from gatewright.config.addresses import MAX_PATH, Address, Endpoint, UnixPath, read_address, read_endpoint
 from gatewright.config.crosschecks.view import View
+from gatewright.config.positions import Position
 from gatewright.errors import Problem
 
 _ANY = {"0.0.0.0", "::"}  # noqa: S104 -- recognised, not listened on.
@@ -16,24 +17,28 @@ def check(view: View) -> Iterator[Problem]:
         yield view.root.position.problem(
             "no listener; add `listeners: [{name: public, address: 127.0.0.1:8080}]`"
         )
-    taken: list[tuple[Address, str]] = []
+    taken: list[tuple[Endpoint, str]] = []
     for location, text in _addresses(view):
         position = view.at(*location)
         try:
-            address = read_address(text)
+            address = read_address(text) if location[0] == "admin" else read_endpoint(text)
         except ValueError as error:
             yield position.problem(str(error))
             continue
-        if address.ip() is None:
+        if isinstance(address, UnixPath):
+            yield from _path(address, position)
+        elif address.ip() is None:
             yield position.problem(
                 f"a listener needs an IP address, not the name `{address.host}`; write `127.0.0.1`"
             )
             continue
         for other, place in taken:
             if _clash(address, other):
-                yield position.problem(f"address `{text}` is taken by {place}; choose another port")
+                what = "path" if isinstance(address, UnixPath) else "port"
+                yield position.problem(f"address `{text}` is taken by {place}; choose another {what}")
         taken.append((address, "the admin listener" if location[0] == "admin" else str(position)))
-        if location[0] == "admin" and not address.is_loopback() and view.gateway.admin.token is None:
+        is_open = isinstance(address, Address) and not address.is_loopback()
+        if location[0] == "admin" and is_open and view.gateway.admin.token is None:
             cure = "add `token`, or listen on `127.0.0.1`"
             yield position.problem(f"the admin listener would be open to everybody on `{text}`; {cure}")
     yield from _networks(view)
@@ -50,7 +55,18 @@ def _addresses(view: View) -> Iterator[tuple[tuple[str | int, ...], str]]:
         yield ("listeners", number, "address"), listener.address
 
 
-def _clash(one: Address, other: Address) -> bool:
+def _path(address: UnixPath, position: Position) -> Iterator[Problem]:
+    # It is bound under a longer name first and then renamed.
+    most = MAX_PATH - len(".new")
+    if len(address.path) > most:
+        yield position.problem(
+            f"`unix:{address.path}` is too long; the path of a listener has at most {most} bytes"
+        )
+
+
+def _clash(one: Endpoint, other: Endpoint) -> bool:
+    if isinstance(one, UnixPath) or isinstance(other, UnixPath):
+        return one == other
     if one.port != other.port:
         return False
     return one.host == other.host or one.host in _ANY or other.host in _ANY
@@ -58,16 +74,23 @@ def _clash(one: Address, other: Address) -> bool:
 
 def _networks(view: View) -> Iterator[Problem]:
     for number, listener in enumerate(view.gateway.listeners):
-        for place, text in enumerate(listener.trusted_proxies):
-            position = view.at("listeners", number, "trusted_proxies", place)
-            try:
-                network = ipaddress.ip_network(text, strict=False)
-            except ValueError:
-                yield position.problem(
-                    f"`{text}` is not a network; write `10.0.0.0/8`, `10.1.2.3` or `fd00::/8`"
-                )
-                continue
-            if "/" in text and str(network.network_address) != text.partition("/")[0]:
-                yield position.problem(f"`{text}` has bits set outside its prefix; write `{network}`")
-            elif network.prefixlen == 0:
-                yield position.warning(f"`{text}` believes everybody's `X-Forwarded-For`")
+        yield from _list(view, ("listeners", number, "trusted_proxies"), listener.trusted_proxies)
+        if listener.proxy_protocol is not None:
+            yield from _list(view, ("listeners", number, "proxy_protocol"), listener.proxy_protocol.from_)
+
+
+def _list(view: View, location: tuple[str | int, ...], texts: Sequence[str]) -> Iterator[Problem]:
+    for place, text in enumerate(texts):
+        position = view.at(*location, "from", place)
+        try:
+            network = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            yield position.problem(f"`{text}` is not a network; write `10.0.0.0/8`, `10.1.2.3` or `fd00::/8`")
+            continue
+        if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
+            cure = "write it as one of IPv4"
+            yield position.problem(f"`{text}` is a network of IPv4 addresses; {cure}")
+        elif "/" in text and str(network.network_address) != text.partition("/")[0]:
+            yield position.problem(f"`{text}` has bits set outside its prefix; write `{network}`")
+        elif network.prefixlen == 0:
+            yield position.warning(f"`{text}` lets everybody name any address as the client's")

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from gatewright.config.addresses import read_address
+from gatewright.config.addresses import read_endpoint
 from gatewright.config.crosschecks.view import View
-from gatewright.config.models import JwtIdentity
+from gatewright.config.models import GrpcHealthCheck, JwtIdentity
 from gatewright.errors import Problem
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -30,7 +30,7 @@ def _instances(view: View, number: int) -> Iterator[Problem]:
     for place, instance in enumerate(service.instances):
         position = view.at("services", number, "instances", place, "address")
         try:
-            read_address(instance.address)
+            read_endpoint(instance.address)
         except ValueError as error:
             yield position.problem(str(error))
             continue
@@ -55,13 +55,7 @@ def _instances(view: View, number: int) -> Iterator[Problem]:
 def _health_kind(view: View, number: int) -> Iterator[Problem]:
     service = view.gateway.services[number]
     check = service.health_check
-    if check is None:
-        return
-    idle = "service" if check.kind == "http" else "path"
-    if idle in check.model_fields_set:
-        position = view.at("services", number, "health_check", idle)
-        yield position.problem(f"`{idle}` does nothing in a check of kind `{check.kind}`; leave it out")
-    if check.kind == "grpc" and service.protocol != "http2":
+    if isinstance(check, GrpcHealthCheck) and service.protocol != "http2":
         position = view.at("services", number, "health_check", "kind")
         yield position.problem(f"gRPC needs HTTP/2; add `protocol: http2` to service `{service.name}`")
 

@@ -1,8 +1,18 @@
 """The models of a configuration: what each option is, what it may be, and what it is when left out."""
 
 from gatewright.config.models.answers import Compression, ErrorPage, ErrorPages, Static
+from gatewright.config.models.balance import (
+    Ejection,
+    Hash,
+    LeastRequests,
+    PeakEwma,
+    Random,
+    RoundRobin,
+    Sticky,
+)
 from gatewright.config.models.breakers import CircuitBreaker
 from gatewright.config.models.gateway import SECTION_LISTS, Defaults, Gateway
+from gatewright.config.models.health import GrpcHealthCheck, HealthCheck, TcpHealthCheck
 from gatewright.config.models.identities import (
     BUILT_IN_TIERS,
     ApiKeyEntry,
@@ -37,9 +47,10 @@ from gatewright.config.models.routes import (
     Route,
     ValueTest,
 )
-from gatewright.config.models.services import HealthCheck, Instance, Pool, Service, ServiceHttp2
+from gatewright.config.models.services import Instance, Pool, Service, ServiceHttp2
 from gatewright.config.models.sharing import CircuitBreakers, Redis
 from gatewright.config.models.tls import Certificate, ClientCertificates, ListenerTls, ServiceTls
+from gatewright.config.models.websocket import WebSocket
 
 __all__ = [
     "BUILT_IN_TIERS",
@@ -58,16 +69,20 @@ __all__ = [
     "Cors",
     "CpuShedding",
     "Defaults",
+    "Ejection",
     "ErrorPage",
     "ErrorPages",
     "FileSink",
     "Gateway",
+    "GrpcHealthCheck",
+    "Hash",
     "HeaderChanges",
     "HealthCheck",
     "Http2",
     "Instance",
     "Jwks",
     "JwtIdentity",
+    "LeastRequests",
     "Listener",
     "ListenerTls",
     "Match",
@@ -75,8 +90,10 @@ __all__ = [
     "MtlsIdentity",
     "Node",
     "Overload",
+    "PeakEwma",
     "Pool",
     "PublicKey",
+    "Random",
     "RateLimit",
     "Records",
     "Redirect",
@@ -84,6 +101,7 @@ __all__ = [
     "Reload",
     "Respond",
     "Rewrite",
+    "RoundRobin",
     "Route",
     "Service",
     "ServiceHttp2",
@@ -91,6 +109,9 @@ __all__ = [
     "SqliteSink",
     "Static",
     "StdoutSink",
+    "Sticky",
+    "TcpHealthCheck",
     "Tier",
     "ValueTest",
+    "WebSocket",
 ]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from gatewright.config.models.base import Name, OneOrMany, Section, Text, Texts
 from gatewright.config.models.tls import ListenerTls
@@ -62,12 +62,43 @@ def _https_port(value: object) -> object:
     return None if value is False else value
 
 
+def _networks_alone(value: object) -> object:
+    return {"from": value} if isinstance(value, str | list | tuple) else value
+
+
+class ProxyProtocol(Section):
+    """Balancers that say before all else whose connection they pass on. Networks alone may stand for it."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    from_: Annotated[Texts, Field(min_length=1)] = Field(
+        alias="from",
+        description="Addresses or networks (`10.0.0.0/8`) whose header is read; from others it is a bad "
+        "request.",
+    )
+    required: bool = Field(
+        True,
+        description="Close connections from there that come without a header; `false` takes them for the "
+        "peer's own.",
+    )
+
+
 class Listener(Section):
     """An address that accepts requests."""
 
     name: Name = Field(description="Name in records and metrics.")
     address: Text = Field(
-        description="IP address and port, such as `127.0.0.1:8080`, `0.0.0.0:80` or `[::1]:8080`.",
+        description="IP address and port, such as `127.0.0.1:8080`, `0.0.0.0:80` or `[::1]:8080`, or the "
+        "absolute path of a socket, such as `unix:/run/gatewright.sock`. `[::]` accepts IPv4 as well.",
+    )
+    socket_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = Field(
+        "0660",
+        description="Who may connect to a socket that is a path: the mode of its file, in quotes.",
+    )
+    proxy_protocol: Annotated[ProxyProtocol | None, BeforeValidator(_networks_alone)] = Field(
+        None,
+        description="From whom the PROXY protocol, version 1 or 2, is taken; nobody by default. The address "
+        "that it tells is the peer's for all that follows.",
     )
     protocols: Annotated[list[Literal["http1", "http2"]], OneOrMany, Field(min_length=1)] = Field(
         default_factory=lambda: ["http1", "http2"],

@@ -20,6 +20,7 @@ from gatewright.config.models.base import (
     Texts,
 )
 from gatewright.config.models.identities import _exactly_one
+from gatewright.config.models.websocket import WebSocket
 from gatewright.config.quantities import Duration, Size, Timeout, duration, size
 
 NONE = "none"
@@ -285,6 +286,9 @@ class Route(Section):
         None,
         description="Compress answers of the service: `on`, or settings. Off by default, since it costs CPU "
         "time, and secrets beside text that others choose can be guessed from lengths.",
+    )
+    websocket: Annotated[WebSocket | None, BeforeValidator(_switched)] = Field(
+        None, description="WebSockets to the service: `true`, or settings. Off by default."
     )
     error_pages: ErrorPages | None = Field(
         None, description="How errors of this route look; like those of the configuration by default."

@@ -2,10 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
+from gatewright.config.models.balance import Balance, Ejection, RoundRobin, Sticky, switched
 from gatewright.config.models.base import Name, OneOrMany, Section, Text
 from gatewright.config.models.breakers import CircuitBreaker
+from gatewright.config.models.health import AnyHealthCheck
 from gatewright.config.models.tls import ServiceTls
 from gatewright.config.quantities import Duration, Size, Timeout, duration, size
 
@@ -33,36 +35,13 @@ class Instance(Section):
     """One address of a service. The address alone may stand for it."""
 
     address: Text = Field(
-        description="Host and port, such as `127.0.0.1:9001`, `users.internal:80` or `[::1]:9001`. A host "
-        "name is looked up when the configuration is loaded and again while it is live.",
+        description="Host and port, such as `127.0.0.1:9001`, `users.internal:80`, `[::1]:9001`, or the "
+        "absolute path of a socket, such as `unix:/run/users.sock`. A host name is looked up when the "
+        "configuration is loaded and again while it is live.",
     )
     weight: int = Field(
         1, ge=1, le=1000, description="Share of the requests, relative to the other instances."
     )
-
-
-class HealthCheck(Section):
-    """Regular requests that find out which instances can answer."""
-
-    kind: Literal["http", "grpc"] = Field(
-        "http",
-        description="What is asked: `http` is a GET in the service's `protocol`, `grpc` is "
-        "`grpc.health.v1.Health/Check`, for which the service must speak HTTP/2.",
-    )
-    path: Annotated[str, Field(pattern=r"^/[^\s#]*$")] = Field(
-        "/healthz", description="Path that is asked for with GET; any 2xx is a success. For `kind: http`."
-    )
-    service: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]*$", max_length=127)] = Field(
-        "",
-        description="gRPC service that is asked about; `SERVING` is a success. The whole server by default. "
-        "For `kind: grpc`.",
-    )
-    interval: Annotated[Duration, duration("100ms", "1h")] = Field(
-        Duration.of("10s"), description="Between two checks of one instance."
-    )
-    timeout: Timeout = Field(Duration.of("5s"), description="For a whole check; then it counts as a failure.")
-    unhealthy_after: int = Field(3, ge=1, le=100, description="Failures in a row that take an instance out.")
-    healthy_after: int = Field(2, ge=1, le=100, description="Successes in a row that bring an instance back.")
 
 
 class Pool(Section):
@@ -120,10 +99,49 @@ class Service(Section):
         max_length=10_000,
         description="Where the service answers: addresses, or maps with a weight.",
     )
-    balance: Literal["round_robin"] = Field(
-        "round_robin", description="How an instance is picked: `round_robin` is in turn, by weight."
+    balance: Balance = Field(
+        default_factory=RoundRobin,
+        description="How an instance is chosen; `round_robin` by default. The name of a kind or a map.",
     )
-    health_check: HealthCheck | None = Field(
+    slow_start: Annotated[Duration, duration("0s", "1h")] = Field(
+        Duration.of("30s"),
+        description="Time over which an instance that is new, or back, comes from a tenth of its weight to "
+        "the whole; `0s` for at once.",
+    )
+    panic_threshold: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="Per cent of the instances that must be available; below it all are asked again but "
+        "those that drain. 0 for never: then 503 when none is left.",
+    )
+    ejection: Annotated[Ejection | None, BeforeValidator(switched)] = Field(
+        None, description="Takes out instances whose requests fail in a row; `off` by default."
+    )
+    max_in_flight: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description="Requests under way to the service on this node; above it 503. No bound by default.",
+    )
+    max_requests_per_second: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description="Requests that the service gets of this node in a second, whoever calls; above it 503. "
+        "No bound by default.",
+    )
+    burst: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description="Requests that may come at once within `max_requests_per_second`; a tenth of it by "
+        "default.",
+    )
+    sticky: Sticky | None = Field(
+        None, description="A cookie that brings a client back to its instance; none by default."
+    )
+    health_check: AnyHealthCheck | None = Field(
         None,
         description="Regular checks of every instance; none by default: every instance counts as healthy.",
     )
@@ -143,3 +161,10 @@ class Service(Section):
     http2: ServiceHttp2 = Field(
         default_factory=ServiceHttp2, description="How HTTP/2 is spoken; for `protocol: http2`."
     )
+
+    @model_validator(mode="after")
+    def _burst_of_something(self) -> "Service":
+        if self.burst is not None and self.max_requests_per_second is None:
+            message = "`burst` does nothing without `max_requests_per_second`"
+            raise ValueError(message)
+        return self

@@ -55,8 +55,11 @@ fn an_unhealthy_instance_is_skipped_and_the_others_keep_their_turns() {
     }
     let registry = Registry::new();
     fail(&live(three([1, 1, 1]), &registry), "b:2", 3);
-    let health: Vec<bool> =
-        registry.summary(Instant::now())[0].instances.iter().map(|one| one.healthy).collect();
+    let health: Vec<bool> = registry.summary(Instant::now())[0]
+        .instances
+        .iter()
+        .map(|one| one.standing == Standing::Healthy)
+        .collect();
     assert_eq!(health, [true, false, true]);
 }
 

@@ -12,7 +12,7 @@ const OK: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 const BAD: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
 
 fn fast() -> HealthCheckDocument {
-    HealthCheckDocument { interval_ms: 1, timeout_ms: 10_000, ..health_check() }
+    HealthCheckDocument { interval_ms: 1, unhealthy_interval_ms: 1, timeout_ms: 10_000, ..health_check() }
 }
 
 async fn listen() -> (TcpListener, SocketAddr) {
@@ -56,7 +56,8 @@ fn with_checks<F: Future<Output = ()>>(registry: &Arc<Registry>, story: F) {
 }
 
 fn with_instance(address: SocketAddr, check: HealthCheckDocument) -> ServiceDocument {
-    let instance = InstanceDocument { name: "users.internal:80".to_owned(), address, weight: 1 };
+    let instance =
+        InstanceDocument { name: "users.internal:80".to_owned(), address: address.into(), weight: 1 };
     ServiceDocument { health_check: Some(check), ..service(vec![instance]) }
 }
 
@@ -118,7 +119,7 @@ fn a_new_instance_is_probed_at_once_and_a_removed_one_no_more() {
         let patient = HealthCheckDocument { interval_ms: 3_600_000, timeout_ms: 3_600_000, ..fast() };
         live(with_instance(first, patient), &registry);
         let (mut unanswered, _) = old.accept().await.unwrap();
-        let replaced = InstanceDocument { name: "b:2".to_owned(), address: second, weight: 1 };
+        let replaced = InstanceDocument { name: "b:2".to_owned(), address: second.into(), weight: 1 };
         registry.set_instances("users", vec![replaced]).unwrap();
         assert!(answer(&new, OK).await.contains("Host: b:2\r\n"));
         let mut asked = String::new();
@@ -134,13 +135,8 @@ fn changed_settings_take_effect_without_waiting_for_the_old_interval() {
         let slow = HealthCheckDocument { interval_ms: 3_600_000, ..fast() };
         live(with_instance(address, slow.clone()), &registry);
         answer(&listener, OK).await;
-        live(
-            with_instance(
-                address,
-                HealthCheckDocument { kind: HealthKindDocument::Http { path: "/ready".to_owned() }, ..slow },
-            ),
-            &registry,
-        );
+        let ready = ProbeDocument::Http(HttpProbeDocument { path: "/ready".to_owned(), ..http_probe() });
+        live(with_instance(address, HealthCheckDocument { kind: ready, ..slow }), &registry);
         assert!(answer(&listener, OK).await.starts_with("GET /ready "));
     });
 }
@@ -154,4 +150,73 @@ fn probes_stop_when_told_to() {
         answer(&listener, OK).await;
     });
     assert_eq!(Arc::strong_count(&registry), 1);
+}
+
+#[test]
+fn the_probe_asks_as_it_is_told_and_takes_the_statuses_it_is_told() {
+    let registry = Arc::new(Registry::new());
+    with_checks(&registry, async {
+        let (listener, address) = listen().await;
+        let probe = HttpProbeDocument {
+            path: "/up".to_owned(),
+            host: Some("users.example".to_owned()),
+            headers: vec![
+                ("accept".to_owned(), "text/plain".to_owned()),
+                ("x-probe".to_owned(), "1".to_owned()),
+            ],
+            statuses: vec![(401, 401), (500, 503)],
+        };
+        let check = HealthCheckDocument {
+            kind: ProbeDocument::Http(probe),
+            port: Some(address.port()),
+            unhealthy_after: 1,
+            ..fast()
+        };
+        live(with_instance("127.0.0.1:1".parse().unwrap(), check), &registry);
+        let asked = answer(&listener, BAD).await;
+        assert!(asked.starts_with("GET /up HTTP/1.1\r\nHost: users.example\r\n"), "{asked}");
+        assert_eq!(asked.to_lowercase().matches("accept:").count(), 1);
+        assert!(asked.contains("x-probe: 1\r\n"));
+        answer(&listener, "HTTP/1.1 401 Unauthorized\r\n\r\n").await;
+        let mut changes = registry.health_changes();
+        assert_eq!(*changes.borrow_and_update(), 0);
+        answer(&listener, OK).await;
+        changes.changed().await.unwrap();
+        assert_eq!(registry.summary(Instant::now())[0].instances[0].standing, Standing::Unhealthy);
+    });
+}
+
+#[test]
+fn an_instance_that_starts_unhealthy_needs_one_success_and_a_connection_is_one() {
+    let registry = Arc::new(Registry::new());
+    let check = HealthCheckDocument {
+        kind: ProbeDocument::Tcp,
+        starts_unhealthy: true,
+        healthy_after: 3,
+        unhealthy_interval_ms: 3_600_000,
+        ..fast()
+    };
+    with_checks(&registry, async {
+        let (listener, address) = listen().await;
+        let service = live(with_instance(address, check), &registry);
+        assert!(pick(&service, BreakerUse::Shared, Instant::now()).is_err());
+        listener.accept().await.unwrap();
+        registry.health_changes().wait_for(|count| *count > 0).await.unwrap();
+        assert!(pick(&service, BreakerUse::Shared, Instant::now()).is_ok());
+    });
+}
+
+#[test]
+fn an_unhealthy_instance_is_asked_at_its_own_interval() {
+    let registry = Arc::new(Registry::new());
+    let check = HealthCheckDocument { interval_ms: 3_600_000, unhealthy_after: 1, ..fast() };
+    with_checks(&registry, async {
+        let (listener, address) = listen().await;
+        live(with_instance(address, check), &registry);
+        // The second comes at once, not in an hour.
+        answer(&listener, BAD).await;
+        answer(&listener, OK).await;
+        answer(&listener, OK).await;
+        registry.health_changes().wait_for(|count| *count > 1).await.unwrap();
+    });
 }

@@ -1,7 +1,7 @@
 use super::*;
 
 fn addresses(service: &Arc<Service>) -> Vec<u16> {
-    service.instances().iter().map(|instance| instance.address.port()).collect()
+    service.instances().iter().filter_map(|instance| instance.address.port()).collect()
 }
 
 fn ejected(registry: &Registry) -> Arc<Service> {
@@ -90,8 +90,9 @@ fn unusable_services_are_refused_with_name_and_place() {
         service(vec![instance("a:0", 0, 1)]),
         service(vec![instance("a:1\r\nX: y", 1, 1)]),
         service(vec![instance("a:1", 1, 1), instance("a:1", 1, 2)]),
-        health(|check| check.kind = HealthKindDocument::Http { path: "healthz".to_owned() }),
-        health(|check| check.kind = HealthKindDocument::Http { path: "/a b".to_owned() }),
+        health(|check| check.port = Some(0)),
+        health(|check| check.jitter = 101),
+        health(|check| check.unhealthy_interval_ms = 0),
         health(|check| check.interval_ms = 0),
         health(|check| check.healthy_after = 0),
         breaks(|settings| settings.failure_ratio = Some(f64::NAN)),
@@ -114,4 +115,23 @@ fn a_refused_list_of_instances_changes_nothing() {
     assert!(registry.set_instances("users", vec![instance("b:2", 2, 0)]).is_err());
     assert!(registry.set_instances("nobody", Vec::new()).is_err());
     assert_eq!(addresses(&service), [1]);
+}
+
+#[test]
+fn a_check_that_would_be_another_request_is_refused() {
+    let http = |change: fn(&mut HttpProbeDocument)| {
+        let mut probe = http_probe();
+        change(&mut probe);
+        let check = HealthCheckDocument { kind: ProbeDocument::Http(probe), ..health_check() };
+        ServiceDocument { health_check: Some(check), ..one() }
+    };
+    for document in [
+        http(|probe| probe.path = "healthz".to_owned()),
+        http(|probe| probe.path = "/a b".to_owned()),
+        http(|probe| probe.host = Some("a\r\nX: y".to_owned())),
+        http(|probe| probe.headers = vec![("a".to_owned(), "b\r\nc: d".to_owned())]),
+        http(|probe| probe.headers = vec![("a:".to_owned(), "b".to_owned())]),
+    ] {
+        assert!(Services::compile(&[document], &Registry::new(), &|_| Ok(None)).is_err());
+    }
 }

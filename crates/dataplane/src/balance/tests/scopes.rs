@@ -1,6 +1,7 @@
 //! Breakers of instances, and of routes that have one of their own.
 
 use super::*;
+use crate::snapshot::document::KeyDocument;
 
 fn per_instance(change: impl FnOnce(&mut BreakerDocument)) -> ServiceDocument {
     let mut settings = BreakerDocument { scope: BreakerScope::Instance, minimum_requests: 4, ..breaker() };
@@ -83,4 +84,39 @@ fn a_route_with_its_own_breaker_opens_only_that_and_keeps_it_over_reloads() {
     assert!(pick(&service, BreakerUse::Own(1), now).is_err());
     assert_eq!(reset(&registry, Some("users/pay"), now), 1);
     assert!(pick(&service, BreakerUse::Own(1), now).is_ok());
+}
+
+/// Services that choose in every way there is, with an open breaker at `a`.
+fn with_a_open() -> [Arc<Service>; 5] {
+    let open = BreakerChange::Open { by: "ann".to_owned(), why: None };
+    let algorithms = [
+        AlgorithmDocument::RoundRobin,
+        AlgorithmDocument::Random,
+        AlgorithmDocument::LeastRequests,
+        AlgorithmDocument::PeakEwma { decay_ms: 1_000 },
+        AlgorithmDocument::Hash(KeyDocument::ClientIp),
+    ];
+    algorithms.map(|algorithm| {
+        let registry = Registry::new();
+        // So heavy that hardly any draw is of the other.
+        let instances = vec![instance("a:1", 1, 1_000), instance("b:2", 2, 1)];
+        let document = ServiceDocument { instances, balance: balance(algorithm), ..per_instance(|_| {}) };
+        let service = live(document, &registry);
+        assert_eq!(registry.change_breakers(Some("users@a:1"), &open, Instant::now()), 1);
+        service
+    })
+}
+
+#[test]
+fn no_algorithm_picks_an_instance_whose_breaker_is_open() {
+    for service in with_a_open() {
+        for random in 0..50 {
+            let request = Request::new([10, 0, 0, random as u8].into());
+            let target = ask(&service, &request, Instant::now(), |ask| ask.random = random).unwrap();
+            assert_eq!(target.instance.name, "b:2", "{:?}", service.balance.algorithm);
+        }
+        // What its breaker keeps from requests that use it stays open to others.
+        let name = |_| pick(&service, BreakerUse::None, Instant::now()).unwrap().instance.name.clone();
+        assert!((0..50).map(name).any(|name| name == "a:1"));
+    }
 }

@@ -12,6 +12,7 @@ use h2::{Reason, RecvStream, SendStream};
 use crate::exchange::{BodyFault, Exchange, Piece as BodyPiece, ResponseBody};
 use crate::http1::response_head::ResponseHead;
 use crate::http1::trailers::Trailers;
+use crate::io::replay::Replay;
 use crate::listener::http2::head::{self, Head};
 use crate::listener::http2::piece::{Ledger, PIECE, Piece, Pieces};
 use crate::refusal::{Malformed, Refusal};
@@ -129,7 +130,7 @@ impl Http2 {
     fn send_head(&mut self, body: ResponseBody) {
         let Outgoing::Head(respond) = &mut self.outgoing else { return };
         let (ends, left) = match body {
-            ResponseBody::Absent | ResponseBody::Length(0) => (true, None),
+            ResponseBody::Absent | ResponseBody::WebSocket | ResponseBody::Length(0) => (true, None),
             ResponseBody::Length(length) => (false, Some(length)),
             ResponseBody::Stream => (false, None),
         };
@@ -294,6 +295,11 @@ impl Exchange for Http2 {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         self.ledger.poll_empty(context).map(Ok)
+    }
+
+    /// A stream is no connection; RFC 8441 is not spoken.
+    fn upgrade(&mut self) -> Option<Replay<'_>> {
+        None
     }
 
     fn bytes_sent(&self) -> u64 {

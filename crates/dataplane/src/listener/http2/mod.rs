@@ -246,7 +246,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Serving<'a, S> {
         let Some(snapshot) = worker.node.snapshot() else { return };
         guard.follow(&snapshot);
         let now = Instant::now();
-        let facts = Facts { now, unix_ms: worker.unix_ms(now) };
+        let facts = Facts { now, unix_ms: worker.unix_ms(now), random: fastrand::u64(..) };
         let visit = Visit { snapshot, listener: Arc::clone(&guard.listener), facts, close: false };
         let stream = stream::serve(Rc::clone(worker), visit, opened, Rc::clone(&self.is_cut), peer.clone());
         self.streams.spawn_local(stream);

@@ -123,6 +123,9 @@ impl HeadSink for RequestHead {
         }
     }
 
+    /// RFC 8441 is not spoken.
+    fn upgrades(&mut self) {}
+
     fn accepts_trailers(&mut self) {
         self.field(b"te", b"trailers");
     }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use crate::exchange::{BodyFault, Exchange, Piece, ResponseBody};
 use crate::http1::response_head::ResponseHead;
 use crate::http1::trailers::Trailers;
+use crate::io::replay::Replay;
 
 use super::{Algorithm, Encoder, Encoders};
 
@@ -227,6 +228,10 @@ impl<E: Exchange> Exchange for Coded<'_, E> {
 
     fn interim(&mut self, head: &ResponseHead) {
         self.inner.interim(head);
+    }
+
+    fn upgrade(&mut self) -> Option<Replay<'_>> {
+        self.inner.upgrade()
     }
 
     fn bytes_sent(&self) -> u64 {

@@ -231,6 +231,7 @@ fn forwarded(strip: Option<&str>, rewrite: Option<(&str, &str)>, path: &str) -> 
         replacement: replacement.to_owned(),
     });
     let document = ProxyDocument {
+        websocket: None,
         service: "users".to_owned(),
         strip_prefix: strip.map(str::to_owned),
         rewrite,

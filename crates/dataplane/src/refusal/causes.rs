@@ -1,0 +1,182 @@
+//! What lies behind a refusal: what was wrong with a credential, why a service has nobody to offer, how an attempt at it
+//! failed, what the node is short of.
+
+/// What was wrong with a credential. For the record only: the client learns none of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialFault {
+    Missing,
+    Malformed,
+    Repeated,
+    TooLong,
+    UnknownKey,
+    WrongAlgorithm,
+    BadSignature,
+    CriticalHeader,
+    MissingExpiry,
+    Expired,
+    NotYetValid,
+    IssuedInFuture,
+    WrongIssuer,
+    WrongAudience,
+    Revoked,
+    NoName,
+}
+
+impl CredentialFault {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Missing => "no credential was sent",
+            Self::Malformed => "the credential is malformed",
+            Self::Repeated => "the credential was sent more than once",
+            Self::TooLong => "the credential is too long",
+            Self::UnknownKey => "the key is not known",
+            Self::WrongAlgorithm => "the algorithm is not the key's",
+            Self::BadSignature => "the signature does not verify",
+            Self::CriticalHeader => "the token demands an extension (`crit`)",
+            Self::MissingExpiry => "the token has no `exp`",
+            Self::Expired => "the credential has expired",
+            Self::NotYetValid => "the token is not valid yet",
+            Self::IssuedInFuture => "the token was issued in the future",
+            Self::WrongIssuer => "the issuer is not the expected one",
+            Self::WrongAudience => "the audience does not include this service",
+            Self::Revoked => "the credential was revoked",
+            Self::NoName => "the certificate does not name a caller",
+        }
+    }
+}
+
+/// Which kind of credential a 401 speaks of; decides its code (requirements AU-7, AU-22).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKind {
+    Token,
+    ApiKey,
+    Certificate,
+}
+
+/// What opened a breaker: the rule, and the numbers that it saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interruption {
+    pub rule: &'static str,
+    pub requests: u32,
+    pub failures: u32,
+    pub slow: u32,
+}
+
+/// Why a service has no instance to offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    BreakerOpen(Interruption),
+    /// The breaker has closed and lets only a share of the requests pass at first.
+    BreakerRamp,
+    NoHealthyInstance,
+    NoInstance,
+    PoolExhausted,
+    /// The service's `max_in_flight` on this node.
+    TooManyInFlight,
+    /// The service's `max_requests_per_second` on this node.
+    TooManyPerSecond,
+    /// This process may open no further file: the gateway's own shortage, not the service's fault.
+    NoDescriptor,
+}
+
+impl Unavailable {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::BreakerOpen(_) => "breaker_open",
+            Self::BreakerRamp => "breaker_ramp",
+            Self::NoHealthyInstance => "no_healthy_instance",
+            Self::NoInstance => "no_instance",
+            Self::PoolExhausted => "pool_exhausted",
+            Self::TooManyInFlight => "too_many_in_flight",
+            Self::TooManyPerSecond => "too_many_per_second",
+            Self::NoDescriptor => "no_descriptor",
+        }
+    }
+}
+
+/// How an attempt at a service failed before a response could be passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamFault {
+    ConnectionRefused,
+    ConnectionTimeout,
+    ConnectionFailed,
+    ConnectionReset,
+    InvalidResponse,
+    HeadersTooLarge,
+    TlsHandshakeFailed,
+    /// The certificate of the instance is past its time, or before it.
+    TlsExpired,
+    /// No authority that is trusted has signed it.
+    TlsUntrusted,
+    /// It is for another name.
+    TlsWrongName,
+    /// Anything else is wrong with it.
+    TlsInvalid,
+    /// The service gave up this exchange alone (HTTP/2).
+    StreamReset,
+}
+
+impl UpstreamFault {
+    /// The `error_type` of the record (requirements LG-1, UP-8, UP-9).
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::ConnectionRefused => "connection_refused",
+            Self::ConnectionTimeout => "connection_timeout",
+            Self::ConnectionFailed => "connection_failed",
+            Self::ConnectionReset => "connection_reset",
+            Self::InvalidResponse => "invalid_response",
+            Self::HeadersTooLarge => "upstream_headers_too_large",
+            Self::TlsHandshakeFailed => "tls_handshake_failed",
+            Self::TlsExpired => "tls_certificate_expired",
+            Self::TlsUntrusted => "tls_certificate_untrusted",
+            Self::TlsWrongName => "tls_certificate_wrong_name",
+            Self::TlsInvalid => "tls_certificate_invalid",
+            Self::StreamReset => "stream_reset",
+        }
+    }
+}
+
+/// What a limited caller is told: `X-RateLimit-*`, `Retry-After`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitState {
+    /// Index of the tier in the snapshot.
+    pub tier: u32,
+    pub limit: u64,
+    pub remaining: u64,
+    /// Epoch second at which the window resets (requirement RL-15).
+    pub reset: u64,
+    /// Whole seconds until the formula admits a request; 0 while admitted.
+    pub retry_after: u64,
+}
+
+/// What the node is short of when it sheds a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    Cpu,
+    Memory,
+    InFlight,
+    Concurrency,
+}
+
+impl Reason {
+    /// Of `X-Load-Shed`, the record and the metric.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::InFlight => "in_flight",
+            Self::Concurrency => "concurrency",
+        }
+    }
+}
+
+/// How short. Processor and memory in percent of what the node may use, the others in requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    pub reason: Reason,
+    pub value: u32,
+    /// What the request's priority is refused from (in flight) or above (all else).
+    pub threshold: u32,
+    /// Where it is served again.
+    pub resumes: u32,
+}

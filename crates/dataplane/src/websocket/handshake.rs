@@ -1,0 +1,129 @@
+//! The opening handshake (RFC 6455 section 4): what a client must have sent, and what proves that the service agreed.
+
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::http1::fields::list;
+use crate::http1::response_head::ResponseHead;
+use crate::refusal::Refusal;
+use crate::request::{Framing, Known, Method, Request, Version};
+
+const PROTOCOL: &[u8] = b"websocket";
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+const KEY_BYTES: usize = 16;
+
+/// A valid handshake: what `Sec-WebSocket-Accept` of the answer has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handshake {
+    accept: String,
+}
+
+/// What was wrong with the opening handshake of a WebSocket (RFC 6455 section 4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeFault {
+    Request,
+    Body,
+    Connection,
+    Key,
+}
+
+impl HandshakeFault {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Request => "a WebSocket is opened with `GET` and HTTP/1.1",
+            Self::Body => "the handshake of a WebSocket has no body",
+            Self::Connection => "the Connection header does not name `upgrade`",
+            Self::Key => "the Sec-WebSocket-Key is not 16 bytes in Base64, once",
+        }
+    }
+}
+
+/// The handshake that a request is, where it asks for WebSocket at all.
+pub fn read(request: &Request) -> Result<Option<Handshake>, Refusal> {
+    let asks = values(request, Known::Upgrade).flat_map(list).any(is_protocol);
+    if !asks {
+        return Ok(None);
+    }
+    let fault = |fault| Err(Refusal::BadHandshake(fault));
+    if request.method != Method::Get || request.version != Version::Http11 {
+        return fault(HandshakeFault::Request);
+    }
+    match request.framing {
+        Framing::None | Framing::Length(0) => {}
+        Framing::Length(_) | Framing::Chunked => return fault(HandshakeFault::Body),
+    }
+    let mut options = values(request, Known::Connection).flat_map(list);
+    if !options.any(|option| option.eq_ignore_ascii_case(b"upgrade")) {
+        return fault(HandshakeFault::Connection);
+    }
+    // One that `Connection` names does not go on, so the service would not have it.
+    if only(request, b"sec-websocket-version") != Some(b"13") {
+        return Err(Refusal::WebSocketVersion);
+    }
+    let key = only(request, b"sec-websocket-key").filter(|key| is_key(key));
+    key.map_or_else(|| fault(HandshakeFault::Key), |key| Ok(Some(Handshake { accept: accept(key) })))
+}
+
+impl Handshake {
+    /// Whether a 101 is the answer to this handshake, and not to another one or to none.
+    pub fn is_accepted_by(&self, response: &ResponseHead) -> bool {
+        let all = |name: &'static [u8]| {
+            let named = response.headers.iter().filter(move |header| response.slice(header.name) == name);
+            named.map(|header| response.slice(header.value))
+        };
+        let mut accepts = all(b"sec-websocket-accept");
+        let is_ours = accepts.next() == Some(self.accept.as_bytes()) && accepts.next().is_none();
+        let mut protocols = all(b"upgrade");
+        let is_websocket = protocols.next().is_some_and(is_protocol) && protocols.next().is_none();
+        let mut options = all(b"connection").flat_map(list);
+        is_ours && is_websocket && options.any(|option| option.eq_ignore_ascii_case(b"upgrade"))
+    }
+}
+
+fn is_protocol(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(PROTOCOL)
+}
+
+fn values(request: &Request, known: Known) -> impl Iterator<Item = &[u8]> {
+    let headers = request.headers.iter().filter(move |header| header.known == known);
+    headers.map(|header| request.slice(header.value))
+}
+
+/// The value of a header that goes on and is there once.
+fn only<'r>(request: &'r Request, name: &[u8]) -> Option<&'r [u8]> {
+    let mut found = request.headers.iter().filter(|header| request.slice(header.name) == name);
+    let first = found.next().filter(|header| header.known == Known::Other)?;
+    found.next().is_none().then(|| request.slice(first.value))
+}
+
+fn is_key(key: &[u8]) -> bool {
+    STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == KEY_BYTES)
+}
+
+fn accept(key: &[u8]) -> String {
+    let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    hash.update(key);
+    hash.update(GUID);
+    STANDARD.encode(hash.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_the_standard_is_accepted() {
+        assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn a_key_is_sixteen_bytes() {
+        assert!(is_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
+        for wrong in
+            [&b""[..], b"dGhlIHNhbXBsZSBub25j", b"dGhlIHNhbXBsZSBub25jZQ", b"dGhlIHNhbXBsZSBub25jZQ=!"]
+        {
+            assert!(!is_key(wrong));
+        }
+    }
+}

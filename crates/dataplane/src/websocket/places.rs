@@ -1,0 +1,158 @@
+//! How many WebSocket connections a route has, and whose they are. Kept by name from one snapshot to the next.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hashbrown::HashMap;
+
+use crate::caller::{Caller, CallerKind};
+use crate::refusal::Refusal;
+use crate::websocket::Settings;
+
+/// The connections of one route, on all workers.
+#[derive(Debug, Default)]
+pub struct Places {
+    open: Mutex<Open>,
+}
+
+/// Has no more entries than there are connections.
+#[derive(Debug, Default)]
+struct Open {
+    all: u32,
+    by_caller: HashMap<Holder, u32>,
+}
+
+/// Whose a connection is: the caller, or where there is none the client's address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Holder {
+    User(Arc<str>),
+    Partner(Arc<str>),
+    Address(IpAddr),
+}
+
+impl Holder {
+    fn of(caller: &Caller, client: IpAddr) -> Self {
+        let name = |name: &Option<Arc<str>>| name.as_ref().map(Arc::clone);
+        let known = match caller.kind {
+            CallerKind::Anonymous => None,
+            CallerKind::User => name(&caller.user).map(Self::User),
+            CallerKind::Partner | CallerKind::Certificate => {
+                name(&caller.partner).map(Self::Partner).or_else(|| name(&caller.user).map(Self::User))
+            }
+        };
+        known.unwrap_or(Self::Address(client))
+    }
+}
+
+/// One connection; its place is free again when this is dropped.
+#[derive(Debug)]
+pub struct Place {
+    places: Arc<Places>,
+    holder: Option<Holder>,
+}
+
+/// A place for one more connection, unless the route or the caller has as many as may be.
+pub fn take(settings: &Settings, caller: &Caller, client: IpAddr) -> Result<Place, Refusal> {
+    let mut open = settings.places.lock();
+    if let Some(limit) = settings.max_connections.filter(|limit| open.all >= *limit) {
+        return Err(Refusal::WebSocketsFull { limit });
+    }
+    let holder = settings.max_per_caller.map(|limit| (Holder::of(caller, client), limit));
+    if let Some((holder, limit)) = &holder {
+        let held = open.by_caller.entry(holder.clone()).or_insert(0);
+        if *held >= *limit {
+            return Err(Refusal::TooManyWebSockets { limit: *limit });
+        }
+        *held += 1;
+    }
+    open.all += 1;
+    Ok(Place { places: Arc::clone(&settings.places), holder: holder.map(|(holder, _)| holder) })
+}
+
+impl Places {
+    /// No code under this lock can panic half-way, so a poisoned lock still guards sound counts.
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.places.lock();
+        open.all = open.all.saturating_sub(1);
+        let Some(holder) = &self.holder else { return };
+        if let Some(held) = open.by_caller.get_mut(holder) {
+            *held = held.saturating_sub(1);
+            if *held == 0 {
+                open.by_caller.remove(holder);
+            }
+        }
+    }
+}
+
+/// The places of every route that has some.
+#[derive(Debug, Default)]
+pub struct AllPlaces {
+    by_route: Mutex<BTreeMap<Box<str>, Arc<Places>>>,
+}
+
+impl AllPlaces {
+    /// Those of a route; those of routes that are gone, and whose connections are, are forgotten.
+    pub fn get(&self, route: &str) -> Arc<Places> {
+        let mut by_route = self.by_route.lock().unwrap_or_else(PoisonError::into_inner);
+        by_route.retain(|name, places| **name == *route || Arc::strong_count(places) > 1);
+        Arc::clone(by_route.entry(route.into()).or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn settings(per_caller: Option<u32>, all: Option<u32>, places: Arc<Places>) -> Settings {
+        Settings {
+            idle_timeout: Duration::from_secs(1),
+            max_message: 1,
+            messages_per_second: None,
+            max_per_caller: per_caller,
+            max_connections: all,
+            places,
+        }
+    }
+
+    fn anonymous() -> Caller {
+        Caller::new(CallerKind::Anonymous, None, Vec::new())
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_its_connection_ends_and_nothing_is_left_of_its_holder() {
+        let all = AllPlaces::default();
+        let settings = settings(Some(1), None, all.get("a"));
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let place = take(&settings, &anonymous(), address).expect("the first");
+        let refused = take(&settings, &anonymous(), address).expect_err("the second");
+        assert_eq!(refused, Refusal::TooManyWebSockets { limit: 1 });
+        drop(take(&settings, &anonymous(), IpAddr::from([192, 0, 2, 2])).expect("another's first"));
+        drop(place);
+        assert!(settings.places.lock().by_caller.is_empty());
+        assert_eq!(settings.places.lock().all, 0);
+    }
+
+    #[test]
+    fn connections_of_an_earlier_snapshot_count_in_the_next() {
+        let all = AllPlaces::default();
+        let before = settings(None, Some(1), all.get("a"));
+        let place = take(&before, &anonymous(), IpAddr::from([192, 0, 2, 1])).expect("the first");
+        drop(before);
+        drop(all.get("b"));
+        let after = settings(None, Some(1), all.get("a"));
+        let refused = take(&after, &anonymous(), IpAddr::from([192, 0, 2, 2])).expect_err("full");
+        assert_eq!(refused, Refusal::WebSocketsFull { limit: 1 });
+        drop(place);
+        drop(after);
+        drop(all.get("b"));
+        assert_eq!(all.by_route.lock().expect("no panic").len(), 1);
+    }
+}

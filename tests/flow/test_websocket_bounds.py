@@ -1,0 +1,268 @@
+"""WebSocket: the limits of a connection and of a route, and how connections end that nobody closes."""
+
+import socket
+import struct
+import threading
+
+import pytest
+
+from gateway import CLOSE, RESET, Client, Connection, Node, Origin, Received, Refused, get, one_route
+from gateway.websocket import (
+    SWITCH,
+    close_code,
+    frame,
+    handshake,
+    open_raw,
+    read_frame,
+    until_closed,
+)
+
+BYE = frame(8, struct.pack(">H", 1000))
+
+
+def limited(**limits: object) -> str:
+    return f"websocket: {{{', '.join(f'{name}: {value}' for name, value in limits.items())}}}"
+
+
+def closed(node: Node, reason: str) -> float:
+    """How many connections have ended so, once the next record is there."""
+    assert node.record()["status"] == 101
+    return node.metric("gateway_websocket_closed_total", reason=reason)
+
+
+class Peer:
+    """The service's side, one connection at a time: tells the code that it was closed with."""
+
+    def __init__(self, origin: Origin, *first: bytes) -> None:
+        self.code: int | None = None
+        self.is_told = threading.Event()
+        origin.script(SWITCH + b"".join(first), self._read)
+
+    def _read(self, connection: Connection, received: Received) -> None:
+        while True:
+            opcode, payload = read_frame(connection)
+            if opcode == 8:
+                self.code = int.from_bytes(payload[:2], "big")
+                self.is_told.set()
+                connection.send(frame(8, payload, masked=False))
+                connection.socket.close()
+                return
+
+    def closed_with(self) -> int | None:
+        assert self.is_told.wait(10)
+        return self.code
+
+
+@pytest.mark.parametrize(
+    ("limits", "sent", "code", "reason"),
+    [
+        ({"max_message": "1KiB"}, frame(2, bytes(1025)), 1009, "message_too_large"),
+        (
+            {"max_message": "1KiB"},
+            frame(2, bytes(1024), fin=False) + frame(0, b"", fin=False) + frame(0, b"a"),
+            1009,
+            "message_too_large",
+        ),
+        ({"messages_per_second": 3}, frame(1, b"a") * 4, 1008, "too_many_messages"),
+        ({"messages_per_second": 3}, frame(9) * 4, 1008, "too_many_messages"),
+        ({"idle_timeout": "1s"}, frame(1, b"a"), 1001, "idle"),
+        ({"idle_timeout": "1h"}, b"\x82\xff" + b"\xff" * 12, 1002, "malformed"),
+    ],
+)
+def test_both_sides_are_told_what_a_connection_has_too_much_of(
+    origin: Origin, limits: dict[str, object], sent: bytes, code: int, reason: str
+) -> None:
+    peer = Peer(origin)
+    with Node(one_route(origin, limited(**limits))) as node, open_raw(node.address) as client:
+        client.send(sent)
+        assert close_code(client) == code
+        assert peer.closed_with() == code
+        client.send(BYE)
+        assert client.rest() == b""
+        assert closed(node, reason) == 1
+
+
+def test_what_is_within_the_limits_goes_on_for_ever(origin: Origin) -> None:
+    peer = Peer(origin)
+    route = one_route(origin, limited(max_message="1KiB", messages_per_second=5, idle_timeout="1h"))
+    with Node(route) as node, open_raw(node.address) as client:
+        client.send((frame(2, bytes(512), fin=False) + frame(0, bytes(512))) * 5)
+        client.send(BYE)
+        assert close_code(client) == 1000
+        assert peer.closed_with() == 1000
+        assert closed(node, "client") == 1
+
+
+def test_a_service_may_not_send_too_large_a_message_either(origin: Origin) -> None:
+    peer = Peer(origin, frame(2, bytes(1024), masked=False), frame(2, bytes(1025), masked=False))
+    with Node(one_route(origin, limited(max_message="1KiB"))) as node, open_raw(node.address) as client:
+        assert read_frame(client) == (2, bytes(1024))
+        assert (close_code(client), peer.closed_with()) == (1009, 1009)
+        client.send(BYE)
+        assert closed(node, "message_too_large") == 1
+
+
+def test_a_close_frame_of_ours_waits_for_the_end_of_a_frame(origin: Origin) -> None:
+    goes_on = threading.Event()
+    whole = frame(2, b"x" * 5_000, masked=False)
+
+    def rest(connection: Connection, received: Received) -> None:
+        assert read_frame(connection)[0] == 8
+        connection.send(whole[1_000:] + frame(1, b"too late", masked=False) + frame(8, masked=False))
+
+    origin.script(SWITCH + whole[:1_000], goes_on, rest, CLOSE)
+    with Node(one_route(origin, limited(max_message="8KiB"))) as node, open_raw(node.address) as client:
+        client.send(frame(2, bytes(8_193)))
+        goes_on.set()
+        assert read_frame(client) == (2, b"x" * 5_000)
+        assert close_code(client) == 1009
+        client.send(BYE)
+        assert client.rest() == b""
+
+
+@pytest.mark.parametrize(
+    ("option", "status", "error"),
+    [
+        ("max_connections_per_caller", 429, "too_many_websockets"),
+        ("max_connections", 503, "websockets_full"),
+    ],
+)
+def test_a_caller_and_a_route_may_have_so_many_at_once(
+    origin: Origin, option: str, status: int, error: str
+) -> None:
+    origin.script(SWITCH, until_closed)
+    with Node(one_route(origin, limited(**{option: 2}))) as node, open_raw(node.address):
+        peer = Peer(origin)
+        with open_raw(node.address) as second:
+            with Client(node.address) as third:
+                third.send(handshake())
+                response = third.response()
+                Refused(status, error, "limit", ("routes", 0), {"limit": 2}, retry_after=5).check(
+                    node, response
+                )
+            second.send(BYE)
+            assert (close_code(second), peer.closed_with()) == (1000, 1000)
+        assert closed(node, "client") == 1
+        origin.script(SWITCH, until_closed)
+        open_raw(node.address).socket.close()
+
+
+def test_it_holds_no_place_of_requests(origin: Origin) -> None:
+    route, node_ = "websocket: true, priority: P0", "node: {max_in_flight: 1}"
+    with Node(one_route(origin, route, node_, service="pool: {max_connections: 1}")) as node:
+        origin.script(SWITCH, until_closed)
+        origin.script(SWITCH, until_closed)
+        with open_raw(node.address), open_raw(node.address):
+            assert node.metric("gateway_websocket_connections") == 2
+            assert node.metric("gateway_in_flight_requests") == 0
+            assert get(node.address, "/").status == 200
+
+
+def test_a_drain_tells_both_sides_and_does_not_wait_for_more(origin: Origin) -> None:
+    peer = Peer(origin)
+    with Node(one_route(origin, "websocket: true")) as node, open_raw(node.address) as client:
+        ended: list[bool] = []
+        drain = threading.Thread(target=lambda: ended.append(node.engine.drain(10.0)))
+        drain.start()
+        assert (close_code(client), peer.closed_with()) == (1001, 1001)
+        client.send(BYE)
+        assert client.rest() == b""
+        client.socket.close()
+        drain.join()
+        assert ended == [True]
+        assert closed(node, "draining") == 1
+
+
+def test_a_drain_cuts_those_who_do_not_listen_when_its_time_is_over(origin: Origin) -> None:
+    origin.script(SWITCH, until_closed)
+    with Node(one_route(origin, "websocket: true")) as node, open_raw(node.address) as client:
+        assert not node.engine.drain(0.3)
+        node.engine.stop()
+        assert close_code(client) == 1001
+        assert client.rest() == b""
+        record = node.record()
+        assert (record["status"], record["error_type"]) == (101, "stopped")
+        assert node.metric("gateway_websocket_connections") == 0
+
+
+def test_a_reload_without_the_listener_tells_its_connections_to_leave(origin: Origin) -> None:
+    peer = Peer(origin)
+    other = "listeners: [{name: other, address: '127.0.0.1:2'}]"
+    with Node(one_route(origin, "websocket: true")) as node, open_raw(node.address) as client:
+        node.apply(one_route(origin, "websocket: true", other))
+        assert (close_code(client), peer.closed_with()) == (1001, 1001)
+
+
+def test_a_reload_leaves_connections_open(origin: Origin) -> None:
+    peer = Peer(origin)
+    with Node(one_route(origin, "websocket: true")) as node, open_raw(node.address) as client:
+        node.apply(one_route(origin))
+        client.send(frame(1, b"still here") + BYE)
+        assert (close_code(client), peer.closed_with()) == (1000, 1000)
+
+
+@pytest.mark.parametrize("end", [CLOSE, RESET])
+def test_the_client_is_dropped_when_the_service_dies(origin: Origin, end: str) -> None:
+    origin.script(SWITCH + frame(1, b"last", masked=False), read_one, end)
+    with Node(one_route(origin, "websocket: true")) as node, open_raw(node.address) as client:
+        assert read_frame(client) == (1, b"last")
+        client.send(frame(1, b"a"))
+        assert client.rest() == b""
+        client.socket.close()
+        assert closed(node, "service_gone") == 1
+
+
+def read_one(connection: Connection, received: Received) -> None:
+    assert read_frame(connection) == (1, b"a")
+
+
+@pytest.mark.parametrize("is_reset", [False, True])
+def test_the_service_is_dropped_when_the_client_vanishes(origin: Origin, is_reset: bool) -> None:
+    gone = threading.Event()
+
+    def wait(connection: Connection, received: Received) -> None:
+        until_closed(connection, received)
+        gone.set()
+
+    origin.script(SWITCH, wait, CLOSE)
+    with Node(one_route(origin, "websocket: true")) as node:
+        client = open_raw(node.address)
+        if is_reset:
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.socket.close()
+        assert gone.wait(10)
+        assert closed(node, "client_gone") == 1
+
+
+def test_the_timeout_of_the_route_ends_with_the_handshake(origin: Origin) -> None:
+    goes_on = threading.Event()
+    origin.script(SWITCH, goes_on, frame(8, struct.pack(">H", 1000), masked=False), until_closed)
+    with Node(one_route(origin, "websocket: true, timeout: 1s")) as node, open_raw(node.address) as client:
+        client.socket.settimeout(1.5)
+        with pytest.raises(TimeoutError):
+            client.socket.recv(1)
+        client.socket.settimeout(10)
+        goes_on.set()
+        assert close_code(client) == 1000
+
+
+def test_who_does_not_read_holds_the_other_side_back(origin: Origin) -> None:
+    taken: list[int] = []
+    stalled = threading.Event()
+
+    def flood(connection: Connection, received: Received) -> None:
+        connection.socket.settimeout(1.0)
+        data = frame(2, bytes(60_000), masked=False)
+        try:
+            while len(taken) < 2_000:
+                connection.send(data)
+                taken.append(len(data))
+        except TimeoutError:
+            pass
+        stalled.set()
+
+    origin.script(SWITCH, flood, CLOSE)
+    with Node(one_route(origin, "websocket: true")) as node, open_raw(node.address):
+        assert stalled.wait(30)
+        # What the kernel's buffers of two connections hold, and no more.
+        assert sum(taken) < 60_000_000
