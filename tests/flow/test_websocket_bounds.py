@@ -123,15 +123,15 @@ def test_a_close_frame_of_ours_waits_for_the_end_of_a_frame(origin: Origin) -> N
 @pytest.mark.parametrize(
     ("option", "status", "error"),
     [
-        ("max_connections_per_caller", 429, "too_many_websockets"),
-        ("max_connections", 503, "websockets_full"),
+        ({"max_connections_per_caller": 2}, 429, "too_many_websockets"),
+        ({"max_connections": 2}, 503, "websockets_full"),
     ],
 )
 def test_a_caller_and_a_route_may_have_so_many_at_once(
-    origin: Origin, option: str, status: int, error: str
+    origin: Origin, option: dict[str, int], status: int, error: str
 ) -> None:
     origin.script(SWITCH, until_closed)
-    with Node(one_route(origin, limited(**{option: 2}))) as node, open_raw(node.address):
+    with Node(one_route(origin, limited(**option))) as node, open_raw(node.address):
         peer = Peer(origin)
         with open_raw(node.address) as second:
             with Client(node.address) as third:
