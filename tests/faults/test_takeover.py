@@ -6,6 +6,7 @@ import itertools
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,11 @@ class Http2Load:
 
 
 class ReadinessWatch:
-    """Asks for `/readyz` again and again; keeps what was not 200."""
+    """Asks for `/readyz` again and again; keeps what was not 200.
+
+    A connection that the old process had accepted when it closed its admin listener may be cut: asking once more
+    at once has to do.
+    """
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -78,7 +83,10 @@ class ReadinessWatch:
 
     def run(self) -> None:
         while not self.stopping:
-            status = self.process.ask("/readyz")[0]
+            try:
+                status = self.process.ask("/readyz")[0]
+            except (OSError, HTTPException):
+                status = self.process.ask("/readyz")[0]
             self.asked += 1
             if status != 200:
                 self.others.append(status)
