@@ -71,8 +71,8 @@ class Http2Load:
 class ReadinessWatch:
     """Asks for `/readyz` again and again; keeps what was not 200.
 
-    A connection that the old process had accepted when it closed its admin listener may be cut: asking once more
-    at once has to do.
+    A connection that the old process had accepted when it closed its admin listener may be cut: asking once
+    more at once has to do.
     """
 
     def __init__(self, process: Process) -> None:
