@@ -61,6 +61,18 @@ impl<T: Default> PerWorker<T> {
     pub fn sum(&self, cell: impl Fn(&T) -> &Cell) -> u64 {
         self.used().fold(0, |sum, slot| sum.wrapping_add(cell(slot).get()))
     }
+
+    /// The sums of several cells, each under its label.
+    pub fn labelled<const LENGTH: usize>(
+        &self,
+        labels: &'static [&'static str; LENGTH],
+        cells: impl Fn(&T) -> &[Cell; LENGTH],
+    ) -> impl Iterator<Item = (&'static str, u64)> {
+        labels.iter().enumerate().map(move |(index, label)| {
+            let each = self.used().filter_map(|slot| cells(slot).get(index));
+            (*label, each.map(Cell::get).sum())
+        })
+    }
 }
 
 #[cfg(test)]

@@ -188,17 +188,11 @@ impl ServiceMetrics {
     }
 
     pub(super) fn causes(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        CAUSES.iter().enumerate().map(|(index, label)| {
-            let cells = self.slots.used().filter_map(move |slot| slot.causes.get(index));
-            (*label, cells.map(Cell::get).sum())
-        })
+        self.slots.labelled(&CAUSES, |slot| &slot.causes)
     }
 
     pub(super) fn faults(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        FAULTS.iter().enumerate().map(|(index, label)| {
-            let cells = self.slots.used().filter_map(move |slot| slot.faults.get(index));
-            (*label, cells.map(Cell::get).sum())
-        })
+        self.slots.labelled(&FAULTS, |slot| &slot.faults)
     }
 }
 
@@ -276,37 +270,21 @@ impl ListenerMetrics {
 
     /// Nothing for a listener without TLS.
     pub(super) fn handshakes(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let totals = HANDSHAKES.iter().enumerate().map(|(index, label)| {
-            let cells = self.slots.used().filter_map(move |slot| slot.handshakes.get(index));
-            (*label, cells.map(Cell::get).sum())
-        });
-        let totals: Vec<(&str, u64)> = totals.collect();
+        let totals: Vec<(&str, u64)> = self.slots.labelled(&HANDSHAKES, |slot| &slot.handshakes).collect();
         let is_used = totals.iter().any(|(_, total)| *total > 0);
         totals.into_iter().filter(move |_| is_used)
     }
 
-    /// The sums of several cells that share their labels.
-    pub(super) fn each<const LENGTH: usize>(
-        &self,
-        labels: &'static [&'static str; LENGTH],
-        cells: impl Fn(&ListenerSlot) -> &[Cell; LENGTH],
-    ) -> impl Iterator<Item = (&'static str, u64)> {
-        labels.iter().enumerate().map(move |(index, label)| {
-            let each = self.slots.used().filter_map(|slot| cells(slot).get(index));
-            (*label, each.map(Cell::get).sum())
-        })
-    }
-
     pub(super) fn requests(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.each(&PROTOCOLS, |slot| &slot.requests)
+        self.slots.labelled(&PROTOCOLS, |slot| &slot.requests)
     }
 
     pub(super) fn floods(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.each(&FLOODS, |slot| &slot.http2.floods)
+        self.slots.labelled(&FLOODS, |slot| &slot.http2.floods)
     }
 
     pub(super) fn resets(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.each(&RESETS, |slot| &slot.http2.resets)
+        self.slots.labelled(&RESETS, |slot| &slot.http2.resets)
     }
 }
 
