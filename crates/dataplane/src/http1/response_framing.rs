@@ -1,7 +1,6 @@
 //! How the body of a service's response ends (RFC 9112 section 6.3). What two readers could read differently is refused.
 
 use crate::http1::fields::{list, parse_length};
-use crate::http1::response_head::ResponseHead;
 use crate::http1::response_names::KnownResponse;
 use crate::refusal::UpstreamFault;
 use crate::request::{Method, Version};
@@ -16,6 +15,15 @@ pub enum ResponseFraming {
     Chunked,
     /// The body lasts until the service closes; the connection cannot be used again.
     UntilClose,
+}
+
+/// What follows a head.
+pub(super) struct Following {
+    pub(super) framing: ResponseFraming,
+    /// What `Content-Length` says, also where no body follows.
+    pub(super) content_length: Option<u64>,
+    /// May the connection be used again?
+    pub(super) keep_alive: bool,
 }
 
 /// The headers that frame, counted while all headers are read.
@@ -57,19 +65,22 @@ impl Framers {
         }
     }
 
-    /// Sets `framing` and `keep_alive`.
-    pub(super) fn decide(&self, method: Method, head: &mut ResponseHead) -> Result<(), UpstreamFault> {
+    /// What follows a head with these headers.
+    pub(super) fn decide(
+        &self,
+        method: Method,
+        version: Version,
+        status: u16,
+    ) -> Result<Following, UpstreamFault> {
         let is_wrong = self.lengths > 1
             || self.encodings > 1
             || (self.lengths == 1 && self.length.is_none())
-            || (self.encodings == 1
-                && (!self.is_chunked || self.lengths == 1 || head.version == Version::Http10));
+            || (self.encodings == 1 && (!self.is_chunked || self.lengths == 1 || version == Version::Http10));
         if is_wrong {
             return Err(UpstreamFault::InvalidResponse);
         }
-        head.content_length = self.length;
-        let has_no_body_by_status = matches!(head.status, 100..=199 | 204);
-        head.framing = if has_no_body_by_status || method == Method::Head || head.status == 304 {
+        let has_no_body_by_status = matches!(status, 100..=199 | 204);
+        let framing = if has_no_body_by_status || method == Method::Head || status == 304 {
             ResponseFraming::None
         } else if self.is_chunked {
             ResponseFraming::Chunked
@@ -79,10 +90,10 @@ impl Framers {
         // A service that announces a body where none may be will perhaps send it: its connection is not trusted again.
         let is_doubtful =
             has_no_body_by_status && (self.is_chunked || self.length.is_some_and(|length| length > 0));
-        head.keep_alive = !self.closes
+        let keep_alive = !self.closes
             && !is_doubtful
-            && head.framing != ResponseFraming::UntilClose
-            && (head.version == Version::Http11 || self.keeps_alive);
-        Ok(())
+            && framing != ResponseFraming::UntilClose
+            && (version == Version::Http11 || self.keeps_alive);
+        Ok(Following { framing, content_length: self.length, keep_alive })
     }
 }

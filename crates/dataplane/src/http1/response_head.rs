@@ -151,7 +151,10 @@ impl ResponseHead {
         if !(100..=599).contains(&self.status) {
             return Err(UpstreamFault::InvalidResponse);
         }
-        framers.decide(method, self)?;
+        let following = framers.decide(method, self.version, self.status)?;
+        self.framing = following.framing;
+        self.content_length = following.content_length;
+        self.keep_alive = following.keep_alive;
         if framers.names_headers {
             self.mark_named();
         }

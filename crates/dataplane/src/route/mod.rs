@@ -5,6 +5,7 @@
 //! The order in which routes win (design.md section 10) is decided once, at compile time: every route gets a rank
 //! per host, and a look-up is a search for the lowest rank that fits. See [`precedence`] for the order itself.
 
+mod candidate;
 mod forwarding;
 mod methods;
 mod parameters;

@@ -3,8 +3,8 @@
 use hashbrown::HashMap;
 use regex::bytes::{Regex, RegexSet, RegexSetBuilder};
 
+use super::candidate::{Candidate, Sink};
 use super::parameters::Parameters;
-use super::search::{Candidate, Sink};
 
 /// For the regexes of one set together; a set beyond it is refused when the table is compiled.
 const MAX_SET_BYTES: usize = 256 << 20;

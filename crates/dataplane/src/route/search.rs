@@ -4,27 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Found;
+use super::candidate::{Candidate, Sink};
 use super::methods::Asked;
 use super::parameters::Parameters;
 use super::rule::Rule;
 use super::table::Table;
 use crate::refusal::Refusal;
 use crate::request::Request;
-
-/// A route at one place of the table. Lists of them are sorted by rank.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Candidate {
-    /// The lower one wins. Unique in the table: a route has one rank per host.
-    pub(super) rank: u32,
-    pub(super) route: u32,
-}
-
-/// Takes the candidates that match by host and path.
-pub(super) trait Sink {
-    /// Candidates of this rank or higher are of no interest any more.
-    fn limit(&self) -> u32;
-    fn offer(&mut self, candidates: &[Candidate], bound: &Parameters);
-}
 
 pub(super) fn find(table: &Table, request: &Request, method: &[u8]) -> Result<Found, Refusal> {
     let found = Found { route: 0, parameters: Parameters::default() };

@@ -3,11 +3,11 @@
 use hashbrown::HashMap;
 
 use super::Canonical;
+use super::candidate::{Candidate, Sink};
 use super::path::Path;
 use super::precedence::{Host, Standing, Weight};
 use super::regexes::{self, Regexes};
 use super::rule::Rule;
-use super::search::{Candidate, Sink};
 use super::trie::{End, Trie};
 use crate::request::{Request, Span};
 use crate::snapshot::document::RouteDocument;

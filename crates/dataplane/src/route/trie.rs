@@ -3,9 +3,9 @@
 
 use hashbrown::HashMap;
 
+use super::candidate::{Candidate, Sink};
 use super::parameters::Parameters;
 use super::path::Segment;
-use super::search::{Candidate, Sink};
 use crate::request::Span;
 
 #[derive(Debug)]

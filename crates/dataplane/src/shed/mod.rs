@@ -7,12 +7,14 @@ mod concurrency;
 mod load;
 mod pressure;
 mod settings;
+mod thresholds;
 
 pub use average::Average;
 pub use concurrency::{Bounds, Concurrencies, Concurrency};
 pub use load::{Admission, Load};
 pub use pressure::{Level, Pressure, Watch};
-pub use settings::{Limits, Settings, share};
+pub use settings::{Settings, share};
+pub use thresholds::Thresholds;
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::settings::Limits;
+use super::thresholds::Thresholds;
 use crate::snapshot::document::Priority;
 
 /// How many priorities there are.
@@ -60,12 +60,12 @@ impl Watch {
         Self { refused: 0, changed: now }
     }
 
-    pub fn observe(&mut self, percent: u16, limits: &Limits, hold: Duration, now: Instant) -> Level {
-        let wanted = limits.refused_at(percent);
+    pub fn observe(&mut self, percent: u16, thresholds: &Thresholds, hold: Duration, now: Instant) -> Level {
+        let wanted = thresholds.refused_at(percent);
         let is_settled = now.saturating_duration_since(self.changed) >= hold;
         if wanted > self.refused {
             (self.refused, self.changed) = (wanted, now);
-        } else if self.refused > 0 && is_settled && limits.lets_in_again(self.refused, percent) {
+        } else if self.refused > 0 && is_settled && thresholds.lets_in_again(self.refused, percent) {
             (self.refused, self.changed) = (self.refused - 1, now);
         }
         Level { percent, refused: self.refused }

@@ -4,19 +4,18 @@ use std::time::Duration;
 
 use super::concurrency::Bounds;
 use super::pressure::{Level, Pressure};
+use super::thresholds::{NEVER, Thresholds};
 use crate::refusal::{Reason, Shortage};
 use crate::snapshot::document::{ConcurrencyDocument, OverloadDocument, Priority};
 
-/// No use is above it.
-const NEVER: u16 = u16::MAX;
 /// What the average and the hold are where nothing is shed by processor time.
 const WINDOW: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub max_in_flight: u32,
-    pub cpu: Limits,
-    pub memory: Limits,
+    pub cpu: Thresholds,
+    pub memory: Thresholds,
     /// What the node may have resident; `None`: what the machine or its control group allows.
     pub memory_limit: Option<u64>,
     /// Time over which the use of the processor is averaged, and how long a level lasts at least.
@@ -25,13 +24,6 @@ pub struct Settings {
     pub concurrency: Option<Bounds>,
     /// The least that a refused client is told to wait; the most is twice this.
     pub retry_after: Duration,
-}
-
-/// The use of one resource, in percent, above which each priority is refused; P0 first, and never rising.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    thresholds: [u16; 4],
-    margin: u16,
 }
 
 fn bounds(document: &ConcurrencyDocument) -> Bounds {
@@ -44,13 +36,13 @@ impl Settings {
         let margin = document.map_or(0, |overload| overload.margin);
         let cpu = document.and_then(|overload| overload.cpu.as_ref());
         let memory = document.and_then(|overload| overload.memory.as_ref());
-        let off = Limits { thresholds: [NEVER; 4], margin };
+        let off = Thresholds { percents: [NEVER; 4], margin };
         Self {
             max_in_flight,
-            cpu: cpu.map_or(off, |cpu| Limits { thresholds: [NEVER, cpu.p1, cpu.p2, cpu.p3], margin }),
+            cpu: cpu.map_or(off, |cpu| Thresholds { percents: [NEVER, cpu.p1, cpu.p2, cpu.p3], margin }),
             memory: memory.map_or(off, |memory| {
                 let (low, all) = (memory.low, memory.all);
-                Limits { thresholds: [all, all, low, low], margin }
+                Thresholds { percents: [all, all, low, low], margin }
             }),
             memory_limit: memory.and_then(|memory| memory.limit_bytes),
             window: cpu.map_or(WINDOW, |cpu| Duration::from_millis(cpu.window_ms)),
@@ -61,23 +53,24 @@ impl Settings {
 
     /// Why a priority that the pressure refuses is refused. Memory goes first: it is the shortage that kills a node.
     pub(super) fn shortage(&self, pressure: Pressure, priority: Priority) -> Shortage {
-        let (reason, level, limits) = if pressure.memory.refuses(priority) {
+        let (reason, level, thresholds) = if pressure.memory.refuses(priority) {
             (Reason::Memory, pressure.memory, &self.memory)
         } else {
             (Reason::Cpu, pressure.cpu, &self.cpu)
         };
-        let threshold = limits.threshold(priority);
+        let threshold = thresholds.of(priority);
         Shortage {
             reason,
             value: u32::from(level.percent),
             threshold: u32::from(threshold),
-            resumes: u32::from(threshold.saturating_sub(limits.margin)),
+            resumes: u32::from(threshold.saturating_sub(thresholds.margin)),
         }
     }
 
     /// The pressure when these uses are the first that anybody sees: no level lasts from before.
     pub fn pressure_at(&self, cpu: u16, memory: u16) -> Pressure {
-        let level = |percent, limits: &Limits| Level { percent, refused: limits.refused_at(percent) };
+        let level =
+            |percent, thresholds: &Thresholds| Level { percent, refused: thresholds.refused_at(percent) };
         Pressure { cpu: level(cpu, &self.cpu), memory: level(memory, &self.memory) }
     }
 }
@@ -93,27 +86,4 @@ pub fn share(maximum: u32, priority: Priority) -> u32 {
     };
     // Never more than the maximum, so it fits again.
     (u64::from(maximum) * percent).div_ceil(100) as u32
-}
-
-impl Limits {
-    fn threshold(&self, priority: Priority) -> u16 {
-        let [p0, p1, p2, p3] = self.thresholds;
-        match priority {
-            Priority::P0 => p0,
-            Priority::P1 => p1,
-            Priority::P2 => p2,
-            Priority::P3 => p3,
-        }
-    }
-
-    /// How many priorities are refused at this use.
-    pub(super) fn refused_at(&self, percent: u16) -> u8 {
-        self.thresholds.iter().filter(|threshold| percent > **threshold).count() as u8
-    }
-
-    /// Whether the most important of the `refused` priorities may be let in again.
-    pub(super) fn lets_in_again(&self, refused: u8, percent: u16) -> bool {
-        let index = self.thresholds.len().saturating_sub(usize::from(refused));
-        self.thresholds.get(index).is_none_or(|threshold| percent.saturating_add(self.margin) <= *threshold)
-    }
 }
