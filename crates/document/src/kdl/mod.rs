@@ -16,6 +16,7 @@
 //! the text is lexically sound and nested within bounds, and blanks the comments; only then the library reads it.
 
 mod data;
+mod fault;
 mod scan;
 mod strings;
 #[cfg(test)]

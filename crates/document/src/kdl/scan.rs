@@ -1,20 +1,8 @@
 //! What must hold before the parser library may see a text: lexically sound, nested within bounds, no comments.
 
+use super::fault::{Checked, fault};
 use super::{strings, words};
 use crate::MAX_DEPTH;
-
-/// The first thing wrong, and its byte offset.
-#[derive(Debug)]
-pub(super) struct Fault {
-    pub offset: usize,
-    pub message: String,
-}
-
-pub(super) type Checked<T> = Result<T, Fault>;
-
-pub(super) fn fault<T>(offset: usize, message: impl Into<String>) -> Checked<T> {
-    Err(Fault { offset, message: message.into() })
-}
 
 /// What stood last in the node that is being read.
 #[derive(Clone, Copy, PartialEq, Eq)]

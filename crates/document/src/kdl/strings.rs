@@ -1,6 +1,6 @@
 //! Strings of KDL 2, checked whole: quoted or raw, on one line or several.
 
-use super::scan::{Checked, fault};
+use super::fault::{Checked, fault};
 use super::words::{is_disallowed, is_newline, is_space};
 
 /// Bytes of the string that the text begins with; `None` where it does not begin with one.

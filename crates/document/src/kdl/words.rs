@@ -1,6 +1,6 @@
 //! Words outside strings: names, numbers, keywords, and the characters between them.
 
-use super::scan::{Checked, fault};
+use super::fault::{Checked, fault};
 
 /// Longer numbers cannot be 64-bit integers, and longer decimals say no more.
 const MAX_NUMBER: usize = 30;
