@@ -111,7 +111,7 @@ pub async fn prepare<E: Exchange>(request: &Request, means: &mut Means<'_, E>) -
         return Ok(());
     }
     let Means { exchange, body, .. } = means;
-    while !exchange.body_is_complete() {
+    while (body.len() as u64) < length {
         let taken = poll_fn(|context| exchange.poll_body(context).map(|piece| copy(piece, body))).await?;
         exchange.consume_body(taken);
     }

@@ -7,14 +7,15 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream, SendStream};
+use h2::{Reason, RecvStream};
 
 use crate::exchange::{BodyFault, Exchange, Piece as BodyPiece, ResponseBody};
 use crate::http1::response_head::ResponseHead;
 use crate::http1::trailers::Trailers;
 use crate::io::replay::Replay;
 use crate::listener::http2::head::{self, Head};
-use crate::listener::http2::piece::{Ledger, PIECE, Piece, Pieces};
+use crate::listener::http2::outgoing::{Broken, Outgoing};
+use crate::listener::http2::piece::{Piece, Pieces};
 use crate::refusal::{Malformed, Refusal};
 use crate::request::{Framing, Request};
 
@@ -28,16 +29,6 @@ enum Incoming {
     Stream,
 }
 
-/// What may still be sent.
-enum Outgoing {
-    /// The head.
-    Head(SendResponse<Piece>),
-    /// The body, of a known length or not.
-    Body(SendStream<Piece>, Option<u64>),
-    /// Nothing; kept because dropping it would reset the stream before all was written.
-    Ended(Option<SendStream<Piece>>),
-}
-
 pub struct Http2 {
     outgoing: Outgoing,
     body: RecvStream,
@@ -49,16 +40,13 @@ pub struct Http2 {
     trailers: Option<Trailers>,
     continue_owed: bool,
     head: Head,
-    ledger: Rc<Ledger>,
-    pieces: Rc<Pieces>,
-    is_gone: bool,
     sent: u64,
 }
 
 impl Http2 {
     pub fn new(body: RecvStream, respond: SendResponse<Piece>, pieces: &Rc<Pieces>) -> Self {
         Self {
-            outgoing: Outgoing::Head(respond),
+            outgoing: Outgoing::new(respond, pieces),
             body,
             chunk: Bytes::new(),
             incoming: Incoming::Complete,
@@ -67,9 +55,6 @@ impl Http2 {
             trailers: None,
             continue_owed: false,
             head: Head::default(),
-            ledger: Rc::default(),
-            pieces: Rc::clone(pieces),
-            is_gone: false,
             sent: 0,
         }
     }
@@ -77,8 +62,8 @@ impl Http2 {
     /// Makes ready for the body of a request whose head was accepted.
     pub fn expect(&mut self, request: &Request) {
         self.incoming = match request.framing {
-            Framing::None | Framing::Length(0) => Incoming::Complete,
-            Framing::Length(length) => Incoming::Length(length),
+            Framing::None => Incoming::Complete,
+            Framing::Length(length) => self.incoming(length),
             Framing::Chunked => Incoming::Stream,
         };
         self.continue_owed = request.expects_continue && request.framing != Framing::None;
@@ -86,12 +71,15 @@ impl Http2 {
 
     /// The response cannot be completed: the stream is reset, so that the client does not take it for complete.
     pub fn give_up(&mut self) {
-        match &mut self.outgoing {
-            Outgoing::Head(respond) => respond.send_reset(Reason::INTERNAL_ERROR),
-            Outgoing::Body(stream, _) | Outgoing::Ended(Some(stream)) => {
-                stream.send_reset(Reason::INTERNAL_ERROR);
-            }
-            Outgoing::Ended(None) => {}
+        self.outgoing.reset(Reason::INTERNAL_ERROR);
+    }
+
+    /// What is to come where so many bytes are: behind the last of them trailers may be.
+    fn incoming(&self, left: u64) -> Incoming {
+        match left {
+            0 if self.body.is_end_stream() => Incoming::Complete,
+            0 => Incoming::Stream,
+            left => Incoming::Length(left),
         }
     }
 
@@ -120,51 +108,9 @@ impl Http2 {
     }
 
     fn say_continue(&mut self) {
-        if let (true, Outgoing::Head(respond)) = (std::mem::take(&mut self.continue_owed), &mut self.outgoing)
-        {
-            // Where this fails the stream is over, and the next look at the body says so.
-            let _ = respond.send_informational(head::go_on());
+        if std::mem::take(&mut self.continue_owed) {
+            self.outgoing.inform(head::go_on());
         }
-    }
-
-    fn send_head(&mut self, body: ResponseBody) {
-        let Outgoing::Head(respond) = &mut self.outgoing else { return };
-        let (ends, left) = match body {
-            ResponseBody::Absent | ResponseBody::WebSocket | ResponseBody::Length(0) => (true, None),
-            ResponseBody::Length(length) => (false, Some(length)),
-            ResponseBody::Stream => (false, None),
-        };
-        self.sent += self.head.length();
-        self.outgoing = match respond.send_response(self.head.finish(), ends) {
-            Ok(stream) if ends => Outgoing::Ended(Some(stream)),
-            Ok(stream) => Outgoing::Body(stream, left),
-            Err(_) => {
-                self.is_gone = true;
-                Outgoing::Ended(None)
-            }
-        };
-    }
-
-    /// Ends the body with its last byte where its length is known.
-    fn send_piece(&mut self, data: &[u8]) -> io::Result<usize> {
-        let piece = Piece::copy(data, &self.ledger, &self.pieces);
-        let Outgoing::Body(stream, left) = &mut self.outgoing else { return Ok(data.len()) };
-        let count = piece.remaining();
-        let left = left.map(|left| left.saturating_sub(count as u64));
-        let sent = stream.send_data(piece, left == Some(0));
-        self.settle(left == Some(0), left);
-        sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        self.sent += count as u64;
-        Ok(count)
-    }
-
-    fn settle(&mut self, ends: bool, left: Option<u64>) {
-        let outgoing = std::mem::replace(&mut self.outgoing, Outgoing::Ended(None));
-        self.outgoing = match outgoing {
-            Outgoing::Body(stream, _) if ends => Outgoing::Ended(Some(stream)),
-            Outgoing::Body(stream, _) => Outgoing::Body(stream, left),
-            other @ (Outgoing::Head(_) | Outgoing::Ended(_)) => other,
-        };
     }
 }
 
@@ -210,11 +156,8 @@ impl Exchange for Http2 {
         self.received += count as u64;
         // Fails only for more than was received.
         let _ = self.body.flow_control().release_capacity(count);
-        if let Incoming::Length(left) = &mut self.incoming {
-            *left = left.saturating_sub(count as u64);
-            if *left == 0 {
-                self.incoming = Incoming::Complete;
-            }
+        if let Incoming::Length(left) = self.incoming {
+            self.incoming = self.incoming(left.saturating_sub(count as u64));
         }
     }
 
@@ -223,12 +166,7 @@ impl Exchange for Http2 {
     }
 
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let reset = match &mut self.outgoing {
-            Outgoing::Head(respond) => respond.poll_reset(context),
-            Outgoing::Body(stream, _) | Outgoing::Ended(Some(stream)) => stream.poll_reset(context),
-            Outgoing::Ended(None) => return if self.is_gone { Poll::Ready(()) } else { Poll::Pending },
-        };
-        reset.map(|_| self.is_gone = true)
+        self.outgoing.poll_reset(context)
     }
 
     fn begin(&mut self, status: u16) {
@@ -248,53 +186,37 @@ impl Exchange for Http2 {
         if let ResponseBody::Length(length) = body {
             self.head.add(b"content-length", itoa::Buffer::new().format(length).as_bytes());
         }
-        self.send_head(body);
+        self.sent += self.head.length();
+        let head = self.head.finish();
+        match body {
+            ResponseBody::Absent | ResponseBody::WebSocket => self.outgoing.send_bare(head),
+            ResponseBody::Length(length) => self.outgoing.send_head(head, Some(length)),
+            ResponseBody::Stream => self.outgoing.send_head(head, None),
+        }
     }
 
     fn interim(&mut self, head: &ResponseHead) {
-        if let Outgoing::Head(respond) = &mut self.outgoing {
-            // Where this fails the stream is over, and the final response will say so.
-            let _ = respond.send_informational(head::interim(head));
-        }
+        self.outgoing.inform(head::interim(head));
     }
 
     fn poll_send(&mut self, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let Outgoing::Body(stream, _) = &mut self.outgoing else {
-            return Poll::Ready(if self.is_gone {
-                Err(io::ErrorKind::BrokenPipe.into())
-            } else {
-                Ok(data.len())
-            });
-        };
-        ready!(self.ledger.poll_room(context));
-        stream.reserve_capacity(data.len().min(PIECE));
-        let mut capacity = stream.capacity();
-        while capacity == 0 {
-            match ready!(stream.poll_capacity(context)) {
-                Some(Ok(more)) => capacity = more,
-                Some(Err(_)) | None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            }
-        }
-        let data = data.get(..capacity).unwrap_or(data);
-        Poll::Ready(self.send_piece(data))
+        let sent = ready!(self.outgoing.poll_send(context, data));
+        let count = sent.map_err(|Broken| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        self.sent += count as u64;
+        Poll::Ready(Ok(count))
     }
 
     fn end(&mut self, trailers: Option<&Trailers>) {
-        let Outgoing::Body(stream, _) = &mut self.outgoing else { return };
-        let sent = match trailers.filter(|trailers| !trailers.is_empty()) {
-            Some(trailers) => stream.send_trailers(head::trailers(trailers)),
-            None => stream.send_data(Piece::copy(&[], &self.ledger, &self.pieces), true),
-        };
-        self.is_gone |= sent.is_err();
-        self.settle(true, None);
+        self.outgoing.end(trailers.filter(|trailers| !trailers.is_empty()).map(head::trailers));
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.outgoing.release();
         // Asked first: a reset stream has no pieces left either.
-        if self.is_gone || self.poll_gone(context).is_ready() {
+        if self.outgoing.poll_reset(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        self.ledger.poll_empty(context).map(Ok)
+        self.outgoing.poll_written(context).map(Ok)
     }
 
     /// A stream is no connection; RFC 8441 is not spoken.

@@ -3,6 +3,7 @@
 mod exchange;
 mod frames;
 mod head;
+mod outgoing;
 pub mod piece;
 pub mod seat;
 mod stream;
