@@ -112,6 +112,16 @@ async def test_idle_and_silent_connections_do_not_hold_the_drain(setting: Settin
     assert ['"all_finished": true' in line for line in drained] == [True]
 
 
+async def test_while_balancers_may_still_send_a_draining_node_accepts(setting: Setting) -> None:
+    setting.write(setting.text().replace("drain_timeout: 20s", "drain_timeout: 20s, drain_delay: 1h"))
+    process = await asyncio.to_thread(setting.run)
+    process.signal(signal.SIGTERM)
+    await until("not ready", lambda: process.ask("/readyz")[0] == 503)
+    assert (await asyncio.to_thread(get, ("127.0.0.1", setting.port), "/number")).status == 200
+    process.signal(signal.SIGTERM)
+    assert await asyncio.to_thread(process.wait) == 1
+
+
 async def test_second_sigterm_ends_at_once_with_1(setting: Setting) -> None:
     async with echo() as service:
         setting.service = service.port

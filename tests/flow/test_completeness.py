@@ -17,7 +17,8 @@ UNREACHABLE = {"internal_error"}
 
 OF_THE_PROCESS = {
     # tests/unit and tests/flow/test_life.py: what Python does with them, not the data plane.
-    *("include", "version", "workers", "state_directory", "drain_timeout", "admin", "token", "sinks", "kind"),
+    *("include", "version", "workers", "state_directory", "drain_timeout", "drain_delay", "admin"),
+    *("token", "sinks", "kind"),
     *("path", "retention", "reload", "watch", "debounce", "file", "url", "allow_http", "refresh"),
     *("minimum_refresh", "lifetime", "timeout", "balance", "name"),
     # tests/flow/test_shared_breakers.py: by nodes of its own.

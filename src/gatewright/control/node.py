@@ -134,9 +134,13 @@ class Node:
         log.warning("last good configuration applied", extra={"version": version})
         return version
 
-    async def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
-        """Accept nothing more and let requests finish; give whether all did in time."""
+    async def drain(self, seconds: float = DRAIN_SECONDS, delay: float = 0.0) -> bool:
+        """Be no longer ready; after `delay` seconds accept nothing more and let requests finish.
+
+        Gives whether all did in time.
+        """
         self.is_draining = True
+        await asyncio.sleep(delay)
         finished = await asyncio.to_thread(self.engine.drain, seconds)
         log.info("drained", extra={"all_finished": finished})
         return finished

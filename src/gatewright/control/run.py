@@ -1,9 +1,9 @@
 """`gatewright run`: one process from its first line to its exit code. The main thread's loop owns the
 signals.
 
-SIGTERM and SIGINT drain: not ready, no new connections, up to `node.drain_timeout` for requests under way,
-records
-flushed, exit 0. A second one ends the process at once with 1. SIGHUP reloads and opens log files anew.
+SIGTERM and SIGINT drain: not ready, after `node.drain_delay` no new connections, up to `node.drain_timeout`
+for requests under way, records flushed, exit 0. A second one ends the process at once with 1. SIGHUP reloads
+and opens log files anew.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class Life:
         if self._is_replaced:
             # Before it says that it drains: who asks at this address wants to know of the new node.
             await admin.close()
-        await self._node.drain(self._drain_seconds())
+        await self._node.drain(*self._drain_seconds())
         for task in background:
             task.cancel()
         if takeover is not None:
@@ -250,9 +250,13 @@ class Life:
     def _admin_settings(self) -> AdminSettings:
         return self._node.configuration.admin if self._node.configuration else self._start.admin
 
-    def _drain_seconds(self) -> float:
-        configuration = self._node.configuration
-        return configuration.gateway.node.drain_timeout / 1000 if configuration else DRAIN_SECONDS
+    def _drain_seconds(self) -> tuple[float, float]:
+        """Give how long requests may finish, and how long connections are still accepted before that."""
+        if self._node.configuration is None:
+            return DRAIN_SECONDS, 0.0
+        node = self._node.configuration.gateway.node
+        # After a takeover the new node is ready at the same addresses: nobody has to look away.
+        return node.drain_timeout / 1000, 0.0 if self._is_replaced else node.drain_delay / 1000
 
     def _engine_options(self) -> bytes:
         configured = self._start.configuration.gateway.node.workers if self._start.configuration else None

@@ -123,6 +123,20 @@ def test_admin_listener_answers_and_is_not_ready_while_draining(engine, write_co
     assert seen == [200, 503, 200]
 
 
+async def test_a_node_is_unready_for_a_while_before_it_accepts_nothing_more(
+    engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node(engine, StateDirectory(tmp_path))
+
+    async def sleep(seconds: float) -> None:
+        assert node.is_draining
+        engine.calls.append(("slept", seconds))
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    await node.drain(20.0, 15.0)
+    assert engine.calls == [("slept", 15.0), ("drain", 20.0)]
+
+
 def test_records_taken_after_the_drain_are_stored(
     engine, write_configuration: Write, tmp_path: Path, record_line
 ) -> None:

@@ -61,6 +61,11 @@ class Node(Section):
         description="Directory for the last good snapshot and SQLite records, relative to the configuration "
         "file; `.gatewright` beside the first configuration file by default.",
     )
+    drain_delay: Annotated[Duration, duration("0s", "1h")] = Field(
+        Duration.of("0s"),
+        description="How long after SIGTERM a node still accepts connections while `/readyz` says 503, so "
+        "that balancers can look away first. `drain_timeout` begins afterwards. Not after a takeover.",
+    )
     drain_timeout: Annotated[Duration, duration("0s", "1h")] = Field(
         Duration.of("30s"), description="How long requests may finish after SIGTERM before they are cut off."
     )
