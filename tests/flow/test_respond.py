@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from gateway import Node, Origin, Refused, Response, get, one_route, plain, raw, request
 
 SECURITY = {
@@ -164,6 +166,31 @@ def test_a_redirect_takes_path_and_query_along(origin: Origin) -> None:
     with Node(text) as node:
         for target, location in {"/x//y/../z?b=c": "/a/x/z?b=c", "//evil.test/": "/a/evil.test/"}.items():
             assert get(node.address, target).get("location") == f"https://new.test{location}"
+
+
+@pytest.mark.parametrize(
+    ("path", "to", "target", "location"),
+    [
+        ("/u/{user}/o/*", "/v2/{user}/orders/{*}{query}", "/u/7/o/a//b?c=d", "/v2/7/orders/a/b?c=d"),
+        ("/u/*", "/{*}", "/u//evil.test", "/evil.test"),
+        ("/u/{user}", "/find?user={user}", "/u/a&admin=1", "/find?user=a%26admin%3D1"),
+        ("/u/{user}", "/v/{user}", "/u/a%0d%0aX-A:b", None),
+        ("regex:/(?<year>[0-9]+)/(?<rest>.*)", "/{rest}?y={year}", "/2024/a/b", "/a/b?y=2024"),
+        ("regex:/go(?<to>.*)", "/{to}", "/go/evil.test", "/evil.test"),
+        ("/*", "https://{host}:8443{path}{query}", "/a?b", "https://gateway.test:8443/a?b"),
+    ],
+)
+def test_a_redirect_takes_parts_of_the_request_along_and_leads_nowhere_else(
+    path: str, to: str, target: str, location: str | None
+) -> None:
+    with Node(f"routes: [{{name: a, match: '{path}', redirect: {{to: '{to}'}}}}]\n") as node:
+        assert get(node.address, target).get("location") == location
+
+
+def test_a_redirect_to_the_requests_host_needs_one(origin: Origin) -> None:
+    with Node("routes: [{name: a, match: '/*', redirect: {to: 'https://{host}{path}'}}]\n") as node:
+        exchange = raw(node.address, b"GET /a HTTP/1.0\r\n\r\n")
+        Refused(400, "bad_request", "intake", closes=True).check(node, exchange.only)
 
 
 def test_a_route_is_gone_from_its_sunset_on_where_it_says_so(origin: Origin) -> None:

@@ -9,6 +9,8 @@ _HOST = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9_]([a-z0
 _ADDRESS = re.compile(r"\[[0-9a-f:.]+\]")
 _META = re.compile(r"[\\.^$*+?{}\[\]()|]")
 
+_GROUP = re.compile(r"\(\?P?<([A-Za-z_][A-Za-z0-9_]*)>")
+
 MAX_PARAMETERS = 16
 
 Kind = Literal["exact", "pattern", "prefix", "regex"]
@@ -37,6 +39,11 @@ class PathPattern:
         segments = [segment for segment in self.text.split("/") if segment]
         literal = tuple(0 if _SEGMENT.fullmatch(segment) else 1 for segment in segments)
         return (KIND_RANK[self.kind], len(segments) if self.kind == "prefix" else 0, sum(literal), literal)
+
+    def names(self) -> list[str]:
+        """Give what a redirect may take from a path: the names it binds, `*` for all behind a prefix."""
+        found = (_GROUP if self.kind == "regex" else _SEGMENT).findall(self.text)
+        return [*found, "*"] if self.kind == "prefix" else found
 
     def literal_start(self) -> str:
         """Give what every matching path begins with, as far as it is plain text."""

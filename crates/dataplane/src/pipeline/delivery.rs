@@ -11,6 +11,7 @@ use crate::pipeline::account::{End, Visit};
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::respond::answer::{self, Fixed};
+use crate::respond::location::Location;
 use crate::respond::pages::Pages;
 use crate::respond::refuse::{self, Failure, Told};
 use crate::respond::{self, Facts};
@@ -45,6 +46,7 @@ pub async fn fixed<E: Exchange>(
     fixed: &Fixed,
     (exchange, local): (&mut E, &mut Local),
 ) -> Result<(), End> {
+    fixed.check(request)?;
     let date = worker.date(visit.facts.unix_ms);
     let facts = facts(worker, visit, request, local, &date);
     local.account.status = fixed.status;
@@ -121,7 +123,7 @@ fn pages<'v>(visit: &'v Visit, local: &Local) -> &'v Pages {
 
 /// To the same path with a slash behind it, where an index may be.
 pub fn to_directory() -> Fixed {
-    Fixed::redirect(308, "{path}/{query}")
+    Fixed::redirect(308, Location::directory())
 }
 
 /// Hands the body and everything before it to the client.

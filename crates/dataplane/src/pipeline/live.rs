@@ -8,6 +8,7 @@ use crate::refusal::{CredentialFault, Refusal};
 use crate::request::{Request, Scheme};
 use crate::respond::answer::Fixed;
 use crate::respond::cors;
+use crate::respond::location::Location;
 use crate::route;
 use crate::snapshot::{Listener, Snapshot};
 use crate::worker::Worker;
@@ -60,7 +61,7 @@ pub fn redirection(listener: &Listener, request: &Request) -> Option<Result<Fixe
     let redirection = listener.redirection.as_ref()?;
     // A proxy that we trust may have ended TLS already.
     let location = (request.scheme == Scheme::Http).then(|| redirection.location(request))?;
-    Some(location.map(|location| Fixed::redirect(308, &location)))
+    Some(location.map(|location| Fixed::redirect(308, Location::exactly(&location))))
 }
 
 /// The route that a CORS preflight asks about, where that route answers preflights.

@@ -1,7 +1,9 @@
 //! Answers that need no service: redirects, fixed responses, health, CORS preflights.
 
 use crate::exchange::{Exchange, ResponseBody};
+use crate::refusal::{Malformed, Refusal};
 use crate::request::{Method, Request};
+use crate::respond::location::Location;
 use crate::respond::policy::Present;
 use crate::respond::{Facts, write_ours};
 
@@ -16,56 +18,6 @@ pub struct Fixed {
     pub location: Option<Location>,
 }
 
-/// Where a redirect leads: text in which `{path}` and `{query}` stand for those of the request.
-#[derive(Debug)]
-pub struct Location {
-    parts: Vec<Part>,
-}
-
-#[derive(Debug)]
-enum Part {
-    Text(Box<str>),
-    /// Canonical: one slash in front, so it cannot name another host.
-    Path,
-    /// With its `?`, where there is one.
-    Query,
-}
-
-impl Location {
-    fn compile(text: &str) -> Self {
-        let mut parts = Vec::new();
-        for piece in text.split_inclusive('}') {
-            let (before, part) = if let Some(before) = piece.strip_suffix("{path}") {
-                (before, Some(Part::Path))
-            } else if let Some(before) = piece.strip_suffix("{query}") {
-                (before, Some(Part::Query))
-            } else {
-                (piece, None)
-            };
-            parts.push(Part::Text(before.into()));
-            parts.extend(part);
-        }
-        Self { parts }
-    }
-
-    fn of(&self, request: &Request) -> Vec<u8> {
-        let mut out = Vec::with_capacity(128);
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => out.extend_from_slice(text.as_bytes()),
-                Part::Path => out.extend_from_slice(request.slice(request.path)),
-                Part::Query => {
-                    if let Some(query) = request.query {
-                        out.push(b'?');
-                        out.extend_from_slice(request.slice(query));
-                    }
-                }
-            }
-        }
-        out
-    }
-}
-
 impl Fixed {
     /// The service `self` (requirement RT-12).
     pub fn health() -> Self {
@@ -73,9 +25,17 @@ impl Fixed {
         Self { status: 200, lines, body: br#"{"status": "ok"}"#.to_vec(), location: None }
     }
 
-    pub fn redirect(status: u16, location: &str) -> Self {
-        let location = Some(Location::compile(location));
-        Self { status, lines: Vec::new(), body: Vec::new(), location }
+    pub fn redirect(status: u16, location: Location) -> Self {
+        Self { status, lines: Vec::new(), body: Vec::new(), location: Some(location) }
+    }
+
+    /// A redirect that names the request's host cannot do without one, and HTTP/1.0 knows requests that have none.
+    pub fn check(&self, request: &Request) -> Result<(), Refusal> {
+        let needs_host = self.location.as_ref().is_some_and(Location::needs_host);
+        if needs_host && request.host().is_empty() {
+            return Err(Refusal::Malformed(Malformed::MissingHost));
+        }
+        Ok(())
     }
 }
 
@@ -115,21 +75,4 @@ pub(super) fn end_head<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, status:
 
 pub(super) fn body_for<'a>(request: &Request, status: u16, body: &'a [u8]) -> &'a [u8] {
     if request.method == Method::Head || matches!(status, 204 | 304) { &[] } else { body }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn path_and_query_stand_where_the_configuration_puts_them() {
-        let mut request = Request::new(std::net::Ipv4Addr::LOCALHOST.into());
-        request.path = request.append(b"/a/b");
-        let of =
-            |text: &str, request: &Request| String::from_utf8(Location::compile(text).of(request)).unwrap();
-        assert_eq!(of("https://x{path}{query}#{path}{y}", &request), "https://x/a/b#/a/b{y}");
-        request.query = Some(request.append(b"c=d"));
-        assert_eq!(of("/new{path}{query}", &request), "/new/a/b?c=d");
-        assert_eq!(of("/old", &request), "/old");
-    }
 }

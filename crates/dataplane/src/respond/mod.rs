@@ -7,6 +7,7 @@ pub mod cors;
 pub mod date;
 pub mod date_parse;
 pub mod files;
+pub mod location;
 pub mod negotiate;
 pub mod pages;
 pub mod policy;

@@ -23,6 +23,7 @@ mod tests;
 
 pub use forwarding::Forwarding;
 pub use parameters::{MAX_PARAMETERS, Parameters};
+pub use regexes::whole;
 pub use table::Table;
 
 use crate::refusal::Refusal;

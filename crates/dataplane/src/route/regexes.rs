@@ -12,7 +12,7 @@ const MAX_SET_BYTES: usize = 256 << 20;
 const MAX_CACHE_BYTES: usize = 16 << 20;
 
 /// Compiles a regex that must match the whole text.
-pub(super) fn whole(text: &str) -> Result<Regex, String> {
+pub fn whole(text: &str) -> Result<Regex, String> {
     alone(text)?;
     Regex::new(&anchored(text)).map_err(|error| format!("regex `{text}`: {error}"))
 }

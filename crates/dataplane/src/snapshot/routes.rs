@@ -12,13 +12,14 @@ use crate::proxy::head::HeaderChanges;
 use crate::record::RouteMetrics;
 use crate::respond::answer::Fixed;
 use crate::respond::files::Files;
+use crate::respond::location::{Bound, Location};
 use crate::respond::pages::Pages;
 use crate::respond::policy::{Policy, compile_changes};
-use crate::route::Forwarding;
+use crate::route::{self, Forwarding};
 use crate::shed::Concurrency;
 use crate::snapshot::document::{
-    ActionDocument, BreakerUseDocument, HostHeader, IdentityKindDocument, PathParameters, Priority,
-    ProxyDocument, RouteDocument, SnapshotDocument,
+    ActionDocument, BreakerUseDocument, HostHeader, IdentityKindDocument, PathMatchDocument, PathParameters,
+    Priority, ProxyDocument, RouteDocument, SnapshotDocument,
 };
 use crate::snapshot::{Lasting, Named, texts};
 use crate::websocket;
@@ -125,7 +126,11 @@ impl Context<'_> {
     fn action(&self, route: &RouteDocument) -> Result<Action, String> {
         Ok(match &route.action {
             ActionDocument::Proxy(proxy) => Action::Proxy(self.proxy(route, proxy)?),
-            ActionDocument::Redirect { status, to } => Action::Answer(Fixed::redirect(*status, to)),
+            ActionDocument::Redirect { status, to } => {
+                let location = bound(&route.matching.path).and_then(|bound| Location::compile(to, &bound));
+                let located = |error| format!("{}: route `{}`: {error}", route.at, route.name);
+                Action::Answer(Fixed::redirect(*status, location.map_err(located)?))
+            }
             ActionDocument::Respond { status, headers, body } => {
                 let lines =
                     headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>();
@@ -199,6 +204,22 @@ impl Context<'_> {
         let index = self.document.tiers.iter().position(|tier| tier.name == *name);
         index.map(|index| Some(index as u32)).ok_or_else(|| format!("snapshot: unknown tier `{name}`"))
     }
+}
+
+/// What a redirect may put into its target: requests have one canonical path, so a name is a number of its segment.
+fn bound(path: &PathMatchDocument) -> Result<Bound, String> {
+    let (text, is_prefix) = match path {
+        PathMatchDocument::Exact(_) => return Ok(Bound::default()),
+        PathMatchDocument::Regex(text) => {
+            return Ok(Bound { expression: Some(route::whole(text)?), ..Bound::default() });
+        }
+        PathMatchDocument::Pattern(text) => (text.as_str(), false),
+        PathMatchDocument::Prefix(text) => (text.trim_end_matches('/'), true),
+    };
+    let parts = || text.split('/').skip(1);
+    let name = |part: &str| part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).map(str::to_owned);
+    let segments = (0..).zip(parts()).filter_map(|(number, part)| Some((name(part)?, number))).collect();
+    Ok(Bound { segments, above: is_prefix.then(|| parts().count()), expression: None })
 }
 
 /// Literal paths of the configuration take the same form as those of requests.

@@ -1,5 +1,6 @@
 """Routes in themselves: options that fit their action and their path."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ _FORWARDING = (
     "compression",
     "websocket",
 )
+_WORD = re.compile(r"\{([^{}]*)\}")
 
 
 def check(view: View) -> Iterator[Problem]:
@@ -79,8 +81,24 @@ def _websocket(view: View, number: int, route: Route) -> Iterator[Problem]:
 def _redirect(view: View, number: int, route: Route) -> Iterator[Problem]:
     if route.redirect is None:
         return
-    target = route.redirect.to
+    target, position = route.redirect.to, view.at("routes", number, "redirect", "to")
     if not target.startswith(("/", "http://", "https://")) or any(ord(letter) <= 32 for letter in target):
-        yield view.at("routes", number, "redirect", "to").problem(
+        yield position.problem(
             f"`{target}` cannot be redirected to; write a path such as `/new`, or an address with `https://`"
         )
+    known = [*classify(route.match.path).names(), "path", "query", "host"]
+    for word in _WORD.findall(target):
+        if word not in known:
+            words = ", ".join(f"`{{{name}}}`" for name in known)
+            yield position.problem(f"`{{{word}}}` stands for nothing in this route; words are {words}")
+    for word in _WORD.findall(_host(target)):
+        if word in known and word != "host":
+            yield position.problem(
+                f"with `{{{word}}}` in it, who asks would choose the host; put it behind the host and a `/`"
+            )
+
+
+def _host(target: str) -> str:
+    """Give the part of a redirect's target that says which host it leads to."""
+    _, _, behind = target.partition("://")
+    return re.split(r"[/?#]|\{path\}|\{query\}", behind, maxsplit=1)[0]

@@ -115,8 +115,9 @@ class Redirect(Section):
     """Answers with a redirect."""
 
     to: Annotated[HeaderValue, Field(min_length=1)] = Field(
-        description="The `Location`: a path or a whole address. `{path}` and `{query}` stand for those of "
-        "the request, the query with its `?`."
+        description="The `Location`: a path or a whole address. `{path}`, `{query}` (with its `?`) and "
+        "`{host}` stand for those of the request, `{name}` for what the route's path binds to that name "
+        "(also a named group of a `regex:`), `{*}` for what its `*` stands for."
     )
     status: Literal[301, 302, 303, 307, 308] = Field(302, description="Status of the answer.")
 
