@@ -240,6 +240,17 @@ def test_a_head_that_may_not_be_is_a_502(headers: list[tuple[str, str]], fault: 
         bad_gateway(fault).check(node, get(node.address, "/"))
 
 
+def test_the_head_of_an_answer_may_be_as_long_as_its_service_says() -> None:
+    lengths = iter((30_000, 33_000))
+    with (
+        Http2Origin(lambda stream: stream.answer(b"ok", [("x-long", "x" * next(lengths))])) as origin,
+        Node(http2(origin, "max_header_bytes: 32KiB")) as node,
+    ):
+        assert get(node.address, "/").body == b"ok"
+        node.record()
+        bad_gateway("upstream_headers_too_large").check(node, get(node.address, "/"))
+
+
 def test_a_body_that_is_not_as_long_as_told_is_never_taken_for_complete() -> None:
     with (
         Http2Origin(lambda stream: stream.answer(b"four", [("content-length", "9")])) as origin,

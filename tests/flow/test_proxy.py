@@ -278,6 +278,22 @@ def test_a_service_that_gives_no_response_is_a_502(
         assert len(origin.requests) == 1
 
 
+@pytest.mark.parametrize("limit", [1024, 16 * 1024, 300_000])
+def test_the_head_of_an_answer_may_be_as_long_as_its_service_says(origin: Origin, limit: int) -> None:
+    def answer(length: int) -> bytes:
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Long: %s\r\n\r\n"
+        return head % (b"x" * (length - len(head % b""))) + b"ok"
+
+    with Node(one_route(origin, service=f"max_header_bytes: {limit}B")) as node:
+        for length in (limit, limit // 2):
+            origin.script(answer(length))
+            response = get(node.address, "/")
+            assert (response.status, response.body) == (200, b"ok")
+            node.record()
+        origin.script(answer(limit + 1))
+        bad_gateway("upstream_headers_too_large").check(node, get(node.address, "/"))
+
+
 def test_a_service_that_hangs_is_a_504_at_the_routes_timeout_and_sent_once(origin: Origin) -> None:
     never = threading.Event()
     origin.script(never)

@@ -96,7 +96,7 @@ pub fn snapshot(service: SocketAddr, routes: &[Value]) -> Value {
             "instances": [{"name": service.to_string(), "address": service.to_string(), "weight": 1}],
             "balance": {"at": "t:1:1", "algorithm": "round_robin", "slow_start_ms": 0,
                 "panic_threshold": 0, "ejection": null, "caps": {"max_in_flight": null, "rate": null}, "sticky": null},
-            "health_check": null, "circuit_breaker": null, "own_breakers": [],
+            "health_check": null, "circuit_breaker": null, "own_breakers": [], "max_header_bytes": 16_384,
             "pool": {
                 "max_connections": 10, "max_pending": 10, "connect_timeout_ms": 2000,
                 "idle_timeout_ms": 60000, "max_lifetime_ms": 300_000,

@@ -40,6 +40,7 @@ def compile_service(
         if service.circuit_breaker.enabled
         else [],
         "pool": _pool(service.pool),
+        "max_header_bytes": int(service.max_header_bytes),
         "protocol": _protocol(service),
         "tls": None if service.tls is None else _tls(loaded, service.name, service.tls),
     }

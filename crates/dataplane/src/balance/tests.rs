@@ -106,6 +106,7 @@ fn service(instances: Vec<InstanceDocument>) -> ServiceDocument {
         health_check: Some(health_check()),
         circuit_breaker: Some(breaker()),
         own_breakers: Vec::new(),
+        max_header_bytes: 16 * 1024,
         pool: PoolDocument {
             max_connections: 100,
             max_pending: 100,

@@ -11,7 +11,7 @@ use crate::http1::trailers::Trailers;
 use crate::io::buffer::{Buffers, SMALL};
 use crate::proxy::attempt::Fault;
 use crate::proxy::head::{HeadSink, OutgoingHead};
-use crate::proxy::leg::{Broken, RESPONSE_HEAD_LIMIT, UPLOAD_WINDOW, Write};
+use crate::proxy::leg::{Broken, UPLOAD_WINDOW, Write};
 use crate::proxy::upstream::Upstream;
 use crate::proxy::{Forward, Links};
 use crate::refusal::UpstreamFault;
@@ -24,14 +24,17 @@ pub struct Http1 {
     written: usize,
     is_chunked: bool,
     reader: Reader,
+    /// A longer head of a response is refused.
+    head_limit: usize,
     /// The service has answered something, so it has seen the request.
     was_heard: bool,
 }
 
 impl Http1 {
     /// `outgoing` is memory to be used; what is in it does not matter.
-    pub fn new(upstream: Upstream, outgoing: Vec<u8>) -> Self {
-        Self { upstream, outgoing, written: 0, is_chunked: false, reader: Reader::none(), was_heard: false }
+    pub fn new(upstream: Upstream, outgoing: Vec<u8>, head_limit: usize) -> Self {
+        let (reader, was_heard) = (Reader::none(), false);
+        Self { upstream, outgoing, written: 0, is_chunked: false, reader, head_limit, was_heard }
     }
 
     pub fn begin(&mut self, head: &OutgoingHead<'_>, body: &[u8], is_whole: bool) {
@@ -116,12 +119,22 @@ impl Http1 {
         if data.is_empty() {
             return Ok(false);
         }
-        let parsed = response_head::parse(data, method, RESPONSE_HEAD_LIMIT, into);
-        let Some(consumed) = parsed.map_err(Fault::Upstream)? else { return Ok(false) };
+        let parsed = response_head::parse(data, method, self.head_limit, into);
+        let Some(consumed) = parsed.map_err(Fault::Upstream)? else {
+            self.make_room();
+            return Ok(false);
+        };
         self.upstream.input.consume(consumed);
         self.was_heard = true;
         self.reader = Reader::of_response(into.framing);
         Ok(true)
+    }
+
+    /// One byte more than a head may have, so that one that is too long is told from one that is not complete.
+    fn make_room(&mut self) {
+        if self.upstream.input.room().is_empty() {
+            self.upstream.input.grow(self.head_limit + 1);
+        }
     }
 
     fn closed_early(&self) -> Fault {

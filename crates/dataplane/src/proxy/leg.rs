@@ -15,8 +15,6 @@ use crate::proxy::upstream::Upstream;
 use crate::proxy::{Forward, Links};
 use crate::request::Method;
 
-/// Heads of services may be this long; a longer one is a 502.
-pub const RESPONSE_HEAD_LIMIT: usize = 16 * 1024 - 1;
 /// Body bytes that wait to be written to the service.
 pub const UPLOAD_WINDOW: usize = 64 * 1024;
 

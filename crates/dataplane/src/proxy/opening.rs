@@ -21,11 +21,11 @@ pub async fn leg(forward: &Forward<'_>, links: &Links, outgoing: &mut Vec<u8>) -
         Protocol::Http1 => {
             let upstream = connection(forward, links).await?;
             let is_new = !upstream.reused;
-            Ok((http1(upstream, outgoing), is_new))
+            Ok((http1(forward, upstream, outgoing), is_new))
         }
         Protocol::Http2(settings) => {
             let (slot, is_new) = http2::pool::claim(forward, settings, links).await?;
-            Ok((Leg::Http2(Box::new(Http2::new(slot))), is_new))
+            Ok((Leg::Http2(Box::new(Http2::new(slot, forward.pool.head_bytes))), is_new))
         }
     }
 }
@@ -38,13 +38,13 @@ pub async fn another(
     outgoing: &mut Vec<u8>,
 ) -> Result<(Leg, bool), Fault> {
     match forward.protocol {
-        Protocol::Http1 => Ok((http1(connect(forward, links, place).await?, outgoing), true)),
+        Protocol::Http1 => Ok((http1(forward, connect(forward, links, place).await?, outgoing), true)),
         Protocol::Http2(_) => leg(forward, links, outgoing).await,
     }
 }
 
-fn http1(upstream: Upstream, outgoing: &mut Vec<u8>) -> Leg {
-    Leg::Http1(Http1::new(upstream, std::mem::take(outgoing)))
+fn http1(forward: &Forward<'_>, upstream: Upstream, outgoing: &mut Vec<u8>) -> Leg {
+    Leg::Http1(Http1::new(upstream, std::mem::take(outgoing), forward.pool.head_bytes))
 }
 
 /// An idle connection, or a new one, within the pool's bounds.

@@ -21,6 +21,8 @@ pub struct PoolSettings {
     pub connect_timeout: Duration,
     pub idle_timeout: Duration,
     pub max_lifetime: Duration,
+    /// Bytes of one head of a response; a longer one is a 502.
+    pub head_bytes: usize,
     /// Which TLS its connections have; 0 for none. Connections of another are not used again.
     pub tls: u64,
 }

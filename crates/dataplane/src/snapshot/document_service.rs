@@ -18,6 +18,8 @@ pub struct ServiceDocument {
     /// Names of the routes to it that have a breaker of their own.
     pub own_breakers: Vec<String>,
     pub pool: PoolDocument,
+    /// Of one response's head.
+    pub max_header_bytes: u32,
     pub tls: Option<ServiceTlsDocument>,
     pub protocol: ProtocolDocument,
 }

@@ -27,6 +27,7 @@ pub fn compile(document: &SnapshotDocument, services: &Services, lasting: &Lasti
         .map(|(service, live)| ServiceEntry {
             named: Named::new(&service.name, &service.at),
             pool: PoolSettings {
+                head_bytes: service.max_header_bytes as usize,
                 tls: live.tls.as_ref().map_or(0, |tls| tls.id),
                 ..pool_settings(&service.pool, lasting.workers)
             },
@@ -56,6 +57,7 @@ fn pool_settings(document: &PoolDocument, workers: usize) -> PoolSettings {
         connect_timeout: Duration::from_millis(document.connect_timeout_ms),
         idle_timeout: Duration::from_millis(document.idle_timeout_ms),
         max_lifetime: Duration::from_millis(document.max_lifetime_ms),
+        head_bytes: 0,
         tls: 0,
     }
 }

@@ -150,6 +150,9 @@ class Service(Section):
         description="The breaker of this service, on by default; `off` for none.",
     )
     pool: Pool = Field(default_factory=Pool, description="Connections to the instances.")
+    max_header_bytes: Annotated[Size, size("1KiB", "1MiB")] = Field(
+        Size.of("16KiB"), description="Size of the head of an answer; above it 502 `bad_gateway`."
+    )
     tls: Annotated[ServiceTls | None, BeforeValidator(_tls_switch)] = Field(
         None, description="Speak TLS to the instances, health checks included; `on` for all defaults."
     )

@@ -18,9 +18,9 @@ use crate::io::stream::Stream;
 use crate::proxy::leg::UPLOAD_WINDOW;
 use crate::refusal::UpstreamFault;
 
-/// What a service may send as one head before the crate stops reading it. Above our own limit, so that a head that is
+/// What a service may send as one head before the crate stops reading it. Above our own limits, so that a head that is
 /// merely too long is told from one that is malformed.
-const HEAD_BOUND: u32 = 64 * 1024;
+const LEAST_HEAD_BOUND: u32 = 64 * 1024;
 /// Streams that we reset and whose late frames are still ignored; beyond it the connection is closed.
 const RESET_STREAMS: usize = 1024;
 
@@ -60,7 +60,7 @@ impl Connection {
 /// Greets the service and waits for its settings, so that its maximum of streams is known before the first.
 pub async fn open(
     stream: Stream,
-    settings: &Settings,
+    (settings, head_bytes): (&Settings, usize),
     now: Instant,
 ) -> Result<(Rc<Connection>, Driver<Stream, Bytes>), UpstreamFault> {
     let (window, is_secure) = (settings.window, stream.is_secure());
@@ -69,7 +69,7 @@ pub async fn open(
         .initial_window_size(window)
         // All streams together may have that much under way: a client that reads slowly must not stop the others.
         .initial_connection_window_size(connection_window(settings))
-        .max_header_list_size(HEAD_BOUND)
+        .max_header_list_size(head_bound(head_bytes))
         .max_send_buffer_size(UPLOAD_WINDOW)
         .max_concurrent_reset_streams(RESET_STREAMS)
         .initial_max_send_streams(0)
@@ -92,6 +92,11 @@ pub async fn open(
         is_secure,
     };
     Ok((Rc::new(connection), driver))
+}
+
+/// The crate adds 32 bytes for each field to what we count.
+fn head_bound(head_bytes: usize) -> u32 {
+    u32::try_from(head_bytes).unwrap_or(u32::MAX).saturating_mul(4).max(LEAST_HEAD_BOUND)
 }
 
 fn connection_window(settings: &Settings) -> u32 {

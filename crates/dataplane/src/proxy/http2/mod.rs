@@ -17,7 +17,7 @@ use crate::http1::response_head::ResponseHead;
 use crate::http1::trailers::Trailers;
 use crate::proxy::attempt::Fault;
 use crate::proxy::head::OutgoingHead;
-use crate::proxy::leg::{Broken, RESPONSE_HEAD_LIMIT, UPLOAD_WINDOW, Write};
+use crate::proxy::leg::{Broken, UPLOAD_WINDOW, Write};
 use crate::refusal::{Refusal, UpstreamFault};
 use crate::request::Method;
 use pool::Slot;
@@ -49,12 +49,14 @@ pub struct Http2 {
     is_complete: bool,
     /// The service has answered something, so it has seen the request.
     was_heard: bool,
+    /// A longer head of a response is refused.
+    head_limit: usize,
     /// Why the request could not even begin.
     failed: Option<Fault>,
 }
 
 impl Http2 {
-    pub fn new(slot: Slot) -> Self {
+    pub fn new(slot: Slot, head_limit: usize) -> Self {
         Self {
             slot,
             send: None,
@@ -65,6 +67,7 @@ impl Http2 {
             at_trailers: false,
             is_complete: false,
             was_heard: false,
+            head_limit,
             failed: None,
         }
     }
@@ -135,11 +138,11 @@ impl Http2 {
         };
         if let Poll::Ready(Some(Ok(interim))) = response.poll_informational(context) {
             self.was_heard = true;
-            return Poll::Ready(adopt(&interim, method, into));
+            return Poll::Ready(adopt(&interim, method, self.head_limit, into));
         }
         let answered = ready!(Pin::new(response).poll(context)).map_err(|error| self.fault(&error))?;
         self.was_heard = true;
-        adopt(&answered, method, into)?;
+        adopt(&answered, method, self.head_limit, into)?;
         let receive = answered.into_body();
         if receive.is_end_stream() {
             into.framing = bodiless(into.framing);
@@ -218,9 +221,14 @@ impl Http2 {
     }
 }
 
-fn adopt<B>(response: &http::Response<B>, method: Method, into: &mut ResponseHead) -> Result<(), Fault> {
+fn adopt<B>(
+    response: &http::Response<B>,
+    method: Method,
+    limit: usize,
+    into: &mut ResponseHead,
+) -> Result<(), Fault> {
     let fields = response.headers().iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
-    into.adopt(response.status().as_u16(), fields, method, RESPONSE_HEAD_LIMIT).map_err(Fault::Upstream)
+    into.adopt(response.status().as_u16(), fields, method, limit).map_err(Fault::Upstream)
 }
 
 /// Nothing follows a head that ended its stream.

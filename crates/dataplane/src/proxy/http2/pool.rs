@@ -145,7 +145,7 @@ impl Opening {
         let greeting = async {
             let upstream = Upstream::connect(forward.destination(), limit, forward.now).await;
             let upstream = upstream.map_err(DialFault::upstream)?;
-            connection::open(upstream.into_stream(), &settings, forward.now).await
+            connection::open(upstream.into_stream(), (&settings, forward.pool.head_bytes), forward.now).await
         };
         let opened = tokio::time::timeout(limit, greeting).await;
         let (connection, driver) = opened.map_err(|_| UpstreamFault::ConnectionTimeout)??;
