@@ -33,9 +33,9 @@ class Engine:
         """
 
     def listening(self) -> bytes:
-        """A list of `{"name", "address", "descriptors"}`, one a listener, the address as configured.
+        """A list of `{"name", "address", "file", "descriptors"}`, one a listener, the address as configured.
 
-        The descriptors are the engine's own, and valid until the next `apply`, `drain` or `stop`.
+        `file` is device and inode of the socket where the address is a path, otherwise null. The descriptors are the engine's own, and valid until the next `apply`, `drain` or `stop`.
         """
 
     def set_instances(self, service: str, instances: bytes) -> None:

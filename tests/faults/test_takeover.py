@@ -6,7 +6,6 @@ import itertools
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,14 @@ KILLED = (
     "gatewright.cli.main()",
 )
 """The command, but it dies when it has the sockets and before it uses them."""
+
+HASTY = (
+    "-c",
+    "import gatewright.cli, gatewright.control.takeover as takeover\n"
+    "takeover.READY_SECONDS = 0.5\n"
+    "gatewright.cli.main()",
+)
+"""The command, but it does not wait long for a process that takes over."""
 
 
 def start(setting: Setting, workers: int = 2, program: tuple[str, ...] = PROGRAM) -> Process:
@@ -69,11 +76,7 @@ class Http2Load:
 
 
 class ReadinessWatch:
-    """Asks for `/readyz` again and again; keeps what was not 200.
-
-    A connection that the old process had accepted when it closed its admin listener may be cut: asking once
-    more at once has to do.
-    """
+    """Asks for `/readyz` again and again, on a new connection each time; keeps what was not 200."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -83,10 +86,7 @@ class ReadinessWatch:
 
     def run(self) -> None:
         while not self.stopping:
-            try:
-                status = self.process.ask("/readyz")[0]
-            except (OSError, HTTPException):
-                status = self.process.ask("/readyz")[0]
+            status = self.process.ask("/readyz")[0]
             self.asked += 1
             if status != 200:
                 self.others.append(status)
@@ -204,6 +204,17 @@ def test_without_a_node_to_take_over_from_it_starts_as_usual(setting: Setting) -
     second.wait_until_live()
     serves(setting, second, b"1")
     assert not second.said("taken over")
+
+
+def test_a_process_that_is_ready_too_late_is_told_that_the_old_one_goes_on(setting: Setting) -> None:
+    setting.write()
+    process = setting.run(program=HASTY)
+    late = greeted(setting.directory / ".gatewright")
+    process.wait_for_line("the new process was not ready within 0.5 s")
+    with pytest.raises(TakeoverError, match=r"goes on: the new process was not ready within 0\.5 s"):
+        late.drain()
+    late.close()
+    serves(setting, process, b"1")
 
 
 def greeted(directory: Path) -> OldNode:

@@ -5,6 +5,8 @@ import contextlib
 import itertools
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 STEP = 10.0
 
@@ -79,12 +81,19 @@ class Load:
     # Ends once new connections are refused: the gateway drains.
     until_refused: bool = False
     keep_alive: bool = True
+    # Asked instead of the port, where there is one.
+    path: Path | None = None
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self.path is not None:
+            return await asyncio.open_unix_connection(self.path)
+        return await asyncio.open_connection("127.0.0.1", self.port)
 
     async def client(self) -> None:
         while not self.stopping.is_set():
             try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            except ConnectionError as error:
+                reader, writer = await self.connect()
+            except (ConnectionError, FileNotFoundError) as error:
                 if not self.until_refused:
                     self.failures.append(f"connect: {error}")
                 return
@@ -129,11 +138,9 @@ class Load:
 
 
 @contextlib.asynccontextmanager
-async def load(
-    port: int, clients: int = 8, keep_alive: bool = True, until_refused: bool = False
-) -> AsyncIterator[Load]:
+async def load(port: int, clients: int = 8, **options: Any) -> AsyncIterator[Load]:
     """Constant load from `clients` connections until the block ends; all clients are waited for."""
-    running = Load(port, keep_alive=keep_alive, until_refused=until_refused)
+    running = Load(port, **options)
     async with asyncio.TaskGroup() as tasks:
         for _ in range(clients):
             tasks.create_task(running.client())

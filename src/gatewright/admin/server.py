@@ -15,6 +15,8 @@ from gatewright.errors import ListenError
 
 BACKLOG = 64
 SHUTDOWN_SECONDS = 2
+# How long a connection that was accepted before the end may take until it asks for something.
+STEP_SECONDS, NEWCOMER_STEPS = 0.01, 200
 CONCURRENCY = 64
 
 
@@ -76,9 +78,22 @@ class AdminServer:
             self._ended.set()
 
     async def close(self) -> None:
-        """Stop, and wait until nothing more is answered."""
+        """Accept nothing more, answer what was accepted, stop; wait until nothing more is answered."""
+        # It has none before it serves. Closed at once, they would drop what was accepted a moment ago.
+        for server in getattr(self._server, "servers", ()):
+            for one in server.sockets:
+                asyncio.get_running_loop().remove_reader(one.fileno())
+        for _ in range(NEWCOMER_STEPS):
+            # First, so that this becomes known.
+            await asyncio.sleep(STEP_SECONDS)
+            if not self._has_newcomers():
+                break
         self.stop()
         await self._ended.wait()
+
+    def _has_newcomers(self) -> bool:
+        """Whether a connection has not asked for anything yet: told to stop, the server would close it."""
+        return any(getattr(one, "cycle", None) is None for one in self._server.server_state.connections)
 
     def stop(self) -> None:
         """Accept nothing more; `run` ends within two seconds."""

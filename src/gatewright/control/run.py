@@ -3,7 +3,7 @@ signals.
 
 SIGTERM and SIGINT drain: not ready, after `node.drain_delay` no new connections, up to `node.drain_timeout`
 for requests under way, records flushed, exit 0. A second one ends the process at once with 1. SIGHUP reloads
-and opens log files anew.
+and opens log files anew. SIGUSR2 starts a process with the same command line that takes over from this one.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from gatewright.control.configuration import AdminSettings, Configuration, read
 from gatewright.control.node import DRAIN_SECONDS, DataPlane, Node
 from gatewright.control.reload import Reloader
 from gatewright.control.state import StateDirectory, choose_directory
+from gatewright.control.successor import Succession
 from gatewright.control.takeover import Handing, OldNode, TakeoverListener, old_node
 from gatewright.errors import ConfigError, GatewrightError
 
@@ -111,7 +112,10 @@ class Life:
         self._ending = asyncio.Event()
         self._begun = asyncio.Event()
         self._old: OldNode | None = None
+        self._takeover: TakeoverListener | None = None
+        self._is_serving = False
         self._is_replaced = False
+        self._succession = Succession(sys.orig_argv, lambda: self._is_replaced)
         self._node = Node(make(self._engine_options()), start.state)
         self._reloader = Reloader(self._node, options.paths, start.configuration)
 
@@ -150,20 +154,23 @@ class Life:
         if self._old is not None:
             # Until this node is ready, the answers of the old one at the same address are the right ones.
             await self._begun.wait()
-            if not self._node.status.is_applied:
+            if not self._is_serving:
                 return
         await supervised("admin", admin.run)
 
     async def _serve(self, tasks: asyncio.TaskGroup, admin: AdminServer, ready: Ready | None) -> int:
         try:
             await self._begin()
+            if self._old is not None:
+                await asyncio.to_thread(self._old.drain)
         except (GatewrightError, OSError) as error:
             say(str(error))
+            if self._node.status.is_applied:
+                await self._node.drain(self._drain_seconds()[0])
             return 1
-        takeover = self._be_next(admin)
+        self._takeover = takeover = self._be_next(admin)
+        self._is_serving = True
         self._begun.set()
-        if self._old is not None:
-            await asyncio.to_thread(self._old.drain)
         self._announce(admin)
         background = [tasks.create_task(supervised(name, work)) for name, work in self._work()]
         if takeover is not None:
@@ -228,10 +235,11 @@ class Life:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end, number)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up, loop)
+        loop.add_signal_handler(signal.SIGUSR2, self._succeed)
         try:
             yield
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
                 loop.remove_signal_handler(number)
 
     def _end(self, number: signal.Signals) -> None:
@@ -246,6 +254,12 @@ class Life:
     def _hang_up(self, loop: asyncio.AbstractEventLoop) -> None:
         self._node.records.reopen()
         self._reloading = loop.create_task(self._reloader.reload())
+
+    def _succeed(self) -> None:
+        if self._takeover is None or self._ending.is_set():
+            log.warning("no successor is started: this node is starting or draining, or none can take over")
+            return
+        self._succession.begin()
 
     def _admin_settings(self) -> AdminSettings:
         return self._node.configuration.admin if self._node.configuration else self._start.admin

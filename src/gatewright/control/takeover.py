@@ -4,7 +4,8 @@ The old node answers at `takeover.sock` in its state directory, to processes of 
 JSON, one a packet. The new process says `{"format", "want": "takeover"}` and gets `{"pid", "host", "port"}`
 with the admin listener's descriptor, or `{"refused": why}`. It then fetches the listeners' sockets on a
 second connection (which the engine opens), applies its configuration, and says `{"ready": true}`: only then
-the old one drains. Where that word does not come, the old node goes on as if nothing had been.
+the old one answers `{"draining": true}` and drains. Where that word does not come, the old node goes on as
+if nothing had been; to a word that comes too late it says `{"refused": why}`, and the new process ends.
 """
 
 from __future__ import annotations
@@ -106,10 +107,17 @@ class OldNode:
         log.info("sockets taken over", extra={"sockets": sockets, "pid": self.pid})
 
     def drain(self) -> None:
-        """Tell it that this process serves now."""
-        # If it has died meanwhile, nothing is left to drain.
-        with contextlib.suppress(OSError), self._connection:
-            self._connection.sendall(encode({"ready": True}))
+        """Tell it that this process serves now. Raises `TakeoverError` where it goes on instead."""
+        answer: Message = {}
+        with self._connection:
+            # If it has died meanwhile, nothing is left to drain.
+            with contextlib.suppress(OSError):
+                self._connection.sendall(encode({"ready": True}))
+            # Also what it said before it closed the connection.
+            with contextlib.suppress(OSError):
+                answer = decode(self._connection.recv(LONGEST_MESSAGE))
+        if "refused" in answer:
+            raise TakeoverError(f"the running node goes on: {answer['refused']}")
 
     def close(self) -> None:
         """Let go of it; unless it was told to drain, it goes on."""
@@ -177,7 +185,7 @@ class TakeoverListener:
             with connection:
                 await self._answer(connection)
         except (OSError, TakeoverError) as error:
-            log.warning("takeover failed; this node goes on", extra={"error": str(error)})
+            went_on(str(error))
 
     async def _answer(self, connection: socket.socket) -> None:
         message = await receive(connection, STEP_SECONDS)
@@ -202,13 +210,23 @@ class TakeoverListener:
                 answer = encode({"pid": os.getpid(), "host": admin.host, "port": admin.port})
                 socket.send_fds(connection, [answer], [self._handing.admin_socket.fileno()])
                 is_ready = (await receive(connection, READY_SECONDS)).get("ready") is True
+        except (TakeoverError, TimeoutError):
+            late = f"the new process was not ready within {READY_SECONDS:g} s"
+            connection.send(encode({"refused": late}))
+            went_on(late)
+            return
         finally:
             self._under_way = False
         if not is_ready:
-            log.warning("takeover failed; this node goes on", extra={"error": "the new process ended"})
+            went_on("the new process ended")
             return
+        connection.send(encode({"draining": True}))
         log.info("taken over; draining")
         self._handing.taken()
+
+
+def went_on(why: str) -> None:
+    log.warning("takeover failed; this node goes on", extra={"error": why})
 
 
 async def receive(connection: socket.socket, seconds: float) -> Message:
@@ -248,9 +266,9 @@ def is_own_user(connection: socket.socket) -> bool:
 
 
 def send_sockets(connection: socket.socket, listeners: Sequence[Message]) -> None:
-    """Each listener's name and address with its descriptors. The end of the connection is their end."""
+    """What is told of each listener, with its descriptors. The end of the connection is their end."""
     for listener in listeners:
-        text = encode({"name": listener["name"], "address": listener["address"]})
-        descriptors = listener["descriptors"]
+        descriptors = listener.pop("descriptors")
+        text = encode(listener)
         for start in range(0, len(descriptors), DESCRIPTORS):
             socket.send_fds(connection, [text], descriptors[start : start + DESCRIPTORS])

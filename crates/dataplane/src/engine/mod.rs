@@ -5,12 +5,13 @@ mod control;
 mod explain;
 mod listening;
 mod meter;
+mod socket_file;
 mod state;
 mod takeover;
 mod thread;
 mod usage;
 
-use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
@@ -28,7 +29,8 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::document::Instances;
 use control::Control;
 pub use explain::decide;
-use listening::{Opened, SocketFile, Wanted};
+use listening::{Opened, Wanted};
+use socket_file::SocketFile;
 use takeover::Inherited;
 use thread::{Command, WorkerThread};
 
@@ -51,8 +53,8 @@ struct OpenListener {
     configured: Address,
     bound: Address,
     door: Door,
-    /// The workers' sockets once more, for a process that takes over; none where the address is a path.
-    sockets: Arc<[TcpListener]>,
+    /// The workers' sockets once more, for a process that takes over.
+    sockets: Arc<[OwnedFd]>,
     /// Where the address is a path.
     file: Option<Arc<SocketFile>>,
 }
@@ -253,11 +255,10 @@ impl Running {
                 ))
             };
             let address = &listener.address;
-            let is_ours =
-                self.listeners.iter().any(|open| open.file.is_some() && open.configured == *address);
-            let inherited = takeover::inherited(&self.inherited, &name, address).map_err(refused)?;
-            let wanted =
-                Wanted { mode: listener.socket_mode, workers: self.workers.len(), is_ours, inherited };
+            let ours = self.listeners.iter().filter(|open| open.configured == *address);
+            let lock = ours.filter_map(|open| open.file.as_ref()).map(|file| file.lock()).next();
+            let handed = takeover::handed(&self.inherited, &name, address).map_err(refused)?;
+            let wanted = Wanted { mode: listener.socket_mode, workers: self.workers.len(), lock, handed };
             let Opened { bound, sockets, kept, file } = listening::open(address, wanted).map_err(refused)?;
             let door = Door::new(&name);
             let configured = address.clone();

@@ -3,8 +3,7 @@
 
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::net::{SocketAddr, TcpListener};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use serde_json::{Value, json};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::OpenListener;
+use super::socket_file::Inode;
 use crate::io::address::Address;
 
 /// How long the other process may take over one message.
@@ -29,14 +29,24 @@ const WANTED: &[u8] = br#"{"format": 1, "want": "sockets"}"#;
 struct Message {
     name: String,
     /// As configured; the port may be 0.
-    address: SocketAddr,
+    address: Address,
+    /// Of the socket, where the address is a path.
+    file: Option<Inode>,
 }
 
 /// Some sockets of one listener of the old process.
 pub struct Inherited {
     name: String,
-    address: SocketAddr,
-    sockets: Vec<TcpListener>,
+    address: Address,
+    file: Option<Inode>,
+    sockets: Vec<OwnedFd>,
+}
+
+/// What there is for one listener of this process; nothing for most.
+#[derive(Default)]
+pub struct Handed {
+    pub sockets: Vec<OwnedFd>,
+    pub file: Option<Inode>,
 }
 
 impl Inherited {
@@ -71,28 +81,32 @@ fn receive_one(socket: &Socket) -> io::Result<Option<Inherited>> {
     if flags.intersects(ReturnFlags::CTRUNC | ReturnFlags::TRUNC) {
         return Err(io::Error::other("a message was cut; is the limit of open files reached?"));
     }
-    let Message { name, address } = serde_json::from_slice(text.get(..bytes).unwrap_or_default())?;
-    let sockets = control.drain().filter_map(descriptors).flatten().map(TcpListener::from).collect();
-    Ok(Some(Inherited { name, address, sockets }))
+    let Message { name, address, file } = serde_json::from_slice(text.get(..bytes).unwrap_or_default())?;
+    let sockets = control.drain().filter_map(descriptors).flatten().collect();
+    Ok(Some(Inherited { name, address, file, sockets }))
 }
 
-fn descriptors(
-    message: RecvAncillaryMessage<'_>,
-) -> Option<rustix::net::AncillaryIter<'_, std::os::fd::OwnedFd>> {
+fn descriptors(message: RecvAncillaryMessage<'_>) -> Option<rustix::net::AncillaryIter<'_, OwnedFd>> {
     if let RecvAncillaryMessage::ScmRights(descriptors) = message { Some(descriptors) } else { None }
 }
 
 /// What was inherited for a listener, duplicated: an `apply` that fails afterwards must leave it for the next.
 /// A listener with another name but the same address takes its sockets, too, unless the system was to choose the port.
-pub fn inherited(all: &[Inherited], name: &str, address: &Address) -> io::Result<Vec<TcpListener>> {
-    let Address::Ip(address) = address else { return Ok(Vec::new()) };
-    let fits = |one: &&Inherited| one.address == *address && (one.name == name || address.port() != 0);
-    all.iter().filter(fits).flat_map(|one| &one.sockets).map(TcpListener::try_clone).collect()
+pub fn handed(all: &[Inherited], name: &str, address: &Address) -> io::Result<Handed> {
+    let mut handed = Handed::default();
+    for one in all {
+        if one.address == *address && (one.name == name || address.port() != Some(0)) {
+            handed.file = one.file;
+            for socket in &one.sockets {
+                handed.sockets.push(socket.try_clone()?);
+            }
+        }
+    }
+    Ok(handed)
 }
 
 pub fn listening(listeners: &[OpenListener]) -> Vec<u8> {
-    // A path is not handed over: its file can have one owner only.
-    let document: Value = listeners.iter().filter(|open| !open.sockets.is_empty()).map(listener).collect();
+    let document: Value = listeners.iter().map(listener).collect();
     document.to_string().into_bytes()
 }
 
@@ -100,6 +114,7 @@ fn listener(open: &OpenListener) -> Value {
     json!({
         "name": open.name,
         "address": open.configured.to_string(),
+        "file": open.file.as_ref().map(|file| file.inode()),
         "descriptors": open.sockets.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>(),
     })
 }
