@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::authenticate::KeyStore;
 use crate::limit::Counters;
 use crate::listener::crowd::Crowd;
+use crate::proxy::attempt::Kept;
 use crate::questions::Questions;
 use crate::shed::{Concurrencies, Load};
 use crate::snapshot::{Lasting, Snapshot};
@@ -52,6 +53,8 @@ pub struct Node {
     pub file_transfers: AtomicU32,
     /// Answers that are being compressed.
     pub compressions: AtomicU32,
+    /// Bodies of requests that may be sent again.
+    pub kept_bodies: Kept,
     pub started: Instant,
     pub applied_ms: AtomicU64,
     draining: AtomicBool,
@@ -77,6 +80,7 @@ impl Node {
             crowd: Crowd::new(options.workers),
             file_transfers: AtomicU32::new(0),
             compressions: AtomicU32::new(0),
+            kept_bodies: Kept::default(),
             started: Instant::now(),
             applied_ms: AtomicU64::new(0),
             draining: AtomicBool::new(false),

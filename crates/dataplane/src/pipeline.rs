@@ -10,6 +10,7 @@ mod file_delivery;
 pub mod forward;
 pub mod live;
 mod parts;
+mod retrying;
 mod tunnel;
 
 use std::net::IpAddr;

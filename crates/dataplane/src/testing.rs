@@ -89,6 +89,7 @@ pub fn snapshot(service: SocketAddr, routes: &[Value]) -> Value {
             "name": "node", "software": "test", "max_in_flight": 100, "max_limit_keys": 1000,
             "record_queue": 1000, "token_cache": 16, "max_file_transfers": 100,
             "max_compressions": 10,
+            "max_retry_memory_bytes": 1_000_000,
         },
         "listeners": [listener("public")],
         "services": [{

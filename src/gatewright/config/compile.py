@@ -77,6 +77,7 @@ def _node(loaded: Loaded) -> dict[str, Any]:
         "token_cache": node.token_cache,
         "max_file_transfers": node.max_file_transfers,
         "max_compressions": node.max_compressions,
+        "max_retry_memory_bytes": int(node.max_retry_memory),
     }
 
 

@@ -15,10 +15,12 @@ from gatewright.config.models import (
     Match,
     RateLimit,
     Respond,
+    Retry,
     Route,
     ValueTest,
     WebSocket,
 )
+from gatewright.config.models.retries import CAUSES, GRPC_FAILURES
 from gatewright.config.models.routes import NONE
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ def compile_route(loaded: "Loaded", number: int) -> dict[str, Any]:
         "sunset": _http_date(route.sunset),
         "gone_after_ms": _milliseconds(route.sunset) if route.gone_after_sunset else None,
         "compression": compile_compression(route.compression),
+        "retry": _retry(route.retry),
         "error_pages": compile_error_pages(route.error_pages, loaded.gateway.error_pages),
     }
 
@@ -171,6 +174,25 @@ def _cors(cors: Cors | None, at: str) -> dict[str, Any] | None:
         "expose_headers": [name.lower() for name in cors.expose_headers],
         "allow_credentials": cors.allow_credentials,
         "max_age_s": int(cors.max_age) // 1000,
+    }
+
+
+def _retry(retry: Retry | None) -> dict[str, Any] | None:
+    if retry is None:
+        return None
+    per_try = retry.per_try_timeout
+    return {
+        "attempts": retry.attempts,
+        "causes": [cause for cause in retry.on if cause in CAUSES],
+        "statuses": [status for status in retry.on if isinstance(status, int)],
+        "grpc_statuses": [GRPC_FAILURES[name] for name in retry.on if name in GRPC_FAILURES],
+        "methods": retry.methods,
+        "per_try_timeout_ms": None if per_try is None else int(per_try),
+        "backoff_base_ms": int(retry.backoff.base),
+        "backoff_max_ms": int(retry.backoff.max),
+        "budget_ratio": retry.budget.ratio,
+        "budget_minimum_per_second": retry.budget.minimum_per_second,
+        "max_body_bytes": int(retry.max_body),
     }
 
 

@@ -9,7 +9,8 @@ _SHORT_FORMS: dict[str, dict[str, str]] = {
     "CircuitBreaker": dict.fromkeys(
         ("failure_ratio", "slow_ratio", "consecutive_failures"), "text or switch"
     ),
-    "Route": {"match": "text", "auth": "text", "rate_limit": "text"},
+    "Route": {"match": "text", "auth": "text", "rate_limit": "text", "retry": "text or switch"},
+    "Retry": {"methods": "text"},
     "Defaults": {"rate_limit": "text"},
     "JwtIdentity": {"jwks": "text", "public_key": "text"},
     "ApiKeyIdentity": {"keys": "text"},

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::breaker::{Breaker, Rules, Stopped, Ticket};
-use super::choose::{Chosen, Reason, choose};
+use super::choose::{Chosen, Reason, choose, choose_fresh};
 use super::draw::mix;
 use super::instance::Instance;
 use super::ledger::Place;
@@ -38,24 +38,35 @@ pub(super) fn admit<'r>(service: &Service, roster: &'r Roster, ask: &Ask<'_>) ->
     let (pinned, bond) = sticky::find(service, roster, ask);
     let rules = service.breaker_rules.as_ref().filter(|_| ask.breaker != BreakerUse::None);
     if let Some(rules) = rules.filter(|rules| rules.is_per_instance() && ask.breaker == BreakerUse::Shared) {
-        return Search { service, roster, rules, ask, refused: Vec::new() }.leave(pinned, bond);
+        return Search { service, roster, rules, ask, refused: ask.tried.to_vec() }.leave(pinned, bond);
     }
+    let (pinned, bond) = fresh(pinned, bond, ask);
     let pinned = pinned.map(|instance| (instance, Reason::Sticky));
-    let chosen = pinned.or_else(|| choose(&service.balance.algorithm, roster, ask, &[]));
+    let chosen = pinned.or_else(|| choose_fresh(&service.balance.algorithm, roster, ask));
     let chosen = chosen.ok_or_else(|| nobody(service, roster, ask))?;
     let place = place(service, ask)?;
     let admitted = rules.map(|rules| common(service, ask.breaker).admit(rules, ask.now)).transpose();
     Ok(Leave { chosen, bond, place, ticket: admitted.map_err(stopped)? })
 }
 
+/// A client that sticks to an instance which has just failed goes elsewhere.
+fn fresh<'r>(
+    pinned: Option<&'r Arc<Instance>>,
+    bond: Bond,
+    ask: &Ask<'_>,
+) -> (Option<&'r Arc<Instance>>, Bond) {
+    let is_stuck = pinned.is_some_and(|instance| is_among(ask.tried, instance));
+    if is_stuck { (None, Bond::Moved) } else { (pinned, bond) }
+}
+
 /// Where each instance has a breaker: one whose breaker refuses is not chosen.
-struct Search<'r, 's> {
+struct Search<'r: 's, 's> {
     service: &'s Service,
     roster: &'r Roster,
     rules: &'s Rules,
     ask: &'s Ask<'s>,
-    /// Those whose breakers have refused this request; no more than were chosen.
-    refused: Vec<&'r Arc<Instance>>,
+    /// Those that were tried before, and those whose breakers have refused this request; no more than were chosen.
+    refused: Vec<&'s Arc<Instance>>,
 }
 
 impl<'r> Search<'r, '_> {
@@ -70,7 +81,7 @@ impl<'r> Search<'r, '_> {
             return Ok(Leave { chosen: (instance, Reason::Sticky), bond, place, ticket: Some(ticket) });
         }
         let bond = if pinned.is_some() { Bond::Moved } else { bond };
-        match self.chosen().or_else(|| self.anyone()) {
+        match self.chosen().or_else(|| self.anyone()).or_else(|| self.again()) {
             Some((chosen, ticket)) => Ok(Leave { chosen, bond, place, ticket: Some(ticket) }),
             None => Err(self.refusal()),
         }
@@ -95,6 +106,13 @@ impl<'r> Search<'r, '_> {
         let start = self.ask.random.checked_rem(length as u64)? as usize;
         let mut others = (start..length).chain(0..start).filter_map(|place| self.roster.member(place));
         others.find_map(|instance| Some(((instance, Reason::Left), self.ticket(instance)?)))
+    }
+
+    /// Rather one that was tried before than none.
+    fn again(&mut self) -> Option<(Chosen<'r>, Ticket)> {
+        let tried = self.ask.tried;
+        self.refused.retain(|instance| !is_among(tried, instance));
+        if tried.is_empty() { None } else { self.anyone() }
     }
 
     fn enter(&mut self, instance: &'r Arc<Instance>) -> Option<Ticket> {

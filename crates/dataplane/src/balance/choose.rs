@@ -20,6 +20,8 @@ const LOOKED_AT: usize = 16;
 const REHASHES: u64 = 16;
 /// How often another instance is drawn in place of one that starts slowly.
 const DRAWS: usize = 8;
+/// How often the algorithm chooses anew in place of an instance that was tried before, before the lineup decides.
+const TURNS: u64 = 4;
 
 /// Why it was this instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub enum Reason {
         key: &'static str,
         is_moved: bool,
     },
-    /// The breakers of those that the algorithm chose have refused.
+    /// The breakers of those that the algorithm chose have refused, or it chose those that were tried before.
     Left,
     /// The request has no key of this kind.
     NoKey {
@@ -88,6 +90,25 @@ pub(super) fn choose<'r>(
         }
         AlgorithmDocument::Hash(key) => by_hash(roster, key, ask, refused),
     }
+}
+
+/// The same for the next attempt of a request: one that was tried before is chosen only where there is no other.
+pub(super) fn choose_fresh<'r>(
+    algorithm: &AlgorithmDocument,
+    roster: &'r Roster,
+    ask: &Ask<'_>,
+) -> Option<Chosen<'r>> {
+    let chosen = choose(algorithm, roster, ask, ask.tried)?;
+    if !is_among(ask.tried, chosen.0) {
+        return Some(chosen);
+    }
+    let again = (1..=TURNS).find_map(|turn| {
+        let ask = Ask { random: mix(ask.random ^ turn), ..*ask };
+        choose(algorithm, roster, &ask, ask.tried).filter(|chosen| !is_among(ask.tried, chosen.0))
+    });
+    let others = (0..roster.lineup.len()).filter_map(|place| roster.member(place));
+    let mut others = others.filter(|instance| !is_among(ask.tried, instance));
+    again.or_else(|| Some((others.next()?, Reason::Left))).or(Some(chosen))
 }
 
 fn in_turn<'r>(roster: &'r Roster, ask: &Ask<'_>) -> Option<Chosen<'r>> {

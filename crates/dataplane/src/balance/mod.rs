@@ -6,6 +6,7 @@
 
 mod admission;
 mod breaker;
+mod budget;
 mod choose;
 mod draw;
 mod ejection;
@@ -33,6 +34,7 @@ pub use admission::BreakerUse;
 pub use breaker::{
     BreakerChange, BreakerCount, BreakerHold, BreakerReason, BreakerState, BreakerTransition, Tally,
 };
+pub use budget::{Budget, BudgetRules};
 pub use choose::Reason;
 pub use health::{Health, Transition};
 pub use instance::Instance;

@@ -7,6 +7,7 @@ use arc_swap::{ArcSwap, Guard};
 use hashbrown::HashMap;
 
 use super::breaker::{Breaker, BreakerChange, Rules};
+use super::budget::Budget;
 use super::health::Events;
 use super::instance::Instance;
 use super::ledger::Ledger;
@@ -32,6 +33,8 @@ pub struct Service {
     pub(super) balance: BalanceDocument,
     /// How its instances are spoken to; `None`: in plain.
     pub tls: Option<Arc<ServiceTls>>,
+    /// Of retries, for all routes to it.
+    pub retry_budget: Arc<Budget>,
     pub(super) health_check: Option<HealthCheckDocument>,
     pub(super) breaker_rules: Option<Rules>,
     pub(super) breaker: Arc<Breaker>,
@@ -189,6 +192,7 @@ fn compile_one(
         pool: document.pool.clone(),
         balance: document.balance.clone(),
         tls,
+        retry_budget: live.map(|live| Arc::clone(&live.retry_budget)).unwrap_or_default(),
         health_check: document.health_check.clone(),
         breaker_rules: document.circuit_breaker.as_ref().map(Rules::compile).transpose()?,
         breaker: live.map(|live| Arc::clone(&live.breaker)).unwrap_or_default(),

@@ -43,6 +43,8 @@ pub struct Ask<'a> {
     pub now: Instant,
     /// Any number, another one for each request.
     pub random: u64,
+    /// Instances that this request was sent to before: any other goes before them.
+    pub tried: &'a [&'a Arc<Instance>],
 }
 
 /// An instance that may be sent one request. Only [`pick`] makes one. Dropping it without [`Target::finish`] counts as
@@ -55,12 +57,13 @@ pub struct Target {
     bond: Bond,
     cookie: Option<Arc<[u8]>>,
     panics: bool,
-    #[expect(dead_code, reason = "dropping it gives the place back")]
     place: Option<Place>,
     breaker: BreakerUse,
     ticket: Option<Ticket>,
     picked: Instant,
     wait: Cell<Wait>,
+    /// The outcome has been told.
+    is_counted: bool,
 }
 
 /// How long the service took to answer, as far as that tells anything about it.
@@ -95,6 +98,7 @@ pub fn pick(service: &Arc<Service>, ask: &Ask<'_>) -> Result<Target, Refusal> {
         ticket: leave.ticket,
         picked: ask.now,
         wait: Cell::new(Wait::Pending),
+        is_counted: false,
     })
 }
 
@@ -122,6 +126,16 @@ impl Target {
 
     /// Says how the request ended. `now` is the moment at which it did. Gives the change when that opened the breaker.
     pub fn finish(mut self, outcome: Outcome, now: Instant) -> Option<BreakerTransition> {
+        self.conclude(outcome, now)
+    }
+
+    /// The same while the request goes on elsewhere: its place is free. Whatever is said after the first time does not
+    /// count.
+    pub fn conclude(&mut self, outcome: Outcome, now: Instant) -> Option<BreakerTransition> {
+        if std::mem::replace(&mut self.is_counted, true) {
+            return None;
+        }
+        self.place = None;
         match outcome {
             Outcome::Answered(status) => {
                 if status < 500 {

@@ -387,7 +387,7 @@ pub fn end_of(fault: Fault) -> End {
     match fault {
         Fault::Stale => End::Refused(Refusal::BadGateway(UpstreamFault::ConnectionReset)),
         Fault::Unprocessed => End::Refused(Refusal::BadGateway(UpstreamFault::StreamReset)),
-        Fault::Upstream(fault) => End::Refused(Refusal::BadGateway(fault)),
+        Fault::Upstream(fault) | Fault::Gone(fault) => End::Refused(Refusal::BadGateway(fault)),
         Fault::UpstreamTimeout => End::Refused(Refusal::UpstreamTimeout),
         Fault::Deadline => End::Refused(Refusal::DeadlineExceeded),
         Fault::ClientGone => End::ClientGone,

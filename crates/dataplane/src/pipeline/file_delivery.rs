@@ -29,7 +29,7 @@ pub async fn serve<E: Exchange>(
         return Err(Refusal::MethodNotAllowed { allow: "GET, HEAD".into() }.into());
     }
     let wanted = files.wanted(request).ok_or(Refusal::NoFile)?;
-    let _transfer = Transfer::begin(&worker.node.file_transfers, visit.snapshot.answers.file_transfers)?;
+    let _transfer = Transfer::begin(&worker.node.file_transfers, visit.snapshot.bounds.file_transfers)?;
     match open(files, wanted).await? {
         Found::Directory => {
             let answer = delivery::to_directory();

@@ -1,8 +1,9 @@
 //! The proxied request: its head goes out, the answer comes back, the breaker learns how it went.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::balance::{Outcome, Target};
+use crate::balance::{Instance, Outcome, Target};
+use crate::caller::Caller;
 use crate::exchange::Exchange;
 use crate::http1::response_framing::ResponseFraming;
 use crate::http1::response_head::ResponseHead;
@@ -11,13 +12,14 @@ use crate::intake;
 use crate::io::address::authority;
 use crate::limit::Permit;
 use crate::pipeline::account::{Account, End, Visit, end_of};
-use crate::pipeline::{Local, Socket, delivery, tunnel};
-use crate::proxy::attempt::{Attempt, Fault, Means, Patience};
+use crate::pipeline::{Local, Socket, delivery, retrying, tunnel};
+use crate::proxy::attempt::{Attempt, Fault, Loss, Means, Patience, Replay, Store};
 use crate::proxy::grpc::Call;
 use crate::proxy::head::OutgoingHead;
 use crate::proxy::trace::Trace;
 use crate::proxy::upstream::Upstream;
-use crate::proxy::{self, Forward, Protocol};
+use crate::proxy::{self, Answered, Forward, Protocol};
+use crate::record::ServiceSlot;
 use crate::refusal::{Refusal, UpstreamFault};
 use crate::request::{Framing, Request};
 use crate::respond;
@@ -42,15 +44,18 @@ pub async fn forward<E: Exchange>(
     worker: &Worker,
     visit: &Visit,
     request: &Request,
-    plan: Plan<'_>,
+    mut plan: Plan<'_>,
     (exchange, local): (&mut E, &mut Local),
 ) -> Result<(), End> {
     let Some(route) = local.account.route(&visit.snapshot) else { return Err(Refusal::Internal.into()) };
     forwarded_path(plan.proxy, request, &mut local.path)?;
     exchange.limit_body(route.max_body);
-    let trip = Trip { worker, visit, request, route, plan: &plan };
+    let trace = Trace::of(request, &mut || fastrand::u64(..));
+    local.account.attempted(trace.id());
+    let Plan { proxy, permit, target, socket, .. } = &mut plan;
+    let trip = Trip { worker, visit, request, route, proxy, permit, socket: socket.as_ref(), trace };
     let mut coded = Coded::new(&mut *exchange, compressing(worker, visit));
-    let (result, ended) = trip.make(&mut coded, local).await;
+    let (result, ended) = trip.make(&mut coded, local, target).await;
     let outcome = outcome(&result, &local.account);
     // Before the client has taken the answer: a slow reader must not keep the breaker from its verdict.
     if let Some(opened) = plan.target.finish(outcome, ended) {
@@ -84,7 +89,7 @@ fn compressing<'a>(worker: &'a Worker, visit: &Visit) -> compress::Means<'a> {
     compress::Means {
         encoders: &worker.encoders,
         under_way: &worker.node.compressions,
-        maximum: visit.snapshot.answers.compressions,
+        maximum: visit.snapshot.bounds.compressions,
     }
 }
 
@@ -139,12 +144,16 @@ fn outcome(result: &Result<Carried, End>, account: &Account) -> Outcome {
     }
 }
 
-struct Trip<'a> {
-    worker: &'a Worker,
-    visit: &'a Visit,
-    request: &'a Request,
-    route: &'a Route,
-    plan: &'a Plan<'a>,
+/// What is the same for every attempt.
+pub struct Trip<'a> {
+    pub worker: &'a Worker,
+    pub visit: &'a Visit,
+    pub request: &'a Request,
+    pub route: &'a Route,
+    pub proxy: &'a Proxy,
+    permit: &'a Permit,
+    socket: Option<&'a Socket>,
+    trace: Trace,
 }
 
 impl Trip<'_> {
@@ -153,36 +162,48 @@ impl Trip<'_> {
         &self,
         exchange: &mut Coded<'_, E>,
         local: &mut Local,
+        target: &mut Target,
     ) -> (Result<Carried, End>, Instant) {
         let Local { account, timer, response, outgoing, body, path, .. } = local;
-        let trace = Trace::of(self.request, &mut || fastrand::u64(..));
-        account.attempted(trace.id());
-        let mut means = Means { exchange, timer, response, outgoing, body };
-        let result = self.carry(&trace, path, &mut means, account).await;
+        let (request, handshake) = (self.request, self.socket.map(|socket| &socket.handshake));
+        let replay = Replay::new(self.store(target));
+        if !has_arrived(request, exchange) {
+            target.uploads();
+        }
+        let mut means = Means { exchange, request, handshake, timer, response, outgoing, body, replay };
+        let result = self.carry(path, &mut means, account, target).await;
+        if means.replay.loss() == Some(Loss::NodeIsFull) {
+            self.worker.counts().retry_bodies_dropped.add(1);
+        }
         (result, account.upstream_ended())
     }
 
     async fn carry<E: Exchange>(
         &self,
-        trace: &Trace,
         path: &[u8],
         means: &mut Means<'_, Coded<'_, E>>,
         account: &mut Account,
+        target: &mut Target,
     ) -> Result<Carried, End> {
-        let (forward, links) = (self.forward(), &self.worker.links);
-        if !has_arrived(self.request, means.exchange) {
-            self.plan.target.uploads();
-        }
         means.response.clear();
-        proxy::prepare(self.request, means).await.map_err(end_of)?;
-        let answered = proxy::send(&forward, &self.head(trace, path), links, means).await.map_err(end_of)?;
-        self.count_connection(answered.resent, answered.opened);
-        account.attempts = answered.attempts();
-        let attempt = answered.attempt;
+        proxy::prepare(means).await.map_err(end_of)?;
+        let links = &self.worker.links;
+        let mut forward = self.forward(target);
+        let mut sent = proxy::send(&forward, &self.head(path, &target.instance), links, means).await;
+        self.count_attempt(&sent, account);
+        if retrying::may_follow(self, &sent, means) {
+            // On the heap, so that requests which are sent once carry nothing of it about.
+            Box::pin(retrying::persist(self, path, means, (account, target), &mut sent)).await;
+            forward = self.forward(target);
+        }
+        let mut attempt = sent.map_err(end_of)?.attempt;
+        if self.route.retry.is_some() {
+            attempt.settle(Patience { service: self.route.timeout, ..forward.patience }, means);
+        }
         let close = self.visit.is_last(self.worker) || !attempt.upload_is_complete();
-        account.status = means.response.status;
         let now = Instant::now();
-        self.plan.target.answered(account.status, now);
+        account.status = means.response.status;
+        target.answered(account.status, now);
         // A call of gRPC has a form of its own for its failures.
         if self.route.error_pages.intercepts(account.status) && !self.request.is_grpc() {
             return Ok(Carried::Intercepted(failure(means.response)));
@@ -195,7 +216,7 @@ impl Trip<'_> {
             elapsed: now.saturating_duration_since(self.visit.facts.now),
             date: &date,
             close,
-            cookie: self.plan.target.cookie(),
+            cookie: target.cookie(),
         };
         if account.status == 101 {
             return upgraded(attempt, &facts, means);
@@ -219,57 +240,95 @@ impl Trip<'_> {
         Coding::Offered
     }
 
-    fn forward(&self) -> Forward<'_> {
-        let listener = &self.visit.listener;
+    /// Where a body is kept for another attempt, on a route that has them. Counts the request for their budget.
+    fn store(&self, target: &Target) -> Option<Store<'_>> {
+        let retry = self.route.retry.as_deref()?;
+        target.service.retry_budget.earn(&retry.budget, self.visit.facts.now);
+        let (node, room) = (&self.worker.node.kept_bodies, self.visit.snapshot.bounds.kept_bodies);
+        retry.may_arrive_twice(self.request).then(|| Store::new(retry.max_body, node, room))
+    }
+
+    /// The first attempt at this instance; further ones change what they must.
+    pub fn forward<'t>(&'t self, target: &'t Target) -> Forward<'t> {
         let (pool, protocol) = self.entry().map(|entry| (entry.pool, entry.protocol)).unwrap_or_default();
         let call = match protocol {
             Protocol::Http1 => None,
             Protocol::Http2(_) => Call::of(self.request),
         };
         Forward {
-            request: self.request,
-            instance: &self.plan.target.instance,
-            tls: self.plan.target.service.tls.as_deref(),
+            instance: &target.instance,
+            tls: target.service.tls.as_deref(),
             pool,
             protocol,
-            handshake: self.plan.socket.as_ref().map(|socket| &socket.handshake),
             call,
-            patience: Patience {
-                service: self.route.timeout,
-                // Who streams may say nothing until the other side has: then the route's patience is for both.
-                client_body: call
-                    .map_or(listener.body_timeout, |_| listener.body_timeout.max(self.route.timeout)),
-                client_reads: listener.write_timeout,
-                deadline: call.and_then(|call| call.deadline(self.visit.facts.now)),
-            },
+            patience: self.patience(call),
             now: self.visit.facts.now,
         }
     }
 
-    fn head<'h>(&'h self, trace: &'h Trace, path: &'h [u8]) -> OutgoingHead<'h> {
-        let host = match self.plan.proxy.host {
+    /// How long the service may be silent before the head of its answer.
+    fn attempt_timeout(&self) -> Duration {
+        let per_try = self.route.retry.as_ref().and_then(|retry| retry.per_try_timeout);
+        per_try.map_or(self.route.timeout, |per_try| per_try.min(self.route.timeout))
+    }
+
+    fn patience(&self, call: Option<Call>) -> Patience {
+        let listener = &self.visit.listener;
+        Patience {
+            service: self.attempt_timeout(),
+            // Who streams may say nothing until the other side has: then the route's patience is for both.
+            client_body: call
+                .map_or(listener.body_timeout, |_| listener.body_timeout.max(self.route.timeout)),
+            client_reads: listener.write_timeout,
+            deadline: call.and_then(|call| call.deadline(self.visit.facts.now)),
+            answer_by: None,
+        }
+    }
+
+    pub fn head<'h>(&'h self, path: &'h [u8], instance: &'h Instance) -> OutgoingHead<'h> {
+        let host = match self.proxy.host {
             HostHeader::Preserve => None,
-            HostHeader::Instance => Some(authority(&self.plan.target.instance.name).as_bytes()),
+            HostHeader::Instance => Some(authority(&instance.name).as_bytes()),
         };
         OutgoingHead {
             request: self.request,
             path,
             host,
-            caller: self.plan.permit.grant().caller(),
-            trace,
+            caller: self.caller(),
+            trace: &self.trace,
             changes: &self.route.request_headers,
             withheld: &self.route.withheld,
-            upgrades: self.plan.socket.is_some(),
+            upgrades: self.socket.is_some(),
         }
     }
 
     fn entry(&self) -> Option<&ServiceEntry> {
-        self.visit.snapshot.service_entries.get(self.plan.proxy.service as usize)
+        self.visit.snapshot.service_entries.get(self.proxy.service as usize)
     }
 
-    fn count_connection(&self, resent: bool, opened: bool) {
-        let Some(entry) = self.entry() else { return };
-        let metrics = entry.metrics.worker(self.worker.index);
+    pub fn metrics(&self) -> Option<&ServiceSlot> {
+        self.entry().map(|entry| entry.metrics.worker(self.worker.index))
+    }
+
+    pub fn caller(&self) -> &Caller {
+        self.permit.grant().caller()
+    }
+
+    /// An attempt failed, and another follows.
+    pub fn count_fault(&self, fault: &Fault) {
+        let Some(metrics) = self.metrics() else { return };
+        if let Fault::Upstream(fault) = fault {
+            metrics.failed(*fault);
+        } else if *fault == Fault::UpstreamTimeout {
+            metrics.timed_out();
+        }
+    }
+
+    /// What an attempt cost, once it was answered.
+    pub fn count_attempt(&self, sent: &Result<Answered, Fault>, account: &mut Account) {
+        let Ok(Answered { resent, opened, .. }) = *sent else { return };
+        account.attempts += u32::from(resent);
+        let Some(metrics) = self.metrics() else { return };
         if resent {
             metrics.resent.add(1);
         }
@@ -282,7 +341,7 @@ impl Trip<'_> {
 /// Writes the head of the 101 and leaves the connection to whoever passes on what follows. The service's requests have
 /// their pool for themselves again.
 fn upgraded<E: Exchange>(
-    attempt: Attempt<'_>,
+    attempt: Attempt,
     facts: &respond::Facts<'_>,
     means: &mut Means<'_, Coded<'_, E>>,
 ) -> Result<Carried, End> {
@@ -314,6 +373,7 @@ fn cut(fault: Fault) -> End {
         Fault::ClientGone => End::ClientGone,
         Fault::ClientStalled => End::ClientStalled,
         Fault::Stale
+        | Fault::Gone(_)
         | Fault::Unprocessed
         | Fault::Upstream(_)
         | Fault::UpstreamTimeout

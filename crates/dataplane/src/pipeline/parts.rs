@@ -34,7 +34,7 @@ pub struct Facts {
 
 impl Facts {
     pub fn ask<'a>(&self, request: &'a Request, caller: &'a Caller, breaker: BreakerUse) -> Ask<'a> {
-        Ask { request, caller, breaker, now: self.now, random: self.random }
+        Ask { request, caller, breaker, now: self.now, random: self.random, tried: &[] }
     }
 }
 

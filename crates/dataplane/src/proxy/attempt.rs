@@ -7,64 +7,25 @@ use std::time::Instant;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::exchange::{BodyFault, Exchange, Piece};
+use crate::exchange::{Exchange, Piece};
 use crate::http1::response_head::ResponseHead;
 use crate::http1::trailers::Trailers;
 use crate::io::buffer::Buffers;
 use crate::io::timer::Timer;
+pub use crate::proxy::fault::Fault;
 use crate::proxy::head::OutgoingHead;
 use crate::proxy::leg::{Broken, Leg, Write};
 pub use crate::proxy::patience::Patience;
 use crate::proxy::patience::Waiting;
+pub use crate::proxy::replay::{Kept, Loss, Replay, Store};
 use crate::proxy::upstream::Upstream;
 use crate::proxy::{Forward, Links};
-use crate::refusal::{Refusal, UpstreamFault};
+use crate::refusal::UpstreamFault;
 use crate::request::{Framing, Request};
 use crate::websocket::handshake::Handshake;
 
 /// Interim answers to one request; a service that sends more than this is not going to answer.
 const MAX_INTERIMS: u32 = 16;
-
-/// Why an attempt ended without a complete response.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// A connection out of the pool was closed before a byte came back: the instance may never have seen the request.
-    Stale,
-    Upstream(UpstreamFault),
-    UpstreamTimeout,
-    /// The caller waits no longer.
-    Deadline,
-    ClientGone,
-    /// The client took nothing of the response for too long.
-    ClientStalled,
-    /// The request's own body was at fault.
-    Refused(Refusal),
-    /// The service said that it has not processed the request, whatever the request is (RFC 9113 section 8.7).
-    Unprocessed,
-}
-
-impl Fault {
-    /// Nothing is tried again any more.
-    pub fn settled(self) -> Self {
-        match self {
-            Self::Stale => Self::Upstream(UpstreamFault::ConnectionReset),
-            Self::Unprocessed => Self::Upstream(UpstreamFault::StreamReset),
-            Self::Upstream(_)
-            | Self::UpstreamTimeout
-            | Self::Deadline
-            | Self::ClientGone
-            | Self::ClientStalled
-            | Self::Refused(_) => self,
-        }
-    }
-
-    pub fn of_body(fault: BodyFault) -> Self {
-        match fault {
-            BodyFault::Gone => Self::ClientGone,
-            BodyFault::Refused(refusal) => Self::Refused(refusal),
-        }
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Upload {
@@ -77,31 +38,31 @@ enum Upload {
 /// What an attempt borrows from its connection: memory that outlives it.
 pub struct Means<'a, E> {
     pub exchange: &'a mut E,
+    pub request: &'a Request,
+    /// Where the request asks for a WebSocket.
+    pub handshake: Option<&'a Handshake>,
     pub timer: &'a mut Timer,
     pub response: &'a mut ResponseHead,
     /// Memory for what is written to the service.
     pub outgoing: &'a mut Vec<u8>,
-    /// What was taken of the request's body before the first attempt. It goes out with the head, in every attempt.
+    /// What was taken of the request's body and is kept. It goes out with the head, in every attempt.
     pub body: &'a mut Vec<u8>,
+    pub replay: Replay<'a>,
 }
 
 /// One attempt: a leg to an instance, and who is waited for. The request is only read, so another can be made after it.
-pub struct Attempt<'r> {
-    request: &'r Request,
+pub struct Attempt {
     leg: Leg,
     patience: Patience,
     upload: Upload,
-    /// Some of the client's body went into this attempt and is nowhere else any more.
-    has_taken_body: bool,
     waiting: Waiting,
     interims: u32,
-    handshake: Option<&'r Handshake>,
 }
 
-impl<'r> Attempt<'r> {
+impl Attempt {
     /// Hands the head to the leg, and the body as far as it is in memory. The deadline is whatever the timer has.
     pub fn new<E: Exchange>(
-        forward: &Forward<'r>,
+        forward: &Forward<'_>,
         head: &OutgoingHead<'_>,
         mut leg: Leg,
         means: &Means<'_, E>,
@@ -109,9 +70,7 @@ impl<'r> Attempt<'r> {
         let is_whole = means.exchange.body_is_complete();
         leg.begin(head, means.body, is_whole);
         let upload = if is_whole { Upload::Complete } else { Upload::Running };
-        let Forward { request, patience, handshake, .. } = *forward;
-        let (waiting, has_taken_body) = (Waiting::Service, false);
-        Self { request, leg, patience, upload, has_taken_body, waiting, interims: 0, handshake }
+        Self { leg, patience: forward.patience, upload, waiting: Waiting::Service, interims: 0 }
     }
 
     /// The response head has been read into `means.response`; what follows it is the body.
@@ -121,9 +80,9 @@ impl<'r> Attempt<'r> {
         means: &mut Means<'_, E>,
     ) -> Poll<Result<(), Fault>> {
         self.poll_upload(context, means)?;
-        while let Poll::Ready(result) = self.leg.poll_head(context, self.request.method, means.response) {
+        while let Poll::Ready(result) = self.leg.poll_head(context, means.request.method, means.response) {
             result?;
-            if !(100..200).contains(&means.response.status) || self.is_upgraded(means.response) {
+            if !(100..200).contains(&means.response.status) || is_upgraded(means) {
                 return Poll::Ready(Ok(()));
             }
             self.pass_interim(means)?;
@@ -140,21 +99,16 @@ impl<'r> Attempt<'r> {
         self.poll_patience(context, means.timer)
     }
 
-    /// The service has agreed to the WebSocket that was asked for.
-    fn is_upgraded(&self, response: &ResponseHead) -> bool {
-        let is_accepted = || self.handshake.is_some_and(|handshake| handshake.is_accepted_by(response));
-        response.status == 101 && is_accepted()
-    }
-
     /// Interim answers go on to the client, but for `100`, which is ours to say, and `101`, which we never asked for.
     fn pass_interim<E: Exchange>(&mut self, means: &mut Means<'_, E>) -> Result<(), Fault> {
         self.interims += 1;
-        let Means { exchange, response, .. } = means;
+        let Means { exchange, response, replay, body, .. } = means;
         if response.status == 101 || self.interims > MAX_INTERIMS {
             return Err(Fault::Upstream(UpstreamFault::InvalidResponse));
         }
         if response.status != 100 {
             exchange.interim(response);
+            replay.lose(Loss::Answered, body);
         }
         response.clear();
         Ok(())
@@ -244,7 +198,7 @@ impl<'r> Attempt<'r> {
         context: &mut Context<'_>,
         means: &mut Means<'_, E>,
     ) -> Poll<Result<(), Fault>> {
-        let Means { exchange, timer, .. } = means;
+        let Means { exchange, request, timer, body, replay, .. } = means;
         let Poll::Ready(piece) = exchange.poll_body(context) else {
             self.upload_waits_for(Waiting::ClientBody, timer);
             return Poll::Pending;
@@ -252,10 +206,10 @@ impl<'r> Attempt<'r> {
         match piece.map_err(Fault::of_body)? {
             Piece::Data(data) => match self.leg.poll_send(context, data) {
                 Poll::Ready(Ok(length)) => {
+                    replay.keep(data.get(..length).unwrap_or_default(), body);
                     exchange.consume_body(length);
-                    self.has_taken_body = true;
                     // The end of a body of known length is seen without waiting for anything.
-                    if self.request.framing != Framing::Chunked && exchange.body_is_complete() {
+                    if request.framing != Framing::Chunked && exchange.body_is_complete() {
                         self.end_upload(None);
                     }
                 }
@@ -265,7 +219,13 @@ impl<'r> Attempt<'r> {
                     return Poll::Pending;
                 }
             },
-            Piece::End => self.end_upload(exchange.trailers()),
+            Piece::End => {
+                let trailers = exchange.trailers();
+                if trailers.is_some_and(|trailers| !trailers.is_empty()) {
+                    replay.lose(Loss::Trailers, body);
+                }
+                self.end_upload(trailers);
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -341,7 +301,7 @@ impl<'r> Attempt<'r> {
 
     /// Hands the end of the response to the client, and keeps the connection where both sides ended cleanly.
     pub fn finish<E: Exchange>(self, forward: &Forward<'_>, links: &Links, means: &mut Means<'_, E>) {
-        let pass = self.request.accepts_trailers();
+        let pass = means.request.accepts_trailers();
         means.exchange.end(self.leg.trailers().filter(|_| pass));
         let is_clean = self.upload == Upload::Complete && means.response.keep_alive;
         *means.outgoing = self.leg.finish(forward, links, is_clean);
@@ -352,19 +312,36 @@ impl<'r> Attempt<'r> {
         self.leg.into_upstream()
     }
 
+    /// Nobody wants this answer. What has come of it is dropped; where that was all, the connection is kept.
+    pub fn discard<E: Exchange>(mut self, forward: &Forward<'_>, links: &Links, means: &mut Means<'_, E>) {
+        while let Some(length) = self.leg.body().ok().map(<[u8]>::len).filter(|length| *length > 0) {
+            self.leg.consume(length);
+        }
+        let is_over = self.upload == Upload::Complete && self.leg.body_is_complete();
+        *means.outgoing = self.leg.finish(forward, links, is_over && means.response.keep_alive);
+    }
+
+    /// This answer goes to the client: from now on this is how long the rest may take, and nothing is kept any more.
+    pub fn settle<E>(&mut self, patience: Patience, means: &mut Means<'_, E>) {
+        self.patience = patience;
+        self.progressed(means.timer);
+        means.replay.lose(Loss::Answered, means.body);
+    }
+
     /// The same request may go out once more after this fault, and can.
-    pub fn may_be_repeated(&self, fault: &Fault) -> bool {
+    pub fn may_be_repeated<E>(&self, fault: &Fault, means: &Means<'_, E>) -> bool {
         let is_safe = match fault {
-            Fault::Stale => self.request.method.is_idempotent(),
+            Fault::Stale => means.request.method.is_idempotent(),
             Fault::Unprocessed => true,
             Fault::Upstream(_)
+            | Fault::Gone(_)
             | Fault::UpstreamTimeout
             | Fault::Deadline
             | Fault::ClientGone
             | Fault::ClientStalled
             | Fault::Refused(_) => false,
         };
-        is_safe && !self.has_taken_body && self.interims == 0
+        is_safe && means.replay.is_possible()
     }
 
     /// The place in the pool, for another attempt in its stead.
@@ -384,4 +361,10 @@ impl<'r> Attempt<'r> {
     pub fn upload_is_complete(&self) -> bool {
         self.upload == Upload::Complete
     }
+}
+
+/// The service has agreed to the WebSocket that was asked for.
+fn is_upgraded<E>(means: &Means<'_, E>) -> bool {
+    let is_accepted = || means.handshake.is_some_and(|handshake| handshake.is_accepted_by(means.response));
+    means.response.status == 101 && is_accepted()
 }

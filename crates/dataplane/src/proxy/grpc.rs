@@ -50,6 +50,11 @@ fn timeout(request: &Request) -> Option<Duration> {
     }
 }
 
+/// The number that a `grpc-status` is.
+pub fn code(status: &[u8]) -> Option<u16> {
+    std::str::from_utf8(status).ok()?.parse().ok()
+}
+
 /// The statuses by which a service says that it failed, and not its caller: `UNKNOWN`, `DEADLINE_EXCEEDED`, `INTERNAL`,
 /// `UNAVAILABLE` and `DATA_LOSS`. A deadline that the caller chose proves nothing about the service.
 fn is_failure(status: &[u8], has_deadline: bool) -> bool {

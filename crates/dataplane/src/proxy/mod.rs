@@ -1,11 +1,13 @@
 //! Proxy: carry the request to an instance and its answer back.
 //! Takes a target. Gives the response, streamed. Refuses with `BadGateway`, `UpstreamTimeout`, `ServiceUnavailable`.
 //!
-//! Nothing is sent twice, with two exceptions. When a connection out of the pool turns out to have been closed before a
-//! byte came back, a request that is idempotent and still whole in memory goes out once more (requirement UP-3, D32). So
-//! does any request of which a service that speaks HTTP/2 says that it has not processed it.
+//! Nothing is sent twice unless the route says so, with two exceptions. When a connection out of the pool turns out to
+//! have been closed before a byte came back, a request that is idempotent and still whole in memory goes out once more
+//! (requirement UP-3, D32); to another instance where this one takes no new connection. So does any request of which a
+//! service that speaks HTTP/2 says that it has not processed it.
 
 pub mod attempt;
+mod fault;
 pub mod grpc;
 pub mod head;
 mod http1;
@@ -14,6 +16,8 @@ pub mod leg;
 mod opening;
 mod patience;
 pub mod pool;
+mod replay;
+pub mod retry;
 pub mod trace;
 pub mod upstream;
 
@@ -27,9 +31,8 @@ use crate::exchange::{BodyFault, Exchange, Piece};
 use crate::io::buffer::{Buffers, SMALL};
 use crate::io::dial::Destination;
 use crate::refusal::{Refusal, Unavailable};
-use crate::request::{Framing, Request};
+use crate::request::Framing;
 use crate::tls::ServiceTls;
-use crate::websocket::handshake::Handshake;
 use attempt::{Attempt, Fault, Means, Patience};
 use head::OutgoingHead;
 use pool::{PoolSettings, Pools};
@@ -61,13 +64,10 @@ pub enum Protocol {
 
 /// Where a request goes and how long it may take.
 pub struct Forward<'a> {
-    pub request: &'a Request,
     pub instance: &'a Arc<Instance>,
     pub tls: Option<&'a ServiceTls>,
     pub pool: PoolSettings,
     pub protocol: Protocol,
-    /// Where the request asks for a WebSocket.
-    pub handshake: Option<&'a Handshake>,
     /// Where the request is one of gRPC.
     pub call: Option<grpc::Call>,
     pub patience: Patience,
@@ -87,25 +87,18 @@ impl Forward<'_> {
 }
 
 /// A response whose head is in; its body follows with `relay`.
-pub struct Answered<'r> {
-    pub attempt: Attempt<'r>,
+pub struct Answered {
+    pub attempt: Attempt,
     /// The request was sent a second time because the first connection was stale.
     pub resent: bool,
     /// A connection was opened for it.
     pub opened: bool,
 }
 
-impl Answered<'_> {
-    /// Requests sent: 1, or 2 after a stale connection.
-    pub fn attempts(&self) -> u32 {
-        1 + u32::from(self.resent)
-    }
-}
-
 /// Takes what there is of a small body, so that it leaves with the head. Once for all attempts.
-pub async fn prepare<E: Exchange>(request: &Request, means: &mut Means<'_, E>) -> Result<(), Fault> {
+pub async fn prepare<E: Exchange>(means: &mut Means<'_, E>) -> Result<(), Fault> {
     means.body.clear();
-    let Framing::Length(length) = request.framing else { return Ok(()) };
+    let Framing::Length(length) = means.request.framing else { return Ok(()) };
     let in_hand = means.exchange.body_in_hand();
     if length > SMALL as u64 || (in_hand as u64) < length {
         return Ok(());
@@ -129,24 +122,25 @@ fn copy(piece: Result<Piece<'_>, BodyFault>, body: &mut Vec<u8>) -> Result<usize
 }
 
 /// Sends the request and waits for the head of the response. May be called again for another attempt.
-pub async fn send<'r, E: Exchange>(
-    forward: &Forward<'r>,
+pub async fn send<E: Exchange>(
+    forward: &Forward<'_>,
     head: &OutgoingHead<'_>,
     links: &Links,
     means: &mut Means<'_, E>,
-) -> Result<Answered<'r>, Fault> {
+) -> Result<Answered, Fault> {
     means.timer.set(forward.patience.until(forward.now, forward.patience.service));
     let (leg, mut opened) = opening::leg(forward, links, means.outgoing).await?;
     let mut attempt = Attempt::new(forward, head, leg, means);
     let mut resent = false;
     let mut result = poll_fn(|context| attempt.poll_head(context, means)).await;
     if let Err(fault) = &result
-        && attempt.may_be_repeated(fault)
+        && attempt.may_be_repeated(fault, means)
     {
         resent = true;
         let place = attempt.take_place();
         // The deadline stays that of the first connection: the route's timeout is for both together.
-        let (leg, is_new) = opening::another(forward, links, place, means.outgoing).await?;
+        let opening = opening::another(forward, links, place, means.outgoing).await;
+        let (leg, is_new) = opening.map_err(Fault::after_stale)?;
         opened |= is_new;
         attempt = Attempt::new(forward, head, leg, means);
         result = poll_fn(|context| attempt.poll_head(context, means)).await;
@@ -159,7 +153,7 @@ pub async fn send<'r, E: Exchange>(
 pub async fn relay<E: Exchange>(
     forward: &Forward<'_>,
     links: &Links,
-    mut attempt: Attempt<'_>,
+    mut attempt: Attempt,
     means: &mut Means<'_, E>,
 ) -> Result<bool, Fault> {
     let relayed =

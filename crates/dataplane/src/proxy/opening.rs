@@ -58,13 +58,14 @@ async fn connection(forward: &Forward<'_>, links: &Links) -> Result<Upstream, Fa
             wait.ok().and_then(Result::ok).ok_or_else(|| exhausted(Unavailable::PoolExhausted))?
         }
     };
-    let idle = links.pools.borrow_mut().take(forward.instance, forward.now);
+    let (idle, was_closed) = links.pools.borrow_mut().take(forward.instance, forward.now);
     match idle {
         Some(mut upstream) => {
             upstream.place = Some(permit);
             upstream.input = links.buffers.borrow_mut().small();
             Ok(upstream)
         }
+        None if was_closed => connect(forward, links, Some(permit)).await.map_err(Fault::after_stale),
         None => connect(forward, links, Some(permit)).await,
     }
 }

@@ -22,13 +22,16 @@ pub struct Patience {
     pub client_reads: Duration,
     /// When the caller gives up the whole exchange, where it said so.
     pub deadline: Option<Instant>,
+    /// When the time of all attempts is over, for those after the first.
+    pub answer_by: Option<Instant>,
 }
 
 impl Patience {
     /// When a wait that begins now is over.
     pub fn until(&self, from: Instant, wait: Duration) -> Instant {
         let until = from + wait;
-        self.deadline.map_or(until, |deadline| until.min(deadline))
+        let until = self.deadline.map_or(until, |deadline| until.min(deadline));
+        self.answer_by.map_or(until, |deadline| until.min(deadline))
     }
 
     pub fn with(&self, whom: Waiting) -> Duration {
@@ -43,6 +46,9 @@ impl Patience {
     pub fn fault(&self, waiting: Waiting) -> Fault {
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Fault::Deadline;
+        }
+        if self.answer_by.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Fault::UpstreamTimeout;
         }
         match waiting {
             Waiting::Service => Fault::UpstreamTimeout,

@@ -35,6 +35,8 @@ struct Pool {
     places: Arc<Semaphore>,
     waiting: usize,
     idle: Vec<Upstream>,
+    /// The instance closed an idle connection, and no exchange has ended well since.
+    was_closed: bool,
 }
 
 /// The pools of one worker.
@@ -101,15 +103,19 @@ impl Pools {
         }
     }
 
-    /// The idle connection that was used last, if one is still good.
-    pub fn take(&mut self, instance: &Arc<Instance>, now: Instant) -> Option<Upstream> {
-        let pool = self.by_instance.get_mut(&key(instance))?;
+    /// The idle connection that was used last, if one is still good; and whether the instance has closed others.
+    pub fn take(&mut self, instance: &Arc<Instance>, now: Instant) -> (Option<Upstream>, bool) {
+        let Some(pool) = self.by_instance.get_mut(&key(instance)) else { return (None, false) };
         while let Some(mut upstream) = pool.idle.pop() {
-            if pool.settings.keeps(&upstream, now) && upstream.is_quiet() {
-                return Some(upstream);
+            if !pool.settings.keeps(&upstream, now) {
+                continue;
             }
+            if upstream.is_quiet() {
+                return (Some(upstream), pool.was_closed);
+            }
+            pool.was_closed = true;
         }
-        None
+        (None, pool.was_closed)
     }
 
     /// Keeps a connection whose exchange ended cleanly, unless it is too old.
@@ -118,6 +124,7 @@ impl Pools {
         upstream.place = None;
         upstream.idle_since = now;
         upstream.reused = true;
+        pool.was_closed = false;
         if pool.settings.keeps(&upstream, now) && pool.idle.len() < pool.settings.connections {
             pool.idle.push(upstream);
         }
@@ -127,7 +134,13 @@ impl Pools {
     pub fn sweep(&mut self, now: Instant) {
         for pool in self.by_instance.values_mut() {
             let settings = pool.settings;
-            pool.idle.retain_mut(|upstream| settings.keeps(upstream, now) && upstream.is_quiet());
+            let was_closed = &mut pool.was_closed;
+            pool.idle.retain_mut(|upstream| {
+                let is_young = settings.keeps(upstream, now);
+                let is_quiet = upstream.is_quiet();
+                *was_closed |= is_young && !is_quiet;
+                is_young && is_quiet
+            });
         }
         self.by_instance.retain(|_, pool| Arc::strong_count(&pool.instance) > 1 || pool.is_in_use());
     }
@@ -149,7 +162,14 @@ impl PoolSettings {
 impl Pool {
     fn new(instance: &Arc<Instance>, settings: PoolSettings) -> Self {
         let places = Arc::new(Semaphore::new(settings.connections));
-        Self { instance: Arc::clone(instance), settings, places, waiting: 0, idle: Vec::new() }
+        Self {
+            instance: Arc::clone(instance),
+            settings,
+            places,
+            waiting: 0,
+            idle: Vec::new(),
+            was_closed: false,
+        }
     }
 
     fn is_in_use(&self) -> bool {

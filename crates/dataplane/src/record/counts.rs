@@ -185,6 +185,8 @@ pub struct WorkerCounts {
     pub handed_over: Cell,
     /// Answers that went on as they were because as many were being compressed as may be.
     pub compressions_skipped: Cell,
+    /// Bodies that were not kept for another attempt because the node kept as much as it may.
+    pub retry_bodies_dropped: Cell,
     pub(super) compressed: [Cell; ALGORITHMS.len()],
     pub(super) bytes_before: [Cell; ALGORITHMS.len()],
     pub(super) bytes_after: [Cell; ALGORITHMS.len()],
@@ -205,6 +207,7 @@ impl Default for WorkerCounts {
             accept_pauses: Cell::default(),
             handed_over: Cell::default(),
             compressions_skipped: Cell::default(),
+            retry_bodies_dropped: Cell::default(),
             compressed: std::array::from_fn(|_| Cell::default()),
             bytes_before: std::array::from_fn(|_| Cell::default()),
             bytes_after: std::array::from_fn(|_| Cell::default()),

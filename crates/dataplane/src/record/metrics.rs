@@ -117,9 +117,16 @@ pub struct ServiceSlot {
     pub streams: Cell,
     /// Requests sent again because a pooled connection had been closed.
     pub resent: Cell,
+    /// Further attempts, by cause in the order of `RETRIES`.
+    retried: [Cell; RETRIES.len()],
+    /// Requests not sent again because the budget was used up.
+    pub budget_exhausted: Cell,
     faults: [Cell; FAULTS.len()],
     causes: [Cell; CAUSES.len()],
 }
+
+/// `reason` labels of retries, in the order of `proxy::retry::Cause`.
+pub(super) const RETRIES: [&str; 4] = ["connect_failure", "reset", "timeout", "status"];
 
 /// `fault` labels: those of `UpstreamFault` and, last, a response that came too late.
 pub(super) const FAULTS: [&str; 13] = [
@@ -166,6 +173,13 @@ impl ServiceSlot {
         }
     }
 
+    /// Counts a further attempt; `cause` is its place in `RETRIES`.
+    pub fn retried(&self, cause: usize) {
+        if let Some(cell) = self.retried.get(cause) {
+            cell.add(1);
+        }
+    }
+
     /// Counts an attempt that ran into the route's timeout.
     pub fn timed_out(&self) {
         let [.., last] = &self.faults;
@@ -189,6 +203,10 @@ impl ServiceMetrics {
 
     pub(super) fn causes(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.slots.labelled(&CAUSES, |slot| &slot.causes)
+    }
+
+    pub(super) fn retries(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.slots.labelled(&RETRIES, |slot| &slot.retried)
     }
 
     pub(super) fn faults(&self) -> impl Iterator<Item = (&'static str, u64)> {

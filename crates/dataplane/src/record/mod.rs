@@ -20,6 +20,7 @@ mod registry;
 mod scrape;
 mod scrape_breakers;
 mod scrape_instances;
+mod scrape_retries;
 mod scrape_websockets;
 mod statuses;
 mod text;
@@ -39,7 +40,7 @@ pub use external::{
 };
 pub use http2::{Flood, Http2Slot, ResetCause};
 pub use line::encode_rule;
-pub use metrics::{Handshake, ListenerMetrics, RouteMetrics, Sample, ServiceMetrics, Tally};
+pub use metrics::{Handshake, ListenerMetrics, RouteMetrics, Sample, ServiceMetrics, ServiceSlot, Tally};
 pub use queue::{Queue, QueueCounts};
 pub use recorder::Recorder;
 pub use registry::Registry;

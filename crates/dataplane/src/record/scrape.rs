@@ -9,7 +9,7 @@ use super::metrics::{ListenerMetrics, RouteTotals, ServiceMetrics, Tally};
 use super::registry::{Family, Registry};
 use super::text::Kind::{Counter, Gauge, Histogram};
 use super::text::{Labels, Text};
-use super::{scrape_breakers, scrape_instances, scrape_websockets};
+use super::{scrape_breakers, scrape_instances, scrape_retries, scrape_websockets};
 use crate::refusal::Reason;
 
 /// Room that the fixed part takes, and each route.
@@ -33,6 +33,7 @@ pub fn print(registry: &Registry, external: &External) -> String {
     clients(&mut text, registry);
     compression(&mut text, registry);
     services(&mut text, registry);
+    scrape_retries::print(&mut text, registry);
     scrape_websockets::print(&mut text, registry);
     service_states(&mut text, external);
     scrape_instances::print(&mut text, external);

@@ -55,6 +55,7 @@ fn route(path: PathMatchDocument) -> RouteDocument {
         gone_after_ms: None,
         error_pages: None,
         compression: None,
+        retry: None,
     }
 }
 

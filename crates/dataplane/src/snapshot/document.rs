@@ -65,6 +65,8 @@ pub struct NodeDocument {
     pub max_file_transfers: u32,
     /// Answers that are compressed at once; more go on as they are.
     pub max_compressions: u32,
+    /// Bodies that are kept for another attempt, all together.
+    pub max_retry_memory_bytes: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

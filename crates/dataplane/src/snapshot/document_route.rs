@@ -41,6 +41,39 @@ pub struct RouteDocument {
     /// `null`: answers go on as they are (D24).
     #[serde(default)]
     pub compression: Option<CompressionDocument>,
+    /// `null`: a request is sent once (UP-10).
+    #[serde(default)]
+    pub retry: Option<RetryDocument>,
+}
+
+/// When a request is sent once more (UP-11).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetryDocument {
+    /// Further ones, after the first.
+    pub attempts: u32,
+    pub causes: Vec<RetryCauseDocument>,
+    pub statuses: Vec<u16>,
+    /// Of gRPC calls.
+    pub grpc_statuses: Vec<u16>,
+    /// Upper case; `null`: those that are idempotent.
+    pub methods: Option<Vec<String>>,
+    pub per_try_timeout_ms: Option<u64>,
+    pub backoff_base_ms: u64,
+    pub backoff_max_ms: u64,
+    /// Retries that each request brings.
+    pub budget_ratio: f64,
+    /// Retries that each second brings.
+    pub budget_minimum_per_second: u32,
+    pub max_body_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryCauseDocument {
+    ConnectFailure,
+    Reset,
+    Timeout,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]

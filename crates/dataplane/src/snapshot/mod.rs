@@ -10,6 +10,7 @@ mod document_route;
 mod document_service;
 mod document_tls;
 mod listeners;
+mod retries;
 mod routes;
 mod services;
 mod texts;
@@ -71,16 +72,22 @@ pub struct IdentityEntry {
     pub keys_are_pushed: bool,
 }
 
-/// Answers of a kind that are under way at once on the whole node.
+/// What the whole node has under way at once for its requests.
 #[derive(Clone, Copy, Debug)]
-pub struct AnswerBounds {
+pub struct NodeBounds {
     pub file_transfers: u32,
     pub compressions: u32,
+    /// Bytes of bodies that are kept for another attempt.
+    pub kept_bodies: usize,
 }
 
-impl AnswerBounds {
+impl NodeBounds {
     fn of(node: &NodeDocument) -> Self {
-        Self { file_transfers: node.max_file_transfers, compressions: node.max_compressions }
+        Self {
+            file_transfers: node.max_file_transfers,
+            compressions: node.max_compressions,
+            kept_bodies: usize::try_from(node.max_retry_memory_bytes).unwrap_or(usize::MAX),
+        }
     }
 }
 
@@ -92,7 +99,7 @@ pub struct Snapshot {
     pub max_limit_keys: u32,
     pub record_queue: u32,
     pub token_cache: u32,
-    pub answers: AnswerBounds,
+    pub bounds: NodeBounds,
     pub listeners: Vec<Arc<Listener>>,
     pub table: Table,
     pub routes: Vec<Route>,
@@ -153,7 +160,7 @@ impl Snapshot {
             record_queue: document.node.record_queue,
             token_cache: document.node.token_cache,
             listeners: listeners::compile(&document, lasting)?,
-            answers: AnswerBounds::of(&document.node),
+            bounds: NodeBounds::of(&document.node),
             table,
             routes,
             service_entries: services::compile(&document, &services, lasting),

@@ -9,6 +9,7 @@ use crate::balance::BreakerUse;
 use crate::intake;
 use crate::limit::{LimitRule, Tiers};
 use crate::proxy::head::HeaderChanges;
+use crate::proxy::retry::Retry;
 use crate::record::RouteMetrics;
 use crate::respond::answer::Fixed;
 use crate::respond::files::Files;
@@ -21,7 +22,7 @@ use crate::snapshot::document::{
     ActionDocument, BreakerUseDocument, HostHeader, IdentityKindDocument, PathMatchDocument, PathParameters,
     Priority, ProxyDocument, RouteDocument, SnapshotDocument,
 };
-use crate::snapshot::{Lasting, Named, texts};
+use crate::snapshot::{Lasting, Named, retries, texts};
 use crate::websocket;
 
 pub struct Route {
@@ -43,6 +44,8 @@ pub struct Route {
     pub metrics: Arc<RouteMetrics>,
     /// The limit of its service, where limits adapt.
     pub concurrency: Option<Arc<Concurrency>>,
+    /// `None`: a request is sent once.
+    pub retry: Option<Box<Retry>>,
 }
 
 const AUTHORIZATION: &str = "authorization";
@@ -111,6 +114,7 @@ impl Context<'_> {
             error_pages: self.error_pages(route),
             metrics: self.lasting.metrics.route(&route.name, service),
             concurrency: self.concurrency(service),
+            retry: route.retry.as_ref().map(|retry| Box::new(retries::compile(retry))),
         })
     }
 

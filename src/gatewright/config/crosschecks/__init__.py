@@ -14,6 +14,7 @@ from gatewright.config.crosschecks import (
     overload,
     pages,
     references,
+    retries,
     routing,
     serving,
 )
@@ -32,6 +33,7 @@ THEMES = (
     overlaps,
     overload,
     pages,
+    retries,
 )
 
 

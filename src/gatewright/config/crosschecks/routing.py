@@ -18,6 +18,7 @@ _FORWARDING = (
     "forward_api_key",
     "compression",
     "websocket",
+    "retry",
 )
 _WORD = re.compile(r"\{([^{}]*)\}")
 

@@ -35,6 +35,7 @@ from gatewright.config.models.node import (
     StdoutSink,
 )
 from gatewright.config.models.overload import Concurrency, CpuShedding, MemoryShedding, Overload
+from gatewright.config.models.retries import Backoff, Budget, Retry
 from gatewright.config.models.routes import (
     Auth,
     Cors,
@@ -60,6 +61,8 @@ __all__ = [
     "ApiKeyIdentity",
     "ApiKeys",
     "Auth",
+    "Backoff",
+    "Budget",
     "Certificate",
     "CircuitBreaker",
     "CircuitBreakers",
@@ -100,6 +103,7 @@ __all__ = [
     "Redis",
     "Reload",
     "Respond",
+    "Retry",
     "Rewrite",
     "RoundRobin",
     "Route",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gatewright.config.models.base import OneOrMany, Section, Text
-from gatewright.config.quantities import Duration, duration
+from gatewright.config.quantities import Duration, Size, duration, size
 
 
 class Node(Section):
@@ -55,6 +55,11 @@ class Node(Section):
         le=100_000,
         description="Answers that are compressed at once, on the whole node; above it they go on as they "
         "are. Each takes up to 4 MiB of memory, 2 MiB at the default levels.",
+    )
+    max_retry_memory: Annotated[Size, size("0B", "64GiB")] = Field(
+        Size.of("64MiB"),
+        description="Bodies that are kept for another attempt, all together; above it a request whose body "
+        "is still coming is sent once, and `gateway_retry_bodies_dropped_total` counts it.",
     )
     state_directory: Text | None = Field(
         None,

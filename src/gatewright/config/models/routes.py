@@ -20,6 +20,7 @@ from gatewright.config.models.base import (
     Texts,
 )
 from gatewright.config.models.identities import _exactly_one
+from gatewright.config.models.retries import Retry
 from gatewright.config.models.websocket import WebSocket
 from gatewright.config.quantities import Duration, Size, Timeout, duration, size
 
@@ -290,6 +291,11 @@ class Route(Section):
     )
     websocket: Annotated[WebSocket | None, BeforeValidator(_switched)] = Field(
         None, description="WebSockets to the service: `true`, or settings. Off by default."
+    )
+    retry: Annotated[Retry | None, BeforeValidator(_switched)] = Field(
+        None,
+        description="Send a request once more when its service fails: `true` or `on`, or settings. Off by "
+        "default, since clients retry, too.",
     )
     error_pages: ErrorPages | None = Field(
         None, description="How errors of this route look; like those of the configuration by default."

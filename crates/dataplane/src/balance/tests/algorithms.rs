@@ -179,6 +179,7 @@ fn cookies_callers_addresses_and_paths_are_keys() {
                 breaker: BreakerUse::Shared,
                 now: Instant::now(),
                 random,
+                tried: &[],
             };
             super::super::pick(&service, &ask).unwrap().instance.address.port().unwrap()
         };
@@ -263,4 +264,48 @@ fn a_hundred_instances_and_more_keep_their_weights_in_turn() {
     let weights: Vec<u32> = (0..200).map(|index| if index == 0 { 20 } else { 1 }).collect();
     let counts = counts(&many(&weights, AlgorithmDocument::RoundRobin), 219 * 4);
     assert_eq!((counts[&1], counts[&2], counts[&200]), (80, 4, 4));
+}
+
+/// The ports that one request is sent to, attempt by attempt.
+fn attempts(service: &Arc<Service>, request: &Request, count: u64) -> Vec<u16> {
+    let (mut tried, mut ports) = (Vec::new(), Vec::new());
+    for random in 0..count {
+        let beside: Vec<&Arc<Instance>> = tried.iter().collect();
+        let caller = Caller::anonymous();
+        let (breaker, now) = (BreakerUse::Shared, Instant::now());
+        let ask = Ask { request, caller: &caller, breaker, now, random, tried: &beside };
+        let target = super::super::pick(service, &ask).unwrap();
+        ports.push(target.instance.address.port().unwrap());
+        tried.push(Arc::clone(&target.instance));
+    }
+    ports
+}
+
+#[test]
+fn every_algorithm_sends_another_attempt_to_an_instance_that_was_not_tried() {
+    let keyed = request(&[("x-tenant", Known::Other, "a")]);
+    for scope in [BreakerScope::Service, BreakerScope::Instance] {
+        for algorithm in [
+            AlgorithmDocument::RoundRobin,
+            AlgorithmDocument::LeastRequests,
+            ewma(),
+            by_header(),
+            AlgorithmDocument::Random,
+        ] {
+            let list = (1..=4)
+                .map(|port| instance(&format!("i{port}:{port}"), port, if port == 1 { 50 } else { 1 }));
+            let circuit_breaker = Some(BreakerDocument { scope, ..breaker() });
+            let document = ServiceDocument {
+                balance: balance(algorithm.clone()),
+                circuit_breaker,
+                ..service(list.collect())
+            };
+            let service = live(document, &Registry::new());
+            let mut ports = attempts(&service, &keyed, 6);
+            let again = ports.split_off(4);
+            ports.sort_unstable();
+            assert_eq!(ports, [1, 2, 3, 4], "{algorithm:?}");
+            assert!(again.iter().all(|port| (1..=4).contains(port)), "rather the same again than none");
+        }
+    }
 }

@@ -136,3 +136,28 @@ fn a_client_whose_instance_has_an_open_breaker_moves_and_gets_another_cookie() {
     reset(&registry, None, now);
     assert_eq!(port(&come(&service, &pair(&first), now)), port(&first));
 }
+
+#[test]
+fn a_client_whose_instance_has_just_failed_it_goes_elsewhere() {
+    for scope in [BreakerScope::Service, BreakerScope::Instance] {
+        let circuit_breaker = Some(BreakerDocument { scope, ..breaker() });
+        let service = live(ServiceDocument { circuit_breaker, ..document(2) }, &Registry::new());
+        let now = Instant::now();
+        let first = come(&service, "", now);
+        let request = request(&pair(&first));
+        let caller = Caller::anonymous();
+        let mut wanted = Ask {
+            request: &request,
+            caller: &caller,
+            breaker: BreakerUse::Shared,
+            now,
+            random: 0,
+            tried: &[],
+        };
+        let tried = [&first.instance];
+        wanted.tried = &tried;
+        let next = super::super::pick(&service, &wanted).unwrap();
+        assert_ne!(port(&next), port(&first));
+        assert_eq!(bond(&next), "sticky=moved");
+    }
+}

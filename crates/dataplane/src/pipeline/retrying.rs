@@ -1,0 +1,313 @@
+//! The further attempts of a request whose first one failed, up to the head of an answer that goes to the client.
+//!
+//! Another one is made where the route's `retry` says so. And where the pooled connections of an instance turn out to have
+//! been closed and it takes no new one, another instance is asked once (requirement BH-21): nothing was sent, or what was
+//! sent may be sent twice.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use crate::balance::{self, Ask, Instance, Outcome, Target};
+use crate::exchange::Exchange;
+use crate::pipeline::account::Account;
+use crate::pipeline::forward::Trip;
+use crate::proxy::attempt::{Fault, Loss, Means};
+use crate::proxy::retry::{Cause, Retry};
+use crate::proxy::{self, Answered, grpc};
+use crate::refusal::Refusal;
+use crate::trail::{Inputs, Rule, Stage};
+
+/// How an attempt went, up to the head of its answer.
+type Sent = Result<Answered, Fault>;
+
+/// Could another attempt follow this one? Asked for every request, so only what is there is looked at.
+pub fn may_follow<E>(trip: &Trip<'_>, sent: &Sent, means: &Means<'_, E>) -> bool {
+    let retry = trip.route.retry.as_deref();
+    match sent {
+        Ok(answered) => retry.is_some_and(|retry| retry.lists(answered, means)),
+        Err(Fault::Gone(_)) => true,
+        Err(_) => retry.is_some(),
+    }
+}
+
+/// Makes further attempts for as long as there is to be one. `sent` becomes the last one's, and `target` its instance,
+/// whose outcome nobody has told yet.
+pub async fn persist<E: Exchange>(
+    trip: &Trip<'_>,
+    path: &[u8],
+    means: &mut Means<'_, E>,
+    (account, target): (&mut Account, &mut Target),
+    sent: &mut Sent,
+) {
+    let mut course = Course::new(trip, path, (account, target));
+    while let Some(next) = course.next(sent, means) {
+        course.turn_to(next.target, sent, means);
+        *sent = match pause(next.wait, means).await {
+            Ok(()) => course.send(means).await,
+            Err(fault) => Err(fault),
+        };
+    }
+    course.end(sent, means);
+}
+
+/// The client may hang up meanwhile.
+async fn pause<E: Exchange>(wait: Duration, means: &mut Means<'_, E>) -> Result<(), Fault> {
+    if wait.is_zero() {
+        return Ok(());
+    }
+    means.timer.set(Instant::now() + wait);
+    poll_fn(|context| {
+        if means.exchange.body_is_complete() && means.exchange.poll_gone(context).is_ready() {
+            return Poll::Ready(Err(Fault::ClientGone));
+        }
+        means.timer.poll(context).map(Ok)
+    })
+    .await
+}
+
+/// Another attempt.
+struct Next {
+    target: Target,
+    wait: Duration,
+}
+
+/// What became of an attempt that may be followed by another.
+struct Failure {
+    cause: Cause,
+    /// For the record.
+    told: Told,
+    /// No pooled connection was alive, and no new one could be had.
+    is_gone: bool,
+    outcome: Outcome,
+}
+
+/// How an attempt went, in the words of the record.
+#[derive(Clone, Copy)]
+enum Told {
+    Status(u16),
+    /// The service said of a gRPC call that it failed, in this way.
+    Grpc(u16),
+    Error(&'static str),
+}
+
+impl Told {
+    fn of(fault: &Fault) -> Self {
+        Self::Error(match fault.clone().settled() {
+            Fault::Upstream(fault) => fault.text(),
+            Fault::UpstreamTimeout => "upstream_timeout",
+            Fault::Deadline => "deadline_exceeded",
+            Fault::ClientGone => "client_closed",
+            Fault::ClientStalled => "client_stalled",
+            Fault::Refused(refusal) => refusal.code(),
+            Fault::Stale | Fault::Unprocessed | Fault::Gone(_) => "connection_reset",
+        })
+    }
+}
+
+/// How far the attempts of a request have come.
+struct Course<'a> {
+    trip: &'a Trip<'a>,
+    path: &'a [u8],
+    account: &'a mut Account,
+    target: &'a mut Target,
+    /// The instances of earlier attempts.
+    tried: Vec<Arc<Instance>>,
+    /// Attempts that `retry` asked for.
+    retries: u32,
+    has_moved: bool,
+    /// When this attempt began, and whether its end has been told.
+    began: Instant,
+    is_told: bool,
+}
+
+impl<'a> Course<'a> {
+    fn new(trip: &'a Trip<'a>, path: &'a [u8], (account, target): (&'a mut Account, &'a mut Target)) -> Self {
+        let began = trip.visit.facts.now;
+        let (tried, retries, has_moved, is_told) = (Vec::new(), 0, false, false);
+        Self { trip, path, account, target, tried, retries, has_moved, began, is_told }
+    }
+
+    fn retry(&self) -> Option<&'a Retry> {
+        self.trip.route.retry.as_deref()
+    }
+
+    /// All attempts together end then.
+    fn deadline(&self) -> Instant {
+        self.trip.visit.facts.now + self.trip.route.timeout
+    }
+
+    /// The attempt after this one, where there is to be one. The outcome of this one is told then.
+    fn next<E: Exchange>(&mut self, sent: &Sent, means: &Means<'_, E>) -> Option<Next> {
+        let failure = self.failure(sent, means)?;
+        let now = Instant::now();
+        let moves = failure.is_gone && !std::mem::replace(&mut self.has_moved, true);
+        if moves && let Some(target) = self.elsewhere(&failure, now) {
+            return Some(Next { target, wait: Duration::ZERO });
+        }
+        let retry = self.retry()?;
+        let wait = self.wait(retry, &failure, means, now)?;
+        if !self.target.service.retry_budget.spend(&retry.budget, now) {
+            self.denied("budget");
+            self.trip.metrics().inspect(|metrics| metrics.budget_exhausted.add(1));
+            return None;
+        }
+        self.conclude(&failure, now);
+        // Where it is refused, this attempt's answer is better than that refusal.
+        let Ok(target) = self.pick(now + wait) else {
+            self.denied("no_instance");
+            return None;
+        };
+        self.retries += 1;
+        self.trip.metrics().inspect(|metrics| metrics.retried(failure.cause as usize));
+        Some(Next { target, wait })
+    }
+
+    fn failure<E>(&self, sent: &Sent, means: &Means<'_, E>) -> Option<Failure> {
+        let fault = match sent {
+            Ok(answered) => {
+                let is_listed = self.retry()?.lists(answered, means);
+                return is_listed.then(|| self.rejection(answered, means));
+            }
+            Err(fault) => fault,
+        };
+        let cause = Cause::of(fault)?;
+        let outcome = match cause {
+            Cause::ConnectFailure => Outcome::Unreachable,
+            Cause::Reset | Cause::Timeout | Cause::Status => Outcome::Failure,
+        };
+        let told = Told::of(fault);
+        Some(Failure { cause, told, is_gone: matches!(fault, Fault::Gone(_)), outcome })
+    }
+
+    /// An answer that the client is not to have.
+    fn rejection<E>(&self, answered: &Answered, means: &Means<'_, E>) -> Failure {
+        let grpc = answered.attempt.grpc_status(means.response).filter(|_| means.request.is_grpc());
+        let is_failure = self.trip.forward(self.target).call.is_some_and(|call| call.has_failed(grpc));
+        let status = means.response.status;
+        let outcome = if is_failure { Outcome::FailedCall } else { Outcome::Answered(status) };
+        let code = grpc.and_then(grpc::code).filter(|_| status == 200);
+        let told = code.map_or(Told::Status(status), Told::Grpc);
+        Failure { cause: Cause::Status, told, is_gone: false, outcome }
+    }
+
+    /// How long to wait for another attempt that `retry` asks for, where it does and that can be made.
+    fn wait<E>(
+        &mut self,
+        retry: &Retry,
+        failure: &Failure,
+        means: &Means<'_, E>,
+        now: Instant,
+    ) -> Option<Duration> {
+        if self.retries >= retry.attempts || !retry.answers(failure.cause, self.trip.request) {
+            return None;
+        }
+        let is_long = means.body.len() > retry.max_body;
+        if let Some(loss) = means.replay.loss().or(is_long.then_some(Loss::LongBody)) {
+            self.denied(loss.text());
+            return None;
+        }
+        let wait = retry.backoff.wait(self.retries + 1, |bound| fastrand::u64(0..=bound));
+        if now + wait >= self.deadline() {
+            self.denied("timeout");
+            return None;
+        }
+        Some(wait)
+    }
+
+    /// Another instance at once, where there is one. Whether it is asked does not depend on `retry`.
+    fn elsewhere(&mut self, failure: &Failure, now: Instant) -> Option<Target> {
+        if self.target.service.instances().len() < 2 {
+            return None;
+        }
+        self.conclude(failure, now);
+        let next = self.pick(now).ok()?;
+        if self.tried.iter().any(|one| Arc::ptr_eq(one, &next.instance)) {
+            return None;
+        }
+        self.trip.metrics().inspect(|metrics| metrics.resent.add(1));
+        Some(next)
+    }
+
+    fn pick(&self, at: Instant) -> Result<Target, Refusal> {
+        let Trip { request, proxy, visit, .. } = *self.trip;
+        let tried: Vec<&Arc<Instance>> = self.tried.iter().collect();
+        let ask = visit.facts.ask(request, self.trip.caller(), proxy.breaker);
+        // Another number than before, or chance would choose what it chose then.
+        balance::pick(&self.target.service, &Ask { now: at, random: fastrand::u64(..), tried: &tried, ..ask })
+    }
+
+    /// Breaker and health of the instance learn how this attempt went, and so does the record.
+    fn conclude(&mut self, failure: &Failure, now: Instant) {
+        if let Some(opened) = self.target.conclude(failure.outcome, now) {
+            self.account.interrupted(&opened);
+        }
+        if !std::mem::replace(&mut self.is_told, true) {
+            self.tell(failure.told, now);
+            self.tried.push(Arc::clone(&self.target.instance));
+        }
+    }
+
+    /// Each attempt is in the record where there are several; how many there can be, `retry` says.
+    fn tell(&mut self, told: Told, now: Instant) {
+        let took = now.saturating_duration_since(self.began).as_millis();
+        let inputs = Inputs::none().text("instance", &self.target.instance.name);
+        let inputs = match told {
+            Told::Status(status) => inputs.number("status", status.into()),
+            Told::Grpc(code) => inputs.number("grpc_status", code.into()),
+            Told::Error(error) => inputs.fixed("error", error),
+        };
+        let inputs = inputs.number("took_ms", u64::try_from(took).unwrap_or(u64::MAX));
+        self.account.trail.push(Stage::Proxy, "attempted", self.rule(), inputs);
+    }
+
+    /// Another attempt was wanted.
+    fn denied(&mut self, reason: &'static str) {
+        let inputs = Inputs::none().fixed("reason", reason);
+        self.account.trail.push(Stage::Proxy, "retry_denied", self.rule(), inputs);
+    }
+
+    fn rule(&self) -> Rule {
+        self.account.service().map_or(Rule::None, Rule::Service)
+    }
+
+    /// Lets go of this attempt.
+    fn turn_to<E: Exchange>(&mut self, next: Target, sent: &mut Sent, means: &mut Means<'_, E>) {
+        match std::mem::replace(sent, Err(Fault::Stale)) {
+            Ok(answered) => {
+                answered.attempt.discard(&self.trip.forward(self.target), &self.trip.worker.links, means);
+            }
+            Err(fault) => self.trip.count_fault(&fault.settled()),
+        }
+        *self.target = next;
+        self.account.targeted(self.target);
+        if !means.exchange.body_is_complete() {
+            self.target.uploads();
+        }
+    }
+
+    /// Begins the attempt that was decided on. What is left of the route's timeout is for it and all that follow.
+    async fn send<E: Exchange>(&mut self, means: &mut Means<'_, E>) -> Sent {
+        let Self { trip, path, .. } = *self;
+        (self.began, self.is_told) = (Instant::now(), false);
+        self.account.attempts += 1;
+        means.response.clear();
+        let mut forward = trip.forward(self.target);
+        forward.now = self.began;
+        forward.patience.answer_by = Some(trip.visit.facts.now + trip.route.timeout);
+        let head = trip.head(path, &self.target.instance);
+        let sent = proxy::send(&forward, &head, &trip.worker.links, means).await;
+        trip.count_attempt(&sent, self.account);
+        sent
+    }
+
+    /// No other attempt follows.
+    fn end<E>(&mut self, sent: &Sent, means: &Means<'_, E>) {
+        if self.tried.is_empty() || self.is_told {
+            return;
+        }
+        let told = sent.as_ref().map_or_else(Told::of, |_| Told::Status(means.response.status));
+        self.tell(told, Instant::now());
+    }
+}

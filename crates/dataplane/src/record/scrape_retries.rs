@@ -1,0 +1,29 @@
+//! Further attempts, as Prometheus text.
+
+use super::metrics::ServiceMetrics;
+use super::registry::Registry;
+use super::text::Kind::Counter;
+use super::text::{Labels, Text};
+
+pub(super) fn print(text: &mut Text, registry: &Registry) {
+    let services = registry.services.list();
+    let mut family = |name: &str, help: &str, print: fn(&mut Text, &str, &Labels, &ServiceMetrics)| {
+        text.heading(name, Counter, help);
+        for (service, metrics) in &services {
+            print(text, name, &Labels::new("service", service), metrics);
+        }
+    };
+    let help = "Further attempts at a service that a route's `retry` asked for, by what they answer.";
+    family("gateway_retries_total", help, |text, name, labels, metrics| {
+        for (reason, count) in metrics.retries() {
+            text.series(name, &labels.clone().and("reason", reason), count);
+        }
+    });
+    let help = "Further attempts that were not made because the service's budget of them was used up.";
+    family("gateway_retry_budget_exhausted_total", help, |text, name, labels, metrics| {
+        text.series(name, labels, metrics.sum(|slot| &slot.budget_exhausted));
+    });
+    let dropped = registry.node().sum(|counts| &counts.retry_bodies_dropped);
+    let help = "Bodies that were not kept for another attempt because of `node.max_retry_memory`.";
+    text.single("gateway_retry_bodies_dropped_total", Counter, help, dropped);
+}
