@@ -2,30 +2,19 @@
 
 use std::sync::Arc;
 
+use super::ask::{Ask, BreakerUse};
 use super::breaker::{Breaker, Rules, Stopped, Ticket};
 use super::choose::{Chosen, Reason, choose, choose_fresh};
 use super::draw::mix;
-use super::instance::Instance;
+use super::instance::{Instance, is_among};
 use super::ledger::Place;
 use super::roster::Roster;
 use super::service::Service;
 use super::sticky::{self, Bond};
-use super::target::Ask;
 use crate::refusal::{Refusal, Unavailable};
 
 /// How often the algorithm chooses anew because the breaker of the chosen instance refuses; then the lineup decides.
 const ATTEMPTS: u64 = 8;
-
-/// Which breaker a route uses (requirements BH-19, D11).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BreakerUse {
-    /// None refuses or counts its requests.
-    None,
-    /// That of the service, or of each of its instances.
-    Shared,
-    /// Its own; the place in the service's list.
-    Own(u32),
-}
 
 pub(super) struct Leave<'r> {
     pub(super) chosen: Chosen<'r>,
@@ -35,7 +24,7 @@ pub(super) struct Leave<'r> {
 }
 
 pub(super) fn admit<'r>(service: &Service, roster: &'r Roster, ask: &Ask<'_>) -> Result<Leave<'r>, Refusal> {
-    let (pinned, bond) = sticky::find(service, roster, ask);
+    let (pinned, bond) = sticky::find(service.terms(), roster, ask);
     let rules = service.breaker_rules.as_ref().filter(|_| ask.breaker != BreakerUse::None);
     if let Some(rules) = rules.filter(|rules| rules.is_per_instance() && ask.breaker == BreakerUse::Shared) {
         return Search { service, roster, rules, ask, refused: ask.tried.to_vec() }.leave(pinned, bond);
@@ -141,10 +130,6 @@ impl<'r> Search<'r, '_> {
             |instance| stopped(instance.breaker.refuse(rules, now)),
         )
     }
-}
-
-pub(super) fn is_among(list: &[&Arc<Instance>], instance: &Arc<Instance>) -> bool {
-    list.iter().any(|one| Arc::ptr_eq(one, instance))
 }
 
 /// The breaker that is one for all instances.

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::admission::is_among;
+use super::ask::Ask;
 use super::draw::{Dice, mix};
-use super::instance::Instance;
+use super::instance::{Instance, is_among};
 use super::key;
 use super::maglev;
 use super::roster::Roster;
-use super::target::Ask;
 use crate::snapshot::document::{AlgorithmDocument, KeyDocument};
 use crate::trail::Inputs;
 

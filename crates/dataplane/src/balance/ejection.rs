@@ -4,10 +4,7 @@
 //! until the instance has stayed in for as long as the longest.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
-use super::instance::Instance;
-use super::service::Service;
 use crate::snapshot::document::EjectionDocument;
 
 /// How one request went, as far as it is the instance's doing.
@@ -33,7 +30,7 @@ pub(super) struct Record {
 
 impl Record {
     /// Takes in one request; says whether the instance should go.
-    fn note(&self, sign: Sign, settings: &EjectionDocument) -> bool {
+    pub(super) fn note(&self, sign: Sign, settings: &EjectionDocument) -> bool {
         let step = |runs: u64| {
             let (failures, broken) = (runs as u32, (runs >> 32) as u32);
             let (failures, broken) = match sign {
@@ -66,7 +63,7 @@ impl Record {
     }
 
     /// Sends it out. Called under the lock of its service.
-    fn eject(&self, settings: &EjectionDocument, stamp: u64) {
+    pub(super) fn eject(&self, settings: &EjectionDocument, stamp: u64) {
         let last = self.until.load(Ordering::Acquire);
         let is_repeat = last > 0 && stamp < last.saturating_add(settings.maximum_ms);
         let repeats = if is_repeat { self.repeats.load(Ordering::Relaxed).saturating_add(1) } else { 1 };
@@ -76,46 +73,4 @@ impl Record {
         self.ejections.fetch_add(1, Ordering::Relaxed);
         self.until.store(stamp + time, Ordering::Release);
     }
-}
-
-impl Service {
-    /// Takes in how a request to an instance went; sends the instance out where it failed too often in a row, unless as
-    /// many are out as may be.
-    pub(super) fn saw(&self, instance: &Instance, sign: Sign, now: Instant) {
-        let Some(settings) = &self.balance.ejection else { return };
-        if !instance.record.note(sign, settings) {
-            return;
-        }
-        let _one_at_a_time = self.ledger.ejecting();
-        let stamp = instance.clock.stamp(now);
-        if instance.record.is_out(stamp) {
-            return;
-        }
-        if self.out(now) >= self.most_out(settings) {
-            self.ledger.kept();
-            return;
-        }
-        instance.record.eject(settings, stamp);
-        self.ledger.changed();
-        self.events.health_changed();
-    }
-
-    /// How many are ejected now.
-    fn out(&self, now: Instant) -> usize {
-        let is_out = |instance: &&std::sync::Arc<Instance>| instance.record.is_out(instance.clock.stamp(now));
-        self.roster.load().members.instances.iter().filter(is_out).count()
-    }
-
-    /// A small share of few instances is still one of them, as long as there is another.
-    fn most_out(&self, settings: &EjectionDocument) -> usize {
-        let all = self.roster.load().members.instances.len();
-        let most = all * settings.max_share as usize / 100;
-        if most == 0 && all > 1 && settings.max_share > 0 { 1 } else { most }
-    }
-}
-
-/// How long an instance stays out.
-pub(super) fn left(instance: &Instance, now: Instant) -> Duration {
-    let until = instance.record.returns_at(instance.clock.stamp(now));
-    until.map_or(Duration::ZERO, |until| instance.clock.moment(until).saturating_duration_since(now))
 }

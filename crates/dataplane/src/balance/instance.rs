@@ -1,5 +1,6 @@
 //! One address of a service, and what is known of it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -88,6 +89,12 @@ impl Instance {
         self.latency.observe_failure(taken, decay, now);
     }
 
+    /// How long it stays ejected.
+    pub(super) fn ejected_for(&self, now: Instant) -> Duration {
+        let until = self.record.returns_at(self.clock.stamp(now));
+        until.map_or(Duration::ZERO, |until| self.clock.moment(until).saturating_duration_since(now))
+    }
+
     /// Since when somebody wants it to get no new requests.
     pub(super) fn draining_since(&self) -> Option<Instant> {
         let stamp = self.draining.load(Ordering::Relaxed);
@@ -141,4 +148,8 @@ impl Instance {
         // An error only says that there was nothing to end.
         let _ = self.health.fetch_update(Ordering::AcqRel, Ordering::Acquire, step);
     }
+}
+
+pub(super) fn is_among(list: &[&Arc<Instance>], instance: &Arc<Instance>) -> bool {
+    list.iter().any(|one| Arc::ptr_eq(one, instance))
 }

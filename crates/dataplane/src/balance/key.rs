@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::ask::Ask;
 use super::maglev::hash;
-use super::target::Ask;
 use crate::request::{Known, Request};
 use crate::snapshot::document::KeyDocument;
 

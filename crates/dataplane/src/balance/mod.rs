@@ -5,32 +5,38 @@
 //! filters the request (requirement BH-3). State lives in a [`Registry`], so it survives snapshots; settings live in the snapshot.
 
 mod admission;
+mod ask;
 mod breaker;
 mod budget;
+pub mod checks;
 mod choose;
 mod draw;
 mod ejection;
-pub mod health;
+mod events;
+mod health;
 mod instance;
 mod key;
 mod latency;
 mod ledger;
 mod maglev;
+mod pins;
 mod probe;
 mod probe_http2;
 mod registry;
 mod roster;
 mod schedule;
 mod service;
+mod services;
 mod standing;
 mod sticky;
 mod summary;
 mod target;
+mod terms;
 
 #[cfg(test)]
 mod tests;
 
-pub use admission::BreakerUse;
+pub use ask::{Ask, BreakerUse};
 pub use breaker::{
     BreakerChange, BreakerCount, BreakerHold, BreakerReason, BreakerState, BreakerTransition, Tally,
 };
@@ -39,7 +45,8 @@ pub use choose::Reason;
 pub use health::{Health, Transition};
 pub use instance::Instance;
 pub use registry::Registry;
-pub use service::{Service, Services};
+pub use service::Service;
+pub use services::Services;
 pub use standing::Standing;
 pub use summary::{BreakerSummary, InstanceSummary, ServiceSummary};
-pub use target::{Ask, Outcome, Target, pick};
+pub use target::{Outcome, Target, pick};

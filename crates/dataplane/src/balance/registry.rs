@@ -6,11 +6,12 @@ use std::time::Instant;
 use hashbrown::HashMap;
 
 use super::breaker::BreakerChange;
-use super::health::Events;
+use super::events::Events;
 use super::roster::Roster;
-use super::service::{Service, Services};
+use super::service::Service;
+use super::services::{Known, Secure, Services};
 use super::summary::ServiceSummary;
-use crate::snapshot::document::InstanceDocument;
+use crate::snapshot::document::{InstanceDocument, ServiceDocument};
 
 /// The state of all services of a node: health, breakers, counters. No request takes its lock.
 #[derive(Debug, Default)]
@@ -22,6 +23,13 @@ pub struct Registry {
 impl Registry {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Compiles services over the state that is known for their names. Changes nothing that is live: `adopt` does that,
+    /// once the snapshot is. The error names the service and where it stands. `secure` gives the TLS of a service.
+    pub fn compile(&self, services: &[ServiceDocument], secure: &Secure<'_>) -> Result<Services, String> {
+        let known = Known { live: self.lock().clone(), events: Arc::clone(&self.events) };
+        Services::compile(services, &known, secure)
     }
 
     /// Makes the services of a snapshot the live ones: health checks, `set_instances`, `reset` and `summary` speak of
@@ -81,10 +89,6 @@ impl Registry {
     /// Rises by one with every change of an instance's health, for whoever waits for one.
     pub fn health_changes(&self) -> tokio::sync::watch::Receiver<u64> {
         self.events.health_changes()
-    }
-
-    pub(super) fn service(&self, name: &str) -> Option<Arc<Service>> {
-        self.lock().get(name).cloned()
     }
 
     pub(super) fn services(&self) -> Vec<Arc<Service>> {

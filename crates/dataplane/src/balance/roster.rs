@@ -9,12 +9,12 @@ use hashbrown::{HashMap, HashSet};
 use super::draw::Urn;
 use super::instance::Instance;
 use super::maglev::Table;
+use super::pins::Pins;
 use super::schedule;
-use super::service::Service;
 use super::standing::Standing;
-use super::sticky::Pins;
+use super::terms::Terms;
 use crate::io::address::Address;
-use crate::snapshot::document::{AlgorithmDocument, BalanceDocument, HealthCheckDocument, InstanceDocument};
+use crate::snapshot::document::{AlgorithmDocument, BalanceDocument, InstanceDocument};
 
 /// More are refused.
 pub(super) const MAX_INSTANCES: usize = 10_000;
@@ -72,13 +72,6 @@ struct Seen {
     at: Instant,
     /// When time alone changes something.
     due: Option<Instant>,
-}
-
-/// What a list is compiled for.
-#[derive(Clone, Copy)]
-pub(super) struct Terms<'a> {
-    pub(super) balance: &'a BalanceDocument,
-    pub(super) health: Option<&'a HealthCheckDocument>,
 }
 
 /// Some of the lineup have not come to their full share yet.
@@ -182,16 +175,16 @@ impl Roster {
     }
 
     /// The same list with those in the lineup that may be sent requests now.
-    pub(super) fn renewed(&self, service: &Service, changes: u64, now: Instant) -> Self {
+    pub(super) fn renewed(&self, terms: Terms<'_>, changes: u64, now: Instant) -> Self {
         let members = &self.members;
-        let (is_in, panics) = admitted(members, service, now);
+        let (is_in, panics) = admitted(members, terms, now);
         let lineup: Vec<u32> =
             (0..).zip(&is_in).filter(|(_, is_in)| **is_in).map(|(place, _)| place).collect();
         let weights: Vec<u32> =
             lineup.iter().filter_map(|place| members.weights.get(*place as usize).copied()).collect();
-        let in_turn = service.balance.algorithm == AlgorithmDocument::RoundRobin;
+        let in_turn = terms.balance.algorithm == AlgorithmDocument::RoundRobin;
         let turns = if in_turn { schedule::smooth(&weights) } else { Vec::new() };
-        let (ramp, due) = waits(members, service, now);
+        let (ramp, due) = waits(members, terms, now);
         Self {
             members: Arc::clone(members),
             schedule: turns.iter().filter_map(|turn| lineup.get(*turn as usize).copied()).collect(),
@@ -207,16 +200,16 @@ impl Roster {
 }
 
 /// Of every member whether requests go to it, and whether that is for want of better ones. Notes when each came in.
-fn admitted(members: &Members, service: &Service, now: Instant) -> (Vec<bool>, bool) {
+fn admitted(members: &Members, terms: Terms<'_>, now: Instant) -> (Vec<bool>, bool) {
     let standings: Vec<Standing> =
-        members.instances.iter().map(|instance| service.standing(instance, now)).collect();
+        members.instances.iter().map(|instance| terms.standing(instance, now)).collect();
     for (instance, standing) in members.instances.iter().zip(&standings) {
         instance.entrance.note(*standing == Standing::Healthy, instance.clock.stamp(now));
     }
     let available = standings.iter().filter(|standing| **standing == Standing::Healthy).count();
     // What somebody drains is out by intention, and says nothing about how bad things are.
     let wanted = standings.iter().filter(|standing| **standing != Standing::Draining).count();
-    let panics = available * 100 < wanted * service.balance.panic_threshold as usize;
+    let panics = available * 100 < wanted * terms.balance.panic_threshold as usize;
     let is_in = |standing: &Standing| match standing {
         Standing::Healthy => true,
         Standing::Unhealthy | Standing::Ejected => panics,
@@ -226,15 +219,15 @@ fn admitted(members: &Members, service: &Service, now: Instant) -> (Vec<bool>, b
 }
 
 /// What time alone will change: who is not yet warm, and when somebody is or comes back.
-fn waits(members: &Members, service: &Service, now: Instant) -> (Option<Ramp>, Option<Instant>) {
-    let slow_start = Duration::from_millis(service.balance.slow_start_ms);
+fn waits(members: &Members, terms: Terms<'_>, now: Instant) -> (Option<Ramp>, Option<Instant>) {
+    let slow_start = Duration::from_millis(terms.balance.slow_start_ms);
     let mut warmest: Option<(usize, f32)> = None;
     let (mut is_ramping, mut due) = (false, None::<Instant>);
     for (place, instance) in members.instances.iter().enumerate() {
         let (clock, stamp) = (instance.clock, instance.clock.stamp(now));
         let warm = instance.entrance.warm_at(slow_start, stamp);
         is_ramping |= warm.is_some();
-        let back = instance.record.returns_at(stamp).filter(|_| service.balance.ejection.is_some());
+        let back = instance.record.returns_at(stamp).filter(|_| terms.balance.ejection.is_some());
         due = [due, warm.map(|at| clock.moment(at)), back.map(|at| clock.moment(at))]
             .into_iter()
             .flatten()

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::breaker::{Breaker, BreakerCount, BreakerHold, BreakerState, BreakerTransition, Rules, Tally};
-use super::ejection;
 use super::instance::Instance;
 use super::service::Service;
 use super::standing::Standing;
@@ -108,8 +107,8 @@ fn summarise(service: &Service, instance: &Instance, now: Instant) -> InstanceSu
         address: instance.address.clone(),
         weight: 0,
         share: 0,
-        standing: service.standing(instance, now),
-        ejected_for: ejection::left(instance, now),
+        standing: service.terms().standing(instance, now),
+        ejected_for: instance.ejected_for(now),
         draining_for: draining.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
         ejections: instance.record.ejections(),
         in_flight: instance.in_flight(),

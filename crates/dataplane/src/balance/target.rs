@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::admission::{self, BreakerUse};
+use super::admission;
+use super::ask::{Ask, BreakerUse};
 use super::breaker::{Breaker, BreakerTransition, Call, Rules, Ticket};
 use super::choose::Reason;
 use super::ejection::Sign;
@@ -12,9 +13,7 @@ use super::instance::Instance;
 use super::ledger::Place;
 use super::service::Service;
 use super::sticky::{self, Bond};
-use crate::caller::Caller;
 use crate::refusal::Refusal;
-use crate::request::Request;
 use crate::snapshot::document::AlgorithmDocument;
 use crate::trail::Inputs;
 
@@ -31,20 +30,6 @@ pub enum Outcome {
     Unreachable,
     /// Says nothing about the service: the client hung up, the gateway refused.
     Neutral,
-}
-
-/// What a choice is made from. The same of all this, and the same state, gives the same instance.
-#[derive(Clone, Copy)]
-pub struct Ask<'a> {
-    pub request: &'a Request,
-    pub caller: &'a Caller,
-    /// The route's (requirement BH-19): which breaker, if any, refuses and counts this request.
-    pub breaker: BreakerUse,
-    pub now: Instant,
-    /// Any number, another one for each request.
-    pub random: u64,
-    /// Instances that this request was sent to before: any other goes before them.
-    pub tried: &'a [&'a Arc<Instance>],
 }
 
 /// An instance that may be sent one request. Only [`pick`] makes one. Dropping it without [`Target::finish`] counts as
@@ -91,7 +76,7 @@ pub fn pick(service: &Arc<Service>, ask: &Ask<'_>) -> Result<Target, Refusal> {
         instance: Arc::clone(instance),
         reason,
         bond: leave.bond,
-        cookie: if leave.bond.wants_cookie() { sticky::cookie_of(&roster, leave.chosen) } else { None },
+        cookie: if leave.bond.wants_cookie() { sticky::cookie_of(&roster, instance) } else { None },
         panics: roster.panics,
         place: leave.place,
         breaker: ask.breaker,

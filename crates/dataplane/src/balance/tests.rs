@@ -125,7 +125,7 @@ fn one() -> ServiceDocument {
 
 /// Compiles one service and makes it live.
 fn live(document: ServiceDocument, registry: &Registry) -> Arc<Service> {
-    let services = Services::compile(&[document], registry, &|_| Ok(None)).unwrap();
+    let services = registry.compile(&[document], &|_| Ok(None)).unwrap();
     registry.adopt(&services);
     Arc::clone(services.get(0).unwrap())
 }

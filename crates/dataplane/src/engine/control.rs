@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use crate::balance::health;
+use crate::balance::checks;
 use crate::engine::{EngineError, meter};
 use crate::node::Node;
 
@@ -28,7 +28,7 @@ impl Control {
             let local = tokio::task::LocalSet::new();
             // Ends with the runtime.
             local.spawn_local(meter::run(node));
-            local.block_on(&runtime, health::run(services, shutdown));
+            local.block_on(&runtime, checks::run(services, shutdown));
         };
         let handle = std::thread::Builder::new().name("control".to_owned()).spawn(work).map_err(refused)?;
         Ok(Self { stop, handle })

@@ -140,7 +140,7 @@ impl Snapshot {
         let identities = Identities::compile(&document.identities, lasting.keys)?;
         let tiers = Tiers::compile(&document.tiers, lasting.counters)?;
         let secure = |service: &ServiceDocument| services::secure(&document, service, lasting.tls);
-        let services = Services::compile(&document.services, lasting.services, &secure)?;
+        let services = lasting.services.compile(&document.services, &secure)?;
         let error_pages = document.error_pages.as_ref().map(Pages::compile).unwrap_or_default();
         let context = routes::Context {
             document: &document,

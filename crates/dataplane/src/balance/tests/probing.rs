@@ -42,7 +42,7 @@ fn with_checks<F: Future<Output = ()>>(registry: &Arc<Registry>, story: F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (stop, stopped) = oneshot::channel::<()>();
-        let checks = health::run(Arc::clone(registry), async {
+        let checks = checks::run(Arc::clone(registry), async {
             stopped.await.ok();
         });
         let both = async {

@@ -48,7 +48,7 @@ fn discovered_instances_outlive_a_reload_until_the_list_itself_changes() {
 fn compiling_without_adopting_changes_nothing_that_is_live() {
     let registry = Registry::new();
     let first = live(one(), &registry);
-    Services::compile(&[service(vec![instance("d:4", 4, 1)])], &registry, &|_| Ok(None)).unwrap();
+    registry.compile(&[service(vec![instance("d:4", 4, 1)])], &|_| Ok(None)).unwrap();
     registry.set_instances("users", vec![instance("b:2", 2, 1)]).unwrap();
     assert_eq!(addresses(&first), [2]);
 }
@@ -102,10 +102,10 @@ fn unusable_services_are_refused_with_name_and_place() {
         breaks(|settings| settings.window = BreakerWindow::Calls(1_000_000)),
         breaks(|settings| settings.open_growth = 0.5),
     ] {
-        let error = Services::compile(&[document], &Registry::new(), &|_| Ok(None)).unwrap_err();
+        let error = Registry::new().compile(&[document], &|_| Ok(None)).unwrap_err();
         assert!(error.starts_with("gateway.yaml:1:1: service `users`: "), "{error}");
     }
-    assert!(Services::compile(&[one(), one()], &Registry::new(), &|_| Ok(None)).is_err());
+    assert!(Registry::new().compile(&[one(), one()], &|_| Ok(None)).is_err());
 }
 
 #[test]
@@ -132,6 +132,6 @@ fn a_check_that_would_be_another_request_is_refused() {
         http(|probe| probe.headers = vec![("a".to_owned(), "b\r\nc: d".to_owned())]),
         http(|probe| probe.headers = vec![("a:".to_owned(), "b".to_owned())]),
     ] {
-        assert!(Services::compile(&[document], &Registry::new(), &|_| Ok(None)).is_err());
+        assert!(Registry::new().compile(&[document], &|_| Ok(None)).is_err());
     }
 }

@@ -43,7 +43,7 @@ fn meet(service: &Arc<Service>, port: u16, times: usize, outcome: Outcome, now: 
 }
 
 fn standings(service: &Arc<Service>, now: Instant) -> Vec<Standing> {
-    service.instances().iter().map(|instance| service.standing(instance, now)).collect()
+    service.instances().iter().map(|instance| service.terms().standing(instance, now)).collect()
 }
 
 /// How many of a thousand requests an instance gets.

@@ -114,10 +114,7 @@ fn what_is_no_cookie_is_refused() {
         let settings = StickyDocument { cookie: cookie.to_owned(), path: path.to_owned(), ..sticky() };
         let mut document = document(1);
         document.balance.sticky = Some(settings);
-        assert!(
-            Services::compile(&[document], &Registry::new(), &|_| Ok(None)).is_err(),
-            "{cookie:?} {path:?}"
-        );
+        assert!(Registry::new().compile(&[document], &|_| Ok(None)).is_err(), "{cookie:?} {path:?}");
     }
 }
 
