@@ -7,28 +7,14 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::http1::response_head::ResponseHead;
 use crate::http1::trailers::Trailers;
 use crate::io::buffer::Buffers;
-use crate::proxy::attempt::Fault;
+use crate::proxy::fault::Fault;
 use crate::proxy::head::OutgoingHead;
 use crate::proxy::http1::Http1;
 use crate::proxy::http2::Http2;
 use crate::proxy::upstream::Upstream;
+use crate::proxy::writing::{Broken, Write};
 use crate::proxy::{Forward, Links};
 use crate::request::Method;
-
-/// Body bytes that wait to be written to the service.
-pub const UPLOAD_WINDOW: usize = 64 * 1024;
-
-/// What one step of writing came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Write {
-    /// Nothing waits to be written.
-    Done,
-    Moved,
-}
-
-/// The service takes no more of the request; what it answered may still be there to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Broken;
 
 /// The request goes out by `begin`, `poll_send` and `end_body`, each after `poll_write` said that all before it is out.
 /// The answer comes in by `poll_head` until the final one, then `body` and `poll_more` in turns.

@@ -20,6 +20,7 @@ mod replay;
 pub mod retry;
 pub mod trace;
 pub mod upstream;
+mod writing;
 
 use std::cell::RefCell;
 use std::future::poll_fn;

@@ -6,7 +6,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::balance::Instance;
 use crate::io::dial::DialFault;
-use crate::proxy::attempt::Fault;
+use crate::proxy::fault::Fault;
 use crate::proxy::http1::Http1;
 use crate::proxy::http2::{self, Http2};
 use crate::proxy::leg::Leg;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::proxy::attempt::Fault;
+use crate::proxy::fault::Fault;
 use crate::refusal::Refusal;
 
 /// Whose turn it is. Each has its own deadline.

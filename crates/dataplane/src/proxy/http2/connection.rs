@@ -13,9 +13,8 @@ use h2::{Ping, PingPong};
 use tokio::time::Sleep;
 
 use super::Settings;
-use super::pool::Alive;
 use crate::io::stream::Stream;
-use crate::proxy::leg::UPLOAD_WINDOW;
+use crate::proxy::writing::UPLOAD_WINDOW;
 use crate::refusal::UpstreamFault;
 
 /// What a service may send as one head before the crate stops reading it. Above our own limits, so that a head that is
@@ -109,12 +108,12 @@ fn handshake_fault(error: &h2::Error) -> UpstreamFault {
     if error.is_io() { UpstreamFault::ConnectionReset } else { UpstreamFault::InvalidResponse }
 }
 
-/// Moves a connection until it ends. `alive` tells the pool then.
+/// Moves a connection until it ends. `changed` is called once it takes no more streams, and dropped when it ends.
 pub async fn drive(
     mut driver: Driver<Stream, Bytes>,
     connection: Weak<Connection>,
     settings: Settings,
-    alive: Alive,
+    changed: impl Fn(),
 ) {
     let mut pulse = driver.ping_pong().map(|pings| Pulse::new(pings, settings));
     let mut takes_more = true;
@@ -125,7 +124,7 @@ pub async fn drive(
         let streams = connection.upgrade().map(|connection| {
             if takes_more && !connection.takes_more() {
                 takes_more = false;
-                alive.tell();
+                changed();
             }
             connection.streams.get()
         });

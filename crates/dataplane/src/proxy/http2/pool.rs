@@ -15,7 +15,7 @@ use super::Settings;
 use super::connection::{self, Connection};
 use crate::balance::Instance;
 use crate::io::dial::DialFault;
-use crate::proxy::attempt::Fault;
+use crate::proxy::fault::Fault;
 use crate::proxy::pool::{Counts, PoolSettings};
 use crate::proxy::upstream::Upstream;
 use crate::proxy::{Forward, Links, exhausted};
@@ -104,11 +104,11 @@ impl Drop for Slot {
 
 /// Held by whatever moves a connection, for as long as that lives.
 #[derive(Debug)]
-pub struct Alive(Rc<State>);
+struct Alive(Rc<State>);
 
 impl Alive {
     /// Something has changed for all who wait.
-    pub fn tell(&self) {
+    fn tell(&self) {
         self.0.changed.notify_waiters();
     }
 }
@@ -151,7 +151,12 @@ impl Opening {
         let (connection, driver) = opened.map_err(|_| UpstreamFault::ConnectionTimeout)??;
         self.0.alive.set(self.0.alive.get() + 1);
         let alive = Alive(Rc::clone(&self.0));
-        tokio::task::spawn_local(connection::drive(driver, Rc::downgrade(&connection), settings, alive));
+        tokio::task::spawn_local(connection::drive(
+            driver,
+            Rc::downgrade(&connection),
+            settings,
+            move || alive.tell(),
+        ));
         self.0.open.borrow_mut().push(connection);
         Ok(())
     }
