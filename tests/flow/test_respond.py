@@ -193,6 +193,19 @@ def test_a_redirect_to_the_requests_host_needs_one(origin: Origin) -> None:
         Refused(400, "bad_request", "intake", closes=True).check(node, exchange.only)
 
 
+def test_a_deprecated_route_links_to_what_replaces_it_beside_the_links_of_its_service(origin: Origin) -> None:
+    link = "deprecation_link: 'https://docs.test/v2?a=b'"
+    deprecation, sunset = (f'<https://docs.test/v2?a=b>; rel="{name}"' for name in ("deprecation", "sunset"))
+    for route, links in {
+        "deprecated: true": [deprecation],
+        "sunset: 2999-01-01": [sunset],
+        "deprecated: true, sunset: 2999-01-01": [deprecation, sunset],
+    }.items():
+        origin.script(plain(b"", "200 OK", ("Link", "</a>; rel=next")))
+        with Node(one_route(origin, f"{route}, {link}")) as node:
+            assert get(node.address, "/").all("link") == ["</a>; rel=next", *links]
+
+
 def test_a_route_is_gone_from_its_sunset_on_where_it_says_so(origin: Origin) -> None:
     over, to_come = "deprecated: true, sunset: 2020-01-01", "deprecated: true, sunset: 2999-01-01"
     gone = ", gone_after_sunset: true"

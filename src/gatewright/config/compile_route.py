@@ -62,6 +62,7 @@ def compile_route(loaded: "Loaded", number: int) -> dict[str, Any]:
         "cors": _cors(route.cors, str(loaded.at("routes", number, "cors"))),
         "deprecated": route.deprecated,
         "sunset": _http_date(route.sunset),
+        "deprecation_link": route.deprecation_link,
         "gone_after_ms": _milliseconds(route.sunset) if route.gone_after_sunset else None,
         "compression": compile_compression(route.compression),
         "retry": _retry(route.retry),

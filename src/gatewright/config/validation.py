@@ -51,6 +51,8 @@ PATTERNS = {
     r"^[1-5](xx|[0-9]{2}(-[1-5][0-9]{2})?)$": "a status such as `204`, `2xx` or `200-399`",
     r"^/[!-:<-~]*$": "a path of visible characters that starts with `/` and has no `;`",
     r"^[!-~]+$": "visible characters without spaces",
+    r"^[A-Za-z0-9_.-]{1,100}$": "1 to 100 letters, digits, `.`, `_` or `-`",
+    r'^(https?://|/)[^\s<>"\\]+$': "a path, or an address with `https://`",
     r"^/.*[^/]$": "a path that starts with `/` and does not end with it, such as `/api/v2`",
 }
 

@@ -85,6 +85,12 @@ impl Policy {
         if let Some(sunset) = &route.sunset {
             lines.extend_from_slice(format!("sunset: {sunset}\r\n").as_bytes());
         }
+        if let Some(link) = &route.deprecation_link {
+            let relations = [("deprecation", route.deprecated), ("sunset", route.sunset.is_some())];
+            for (relation, _) in relations.into_iter().filter(|(_, is_told)| *is_told) {
+                lines.extend_from_slice(format!("link: <{link}>; rel=\"{relation}\"\r\n").as_bytes());
+            }
+        }
         Self {
             dropped,
             lines,

@@ -52,6 +52,7 @@ fn route(path: PathMatchDocument) -> RouteDocument {
         cors: None,
         deprecated: false,
         sunset: None,
+        deprecation_link: None,
         gone_after_ms: None,
         error_pages: None,
         compression: None,

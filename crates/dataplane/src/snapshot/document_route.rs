@@ -32,6 +32,9 @@ pub struct RouteDocument {
     /// `Deprecation: true` and, where given, `Sunset` as an HTTP date.
     pub deprecated: bool,
     pub sunset: Option<String>,
+    /// Sent as a `Link` of each of the two.
+    #[serde(default)]
+    pub deprecation_link: Option<String>,
     /// Milliseconds since the epoch from which on requests are refused with 410; `null`: never.
     #[serde(default)]
     pub gone_after_ms: Option<u64>,

@@ -23,7 +23,7 @@ pub(super) fn check(route: &RouteDocument) -> Result<(), String> {
     let found = changes(&route.request_headers)
         .and_then(|()| changes(&route.response_headers))
         .and_then(|()| action(&route.action))
-        .and_then(|()| route.sunset.iter().try_for_each(|sunset| value(sunset)))
+        .and_then(|()| route.sunset.iter().chain(&route.deprecation_link).try_for_each(|text| value(text)))
         .and_then(|()| cors(route));
     found.map_err(|error| format!("{}: route `{}`: {error}", route.at, route.name))
 }

@@ -37,6 +37,10 @@ def check(view: View) -> Iterator[Problem]:
             yield view.key_at("routes", number, "gone_after_sunset").problem(
                 "`gone_after_sunset` needs the day; write `sunset: 2027-06-01`"
             )
+        if route.deprecation_link is not None and not route.deprecated and route.sunset is None:
+            yield view.key_at("routes", number, "deprecation_link").problem(
+                "`deprecation_link` does nothing without `deprecated` or `sunset`; leave it out"
+            )
 
 
 def _prefix(view: View, number: int, route: Route) -> Iterator[Problem]:

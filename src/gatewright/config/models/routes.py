@@ -281,6 +281,10 @@ class Route(Section):
     sunset: Annotated[datetime.date | None, BeforeValidator(_day)] = Field(
         None, description="Day on which the route ends, such as `2027-06-01`; sent as `Sunset`."
     )
+    deprecation_link: Annotated[str, Field(pattern=r'^(https?://|/)[^\s<>"\\]+$')] | None = Field(
+        None,
+        description="Page about what to use instead; sent as a `Link` of `deprecated` and `sunset`.",
+    )
     gone_after_sunset: bool = Field(
         False, description="Refuse requests with 410 from the day of `sunset` on."
     )
