@@ -78,6 +78,55 @@ def test_slow_answers_open_the_breaker_and_the_record_says_so(origin: Origin) ->
         assert opened["inputs"] == {"rule": "slow_ratio", "requests": 2, "failures": 0, "slow": 1}
 
 
+@pytest.mark.parametrize(
+    ("settings", "header", "much", "little"),
+    [
+        (
+            "",
+            "endpoint-load-metrics",
+            "TEXT cpu_utilization=0.81,mem_utilization=0.1",
+            "TEXT cpu_utilization=0.8",
+        ),
+        ("", "Endpoint-Load-Metrics", 'JSON {"cpu_utilization": 0.9}', 'JSON {"mem_utilization": 0.9}'),
+        (", load_above: 50, load_header: X-Load", "X-Load", "51%", "50%"),
+        (", load_metric: mem_utilization", "endpoint-load-metrics", "mem_utilization=1", "cpu_utilization=1"),
+    ],
+)
+def test_instances_that_report_too_much_load_open_the_breaker_before_they_fail(
+    origin: Origin, settings: str, header: str, much: str, little: str
+) -> None:
+    breaker = f"circuit_breaker: {{load_ratio: 0.5, minimum_requests: 4{settings}}}"
+    answers = {name: plain(b"", "200 OK", (header, name)) for name in (much, little)}
+    with Node(one_route(origin, service=breaker)) as node:
+        assert state_after(node, origin, *[answers[little]] * 3, answers[much]) == "closed"
+        origin.script(answers[much])
+        assert get(node.address, "/").get(header) is None, "the report is for the gateway"
+        node.record()
+        assert state_after(node, origin, answers[much]) == "open"
+        refused = get(node.address, "/")
+        assert refused.status == 503
+        inputs = node.record()["decisions"][-1]["inputs"]
+        assert (inputs["rule"], inputs["requests"], inputs["loaded"]) == ("load_ratio", 6, 3)
+
+
+def test_a_report_counts_also_where_its_answer_is_replaced_by_another_attempt(origin: Origin) -> None:
+    breaker = "circuit_breaker: {load_ratio: 0.5, minimum_requests: 1, failure_ratio: off}"
+    with Node(one_route(origin, "retry: {on: [503]}", service=breaker)) as node:
+        origin.script(plain(b"", "503 Service Unavailable", ("endpoint-load-metrics", "0.9")))
+        assert get(node.address, "/").status == 503
+        labels = {"from": "closed", "to": "open", "reason": "load_ratio"}
+        assert node.metric("gateway_breaker_transitions_total", service="users", **labels) == 1
+
+
+def test_without_the_rule_a_report_of_load_goes_on_as_it_is(origin: Origin) -> None:
+    report = ("endpoint-load-metrics", "TEXT cpu_utilization=0.99")
+    with Node(one_route(origin, service="circuit_breaker: {minimum_requests: 1}")) as node:
+        origin.script(plain(b"", "200 OK", report))
+        assert get(node.address, "/").get("endpoint-load-metrics") == report[1]
+        assert node.record()["status"] == 200
+        assert get(node.address, "/").status == 200
+
+
 def test_a_window_of_calls_counts_the_last_so_many(origin: Origin) -> None:
     breaker = "circuit_breaker: {window_size: 4, minimum_requests: 4}"
     with Node(one_route(origin, service=breaker)) as node:

@@ -67,6 +67,7 @@ def _breaker(breaker: CircuitBreaker, at: str) -> dict[str, Any] | None:
         "slow_ratio": breaker.slow_ratio,
         "slow_after_ms": int(breaker.slow_after),
         "consecutive_failures": breaker.consecutive_failures,
+        "load": _load(breaker),
         "window": {"milliseconds": int(breaker.window)}
         if breaker.window_size is None
         else {"calls": breaker.window_size},
@@ -81,6 +82,17 @@ def _breaker(breaker: CircuitBreaker, at: str) -> dict[str, Any] | None:
         "probe_limit": breaker.probe_limit,
         "probe_timeout_ms": int(breaker.probe_timeout),
         "ramp_ms": int(breaker.ramp),
+    }
+
+
+def _load(breaker: CircuitBreaker) -> dict[str, Any] | None:
+    if breaker.load_ratio is None:
+        return None
+    return {
+        "ratio": breaker.load_ratio,
+        "above": breaker.load_above / 100,
+        "header": breaker.load_header.lower(),
+        "metric": breaker.load_metric,
     }
 
 

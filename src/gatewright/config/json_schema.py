@@ -7,7 +7,7 @@ from gatewright.config.models import Gateway
 _SHORT_FORMS: dict[str, dict[str, str]] = {
     "Service": {"circuit_breaker": "text or switch"},
     "CircuitBreaker": dict.fromkeys(
-        ("failure_ratio", "slow_ratio", "consecutive_failures"), "text or switch"
+        ("failure_ratio", "slow_ratio", "load_ratio", "consecutive_failures"), "text or switch"
     ),
     "Route": {"match": "text", "auth": "text", "rate_limit": "text", "retry": "text or switch"},
     "Retry": {"methods": "text"},

@@ -18,6 +18,7 @@ mod instance;
 mod key;
 mod latency;
 mod ledger;
+mod load;
 mod maglev;
 mod pins;
 mod probe;

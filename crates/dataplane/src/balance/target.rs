@@ -49,6 +49,8 @@ pub struct Target {
     wait: Cell<Wait>,
     /// The outcome has been told.
     is_counted: bool,
+    /// The instance has reported too much load.
+    is_loaded: Cell<bool>,
 }
 
 /// How long the service took to answer, as far as that tells anything about it.
@@ -84,6 +86,7 @@ pub fn pick(service: &Arc<Service>, ask: &Ask<'_>) -> Result<Target, Refusal> {
         picked: ask.now,
         wait: Cell::new(Wait::Pending),
         is_counted: false,
+        is_loaded: Cell::new(false),
     })
 }
 
@@ -91,6 +94,18 @@ impl Target {
     /// The request's body comes while the service waits for it: how long that takes is the client's matter.
     pub fn uploads(&self) {
         self.wait.set(Wait::Untold);
+    }
+
+    /// The header by which answers report the load of their instance, where somebody asks.
+    pub fn load_header(&self) -> Option<&[u8]> {
+        let load = self.service.breaker_rules.as_ref().and_then(Rules::load);
+        load.map(|load| load.header.as_bytes())
+    }
+
+    /// The value of that header. To be told before the head is.
+    pub fn reported(&self, value: &[u8]) {
+        let load = self.service.breaker_rules.as_ref().and_then(Rules::load);
+        self.is_loaded.set(load.is_some_and(|load| load.is_exceeded(value)));
     }
 
     /// The head of the answer is in. `now` is the moment at which it was.
@@ -104,7 +119,7 @@ impl Target {
         }
         let probe = self.ticket.filter(|ticket| ticket.is_probe());
         if let (Some(ticket), Some(rules)) = (probe, &self.service.breaker_rules) {
-            let good = !rules.is_failure(status) && !self.is_slow(now);
+            let good = !rules.is_failure(status) && !self.is_slow(now) && !self.is_loaded.get();
             self.breaker().answered(ticket, good);
         }
     }
@@ -158,10 +173,10 @@ impl Target {
     }
 
     fn count(&mut self, failed: bool, now: Instant) -> Option<BreakerTransition> {
-        let slow = self.is_slow(now);
+        let (slow, loaded) = (self.is_slow(now), self.is_loaded.get());
         let rules = self.service.breaker_rules.as_ref()?;
         let ticket = self.ticket.take()?;
-        self.breaker().record(ticket, Call { failed, slow }, rules, now)
+        self.breaker().record(ticket, Call { failed, slow, loaded }, rules, now)
     }
 
     fn is_slow(&self, now: Instant) -> bool {

@@ -70,6 +70,7 @@ fn breaker() -> BreakerDocument {
         slow_ratio: None,
         slow_after_ms: 5_000,
         consecutive_failures: None,
+        load: None,
         window: BreakerWindow::Milliseconds(30_000),
         minimum_requests: 20,
         failure_statuses: vec![[500, 599]],

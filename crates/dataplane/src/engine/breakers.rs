@@ -91,8 +91,11 @@ fn transition(change: &BreakerTransition, clock: Clock) -> Value {
 }
 
 fn tally(tally: Tally) -> Value {
-    let Tally { requests, failures, slow, consecutive } = tally;
-    json!({"requests": requests, "failures": failures, "slow": slow, "consecutive_failures": consecutive})
+    let Tally { requests, failures, slow, loaded, consecutive } = tally;
+    json!({
+        "requests": requests, "failures": failures, "slow": slow, "loaded": loaded,
+        "consecutive_failures": consecutive,
+    })
 }
 
 fn milliseconds(duration: Duration) -> u64 {

@@ -65,6 +65,14 @@ impl ResponseHead {
         self.headers.iter().find(|header| header.known == known).map(|header| self.slice(header.value))
     }
 
+    /// The value of the first header with this name, which is in lower case.
+    pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
+        self.headers
+            .iter()
+            .find(|header| self.slice(header.name) == name)
+            .map(|header| self.slice(header.value))
+    }
+
     /// The headers that are for the client, not for us alone (RFC 9110 section 7.6.1).
     pub fn end_to_end(&self) -> impl Iterator<Item = &ResponseHeader> {
         self.headers.iter().filter(|header| !header.known.is_hop_by_hop())

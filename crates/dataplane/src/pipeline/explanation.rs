@@ -81,11 +81,13 @@ fn unavailable(cause: &Unavailable) -> Inputs {
 
 /// What opened a breaker.
 pub fn breaker(inputs: Inputs, opened: &Interruption) -> Inputs {
-    inputs
+    let inputs = inputs
         .fixed("rule", opened.rule)
         .number("requests", opened.requests.into())
         .number("failures", opened.failures.into())
-        .number("slow", opened.slow.into())
+        .number("slow", opened.slow.into());
+    // Of most services nothing is known about their load.
+    if opened.loaded > 0 { inputs.number("loaded", opened.loaded.into()) } else { inputs }
 }
 
 fn shed(shortage: Shortage) -> Inputs {

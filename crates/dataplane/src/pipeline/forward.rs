@@ -203,7 +203,7 @@ impl Trip<'_> {
         let close = self.visit.is_last(self.worker) || !attempt.upload_is_complete();
         let now = Instant::now();
         account.status = means.response.status;
-        target.answered(account.status, now);
+        note_head(target, means.response, now);
         // A call of gRPC has a form of its own for its failures.
         if self.route.error_pages.intercepts(account.status) && !self.request.is_grpc() {
             return Ok(Carried::Intercepted(failure(means.response)));
@@ -335,6 +335,18 @@ impl Trip<'_> {
         if opened {
             metrics.opened.add(1);
         }
+    }
+}
+
+fn note_head(target: &Target, response: &ResponseHead, now: Instant) {
+    note_load(target, response);
+    target.answered(response.status, now);
+}
+
+/// Tells what the head of an answer says of the load of its instance, where a rule asks.
+pub fn note_load(target: &Target, response: &ResponseHead) {
+    if let Some(load) = target.load_header().and_then(|header| response.value(header)) {
+        target.reported(load);
     }
 }
 

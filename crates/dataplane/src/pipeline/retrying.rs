@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::balance::{self, Ask, Instance, Outcome, Target};
 use crate::exchange::Exchange;
 use crate::pipeline::account::Account;
-use crate::pipeline::forward::Trip;
+use crate::pipeline::forward::{Trip, note_load};
 use crate::proxy::attempt::{Fault, Loss, Means};
 use crate::proxy::retry::{Cause, Retry};
 use crate::proxy::{self, Answered, grpc};
@@ -183,6 +183,7 @@ impl<'a> Course<'a> {
 
     /// An answer that the client is not to have.
     fn rejection<E>(&self, answered: &Answered, means: &Means<'_, E>) -> Failure {
+        note_load(self.target, means.response);
         let grpc = answered.attempt.grpc_status(means.response).filter(|_| means.request.is_grpc());
         let is_failure = self.trip.forward(self.target).call.is_some_and(|call| call.has_failed(grpc));
         let status = means.response.status;

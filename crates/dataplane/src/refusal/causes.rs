@@ -60,6 +60,7 @@ pub struct Interruption {
     pub requests: u32,
     pub failures: u32,
     pub slow: u32,
+    pub loaded: u32,
 }
 
 /// Why a service has no instance to offer.

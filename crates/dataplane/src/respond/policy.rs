@@ -101,6 +101,13 @@ impl Policy {
         }
     }
 
+    /// Takes a header of the service away before it goes on to clients.
+    #[must_use]
+    pub fn without(mut self, header: Option<&str>) -> Self {
+        self.dropped.extend(header.map(|name| name.as_bytes().into()));
+        self
+    }
+
     /// For what is refused before a route is found.
     pub fn unrouted(security: bool) -> Self {
         let lines = |scheme| self::security(scheme).flat_map(|(_, line)| line.iter().copied()).collect();

@@ -108,6 +108,7 @@ pub struct BreakerDocument {
     pub slow_ratio: Option<f64>,
     pub slow_after_ms: u64,
     pub consecutive_failures: Option<u32>,
+    pub load: Option<LoadDocument>,
     pub window: BreakerWindow,
     pub minimum_requests: u32,
     /// From and to, both included.
@@ -126,6 +127,20 @@ pub struct BreakerDocument {
     pub probe_timeout_ms: u64,
     /// After closing; 0 for none.
     pub ramp_ms: u64,
+}
+
+/// What instances report of their load, and how much of it is too much.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct LoadDocument {
+    /// Share of the calls.
+    pub ratio: f64,
+    /// 1 is all that an instance has.
+    pub above: f64,
+    /// Of responses; lower case.
+    pub header: String,
+    /// Which of several numbers.
+    pub metric: String,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]

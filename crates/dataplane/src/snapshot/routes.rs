@@ -110,7 +110,7 @@ impl Context<'_> {
             max_body: route.max_body_bytes,
             withheld: self.withheld(route),
             request_headers: HeaderChanges { dropped, lines },
-            response: Policy::compile(route),
+            response: Policy::compile(route).without(self.load_header(service)),
             error_pages: self.error_pages(route),
             metrics: self.lasting.metrics.route(&route.name, service),
             concurrency: self.concurrency(service),
@@ -121,6 +121,12 @@ impl Context<'_> {
     fn concurrency(&self, service: &str) -> Option<Arc<Concurrency>> {
         let adapts = self.document.overload.as_ref().is_some_and(|overload| overload.concurrency.is_some());
         (adapts && !service.is_empty()).then(|| self.lasting.concurrencies.get(service))
+    }
+
+    /// Reports of load are for the gateway alone.
+    fn load_header(&self, service: &str) -> Option<&str> {
+        let service = self.document.services.iter().find(|known| known.name == service)?;
+        Some(service.circuit_breaker.as_ref()?.load.as_ref()?.header.as_str())
     }
 
     fn error_pages(&self, route: &RouteDocument) -> Arc<Pages> {

@@ -52,11 +52,11 @@ def _sharing(view: View) -> Iterator[Problem]:
 
 def _rules(view: View, number: int, breaker: CircuitBreaker) -> Iterator[Problem]:
     place = view.at("services", number, "circuit_breaker")
-    if (breaker.failure_ratio, breaker.slow_ratio, breaker.consecutive_failures) == (None, None, None):
+    ratios = (breaker.failure_ratio, breaker.slow_ratio, breaker.load_ratio)
+    if (*ratios, breaker.consecutive_failures) == (None, None, None, None):
         yield place.problem("every rule is off, so the breaker never opens; write `circuit_breaker: off`")
     size = breaker.window_size
-    judges = (breaker.failure_ratio, breaker.slow_ratio) != (None, None)
-    if size is not None and judges and breaker.minimum_requests > size:
+    if size is not None and ratios != (None, None, None) and breaker.minimum_requests > size:
         yield view.at("services", number, "circuit_breaker", "window_size").problem(
             f"`minimum_requests` is {breaker.minimum_requests}, and the window never holds more than {size}, "
             f"so no ratio would be judged; set `minimum_requests` to {size} or less"
@@ -67,6 +67,9 @@ def _idle_options(view: View, number: int, breaker: CircuitBreaker) -> Iterator[
     idle = {
         "window": breaker.window_size is not None and "with `window_size`",
         "slow_after": breaker.slow_ratio is None and "while `slow_ratio` is off",
+        "load_above": breaker.load_ratio is None and "without `load_ratio`",
+        "load_header": breaker.load_ratio is None and "without `load_ratio`",
+        "load_metric": breaker.load_ratio is None and "without `load_ratio`",
         "probe_limit": breaker.on_probe_failure == "open" and "without `on_probe_failure: restart`",
         "max_open_for": breaker.open_growth <= 1 and "while `open_growth` is 1",
     }

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from gatewright.config.models.base import OneOrMany, Section
+from gatewright.config.models.base import HeaderName, OneOrMany, Section
 from gatewright.config.quantities import Duration, duration
 
 
@@ -69,6 +69,24 @@ class CircuitBreaker(Section):
     )
     consecutive_failures: Annotated[int | None, BeforeValidator(_off)] = Field(
         None, ge=1, le=1_000_000, description="Failures in a row that open the breaker; `off` by default."
+    )
+    load_ratio: Ratio = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Share of requests in the window whose answers report more load than `load_above`, at "
+        "which the breaker opens; `off` by default.",
+    )
+    load_above: int = Field(
+        80, ge=1, le=1000, description="Load in per cent above which an instance has too much to do."
+    )
+    load_header: HeaderName = Field(
+        "endpoint-load-metrics",
+        description="Header of answers that reports it: a number (`0.83` or `83%`), or a report of ORCA as "
+        "text or JSON. It does not go on to clients.",
+    )
+    load_metric: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")] = Field(
+        "cpu_utilization", description="Which number of a report with several."
     )
     window: Annotated[Duration, duration("1s", "1h")] = Field(
         Duration.of("30s"), description="Time over which requests are counted."

@@ -31,6 +31,7 @@ pub enum BreakerReason {
     FailureRatio,
     ConsecutiveFailures,
     SlowRatio,
+    LoadRatio,
     Waited,
     ProbesSucceeded,
     ProbeFailed,
@@ -49,6 +50,7 @@ impl BreakerReason {
             Self::FailureRatio => "failure_ratio",
             Self::ConsecutiveFailures => "consecutive_failures",
             Self::SlowRatio => "slow_ratio",
+            Self::LoadRatio => "load_ratio",
             Self::Waited => "waited",
             Self::ProbesSucceeded => "probes_succeeded",
             Self::ProbeFailed => "probe_failed",
@@ -75,8 +77,8 @@ pub struct BreakerTransition {
 impl BreakerTransition {
     /// For records.
     pub fn interruption(&self) -> Interruption {
-        let Tally { requests, failures, slow, .. } = self.tally;
-        Interruption { rule: self.reason.text(), requests, failures, slow }
+        let Tally { requests, failures, slow, loaded, .. } = self.tally;
+        Interruption { rule: self.reason.text(), requests, failures, slow, loaded }
     }
 }
 

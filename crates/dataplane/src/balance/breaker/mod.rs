@@ -145,7 +145,7 @@ impl Breaker {
                 inner.window.add(call, now);
                 Next::Stay
             }
-            Phase::HalfOpen(probes) => probes.finish(ticket.probe, !call.failed && !call.slow, rules),
+            Phase::HalfOpen(probes) => probes.finish(ticket.probe, call.is_good(), rules),
         };
         self.follow(inner, next, rules, now)
     }

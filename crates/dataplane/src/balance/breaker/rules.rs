@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::history::BreakerReason;
 use super::window::Tally;
-use crate::snapshot::document::{BreakerDocument, BreakerScope, BreakerWindow, OnProbeFailure};
+use crate::snapshot::document::{BreakerDocument, BreakerScope, BreakerWindow, LoadDocument, OnProbeFailure};
 
 /// More calls in a window are refused: each breaker keeps as many.
 const MAX_CALLS: u32 = 100_000;
@@ -17,7 +17,12 @@ pub(in crate::balance) struct Rules {
 impl Rules {
     /// Refuses what cannot work, with the reason.
     pub(in crate::balance) fn compile(document: &BreakerDocument) -> Result<Self, String> {
-        let ratios = [("failure_ratio", document.failure_ratio), ("slow_ratio", document.slow_ratio)];
+        let load_ratio = document.load.as_ref().map(|load| load.ratio);
+        let ratios = [
+            ("failure_ratio", document.failure_ratio),
+            ("slow_ratio", document.slow_ratio),
+            ("load_ratio", load_ratio),
+        ];
         for (name, ratio) in ratios {
             if ratio.is_some_and(|ratio| !(0.0..=1.0).contains(&ratio)) {
                 return Err(format!(
@@ -53,10 +58,15 @@ impl Rules {
         self.document.window
     }
 
-    /// The rule that these calls break, if one is. The ratio of failures has to be exceeded (BH-9), that of slow calls
-    /// to be reached (TS-35): at 0.5 and 20 calls, 11 failures or 10 slow calls are too many.
+    /// What responses report of the load of their instance, where a rule asks.
+    pub(in crate::balance) fn load(&self) -> Option<&LoadDocument> {
+        self.document.load.as_ref()
+    }
+
+    /// The rule that these calls break, if one is. The ratio of failures has to be exceeded (BH-9), those of slow and of
+    /// loaded calls to be reached (TS-35): at 0.5 and 20 calls, 11 failures or 10 slow calls are too many.
     pub(super) fn judge(&self, tally: Tally) -> Option<BreakerReason> {
-        let Tally { requests, failures, slow, consecutive } = tally;
+        let Tally { requests, failures, slow, loaded, consecutive } = tally;
         if self.document.consecutive_failures.is_some_and(|most| consecutive >= most) {
             return Some(BreakerReason::ConsecutiveFailures);
         }
@@ -67,8 +77,12 @@ impl Rules {
         if self.document.failure_ratio.is_some_and(|ratio| f64::from(failures) > share(ratio)) {
             return Some(BreakerReason::FailureRatio);
         }
-        let is_slow = |ratio| slow > 0 && f64::from(slow) >= share(ratio);
-        self.document.slow_ratio.is_some_and(is_slow).then_some(BreakerReason::SlowRatio)
+        let reached = |count: u32, ratio| count > 0 && f64::from(count) >= share(ratio);
+        if self.document.slow_ratio.is_some_and(|ratio| reached(slow, ratio)) {
+            return Some(BreakerReason::SlowRatio);
+        }
+        let is_loaded = self.document.load.as_ref().is_some_and(|load| reached(loaded, load.ratio));
+        is_loaded.then_some(BreakerReason::LoadRatio)
     }
 
     /// Is an answer with this status a failure of the service?

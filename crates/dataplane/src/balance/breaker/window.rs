@@ -12,6 +12,14 @@ const BUCKETS: u64 = 10;
 pub struct Call {
     pub failed: bool,
     pub slow: bool,
+    /// Its instance reported too much load.
+    pub loaded: bool,
+}
+
+impl Call {
+    pub(super) fn is_good(self) -> bool {
+        !self.failed && !self.slow && !self.loaded
+    }
 }
 
 /// What is remembered of them.
@@ -20,6 +28,7 @@ pub struct Tally {
     pub requests: u32,
     pub failures: u32,
     pub slow: u32,
+    pub loaded: u32,
     /// Failures since the last success, however long ago they were.
     pub consecutive: u32,
 }
@@ -29,12 +38,14 @@ impl Tally {
         self.requests = self.requests.saturating_add(1);
         self.failures = self.failures.saturating_add(u32::from(call.failed));
         self.slow = self.slow.saturating_add(u32::from(call.slow));
+        self.loaded = self.loaded.saturating_add(u32::from(call.loaded));
     }
 
     fn subtract(&mut self, other: Self) {
         self.requests = self.requests.saturating_sub(other.requests);
         self.failures = self.failures.saturating_sub(other.failures);
         self.slow = self.slow.saturating_sub(other.slow);
+        self.loaded = self.loaded.saturating_sub(other.loaded);
     }
 }
 
@@ -144,6 +155,7 @@ impl Buckets {
             gone.requests += bucket.requests;
             gone.failures += bucket.failures;
             gone.slow += bucket.slow;
+            gone.loaded += bucket.loaded;
             *bucket = Tally::default();
         }
         self.tick = self.tick.max(tick);

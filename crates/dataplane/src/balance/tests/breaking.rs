@@ -2,8 +2,13 @@ use super::*;
 use crate::refusal::Interruption;
 
 /// By 20 failures of as many requests.
-const OPENED: Unavailable =
-    Unavailable::BreakerOpen(Interruption { rule: "failure_ratio", requests: 20, failures: 20, slow: 0 });
+const OPENED: Unavailable = Unavailable::BreakerOpen(Interruption {
+    rule: "failure_ratio",
+    requests: 20,
+    failures: 20,
+    slow: 0,
+    loaded: 0,
+});
 
 /// A breaker opened at `now` by 20 failures.
 fn opened(now: Instant) -> (Registry, Arc<Service>) {

@@ -1,6 +1,7 @@
 //! Which calls open a breaker, and for how long.
 
 use super::*;
+use crate::snapshot::document::LoadDocument;
 
 fn with(change: impl FnOnce(&mut BreakerDocument)) -> (Registry, Arc<Service>) {
     let registry = Registry::new();
@@ -45,6 +46,50 @@ fn half_the_calls_being_slow_opens_it_and_fewer_do_not() {
         }
         assert_eq!(state(&registry, now), expected, "{slow} slow calls");
     }
+}
+
+/// One call whose instance reports this load.
+fn loaded(service: &Arc<Service>, report: &str, now: Instant) {
+    let target = pick(service, BreakerUse::Shared, now).unwrap();
+    assert_eq!(target.load_header(), Some(&b"x-load"[..]));
+    target.reported(report.as_bytes());
+    target.answered(200, now);
+    target.finish(SUCCESS, now);
+}
+
+fn by_load(settings: &mut BreakerDocument) {
+    let (header, metric) = ("x-load".to_owned(), "cpu_utilization".to_owned());
+    settings.load = Some(LoadDocument { ratio: 0.5, above: 0.8, header, metric });
+}
+
+#[test]
+fn half_the_answers_reporting_too_much_load_opens_it_and_fewer_do_not() {
+    let now = Instant::now();
+    for (much, expected) in [(9, BreakerState::Closed), (10, BreakerState::Open)] {
+        let (registry, service) = with(by_load);
+        for number in 0..20 {
+            loaded(&service, if number < much { "81%" } else { "80%" }, now);
+        }
+        assert_eq!(state(&registry, now), expected, "{much} reports");
+    }
+    let (registry, service) = with(by_load);
+    (0..20).for_each(|_| loaded(&service, "0.9", now));
+    let opened = last(&registry, now);
+    assert_eq!((opened.reason, opened.tally.loaded), (BreakerReason::LoadRatio, 20));
+    let later = now + 30 * SECOND;
+    loaded(&service, "0.9", later);
+    assert_eq!(
+        state(&registry, later),
+        BreakerState::Open,
+        "a probe that is answered under load is no success"
+    );
+}
+
+#[test]
+fn without_a_rule_nobody_asks_for_reports_of_load() {
+    let (_, service) = with(|_| {});
+    let target = pick(&service, BreakerUse::Shared, Instant::now()).unwrap();
+    assert_eq!(target.load_header(), None);
 }
 
 #[test]
