@@ -45,7 +45,7 @@ def test_a_service_that_allows_one_stream_gets_one_and_the_rest_waits() -> None:
             "service_unavailable",
             "balance",
             ("services", 0),
-            {"cause": "pool_exhausted"},
+            {"cause": "too_many_pending"},
             retry_after=1,
         )
         refused.check(node, get(node.address, "/3"))

@@ -4,6 +4,7 @@
 pub mod authenticate;
 pub mod authorize;
 pub mod balance;
+mod by_name;
 pub mod caller;
 pub mod engine;
 pub mod exchange;

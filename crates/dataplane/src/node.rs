@@ -9,11 +9,13 @@ use arc_swap::ArcSwapOption;
 use serde::Deserialize;
 
 use crate::authenticate::KeyStore;
+use crate::by_name::ByName;
 use crate::limit::Counters;
 use crate::listener::crowd::Crowd;
 use crate::proxy::attempt::Kept;
+use crate::proxy::queue::Queue;
 use crate::questions::Questions;
-use crate::shed::{Concurrencies, Load};
+use crate::shed::{Concurrency, Load};
 use crate::snapshot::{Lasting, Snapshot};
 use crate::websocket::places::AllPlaces;
 use crate::{balance, record, tls};
@@ -43,7 +45,9 @@ pub struct Node {
     pub records: Arc<record::Queue>,
     pub questions: Questions,
     pub load: Arc<Load>,
-    pub concurrencies: Concurrencies,
+    pub concurrencies: ByName<Concurrency>,
+    /// Of each service: who waits for a connection.
+    pub queues: ByName<Queue>,
     pub websockets: AllPlaces,
     /// Where the numbers of each worker's thread stand, for the control thread.
     pub threads: Mutex<Vec<PathBuf>>,
@@ -73,7 +77,8 @@ impl Node {
             records: Arc::new(record::Queue::new(10_000)),
             questions: Questions::default(),
             load: Arc::default(),
-            concurrencies: Concurrencies::default(),
+            concurrencies: ByName::default(),
+            queues: ByName::default(),
             websockets: AllPlaces::default(),
             threads: Mutex::default(),
             connections: AtomicU32::new(0),
@@ -101,6 +106,7 @@ impl Node {
             metrics: &self.metrics,
             tls: &self.tls,
             concurrencies: &self.concurrencies,
+            queues: &self.queues,
             websockets: &self.websockets,
             workers: self.options.workers,
         };

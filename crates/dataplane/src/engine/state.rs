@@ -9,7 +9,8 @@ use super::OpenListener;
 use super::breakers::{self, Clock};
 use crate::balance::{InstanceSummary, ServiceSummary, Standing};
 use crate::node::Node;
-use crate::record::{self, ConcurrencyLine, External, InstanceLine, OverloadLine, ServiceLine};
+use crate::proxy::queue::Queue;
+use crate::record::{self, ConcurrencyLine, External, InstanceLine, OverloadLine, PendingLine, ServiceLine};
 use crate::shed::{Concurrency, Load};
 use crate::snapshot::Counted;
 use crate::snapshot::document::Priority;
@@ -37,6 +38,7 @@ fn external(node: &Node) -> External {
         breakers: services.iter().flat_map(|service| breakers::lines(service, clock)).collect(),
         overload: overload_line(&node.load),
         concurrencies: concurrency_lines(node),
+        pending: pending_lines(node),
         worker_connections: node.crowd.open().collect(),
         instances: services.iter().flat_map(instance_lines).collect(),
         services: services.iter().map(service_line).collect(),
@@ -49,6 +51,11 @@ fn concurrency_lines(node: &Node) -> Vec<ConcurrencyLine> {
         ConcurrencyLine { service, in_flight, limit: limit.unwrap_or(0) }
     };
     node.concurrencies.list().into_iter().map(line).collect()
+}
+
+fn pending_lines(node: &Node) -> Vec<PendingLine> {
+    let line = |(service, queue): (Box<str>, Arc<Queue>)| PendingLine { service, requests: queue.waiting() };
+    node.queues.list().into_iter().map(line).collect()
 }
 
 fn overload_line(load: &Load) -> OverloadLine {

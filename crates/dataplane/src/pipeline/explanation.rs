@@ -73,6 +73,7 @@ fn unavailable(cause: &Unavailable) -> Inputs {
         | Unavailable::NoHealthyInstance
         | Unavailable::NoInstance
         | Unavailable::PoolExhausted
+        | Unavailable::TooManyPending
         | Unavailable::TooManyInFlight
         | Unavailable::TooManyPerSecond
         | Unavailable::NoDescriptor => inputs,

@@ -250,7 +250,8 @@ impl Trip<'_> {
 
     /// The first attempt at this instance; further ones change what they must.
     pub fn forward<'t>(&'t self, target: &'t Target) -> Forward<'t> {
-        let (pool, protocol) = self.entry().map(|entry| (entry.pool, entry.protocol)).unwrap_or_default();
+        let entry = self.entry();
+        let (pool, protocol) = entry.map(|entry| (entry.pool, entry.protocol)).unwrap_or_default();
         let call = match protocol {
             Protocol::Http1 => None,
             Protocol::Http2(_) => Call::of(self.request),
@@ -259,6 +260,7 @@ impl Trip<'_> {
             instance: &target.instance,
             tls: target.service.tls.as_deref(),
             pool,
+            queue: entry.map(|entry| &*entry.queue),
             protocol,
             call,
             patience: self.patience(call),

@@ -16,6 +16,7 @@ pub mod leg;
 mod opening;
 mod patience;
 pub mod pool;
+pub mod queue;
 mod replay;
 pub mod retry;
 pub mod trace;
@@ -37,6 +38,7 @@ use crate::tls::ServiceTls;
 use attempt::{Attempt, Fault, Means, Patience};
 use head::OutgoingHead;
 use pool::{PoolSettings, Pools};
+use queue::{Queue, Queued};
 
 /// What a worker keeps for all its exchanges with services.
 #[derive(Debug, Default)]
@@ -68,6 +70,8 @@ pub struct Forward<'a> {
     pub instance: &'a Arc<Instance>,
     pub tls: Option<&'a ServiceTls>,
     pub pool: PoolSettings,
+    /// Where requests wait for a connection, up to `pool.pending` of them.
+    pub queue: Option<&'a Queue>,
     pub protocol: Protocol,
     /// Where the request is one of gRPC.
     pub call: Option<grpc::Call>,
@@ -78,6 +82,11 @@ pub struct Forward<'a> {
 impl Forward<'_> {
     fn destination(&self) -> Destination<'_> {
         Destination { address: &self.instance.address, name: &self.instance.name, tls: self.tls }
+    }
+
+    /// A place among those who wait for a connection. Held until there is one.
+    fn line_up(&self) -> Result<Option<Queued<'_>>, Fault> {
+        self.queue.map(|queue| queue.enter(self.pool.pending)).transpose().map_err(exhausted)
     }
 
     /// What is left of the route's timeout for whatever comes before the request can be sent.

@@ -1,10 +1,7 @@
 //! Where legs come from: an idle connection, a new one, or a stream on one that others use too.
 
-use std::sync::Arc;
-
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::balance::Instance;
 use crate::io::dial::DialFault;
 use crate::proxy::fault::Fault;
 use crate::proxy::http1::Http1;
@@ -50,10 +47,10 @@ fn http1(forward: &Forward<'_>, upstream: Upstream, outgoing: &mut Vec<u8>) -> L
 /// An idle connection, or a new one, within the pool's bounds.
 async fn connection(forward: &Forward<'_>, links: &Links) -> Result<Upstream, Fault> {
     let place = links.pools.borrow_mut().place(forward.instance, forward.pool);
-    let permit = match place.map_err(exhausted)? {
+    let permit = match place {
         Place::Free(permit) => permit,
         Place::Wait(places) => {
-            let _queued = Queued { links, instance: forward.instance };
+            let _queued = forward.line_up()?;
             let wait = tokio::time::timeout(forward.left(), places.acquire_owned()).await;
             wait.ok().and_then(Result::ok).ok_or_else(|| exhausted(Unavailable::PoolExhausted))?
         }
@@ -84,16 +81,4 @@ async fn connect(
     upstream.place = place;
     upstream.input = links.buffers.borrow_mut().small();
     Ok(upstream)
-}
-
-/// Leaves the queue however the wait ends, a client that hangs up included.
-struct Queued<'a> {
-    links: &'a Links,
-    instance: &'a Arc<Instance>,
-}
-
-impl Drop for Queued<'_> {
-    fn drop(&mut self) {
-        self.links.pools.borrow_mut().waited(self.instance);
-    }
 }

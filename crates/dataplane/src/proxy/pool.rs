@@ -9,14 +9,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::balance::Instance;
 use crate::proxy::upstream::Upstream;
-use crate::refusal::Unavailable;
 
 /// Limits of the connections to one instance, of one worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolSettings {
     /// In use at once; the node's limit divided by its workers, rounded up.
     pub connections: usize,
-    /// Requests that may wait for one.
+    /// Requests of the service that may wait for one, on the whole node.
     pub pending: usize,
     pub connect_timeout: Duration,
     pub idle_timeout: Duration,
@@ -33,7 +32,6 @@ struct Pool {
     instance: Arc<Instance>,
     settings: PoolSettings,
     places: Arc<Semaphore>,
-    waiting: usize,
     idle: Vec<Upstream>,
     /// The instance closed an idle connection, and no exchange has ended well since.
     was_closed: bool,
@@ -45,7 +43,7 @@ pub struct Pools {
     by_instance: HashMap<usize, Pool>,
 }
 
-/// A place in a pool, or the right to wait for one.
+/// A place in a pool, or what to wait for one at.
 pub enum Place {
     Free(OwnedSemaphorePermit),
     Wait(Arc<Semaphore>),
@@ -83,23 +81,12 @@ impl Pools {
         pool
     }
 
-    /// A place for one more request. Fails when as many as allowed are waiting already.
-    pub fn place(&mut self, instance: &Arc<Instance>, settings: PoolSettings) -> Result<Place, Unavailable> {
+    /// A place for one more request.
+    pub fn place(&mut self, instance: &Arc<Instance>, settings: PoolSettings) -> Place {
         let pool = self.pool(instance, settings);
-        if let Ok(permit) = Arc::clone(&pool.places).try_acquire_owned() {
-            return Ok(Place::Free(permit));
-        }
-        if pool.waiting >= settings.pending {
-            return Err(Unavailable::PoolExhausted);
-        }
-        pool.waiting += 1;
-        Ok(Place::Wait(Arc::clone(&pool.places)))
-    }
-
-    /// The request that was told to wait waits no more.
-    pub fn waited(&mut self, instance: &Arc<Instance>) {
-        if let Some(pool) = self.by_instance.get_mut(&key(instance)) {
-            pool.waiting = pool.waiting.saturating_sub(1);
+        match Arc::clone(&pool.places).try_acquire_owned() {
+            Ok(permit) => Place::Free(permit),
+            Err(_) => Place::Wait(Arc::clone(&pool.places)),
         }
     }
 
@@ -162,17 +149,12 @@ impl PoolSettings {
 impl Pool {
     fn new(instance: &Arc<Instance>, settings: PoolSettings) -> Self {
         let places = Arc::new(Semaphore::new(settings.connections));
-        Self {
-            instance: Arc::clone(instance),
-            settings,
-            places,
-            waiting: 0,
-            idle: Vec::new(),
-            was_closed: false,
-        }
+        let instance = Arc::clone(instance);
+        Self { instance, settings, places, idle: Vec::new(), was_closed: false }
     }
 
+    /// Those who wait for a place hold the instance, and by that the pool.
     fn is_in_use(&self) -> bool {
-        self.waiting > 0 || self.places.available_permits() < self.settings.connections
+        self.places.available_permits() < self.settings.connections
     }
 }

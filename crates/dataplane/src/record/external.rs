@@ -69,6 +69,13 @@ pub struct ConcurrencyLine {
     pub limit: u32,
 }
 
+/// Requests to one service that wait for a connection.
+#[derive(Clone, Debug, Default)]
+pub struct PendingLine {
+    pub service: Box<str>,
+    pub requests: u32,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct External {
     /// `gateway_version` of the record.
@@ -89,6 +96,8 @@ pub struct External {
     pub overload: OverloadLine,
     /// One for each service whose limit adapts.
     pub concurrencies: Vec<ConcurrencyLine>,
+    /// One for each service.
+    pub pending: Vec<PendingLine>,
     /// Client connections of each worker.
     pub worker_connections: Vec<u32>,
     /// At most one for each service.

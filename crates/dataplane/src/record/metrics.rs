@@ -146,14 +146,16 @@ pub(super) const FAULTS: [&str; 13] = [
 ];
 
 /// `cause` labels: why a service was not asked.
-pub(super) const CAUSES: [&str; 7] = [
+pub(super) const CAUSES: [&str; 9] = [
     "breaker_open",
     "breaker_ramp",
     "no_healthy_instance",
     "no_instance",
     "pool_exhausted",
+    "too_many_pending",
     "too_many_in_flight",
     "too_many_per_second",
+    "no_descriptor",
 ];
 
 impl ServiceSlot {

@@ -36,7 +36,8 @@ pub use cells::{Cell, PerWorker};
 pub use counts::{NodeMetrics, TimeoutKind, WorkerCounts};
 pub use entry::{Entry, Names, Times};
 pub use external::{
-    BreakerLine, BreakerState, ConcurrencyLine, External, InstanceLine, OverloadLine, ServiceLine,
+    BreakerLine, BreakerState, ConcurrencyLine, External, InstanceLine, OverloadLine, PendingLine,
+    ServiceLine,
 };
 pub use http2::{Flood, Http2Slot, ResetCause};
 pub use line::encode_rule;

@@ -27,6 +27,7 @@ pub fn print(registry: &Registry, external: &External) -> String {
     refusals(&mut text, registry);
     overload(&mut text, registry, external);
     concurrency(&mut text, external);
+    pending(&mut text, external);
     authentication(&mut text, registry);
     listeners(&mut text, registry);
     workers(&mut text, registry, external);
@@ -154,6 +155,14 @@ fn concurrency(text: &mut Text, external: &External) {
     text.heading(name, Gauge, "Requests that a service has in flight, where limits adapt.");
     for line in &external.concurrencies {
         text.series(name, &Labels::new("service", &line.service), u64::from(line.in_flight));
+    }
+}
+
+fn pending(text: &mut Text, external: &External) {
+    let name = "gateway_upstream_pending_requests";
+    text.heading(name, Gauge, "Requests that wait for a connection to a service now.");
+    for line in &external.pending {
+        text.series(name, &Labels::new("service", &line.service), u64::from(line.requests));
     }
 }
 

@@ -26,7 +26,7 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     build_info:gauge worker_panics_total:counter tls_handshakes_total:counter tls_handshakes_open:gauge \
     requests_shed_total:counter shed_priorities:gauge cpu_percent:gauge \
     memory_percent:gauge memory_limit_bytes:gauge worker_connections:gauge concurrency_limit:gauge \
-    concurrency_in_flight:gauge connections_handed_over_total:counter \
+    concurrency_in_flight:gauge upstream_pending_requests:gauge connections_handed_over_total:counter \
     accept_pauses_total:counter connections_per_client_refused_total:counter upstream_streams:gauge \
     compressed_responses_total:counter compression_bytes_total:counter compressions_skipped_total:counter \
     retries_total:counter retry_budget_exhausted_total:counter retry_bodies_dropped_total:counter \
@@ -34,9 +34,10 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     websocket_messages_total:counter websocket_closed_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 61] = [
+const PRINTED: [&str; 62] = [
     r#"gateway_concurrency_limit{service="users"} 20"#,
     r#"gateway_concurrency_in_flight{service="users"} 2"#,
+    r#"gateway_upstream_pending_requests{service="users"} 3"#,
     r#"gateway_worker_connections{worker="1"} 4"#,
     r#"gateway_websocket_connections{route="users"} 1"#,
     r#"gateway_websocket_messages_total{route="users",direction="out"} 3"#,
@@ -165,6 +166,7 @@ fn external() -> External {
         records: QueueCounts { written: 10, dropped: 2, queued: 3 },
         worker_connections: vec![3, 4],
         concurrencies: vec![ConcurrencyLine { service: "users".into(), in_flight: 2, limit: 20 }],
+        pending: vec![PendingLine { service: "users".into(), requests: 3 }],
         overload: OverloadLine {
             cpu_percent: 61,
             memory_percent: 81,

@@ -72,6 +72,8 @@ pub enum Unavailable {
     NoHealthyInstance,
     NoInstance,
     PoolExhausted,
+    /// The service's `max_pending` on this node.
+    TooManyPending,
     /// The service's `max_in_flight` on this node.
     TooManyInFlight,
     /// The service's `max_requests_per_second` on this node.
@@ -88,6 +90,7 @@ impl Unavailable {
             Self::NoHealthyInstance => "no_healthy_instance",
             Self::NoInstance => "no_instance",
             Self::PoolExhausted => "pool_exhausted",
+            Self::TooManyPending => "too_many_pending",
             Self::TooManyInFlight => "too_many_in_flight",
             Self::TooManyPerSecond => "too_many_per_second",
             Self::NoDescriptor => "no_descriptor",

@@ -2,9 +2,8 @@
 //!
 //! Workers add up the times of a service's requests; the control thread makes a limit of them several times a second.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// While nothing is slower than usual yet, a limit grows by half for each reading.
 const START: f64 = 1.5;
@@ -136,7 +135,9 @@ impl Concurrency {
         if count == 0 {
             return;
         }
-        let limit = lock(&self.gradient).observe(micros as f64 / count as f64, peak, bounds);
+        // Nothing under this lock can panic half-way, so a poisoned one still guards sound data.
+        let mut gradient = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = gradient.observe(micros as f64 / count as f64, peak, bounds);
         self.limit.store(limit, Ordering::Relaxed);
     }
 
@@ -150,30 +151,6 @@ impl Concurrency {
     pub(super) fn leave(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Every service with a limit, by name, from one snapshot to the next.
-#[derive(Debug, Default)]
-pub struct Concurrencies {
-    by_service: Mutex<BTreeMap<Box<str>, Arc<Concurrency>>>,
-}
-
-impl Concurrencies {
-    pub fn get(&self, service: &str) -> Arc<Concurrency> {
-        Arc::clone(lock(&self.by_service).entry(service.into()).or_default())
-    }
-
-    /// All of them; those that no snapshot holds any more are forgotten.
-    pub fn list(&self) -> Vec<(Box<str>, Arc<Concurrency>)> {
-        let mut kept = lock(&self.by_service);
-        kept.retain(|_, concurrency| Arc::strong_count(concurrency) > 1);
-        kept.iter().map(|(name, concurrency)| (name.clone(), Arc::clone(concurrency))).collect()
-    }
-}
-
-/// Nothing under these locks can panic half-way, so a poisoned one still guards sound data.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -261,15 +238,11 @@ mod tests {
     }
 
     #[test]
-    fn what_no_snapshot_holds_is_forgotten() {
-        let all = Concurrencies::default();
-        let users = all.get("users");
-        drop(all.get("orders"));
+    fn the_first_answers_give_a_limit() {
+        let users = Concurrency::default();
         users.enter();
         users.observe(1_000);
         users.adapt(&BOUNDS);
         assert_eq!(users.now(), (1, Some(5)));
-        assert_eq!(all.list().len(), 1);
-        assert!(Arc::ptr_eq(&all.get("users"), &users));
     }
 }

@@ -10,7 +10,7 @@ mod settings;
 mod thresholds;
 
 pub use average::Average;
-pub use concurrency::{Bounds, Concurrencies, Concurrency};
+pub use concurrency::{Bounds, Concurrency};
 pub use load::{Admission, Load};
 pub use pressure::{Level, Pressure, Watch};
 pub use settings::{Settings, share};

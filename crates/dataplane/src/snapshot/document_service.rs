@@ -172,7 +172,7 @@ pub enum OnProbeFailure {
 pub struct PoolDocument {
     /// Per instance on this node.
     pub max_connections: u32,
-    /// Requests that wait for a connection of one instance, per worker.
+    /// Requests that wait for a connection, on this node.
     pub max_pending: u32,
     pub connect_timeout_ms: u64,
     pub idle_timeout_ms: u64,

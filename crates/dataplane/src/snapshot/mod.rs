@@ -19,7 +19,9 @@ use std::sync::Arc;
 
 use crate::authenticate::{Identities, KeyStore};
 use crate::balance::{self, Services};
+use crate::by_name::ByName;
 use crate::limit::{Counters, Tiers};
+use crate::proxy;
 use crate::record::{self, Names, RouteMetrics, Tally};
 use crate::respond::pages::Pages;
 use crate::respond::policy::Policy;
@@ -44,7 +46,8 @@ pub struct Lasting<'a> {
     pub counters: &'a Counters,
     pub metrics: &'a record::Registry,
     pub tls: &'a tls::Registry,
-    pub concurrencies: &'a shed::Concurrencies,
+    pub concurrencies: &'a ByName<shed::Concurrency>,
+    pub queues: &'a ByName<proxy::queue::Queue>,
     pub websockets: &'a websocket::places::AllPlaces,
     pub workers: usize,
 }

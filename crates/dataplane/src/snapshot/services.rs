@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::balance::Services;
 use crate::proxy::pool::PoolSettings;
+use crate::proxy::queue::Queue;
 use crate::proxy::{Protocol, http2};
 use crate::record::ServiceMetrics;
 use crate::snapshot::document::{PoolDocument, ProtocolDocument, ServiceDocument, SnapshotDocument};
@@ -15,6 +16,7 @@ use crate::tls::{self, ServiceTls};
 pub struct ServiceEntry {
     pub named: Named,
     pub pool: PoolSettings,
+    pub queue: Arc<Queue>,
     pub protocol: Protocol,
     pub metrics: Arc<ServiceMetrics>,
 }
@@ -31,6 +33,7 @@ pub fn compile(document: &SnapshotDocument, services: &Services, lasting: &Lasti
                 tls: live.tls.as_ref().map_or(0, |tls| tls.id),
                 ..pool_settings(&service.pool, lasting.workers)
             },
+            queue: lasting.queues.get(&service.name),
             protocol: protocol(&service.protocol),
             metrics: lasting.metrics.service(&service.name),
         })

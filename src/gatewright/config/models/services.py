@@ -54,7 +54,7 @@ class Pool(Section):
         1024,
         ge=0,
         le=1_000_000,
-        description="Requests of one worker that wait for a connection; above it 503.",
+        description="Requests to the service that wait for a connection, on the whole node; above it 503.",
     )
     connect_timeout: Timeout = Field(Duration.of("2s"), description="For a connection to open; then 502.")
     idle_timeout: Timeout = Field(Duration.of("60s"), description="After which an unused connection closes.")

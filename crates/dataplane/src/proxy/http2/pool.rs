@@ -45,7 +45,6 @@ struct State {
     alive: Cell<usize>,
     /// Somebody opens one; the others wait for it instead of opening their own.
     is_opening: Cell<bool>,
-    waiting: Cell<usize>,
     streams: Cell<usize>,
     /// How the last attempt to open one failed, and how many did.
     failures: Cell<u64>,
@@ -162,15 +161,15 @@ impl Opening {
     }
 }
 
-/// A place in the queue, given up when this is dropped.
+/// What somebody waits for who finds no room.
 struct Waiting {
     state: Rc<State>,
+    /// Those that were known when the wait began.
     failures: u64,
 }
 
 impl Waiting {
     fn new(state: &Rc<State>) -> Self {
-        state.waiting.set(state.waiting.get() + 1);
         Self { state: Rc::clone(state), failures: state.failures.get() }
     }
 
@@ -185,24 +184,24 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.state.waiting.set(self.state.waiting.get().saturating_sub(1));
-    }
-}
-
 /// A stream on a connection that has room, or on a new one. Says also whether one was opened for it.
 pub async fn claim(forward: &Forward<'_>, settings: Settings, links: &Links) -> Result<(Slot, bool), Fault> {
     let mut has_opened = false;
+    let mut queued = None;
     loop {
         let turn = links.streams.borrow_mut().turn(forward, settings);
-        match turn.map_err(exhausted)? {
+        match turn {
             Turn::Stream(slot) => return Ok((slot, has_opened)),
             Turn::Open(opening) => {
                 opening.open(forward, settings).await.map_err(Fault::Upstream)?;
                 has_opened = true;
             }
-            Turn::Wait(waiting) => waiting.wait(forward.left()).await?,
+            Turn::Wait(waiting) => {
+                if queued.is_none() {
+                    queued = Some(forward.line_up()?);
+                }
+                waiting.wait(forward.left()).await?;
+            }
         }
     }
 }
@@ -219,22 +218,19 @@ impl Pools {
         pool
     }
 
-    fn turn(&mut self, forward: &Forward<'_>, settings: Settings) -> Result<Turn, Unavailable> {
+    fn turn(&mut self, forward: &Forward<'_>, settings: Settings) -> Turn {
         let pool = self.pool(forward, settings);
         let state = &pool.state;
         pool.retire(forward.now);
         let open = state.open.borrow();
         if let Some(connection) = open.iter().find(|one| one.streams.get() < one.room(&settings)) {
-            return Ok(Turn::Stream(Slot::new(connection, state)));
+            return Turn::Stream(Slot::new(connection, state));
         }
         if !state.is_opening.get() && state.alive.get() < pool.settings.connections {
             state.is_opening.set(true);
-            return Ok(Turn::Open(Opening(Rc::clone(state))));
+            return Turn::Open(Opening(Rc::clone(state)));
         }
-        if state.waiting.get() >= pool.settings.pending {
-            return Err(Unavailable::PoolExhausted);
-        }
-        Ok(Turn::Wait(Waiting::new(state)))
+        Turn::Wait(Waiting::new(state))
     }
 
     /// Closes what idled too long, and forgets instances that nobody else knows.
@@ -268,7 +264,8 @@ impl Pool {
         });
     }
 
+    /// Those who wait for a stream hold the instance, and by that the pool.
     fn is_in_use(&self) -> bool {
-        self.state.waiting.get() > 0 || self.state.streams.get() > 0
+        self.state.streams.get() > 0
     }
 }
