@@ -2,9 +2,26 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 
-from gateway import Client, Node, Origin, Refused, encode, get, listener, one_route, plain, raw, routes
+import pytest
+
+from gateway import (
+    Client,
+    Http2Origin,
+    Node,
+    Origin,
+    Refused,
+    encode,
+    get,
+    listener,
+    one_route,
+    plain,
+    raw,
+    routes,
+)
+from gateway.http2_origin import http2
 
 
 def test_pipelined_requests_are_answered_in_order(origin: Origin) -> None:
@@ -99,6 +116,25 @@ def test_a_body_that_stops_coming_is_refused(origin: Origin) -> None:
             client.wait_closed()
         assert record["route_id"] == "users"
         assert node.metric("gateway_timeouts_total", kind="body") == 1
+
+
+@pytest.fixture(params=["http1", "http2"])
+def upload(request: pytest.FixtureRequest, origin: Origin) -> Iterator[str]:
+    """One route to a service that reads bodies to their end, in either protocol."""
+    if request.param == "http1":
+        yield one_route(origin)
+        return
+    with Http2Origin() as http2_origin:
+        yield http2(http2_origin)
+
+
+def test_a_body_that_comes_steadily_may_take_longer_than_its_timeout(upload: str) -> None:
+    with Node(upload + listener("body_timeout: 1500ms")) as node, Client(node.address) as client:
+        client.send(b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n")
+        for _ in range(5):
+            assert threading.Event().wait(0.4) is False
+            client.send(b"x" * 4000)
+        assert client.response().status == 200
 
 
 def test_a_client_that_takes_nothing_of_its_response_is_cut_off(origin: Origin) -> None:

@@ -122,6 +122,13 @@ impl Attempt {
         }
     }
 
+    /// Some of the body that was waited for is here.
+    fn body_came(&mut self, timer: &mut Timer) {
+        if self.waiting == Waiting::ClientBody {
+            self.upload_moved(timer);
+        }
+    }
+
     fn upload_moved(&mut self, timer: &mut Timer) {
         if self.waiting != Waiting::ClientReads {
             self.waiting = Waiting::Service;
@@ -209,6 +216,7 @@ impl Attempt {
                 Poll::Ready(Ok(length)) => {
                     replay.keep(data.get(..length).unwrap_or_default(), body);
                     exchange.consume_body(length);
+                    self.body_came(timer);
                     // The end of a body of known length is seen without waiting for anything.
                     if request.framing != Framing::Chunked && exchange.body_is_complete() {
                         self.end_upload(None);
