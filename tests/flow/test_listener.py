@@ -1,5 +1,6 @@
 """Listener: connections, their limits and deadlines, and requests one after the other."""
 
+import select
 import threading
 import time
 from collections.abc import Iterator
@@ -128,8 +129,23 @@ def upload(request: pytest.FixtureRequest, origin: Origin) -> Iterator[str]:
         yield http2(http2_origin)
 
 
-def test_a_body_that_comes_steadily_may_take_longer_than_its_timeout(upload: str) -> None:
-    with Node(upload + listener("body_timeout: 1500ms")) as node, Client(node.address) as client:
+def test_a_body_that_drips_is_refused(upload: str) -> None:
+    with Node(upload + listener("body_timeout: 300ms, min_body_rate: 1KiB")) as node:
+        with Client(node.address) as client:
+            client.send(b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
+            while not select.select([client.socket], [], [], 0.05)[0]:
+                client.send(b"x")
+            refused = Refused(408, "request_timeout", "intake", inputs={"part": "body"}, closes=True)
+            refused.check(node, client.response())
+        assert node.metric("gateway_timeouts_total", kind="body") == 1
+
+
+@pytest.mark.parametrize("rate", ["1KiB", "0B"])
+def test_a_body_that_comes_steadily_may_take_longer_than_its_timeout(upload: str, rate: str) -> None:
+    with (
+        Node(upload + listener(f"body_timeout: 1500ms, min_body_rate: {rate}")) as node,
+        Client(node.address) as client,
+    ):
         client.send(b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n")
         for _ in range(5):
             assert threading.Event().wait(0.4) is False

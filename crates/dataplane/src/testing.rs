@@ -113,7 +113,7 @@ pub fn listener(name: &str) -> Value {
     json!({
         "name": name, "at": "t:1:1", "protocols": ["http1", "http2"],
         "address": "127.0.0.1:0", "max_connections": 100,
-        "header_timeout_ms": 10000, "idle_timeout_ms": 60000, "body_timeout_ms": 10000,
+        "header_timeout_ms": 10000, "idle_timeout_ms": 60000, "body_timeout_ms": 10000, "min_body_rate": 0,
         "write_timeout_ms": 10000, "max_header_bytes": 8192, "max_uri_bytes": 8192,
         "trusted_proxies": [], "path_parameters": "refuse", "tls": null,
         "http2": {

@@ -28,6 +28,7 @@ def compile_listener(loaded: Loaded, number: int) -> dict[str, Any]:
         "header_timeout_ms": int(listener.header_timeout),
         "idle_timeout_ms": int(listener.idle_timeout),
         "body_timeout_ms": int(listener.body_timeout),
+        "min_body_rate": int(listener.min_body_rate),
         "write_timeout_ms": int(listener.write_timeout),
         "max_header_bytes": int(listener.max_header_bytes),
         "max_uri_bytes": int(listener.max_uri_bytes),

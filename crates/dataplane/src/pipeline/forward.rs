@@ -281,6 +281,7 @@ impl Trip<'_> {
             // Who streams may say nothing until the other side has: then the route's patience is for both.
             client_body: call
                 .map_or(listener.body_timeout, |_| listener.body_timeout.max(self.route.timeout)),
+            body_rate: call.map_or(listener.min_body_rate, |_| 0),
             client_reads: listener.write_timeout,
             deadline: call.and_then(|call| call.deadline(self.visit.facts.now)),
             answer_by: None,

@@ -15,6 +15,7 @@ use crate::io::timer::Timer;
 pub use crate::proxy::fault::Fault;
 use crate::proxy::head::OutgoingHead;
 use crate::proxy::leg::Leg;
+use crate::proxy::pace::Pace;
 pub use crate::proxy::patience::Patience;
 use crate::proxy::patience::Waiting;
 pub use crate::proxy::replay::{Kept, Loss, Replay, Store};
@@ -58,6 +59,8 @@ pub struct Attempt {
     upload: Upload,
     waiting: Waiting,
     interims: u32,
+    /// Once the client has been waited for.
+    pace: Option<Box<Pace>>,
 }
 
 impl Attempt {
@@ -71,7 +74,8 @@ impl Attempt {
         let is_whole = means.exchange.body_is_complete();
         leg.begin(head, means.body, is_whole);
         let upload = if is_whole { Upload::Complete } else { Upload::Running };
-        Self { leg, patience: forward.patience, upload, waiting: Waiting::Service, interims: 0 }
+        let patience = forward.patience;
+        Self { leg, patience, upload, waiting: Waiting::Service, interims: 0, pace: None }
     }
 
     /// The response head has been read into `means.response`; what follows it is the body.
@@ -122,8 +126,25 @@ impl Attempt {
         }
     }
 
+    /// The same for the client's body, for which there is less time the more slowly it comes.
+    fn wait_for_body(&mut self, timer: &mut Timer) {
+        if matches!(self.waiting, Waiting::ClientReads | Waiting::ClientBody) {
+            return;
+        }
+        self.waiting = Waiting::ClientBody;
+        let (now, Patience { client_body, body_rate, .. }) = (Instant::now(), self.patience);
+        let wait = match body_rate {
+            0 => client_body,
+            rate => self.pace.get_or_insert_default().wait(now, client_body, rate),
+        };
+        timer.set(self.patience.until(now, wait));
+    }
+
     /// Some of the body that was waited for is here.
-    fn body_came(&mut self, timer: &mut Timer) {
+    fn body_came(&mut self, length: usize, timer: &mut Timer) {
+        if let Some(pace) = &mut self.pace {
+            pace.came(length, Instant::now());
+        }
         if self.waiting == Waiting::ClientBody {
             self.upload_moved(timer);
         }
@@ -208,7 +229,7 @@ impl Attempt {
     ) -> Poll<Result<(), Fault>> {
         let Means { exchange, request, timer, body, replay, .. } = means;
         let Poll::Ready(piece) = exchange.poll_body(context) else {
-            self.upload_waits_for(Waiting::ClientBody, timer);
+            self.wait_for_body(timer);
             return Poll::Pending;
         };
         match piece.map_err(Fault::of_body)? {
@@ -216,7 +237,7 @@ impl Attempt {
                 Poll::Ready(Ok(length)) => {
                     replay.keep(data.get(..length).unwrap_or_default(), body);
                     exchange.consume_body(length);
-                    self.body_came(timer);
+                    self.body_came(length, timer);
                     // The end of a body of known length is seen without waiting for anything.
                     if request.framing != Framing::Chunked && exchange.body_is_complete() {
                         self.end_upload(None);

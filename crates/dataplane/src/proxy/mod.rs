@@ -14,6 +14,7 @@ mod http1;
 pub mod http2;
 pub mod leg;
 mod opening;
+mod pace;
 mod patience;
 pub mod pool;
 pub mod queue;

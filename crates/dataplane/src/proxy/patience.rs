@@ -19,6 +19,8 @@ pub struct Patience {
     /// The route's timeout.
     pub service: Duration,
     pub client_body: Duration,
+    /// Bytes of its body that the client must send in a second, over the time that it is waited for; 0: any number.
+    pub body_rate: u32,
     pub client_reads: Duration,
     /// When the caller gives up the whole exchange, where it said so.
     pub deadline: Option<Instant>,

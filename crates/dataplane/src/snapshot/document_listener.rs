@@ -27,6 +27,8 @@ pub struct ListenerDocument {
     pub idle_timeout_ms: u64,
     /// Between two reads of a body.
     pub body_timeout_ms: u64,
+    /// Bytes of a body in a second, over the time that the client is waited for; 0: any number.
+    pub min_body_rate: u32,
     /// Between two writes of a response that the client takes.
     pub write_timeout_ms: u64,
     pub max_header_bytes: u32,

@@ -37,6 +37,8 @@ pub struct Listener {
     pub header_timeout: Duration,
     pub idle_timeout: Duration,
     pub body_timeout: Duration,
+    /// Bytes in a second; 0: any number.
+    pub min_body_rate: u32,
     pub write_timeout: Duration,
     pub max_header_bytes: u32,
     pub max_uri_bytes: u32,
@@ -127,6 +129,7 @@ impl Listener {
             header_timeout: Duration::from_millis(document.header_timeout_ms),
             idle_timeout: Duration::from_millis(document.idle_timeout_ms),
             body_timeout: Duration::from_millis(document.body_timeout_ms),
+            min_body_rate: document.min_body_rate,
             write_timeout: Duration::from_millis(document.write_timeout_ms),
             max_header_bytes: document.max_header_bytes,
             max_uri_bytes: document.max_uri_bytes,

@@ -126,6 +126,11 @@ class Listener(Section):
         Duration.of("30s"),
         description="Between two reads of a request's body; then 408 and the connection closes.",
     )
+    min_body_rate: Annotated[Size, size("0B", "1MiB")] = Field(
+        Size.of("256B"),
+        description="Bytes of a request's body in a second. A client that is slower is waited for "
+        "`body_timeout` in all, and not each time; then 408. `0B` for no such bound; gRPC has none.",
+    )
     write_timeout: Timeout = Field(
         Duration.of("30s"),
         description="Between two writes of a response that the client takes; then it is cut off.",
