@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -55,6 +56,14 @@ def replace(setting: Setting, old: Process, workers: int = 2) -> Process:
     return new
 
 
+class Watch(Protocol):
+    """Something that a thread does until it is told to stop."""
+
+    stopping: bool
+
+    def run(self) -> None: ...
+
+
 class Http2Load:
     """One HTTP/2 client that asks one request after the other and goes elsewhere when it is told to."""
 
@@ -93,7 +102,7 @@ class ReadinessWatch:
 
 
 @contextlib.asynccontextmanager
-async def beside(*watches: Http2Load | ReadinessWatch) -> AsyncIterator[None]:
+async def beside(*watches: Watch) -> AsyncIterator[None]:
     """Runs watches in threads until the block ends."""
     threads = [asyncio.create_task(asyncio.to_thread(watch.run)) for watch in watches]
     try:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,11 +84,14 @@ class Load:
     keep_alive: bool = True
     # Asked instead of the port, where there is one.
     path: Path | None = None
+    # What the clients trust, where they use TLS.
+    trusted: ssl.SSLContext | None = None
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self.path is not None:
             return await asyncio.open_unix_connection(self.path)
-        return await asyncio.open_connection("127.0.0.1", self.port)
+        name = None if self.trusted is None else "load"
+        return await asyncio.open_connection("127.0.0.1", self.port, ssl=self.trusted, server_hostname=name)
 
     async def client(self) -> None:
         while not self.stopping.is_set():

@@ -33,7 +33,8 @@ def closed(node: Node, reason: str) -> float:
 class Peer:
     """The service's side, one connection at a time: tells the code that it was closed with."""
 
-    def __init__(self, origin: Origin, *first: bytes) -> None:
+    def __init__(self, origin: Origin, *first: bytes, echoes: bool = False) -> None:
+        self.echoes = echoes
         self.code: int | None = None
         self.is_told = threading.Event()
         origin.script(SWITCH + b"".join(first), self._read)
@@ -47,6 +48,8 @@ class Peer:
                 connection.send(frame(8, payload, masked=False))
                 connection.socket.close()
                 return
+            if self.echoes:
+                connection.send(frame(opcode, payload, masked=False))
 
     def closed_with(self) -> int | None:
         assert self.is_told.wait(10)
@@ -158,12 +161,16 @@ def test_it_holds_no_place_of_requests(origin: Origin) -> None:
             assert get(node.address, "/").status == 200
 
 
-def test_a_drain_tells_both_sides_and_does_not_wait_for_more(origin: Origin) -> None:
-    peer = Peer(origin)
+def test_a_drain_leaves_it_open_until_its_last_moments_and_then_tells_both_sides(origin: Origin) -> None:
+    peer = Peer(origin, echoes=True)
     with Node(one_route(origin, "websocket: true")) as node, open_raw(node.address) as client:
         ended: list[bool] = []
-        drain = threading.Thread(target=lambda: ended.append(node.engine.drain(10.0)))
+        drain = threading.Thread(target=lambda: ended.append(node.engine.drain(2.0)))
         drain.start()
+        node.wait_for(lambda state: bool(state["draining"]))
+        for _ in range(10):
+            client.send(frame(1, b"still here"))
+            assert read_frame(client) == (1, b"still here")
         assert (close_code(client), peer.closed_with()) == (1001, 1001)
         client.send(BYE)
         assert client.rest() == b""

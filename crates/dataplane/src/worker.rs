@@ -46,6 +46,7 @@ pub struct Open {
 #[derive(Debug, Default)]
 pub struct Leave {
     is_asked: Cell<bool>,
+    is_last: Rc<Cell<bool>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -58,8 +59,23 @@ impl Leave {
         }
     }
 
+    /// Asks those, too, who have no end of their own.
+    pub fn insist(&self) {
+        self.is_last.set(true);
+        self.ask();
+    }
+
     pub fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
-        if self.is_asked.get() {
+        self.poll_for(&self.is_asked, context)
+    }
+
+    /// Ready once it was insisted.
+    pub fn poll_last(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.poll_for(&self.is_last, context)
+    }
+
+    fn poll_for(&self, wish: &Cell<bool>, context: &mut Context<'_>) -> Poll<()> {
+        if wish.get() {
             return Poll::Ready(());
         }
         let mut waker = self.waker.borrow_mut();
@@ -119,10 +135,10 @@ impl Worker {
         }
     }
 
-    /// Asks the connections of one listener to leave, or all.
-    pub fn ask_to_leave(&self, fits: impl Fn(&Door) -> bool) {
+    /// Has the connections of one listener leave, or all: `wish` is `Leave::ask` or `Leave::insist`.
+    pub fn dismiss(&self, fits: impl Fn(&Door) -> bool, wish: impl Fn(&Leave)) {
         let connections = self.connections.borrow();
-        connections.values().filter(|open| fits(&open.door)).for_each(|open| open.leave.ask());
+        connections.values().filter(|open| fits(&open.door)).for_each(|open| wish(&open.leave));
     }
 
     /// Called every second, so that a step of the wall clock is followed.

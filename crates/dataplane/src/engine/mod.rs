@@ -34,6 +34,11 @@ use socket_file::SocketFile;
 use takeover::Inherited;
 use thread::{Command, WorkerThread};
 
+/// What both sides of a WebSocket have for their close frames before the end of a drain.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How often a drain looks whether it is over.
+const STEP: Duration = Duration::from_millis(10);
+
 /// Why the engine refused. The texts say what and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EngineError {
@@ -200,6 +205,7 @@ impl Engine {
     }
 
     /// Stops accepting and waits until no connection is left, at most until the deadline. Gives whether all ended.
+    /// WebSockets are told to end `LAST_WORDS` before that, or in the middle of a shorter time.
     pub fn drain(&self, deadline: Duration) -> bool {
         let until = Instant::now() + deadline;
         self.node.begin_draining();
@@ -212,13 +218,12 @@ impl Engine {
         drop(ready);
         // Without this, connections that wait to be accepted would not be counted yet. Ends when all have said so.
         while accepted.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok() {}
-        while self.node.connections.load(Ordering::Relaxed) > 0 {
-            if Instant::now() >= until {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(10));
+        let is_empty = || self.node.connections.load(Ordering::Relaxed) == 0;
+        if wait_for(is_empty, until - LAST_WORDS.min(deadline / 2)) {
+            return true;
         }
-        true
+        self.lock().workers.iter().for_each(|worker| worker.send(Command::Insist));
+        wait_for(is_empty, until)
     }
 
     /// Ends every thread. Connections that are left are cut.
@@ -295,6 +300,16 @@ impl Running {
             stays
         });
     }
+}
+
+fn wait_for(condition: impl Fn() -> bool, until: Instant) -> bool {
+    while !condition() {
+        if Instant::now() >= until {
+            return false;
+        }
+        std::thread::sleep(STEP);
+    }
+    true
 }
 
 pub(crate) fn unix_ms() -> u64 {

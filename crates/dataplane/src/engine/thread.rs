@@ -13,7 +13,7 @@ use crate::engine::{EngineError, usage};
 use crate::io::socket::{Acceptor, Listening};
 use crate::listener::accept::{self, Door};
 use crate::node::Node;
-use crate::worker::Worker;
+use crate::worker::{Leave, Worker};
 
 /// Records wait at most this long before Python can take them.
 const TICK: Duration = Duration::from_millis(50);
@@ -31,6 +31,8 @@ pub enum Command {
     Close(Door),
     /// Says so once every connection that the kernel has accepted is counted.
     Drain(Sender<()>),
+    /// The drain is nearly over: what has no end of its own gets one.
+    Insist,
     Stop,
 }
 
@@ -99,12 +101,15 @@ impl Life {
                 biased;
                 command = commands.recv() => match command {
                     Some(Command::Listen(door, socket)) => self.listen(door, socket),
-                    Some(Command::Close(door)) => self.close(|open| Arc::ptr_eq(&open.door.open, &door.open)).await,
+                    Some(Command::Close(door)) => {
+                        self.close(|open| Arc::ptr_eq(&open.door.open, &door.open), Leave::insist).await;
+                    }
                     Some(Command::Drain(ready)) => {
                         self.drain().await;
                         // Nobody waits any longer when the deadline has passed.
                         let _ = ready.send(());
                     }
+                    Some(Command::Insist) => self.worker.dismiss(|_| true, Leave::insist),
                     Some(Command::Stop) | None => break,
                 },
                 Some(newcomer) = newcomers.recv() => accept::adopt(&self.worker, newcomer),
@@ -133,21 +138,21 @@ impl Life {
         self.doors.push(OpenDoor { door, listener, task: tokio::task::spawn_local(accepting) });
     }
 
-    async fn close(&mut self, gone: impl Fn(&OpenDoor) -> bool) {
+    async fn close(&mut self, gone: impl Fn(&OpenDoor) -> bool, wish: impl Fn(&Leave)) {
         let (closing, staying): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.doors).into_iter().partition(|open| gone(open));
         self.doors = staying;
         for open in closing {
             open.task.abort();
             accept::empty_backlog(&self.worker, &open.door, &open.listener).await;
-            self.worker.ask_to_leave(|door| Arc::ptr_eq(&door.open, &open.door.open));
+            self.worker.dismiss(|door| Arc::ptr_eq(&door.open, &open.door.open), &wish);
         }
     }
 
     async fn drain(&mut self) {
-        self.close(|_| true).await;
+        self.close(|_| true, Leave::ask).await;
         // Those of listeners that were gone before.
-        self.worker.ask_to_leave(|_| true);
+        self.worker.dismiss(|_| true, Leave::ask);
         let worker = Rc::clone(&self.worker);
         tokio::task::spawn_local(async move {
             tokio::time::sleep(IDLE_GRACE).await;

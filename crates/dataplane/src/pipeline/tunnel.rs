@@ -44,7 +44,7 @@ pub async fn run<E: Exchange>(
         settings,
         (buffers, open.counts),
         (timer, &mut tunnelled.passed),
-        |context| leave.poll(context),
+        |context| leave.poll_last(context),
     );
     *open.closed = closed.await;
     drop(open);
