@@ -25,6 +25,7 @@ from report import Measurement, Run
 from scenario import SCENARIOS, WORK, Scenario
 from tokens import Credentials, make_credentials
 from verify import Trial, verify, verify_limit
+from websocket import websocket_origin_command
 
 WARM_UP_CONNECTIONS = 64
 SETTLE_SECONDS = 1.0
@@ -179,6 +180,9 @@ def start_origins(plan: Plan) -> Iterator[None]:
         if any(one.grpc for one in plan.scenarios):
             grpc = Running(grpc_origin_command(), plan.load.core, WORK / "grpc-origin.log")
             origins.enter_context(grpc)
+        if any(one.websocket for one in plan.scenarios):
+            websocket = Running(websocket_origin_command(), plan.load.core, WORK / "websocket-origin.log")
+            origins.enter_context(websocket)
         yield
 
 

@@ -10,9 +10,12 @@ from tokens import Credentials
 WORK = Path(__file__).resolve().parent / "work"
 ORIGIN_PORT = 18000
 GRPC_ORIGIN_PORT = 18001
+WEBSOCKET_ORIGIN_PORT = 18002
 SMALL_BODY = "x" * 128
 BODY_BYTES = {"body-1k": 1024, "body-64k": 64 * 1024, "body-1m": 1024 * 1024}
 GRPC_MESSAGE = SMALL_BODY.encode()
+# Below 126 bytes, so that its length stands in the first two.
+WEBSOCKET_MESSAGE = b"x" * 100
 
 # High enough that nobody is refused; every peer still counts.
 UNREACHED_LIMIT = 100_000_000
@@ -38,6 +41,8 @@ class Scenario:
     # Between client and gateway. Where the calls are gRPC, between gateway and origin as well.
     http2: bool = False
     grpc: bool = False
+    # A request is a message there and back.
+    websocket: bool = False
     # Connections that are held open and send nothing. What is measured then is memory.
     idle: int = 0
 
@@ -51,11 +56,13 @@ class Scenario:
 
     @property
     def origin_port(self) -> int:
+        if self.websocket:
+            return WEBSOCKET_ORIGIN_PORT
         return GRPC_ORIGIN_PORT if self.grpc else ORIGIN_PORT
 
     @property
     def expected_bytes(self) -> int:
-        return BODY_BYTES.get(self.file, len(SMALL_BODY))
+        return len(WEBSOCKET_MESSAGE) if self.websocket else BODY_BYTES.get(self.file, len(SMALL_BODY))
 
     def with_limit(self, limit: int) -> "Scenario":
         return replace(self, name=f"{self.name}-limit", limit=limit)
@@ -80,6 +87,7 @@ SCENARIOS = [
     Scenario(
         "grpc", "unary gRPC of 128 bytes, HTTP/2 to the origin too", http2=True, grpc=True, file="Unary"
     ),
+    Scenario("websocket", "WebSocket messages of 100 bytes, each sent back by the origin", websocket=True),
     Scenario("idle-10000", "memory of 10,000 connections that wait after one request each", idle=10_000),
 ]
 

@@ -8,6 +8,7 @@ from peers import Peer
 from processes import BenchError, Running
 from scenario import Scenario
 from tokens import Credentials
+from websocket import ask_websocket
 
 TINY_LIMIT = 3
 TRIES = 10
@@ -28,6 +29,8 @@ class Trial:
     def ask(self, token: str | None) -> Answer:
         """Status and length of the answer to one request, in the protocols that the scenario names."""
         port, path = self.peer.port, self.scenario.paths[-1]
+        if self.scenario.websocket:
+            return ask_websocket(port, path)
         if self.scenario.grpc:
             return ask_grpc(port, path)
         if self.scenario.http2:

@@ -78,6 +78,7 @@ class Envoy:
             http_filters=[*self.filters(scenario, credentials), self.router()],
             access_log=self.access_log() if scenario.policy else [],
             codec_type="HTTP2" if scenario.http2 else "AUTO",
+            upgrade_configs=[{"upgrade_type": "websocket"}] if scenario.websocket else [],
         )
         chain = {"filters": [connections], **(self.tls() if scenario.tls else {})}
         listener = {

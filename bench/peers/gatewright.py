@@ -87,6 +87,8 @@ class Gatewright:
         route: dict[str, Any] = {"name": prefix[1:], "match": {"path": f"{prefix}/*"}, "service": "origin"}
         # A whole core is offered here, at which every other priority would be shed.
         route["priority"] = "P0"
+        if scenario.websocket:
+            route["websocket"] = True
         if scenario.policy:
             return {**route, "auth": {"accept": ["users"]}, "rate_limit": {"tier": "bench"}}
         return {**route, "auth": "none", "rate_limit": "none"}

@@ -53,6 +53,7 @@ defaults
     timeout server 60s
     timeout connect 2s
     timeout http-keep-alive 60s
+    timeout tunnel 60s
     http-reuse always
 frontend public
     bind 127.0.0.1:{self.port} backlog 4096 {self.protocol(scenario)}

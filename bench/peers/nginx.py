@@ -101,6 +101,11 @@ http {{
             limit = "limit_req zone=callers;"
         if scenario.grpc:
             return f"location {prefix}/ {{ grpc_pass grpc://origin; }}"
+        if scenario.websocket:
+            return (
+                f"location {prefix}/ {{ proxy_pass http://origin; proxy_http_version 1.1; "
+                f'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; }}'
+            )
         identifier = "proxy_set_header X-Request-ID $request_id;" if scenario.policy else ""
         return (
             f"location {prefix}/ {{ proxy_pass http://origin; proxy_http_version 1.1; "
