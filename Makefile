@@ -32,7 +32,8 @@ RUST := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.to
 # Directories too: their times tell of files that were deleted.
 PACKAGE := pyproject.toml $(shell find src -not -path '*/__pycache__*')
 
-.PHONY: help preflight servers setup demo test pytest test-build lint stubtest format bench bench-instructions fuzz soak docs \
+.PHONY: help preflight servers setup demo test pytest test-build lint stubtest format bench bench-instructions fuzz soak \
+    faults-latency overload docs \
     check-docs conformance-differential conformance-grpc conformance-h2spec clean
 
 help:
@@ -46,6 +47,8 @@ help:
 	@echo 'conformance-differential  the same bytes through nginx, HAProxy and Envoy; every difference is explained'
 	@echo 'conformance-grpc    the interoperability cases of grpc-go through the gateway; needs go'
 	@echo 'soak                half load for SECONDS=$(SECONDS), with reloads and instances that come and go; ARGS="--help"'
+	@echo 'faults-latency      what clients of one service feel of faults of another; five minutes, idle machine; ARGS="--rounds 2"'
+	@echo 'overload            three times what a node can do: what becomes of P0 to P3; two minutes, idle machine'
 	@echo 'conformance-tls     the grade of TLS by sslyze, against Mozilla'\''s configurations'
 	@echo 'fuzz                generated input for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'conformance-h2spec  every case of h2spec against the gateway; needs go'
@@ -133,6 +136,12 @@ bench-instructions: setup
 # The release build: no other is what users run.
 soak: setup servers
 	PYTHONPATH=tests .venv/bin/python -m soak.run --seconds $(SECONDS) $(ARGS)
+
+faults-latency: setup servers
+	PYTHONPATH=tests .venv/bin/python -m faults.neighbours $(ARGS)
+
+overload: setup servers
+	PYTHONPATH=tests .venv/bin/python -m faults.overload $(ARGS)
 
 conformance-tls: test-build
 	@scripts/environment.sh .venv-conformance sslyze==6.3.1

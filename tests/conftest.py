@@ -2,11 +2,12 @@
 
 import os
 import shutil
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from gateway.ports import unused_ports
 
 # Debian keeps servers where an ordinary user's path does not look.
 SERVER_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
@@ -45,16 +46,4 @@ def free_port() -> Callable[[], int]:
 
     For programs that cannot be told port 0; what can be told it should be.
     """
-    given: set[int] = set()
-
-    def give() -> int:
-        for _ in range(100):
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port: int = probe.getsockname()[1]
-            if port not in given:
-                given.add(port)
-                return port
-        raise OSError("no port is free")
-
-    return give
+    return unused_ports().__next__

@@ -85,7 +85,7 @@ class H2load:
         wrong = sum(map(int, found.groups()[1:])) + sum(map(int, codes.groups()[1:]))
         self.tally.requests += int(found[1])
         if wrong:
-            self.tally.fail(f"h2load: {found[0]}; {codes[0]}", wrong)
+            self.tally.fail(f"{self.name}: {found[0]}; {codes[0]}", wrong)
         return int(found[1])
 
 
@@ -112,7 +112,7 @@ class Clients:
                 async with asyncio.timeout(STEP_SECONDS):
                     wrong = await self.ask(port, number)
             except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-                wrong = repr(error)
+                wrong = f"{error!r} of the gateway on 127.0.0.1:{port}"
             if wrong:
                 self.tally.fail(f"{self.name}: {wrong}")
             self.tally.seconds.append(time.monotonic() - start)
@@ -135,7 +135,8 @@ class Clients:
             await closed(writer)
         if (status, answer, rest) == (200, wanted, b""):
             return ""
-        return f"{target}: {status}, {len(answer)} bytes of {len(wanted)}, then {rest[:100]!r}"
+        told = answer[:300] if status != 200 else b""
+        return f"{target}: {status}, {len(answer)} bytes of {len(wanted)}, then {rest[:100]!r} {told!r}"
 
     def request(self, number: int) -> tuple[str, bytes, bytes]:
         """Target, body, and the answer that is right."""

@@ -8,17 +8,20 @@ import argparse
 import asyncio
 import itertools
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gateway.ports import unused_ports
+from soak.journal import Journal
 from soak.loads import Clients, Downloads, H2load, Load, Uploads
 from soak.world import Sample, World
 
@@ -54,14 +57,16 @@ class Row:
 
 @dataclass
 class Outcome:
-    """The run as a whole."""
+    """The run as a whole, as far as it has come."""
 
-    rate: int
+    rate: int = 0
     rows: list[Row] = field(default_factory=list)
     loads: Sequence[Load] = ()
     replaced: int = 0
     said: list[str] = field(default_factory=list)
     resident_growth: int = RESIDENT_GROWTH
+    # Where it goes what happens meanwhile.
+    say: Callable[[str], None] = print
 
     def faults(self) -> list[str]:
         """Everything that must not be. Empty after a good run."""
@@ -73,13 +78,15 @@ class Outcome:
         descriptors = self.growth([row.sample.descriptors for row in self.rows])
         if descriptors > DESCRIPTOR_GROWTH:
             found.append(f"{descriptors:.0f} more descriptors")
-        if dropped := self.rows[-1].sample.dropped:
+        if self.rows and (dropped := self.rows[-1].sample.dropped):
             found.append(f"{dropped} records were dropped")
         return found + [line for line in self.said if "panicked" in line or '"level": "error"' in line]
 
     @staticmethod
     def growth(values: Sequence[int]) -> float:
         third = len(values) // 3
+        if third == 0:
+            return 0.0
         return statistics.median(values[-third:]) - statistics.median(values[third : 2 * third])
 
     def table(self) -> str:
@@ -88,39 +95,26 @@ class Outcome:
             "|--:|--:|--:|--:|--:|--:|--:|--:|",
         ]
         step = max(1, len(self.rows) // ROWS)
-        for row in [*self.rows[:-1:step], self.rows[-1]]:
+        for row in [*self.rows[:-1:step], *self.rows[-1:]]:
             lines.append(row.line())
         return "\n".join(lines) + "\n"
 
 
-def unused_ports() -> Iterator[int]:
-    """Ports that nothing listened on a moment ago, each once."""
-    given: set[int] = set()
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port not in given:
-            given.add(port)
-            yield port
-
-
-async def soak(seconds: float, directory: Path, share: float) -> Outcome:
-    """Start everything, load it for so long, end it.
+async def soak(outcome: Outcome, seconds: float, directory: Path, share: float) -> None:
+    """Start everything, load it for so long, end it. Where it breaks off, `outcome` has what there was.
 
     `share` is the load as a share of what this machine can do, gateway, services and clients together.
     """
     ports = unused_ports()
-    world = World(directory, next(ports), next(ports), ports)
+    world = World(directory, next(ports), next(ports), ports, say=outcome.say)
     try:
         await asyncio.to_thread(world.start)
-        outcome = Outcome(await half(world.port, share))
+        outcome.rate = await half(world.port, share)
         outcome.loads = loads(outcome.rate, seconds)
         await carry(world, outcome, seconds)
+    finally:
         outcome.replaced = world.replaced
         outcome.said = world.gateway.lines if world.gateway is not None else []
-        return outcome
-    finally:
         await asyncio.to_thread(world.stop)
 
 
@@ -157,12 +151,18 @@ async def carry(world: World, outcome: Outcome, seconds: float) -> None:
 async def reload(world: World, outcome: Outcome, seconds: float) -> None:
     """Again and again, with a look at the gateway after each time."""
     start = time.monotonic()
+    told: Counter[str] = Counter()
     for turn in itertools.count(1):
         await asyncio.to_thread(world.turn)
         await asyncio.sleep(max(0.0, start + turn * RELOAD_SECONDS - time.monotonic()))
         outcome.rows.append(await look(world, outcome, time.monotonic() - start))
+        for load in outcome.loads:
+            for failure in load.tally.failures[told[load.name] :]:
+                outcome.say(failure)
+            told[load.name] = len(load.tally.failures)
         if turn % PROGRESS_RELOADS == 0:
             print(outcome.rows[-1].line(), flush=True)
+            outcome.say(outcome.rows[-1].line())
         if time.monotonic() - start >= seconds:
             return
 
@@ -188,21 +188,31 @@ def main() -> int:
     options = parser.parse_args()
     # As an exception, so that nothing that was started outlives this process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))
-    with tempfile.TemporaryDirectory(prefix="gatewright-soak-") as directory:
-        outcome = asyncio.run(soak(options.seconds, Path(directory), options.share))
-    text = report(outcome)
-    print(text)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}.md").write_text(text)
-    return 1 if outcome.faults() else 0
+    path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}.md"
+    journal = Journal(path.with_suffix(".log"))
+    outcome, broken_off = Outcome(say=journal.say), []
+    try:
+        with tempfile.TemporaryDirectory(prefix="gatewright-soak-") as directory:
+            asyncio.run(soak(outcome, options.seconds, Path(directory), options.share))
+    except (Exception, SystemExit) as error:
+        broken_off.append(f"broke off: {error!r}")
+        journal.say("".join(traceback.format_exception(error)))
+    for line in outcome.said:
+        journal.say(f"gateway: {line}")
+    journal.close()
+    text = report(outcome, broken_off)
+    print(f"{text}\nWhat happened meanwhile: {path.with_suffix('.log')}")
+    path.write_text(text)
+    return 1 if broken_off or outcome.faults() else 0
 
 
-def report(outcome: Outcome) -> str:
+def report(outcome: Outcome, broken_off: Sequence[str]) -> str:
     commit = subprocess.run(
         ["git", "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()
     counts = "; ".join(f"{load.name} {load.tally.requests}" for load in outcome.loads)
-    faults = outcome.faults()
+    faults = [*broken_off, *outcome.faults()]
     return "\n".join([
         "# Soak",
         "",

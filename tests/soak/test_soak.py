@@ -16,7 +16,8 @@ SECONDS = 15
 async def test_reloads_every_second_and_changing_instances_fail_no_request_and_leak_nothing(
     tmp_path: Path,
 ) -> None:
-    outcome = await soak(SECONDS, tmp_path, share=0.25)
+    outcome = Outcome()
+    await soak(outcome, SECONDS, tmp_path, share=0.25)
     # All of so short a run warms up; only what grows with every request or connection shows in it.
     outcome.resident_growth = 32 * MEBIBYTE
     assert outcome.faults() == [], outcome.table()

@@ -4,16 +4,17 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
-from faults.process import PROGRAM, Process, environment, wait_until
+from faults.process import PROGRAM, Process, environment
+from gateway import get
+from gateway.nginx import Nginx, constant
 
 TEXT = """\
 version: 1
@@ -30,36 +31,24 @@ routes:
   - {{name: checked, match: /checked/*, service: checked}}
   - {{name: number, match: /number, respond: {{body: "{number}"}}}}
 """
-NGINX = """
-worker_processes 1;
-daemon off;
-master_process off;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log;
-events {{ worker_connections 4096; }}
-http {{
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    access_log off;
-    keepalive_requests 1000000000;
-    server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ return 200 "bulk"; }} }}
-}}
-"""
 QUIET = subprocess.DEVNULL
-PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 # An instance that left the configuration may still be answering.
 REST_RELOADS = 5
+# Of the records of one reload's time.
+KEPT_RECORDS = 20
+FAILED = b'"status":5'
 
 
 @dataclass
 class Instance:
     """A process that serves a service."""
 
+    service: str
     child: "subprocess.Popen[bytes]"
     port: int
+
+    def __str__(self) -> str:
+        return f"{self.service} on 127.0.0.1:{self.port}"
 
     def stop(self) -> None:
         self.child.kill()
@@ -94,6 +83,7 @@ class World:
     leaving: list[tuple[int, Instance]] = field(default_factory=list)
     replaced: int = 0
     gateway: Process | None = None
+    say: Callable[[str], None] = print
 
     def start(self) -> None:
         self.bulk = [self.start_bulk() for _ in range(2)]
@@ -113,12 +103,7 @@ class World:
         port = next(self.ports)
         directory = self.directory / f"nginx-{port}"
         directory.mkdir()
-        file = directory / "nginx.conf"
-        file.write_text(NGINX.format(directory=directory, port=port))
-        command = ["nginx", "-e", f"{directory}/error.log", "-c", str(file)]
-        child = subprocess.Popen(command, stdin=QUIET, stdout=QUIET, stderr=QUIET, env={"PATH": PATH})
-        wait_until(f"nginx on {port}", lambda: is_open(port))
-        return Instance(child, port)
+        return Instance("bulk", Nginx(directory, port, constant(port, "bulk")).child, port)
 
     def start_checked(self) -> Instance:
         paths = os.pathsep.join([str(Path(__file__).resolve().parents[1]), environment()["PYTHONPATH"]])
@@ -127,7 +112,7 @@ class World:
             command, stdin=QUIET, stdout=subprocess.PIPE, env={**environment(), "PYTHONPATH": paths}
         )
         assert child.stdout is not None
-        return Instance(child, int(child.stdout.readline()))
+        return Instance("checked", child, int(child.stdout.readline()))
 
     def write(self) -> None:
         self.number += 1
@@ -149,20 +134,40 @@ class World:
             is_bulk = self.number % 2 == 0
             service = self.bulk if is_bulk else self.checked
             service.append(self.start_bulk() if is_bulk else self.start_checked())
-            self.leaving.append((self.number, service.pop(0)))
+            gone = service.pop(0)
+            self.leaving.append((self.number + 1, gone))
             self.replaced += 1
-        # Opened anew at the reload: an hour of records would fill a disk.
-        with contextlib.suppress(FileNotFoundError):
-            (self.directory / "records.jsonl").unlink()
+            self.say(f"configuration {self.number + 1}: {service[-1]} comes, {gone} goes")
+        self.take_records()
         self.write()
         self.gateway.signal(signal.SIGHUP)
         self.stop_those_at_rest()
 
+    def take_records(self) -> None:
+        """Keep those of failures. The file is opened anew at each reload: an hour of it would fill a disk."""
+        records, before = self.directory / "records.jsonl", self.directory / "records.before"
+        with contextlib.suppress(FileNotFoundError):
+            # The gateway let go of it a reload ago.
+            found = [record for record in before.read_bytes().splitlines() if FAILED in record]
+            for record in found[:KEPT_RECORDS]:
+                self.say(f"record {record.decode(errors='replace')}")
+            if len(found) > KEPT_RECORDS:
+                self.say(f"{len(found) - KEPT_RECORDS} more such records")
+        with contextlib.suppress(FileNotFoundError):
+            records.replace(before)
+
     def stop_those_at_rest(self) -> None:
-        while self.leaving and self.leaving[0][0] + REST_RELOADS <= self.number:
-            instance = self.leaving.pop(0)[1]
-            instance.stop()
-            shutil.rmtree(self.directory / f"nginx-{instance.port}", ignore_errors=True)
+        """Ends instances that the live configuration has not named for a while, however long reloads take."""
+        if not self.leaving or self.live() < self.leaving[0][0] + REST_RELOADS:
+            return
+        instance = self.leaving.pop(0)[1]
+        instance.stop()
+        self.say(f"{instance} ended")
+        shutil.rmtree(self.directory / f"nginx-{instance.port}", ignore_errors=True)
+
+    def live(self) -> int:
+        """The number of the configuration that the gateway answers with."""
+        return int(get(("127.0.0.1", self.port), "/number").body)
 
     def sample(self) -> Sample:
         """Raises where the gateway has ended, with its last words."""
@@ -178,11 +183,3 @@ class World:
             int(self.gateway.metric("gateway_config_version")),
             int(self.gateway.metric("gateway_records_dropped_total")),
         )
-
-
-def is_open(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True

@@ -2,13 +2,13 @@
 
 import json
 import queue
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from gateway.ports import unused_ports
 from gatewright.errors import SnapshotError
 
 
@@ -117,18 +117,12 @@ gateway = g.Gateway(
 """
 
 
-def unused_port() -> int:
-    """The configuration refuses port 0, so the node is given one that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def write_configuration(tmp_path: Path) -> Callable[..., Path]:
     """Writes a small valid configuration in Python, which needs no parser of the data plane."""
 
-    port = unused_port()
+    # The configuration refuses port 0.
+    port = next(unused_ports())
 
     def write(route: str = "everything", admin: int = port, token: str | None = None) -> Path:
         path = tmp_path / "gateway.py"

@@ -7,19 +7,17 @@ seconds, which is how a case ends whose bytes are no complete request.
 import json
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gateway import Node
+from gateway.nginx import PATH, START_SECONDS, Nginx, wait_until_open
+from gateway.ports import unused_ports
 
 ROOT = Path(__file__).resolve().parents[3]
-PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-START_SECONDS = 30.0
 TYPES = "type.googleapis.com/envoy.extensions.filters"
 
 GATEWRIGHT = """
@@ -34,19 +32,6 @@ routes:
   - {{name: secret, match: /admin/*, respond: {{status: 403, body: secret}}}}
 """
 NGINX = """
-worker_processes 1;
-daemon off;
-master_process off;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log;
-events {{ worker_connections 4096; }}
-http {{
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    access_log off;
     client_header_timeout 2s;
     client_body_timeout 2s;
     keepalive_timeout 2s;
@@ -64,7 +49,6 @@ http {{
         location /strip/ {{ proxy_pass http://strict/; }}
         location / {{ proxy_pass http://strict/; }}
     }}
-}}
 """
 HAPROXY = """
 global
@@ -115,15 +99,14 @@ def gatewright(service: int, directory: Path) -> Iterator[int]:
 
 @contextmanager
 def nginx(service: int, directory: Path) -> Iterator[int]:
-    port, file = unused_port(), directory / "nginx.conf"
-    file.write_text(NGINX.format(directory=directory, service=service, port=port))
-    with running(["nginx", "-e", f"{directory}/error.log", "-c", str(file)], port):
+    port = next(unused_ports())
+    with Nginx(directory, port, NGINX.format(service=service, port=port)):
         yield port
 
 
 @contextmanager
 def haproxy(service: int, directory: Path) -> Iterator[int]:
-    port, file = unused_port(), directory / "haproxy.cfg"
+    port, file = next(unused_ports()), directory / "haproxy.cfg"
     file.write_text(HAPROXY.format(service=service, port=port))
     with running(["haproxy", "-db", "-f", str(file)], port):
         yield port
@@ -131,7 +114,7 @@ def haproxy(service: int, directory: Path) -> Iterator[int]:
 
 @contextmanager
 def envoy(service: int, directory: Path) -> Iterator[int]:
-    port, file, program = unused_port(), directory / "envoy.json", envoy_program()
+    port, file, program = next(unused_ports()), directory / "envoy.json", envoy_program()
     if program is None:
         raise FileNotFoundError("no envoy in .venv-bench: run `make conformance-differential`")
     file.write_text(json.dumps({"static_resources": resources(port, service)}))
@@ -141,13 +124,6 @@ def envoy(service: int, directory: Path) -> Iterator[int]:
 
 
 SUBJECTS = {"gatewright": gatewright, "nginx": nginx, "haproxy": haproxy, "envoy": envoy}
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -163,17 +139,6 @@ def running(command: Sequence[str], port: int) -> Iterator[None]:
     finally:
         child.kill()
         child.wait(START_SECONDS)
-
-
-def wait_until_open(child: "subprocess.Popen[bytes]", port: int) -> None:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until and child.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.02)
-    raise TimeoutError(f"{child.args!r} does not listen; its exit code is {child.poll()}")
 
 
 def resources(port: int, service: int) -> dict[str, Any]:
