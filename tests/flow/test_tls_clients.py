@@ -95,6 +95,51 @@ def test_a_session_without_a_certificate_is_not_taken_up_once_one_is_required(
             connection.response()
 
 
+def test_a_revoked_certificate_is_refused_also_where_its_session_could_be_taken_up(
+    authority: Authority, clients: Authority, origin: Origin
+) -> None:
+    good, lost = clients.issue("good", common_name="good"), clients.issue("lost", common_name="lost")
+    lists = clients.revoke("revoked")
+    text = one_route(origin, "", asking(authority, clients, "require", f', crl_file: "{lists}"'))
+    with Node(text) as node:
+        context = client(authority, lost)
+        assert ask(node, client(authority, good)).status == 200
+        with TlsClient(node.address, context) as connection:
+            connection.send(encode())
+            assert connection.response().status == 200
+            session = connection.tls.session
+        clients.revoke("revoked", lost)
+        node.apply(text)
+        with pytest.raises(REFUSED), TlsClient(node.address, context, session=session) as connection:
+            connection.send(encode())
+            connection.response()
+        with pytest.raises(REFUSED):
+            ask(node, context)
+        assert ask(node, client(authority, good)).status == 200
+
+
+def test_who_is_signed_by_an_authority_without_a_list_is_refused(
+    authority: Authority, clients: Authority, origin: Origin, tmp_path: Path
+) -> None:
+    good = clients.issue("good", common_name="good")
+    lists = Authority(tmp_path / "others", "Others").revoke("revoked")
+    text = one_route(origin, "", asking(authority, clients, "require", f', crl_file: "{lists}"'))
+    with Node(text) as node, pytest.raises(REFUSED):
+        ask(node, client(authority, good))
+
+
+def test_a_revocation_list_past_its_time_still_holds_and_locks_nobody_else_out(
+    authority: Authority, clients: Authority, origin: Origin
+) -> None:
+    good, lost = clients.issue("good", common_name="good"), clients.issue("lost", common_name="lost")
+    lists = clients.revoke("revoked", lost, days=-1)
+    text = one_route(origin, "", asking(authority, clients, "require", f', crl_file: "{lists}"'))
+    with Node(text) as node:
+        assert ask(node, client(authority, good)).status == 200
+        with pytest.raises(REFUSED):
+            ask(node, client(authority, lost))
+
+
 @pytest.mark.parametrize(
     ("user_from", "expected"),
     [

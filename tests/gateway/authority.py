@@ -72,6 +72,21 @@ class Authority:
         pair.key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return pair
 
+    def revoke(self, file: str, *pairs: Pair, days: int = 30) -> Path:
+        """Sign a list of these certificates that is good for some days, and write it as `FILE.pem`."""
+        now = datetime.datetime.now(datetime.UTC)
+        began = min(now, now + datetime.timedelta(days=days)) - datetime.timedelta(days=1)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self._name).last_update(began)
+        builder = builder.next_update(now + datetime.timedelta(days=days))
+        for pair in pairs:
+            revoked = x509.RevokedCertificateBuilder().serial_number(pair.certificate.serial_number)
+            builder = builder.add_revoked_certificate(revoked.revocation_date(began).build())
+        path = self.directory / f"{file}.pem"
+        number = x509.CRLNumber(1)
+        signed = builder.add_extension(number, critical=False).sign(self._key, hashes.SHA256())
+        path.write_bytes(signed.public_bytes(Encoding.PEM))
+        return path
+
 
 def _alternative(name: str) -> x509.GeneralName:
     try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gatewright.config.key_material import KeyMaterial
 from gatewright.config.models import Certificate, Gateway, Service, ServiceTls
 from gatewright.config.positions import Node, Position
+from gatewright.config.revocations import read_revocations
 
 if TYPE_CHECKING:
     # A large library, which only configurations with TLS load.
@@ -49,6 +50,8 @@ class TlsMaterial:
     service_pairs: dict[str, CertificatePair] = field(default_factory=dict)
     authorities: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
     """Trusted certificates by the name of their list; see `trusted_by`."""
+    revocations: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
+    """Revocation lists by the file that holds them."""
 
 
 SYSTEM = "system"
@@ -77,6 +80,12 @@ def gather_tls(gateway: Gateway, root: Node, material: KeyMaterial) -> TlsMateri
             if clients is not None and clients.ca_file not in found.authorities:
                 position = root.find(("listeners", number, "tls", "client_certificates", "ca_file"))
                 found.authorities[clients.ca_file] = read_authorities(clients.ca_file, material, position)
+            if clients is not None and clients.crl_file is not None:
+                position = root.find(("listeners", number, "tls", "client_certificates", "crl_file"))
+                trusted = found.authorities[clients.ca_file]
+                found.revocations[clients.crl_file] = read_revocations(
+                    clients.crl_file, trusted, material, position
+                )
     for number, service in enumerate(gateway.services):
         if service.tls is not None:
             _service(service, service.tls, found, (material, root, ("services", number, "tls")))

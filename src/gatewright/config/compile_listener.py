@@ -1,5 +1,6 @@
 """A listener of a checked configuration to its part of the snapshot."""
 
+import base64
 import ipaddress
 from collections.abc import Sequence
 from typing import Any
@@ -70,14 +71,18 @@ def _tls(loaded: Loaded, name: str, tls: ListenerTls) -> dict[str, Any]:
         "min_version": tls.min_version,
         "handshake_timeout_ms": int(tls.handshake_timeout),
         "max_handshakes": tls.max_handshakes,
-        "client_certificates": None if tls.client_certificates is None else _clients(tls.client_certificates),
+        "client_certificates": None
+        if tls.client_certificates is None
+        else _clients(loaded, tls.client_certificates),
     }
 
 
-def _clients(clients: ClientCertificates) -> dict[str, Any]:
+def _clients(loaded: Loaded, clients: ClientCertificates) -> dict[str, Any]:
+    lists = () if clients.crl_file is None else loaded.tls.revocations[clients.crl_file]
     return {
         "required": clients.mode == "require",
         "authorities": clients.ca_file,
+        "revocations": [base64.b64encode(der).decode() for der in lists],
         "headers": clients.headers,
     }
 

@@ -153,6 +153,7 @@ def _absolute_paths(node: Node, directory: Path) -> None:
         _anchor(found, "key_file", directory)
     for found in _at(node, ("listeners", "*", "tls", "client_certificates")):
         _anchor(found, "ca_file", directory)
+        _anchor(found, "crl_file", directory)
     for found in _at(node, ("services", "*", "tls", "certificate")):
         _anchor(found, "file", directory)
         _anchor(found, "key_file", directory)

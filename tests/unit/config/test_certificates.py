@@ -110,3 +110,51 @@ def test_a_certificate_for_no_name_is_a_warning(tmp_path: Path, authority: Autho
 def test_the_version_may_be_written_as_a_number(tmp_path: Path, authority: Authority, version: str) -> None:
     file = configuration(tmp_path, authority.issue("a", "a.test"), options=f", min_version: {version}")
     assert json.loads(compile(load([file], {}), 1))["listeners"][0]["tls"]["min_version"] == "1.3"
+
+
+def revoking(authority: Authority, lists: Path) -> str:
+    asked = f'ca_file: "{authority.file}", crl_file: "{lists}"'
+    return f", client_certificates: {{{asked}}}"
+
+
+def test_revocation_lists_are_watched_and_all_of_a_file_are_read(
+    tmp_path: Path, authority: Authority
+) -> None:
+    pair, other = authority.issue("a", "a.test"), Authority(tmp_path / "other", "Other CA")
+    lists = authority.revoke("lists", pair)
+    lists.write_bytes(lists.read_bytes() + other.revoke("others").read_bytes())
+    loaded = load([configuration(tmp_path, pair, options=revoking(authority, lists))], {})
+    tls = json.loads(compile(loaded, 1))["listeners"][0]["tls"]
+    assert len(tls["client_certificates"]["revocations"]) == 2
+    assert lists in loaded.files
+    assert loaded.warnings == ()
+
+
+def test_an_authority_without_a_list_and_a_list_past_its_time_are_warned_of(
+    tmp_path: Path, authority: Authority
+) -> None:
+    pair, other = authority.issue("a", "a.test"), Authority(tmp_path / "other", "Other CA")
+    lists = other.revoke("lists", days=-1)
+    loaded = load([configuration(tmp_path, pair, options=revoking(authority, lists))], {})
+    missing, late = (problem.message for problem in loaded.warnings)
+    assert "no list of the authority `CN=Test CA`, so whoever it has signed for is refused" in missing
+    assert "the list of `CN=Other CA` was to be replaced by" in late
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("no list", "no revocation list in PEM; expected `-----BEGIN X509 CRL-----`"),
+        (
+            "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n",
+            "a revocation list in it cannot be read",
+        ),
+    ],
+)
+def test_a_file_without_a_revocation_list_is_refused(
+    tmp_path: Path, authority: Authority, content: str, message: str
+) -> None:
+    lists = tmp_path / "lists.pem"
+    lists.write_text(content)
+    pair = authority.issue("a", "a.test")
+    assert message in refused(configuration(tmp_path, pair, options=revoking(authority, lists)))

@@ -23,6 +23,8 @@ pub struct ClientCertificatesDocument {
     pub required: bool,
     /// Name of a list in the snapshot's `authorities`.
     pub authorities: String,
+    /// Lists of certificates that are good no more, DER in base64; with any, there must be one of each authority.
+    pub revocations: Vec<String>,
     /// Services are told with `X-Client-Cert-*`.
     pub headers: bool,
 }

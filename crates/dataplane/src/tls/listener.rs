@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateRevocationListDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ServerConnection, WebPkiClientVerifier};
 use rustls::{HandshakeKind, RootCertStore, ServerConfig};
@@ -12,7 +13,7 @@ use crate::io::stream::Stream;
 use crate::snapshot::document::{
     Authorities, ClientCertificatesDocument, ListenerDocument, ListenerTlsDocument, Protocol,
 };
-use crate::tls::certificates::{Certificates, chain};
+use crate::tls::certificates::{Certificates, chain, der};
 use crate::tls::registry::{Lasting, Registry};
 use crate::tls::stream::TlsStream;
 use crate::tls::{ClientCertificate, Secured, authorities_of, provider, versions};
@@ -123,6 +124,11 @@ fn demand(clients: Option<&ClientCertificatesDocument>, trusted: Option<&[String
         demand.extend_from_slice(authority.as_bytes());
         demand.push(b',');
     }
+    // A session of a certificate that is revoked meanwhile must not be taken up.
+    for list in &clients.revocations {
+        demand.extend_from_slice(list.as_bytes());
+        demand.push(b';');
+    }
     demand
 }
 
@@ -135,7 +141,9 @@ fn verifier(
     for authority in chain(trusted.unwrap_or_default())? {
         roots.add(authority).map_err(|error| error.to_string())?;
     }
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+    let lists = clients.revocations.iter().map(|list| der(list).map(CertificateRevocationListDer::from));
+    let lists = lists.collect::<Result<Vec<_>, _>>()?;
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).with_crls(lists);
     let builder = if clients.required { builder } else { builder.allow_unauthenticated() };
     builder.build().map_err(|error| error.to_string())
 }

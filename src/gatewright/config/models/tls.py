@@ -41,6 +41,12 @@ class ClientCertificates(Section):
         description="PEM file with the authorities that sign clients' certificates, and no others; relative "
         "to the configuration file.",
     )
+    crl_file: Text | None = Field(
+        None,
+        description="PEM file with revocation lists, one of each authority above a client's certificate; "
+        "relative to the configuration file. Revoked certificates, and those of an authority without a "
+        "list, end the handshake. A change of the file is a reload. None by default.",
+    )
     headers: bool = Field(
         False,
         description="Tell services with `X-Client-Cert-Verified`, `-Subject`, `-SAN` and `-Fingerprint`. "
