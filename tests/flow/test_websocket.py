@@ -25,6 +25,7 @@ from gateway import (
     plain,
     raw,
 )
+from gateway.translation import Ways
 from gateway.websocket import (
     SWITCH,
     Sockets,
@@ -86,20 +87,20 @@ def converse(client: ClientConnection, sockets: Sockets, seed: int) -> Transcrip
 @pytest.mark.parametrize("compression", [None, "deflate"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_conversation_is_that_of_a_direct_connection(
-    sockets: Sockets, compression: str | None, seed: int
+    ways: Ways, sockets: Sockets, compression: str | None, seed: int
 ) -> None:
-    with Node(to(sockets)) as node:
+    with Node(ways.route(sockets, ON)) as node:
         with dial(("127.0.0.1", sockets.port), compression=compression) as client:
             direct = converse(client, sockets, seed)
-        with dial(node.address, compression=compression) as client:
+        with dial(ways.door(node), compression=compression) as client:
             assert bool(client.protocol.extensions) == bool(compression)
             assert converse(client, sockets, seed) == direct
 
 
-def test_subprotocols_and_headers_of_the_handshake_go_through() -> None:
-    with Sockets(subprotocols=["chat", "other"]) as sockets, Node(to(sockets)) as node:
+def test_subprotocols_and_headers_of_the_handshake_go_through(ways: Ways) -> None:
+    with Sockets(subprotocols=["chat", "other"]) as sockets, Node(ways.route(sockets, ON)) as node:
         offered: Any = ["new", "other"]
-        with dial(node.address, "/a?b=c", subprotocols=offered, additional_headers={"X-A": "b"}) as client:
+        with dial(ways.door(node), "/a?b=c", subprotocols=offered, additional_headers={"X-A": "b"}) as client:
             assert client.subprotocol == "other"
             assert client.response is not None
             assert client.response.headers["x-request-id"]
@@ -109,8 +110,11 @@ def test_subprotocols_and_headers_of_the_handshake_go_through() -> None:
         assert headers["x-forwarded-for"] == "127.0.0.1"
 
 
-def test_a_message_much_larger_than_any_buffer_arrives_whole(sockets: Sockets) -> None:
-    with Node(to(sockets, "websocket: {max_message: 32MiB}")) as node, dial(node.address) as client:
+def test_a_message_much_larger_than_any_buffer_arrives_whole(ways: Ways, sockets: Sockets) -> None:
+    with (
+        Node(ways.route(sockets, "websocket: {max_message: 32MiB}")) as node,
+        dial(ways.door(node)) as client,
+    ):
         message = bytes(range(251)) * 80_000
         client.send(message)
         assert client.recv(timeout=30) == message
@@ -127,9 +131,9 @@ def test_it_works_over_tls(sockets: Sockets, tmp_path: Path) -> None:
             assert client.recv(timeout=10) == message
 
 
-def test_one_record_at_the_end_and_metrics_on_the_way(sockets: Sockets) -> None:
-    with Node(to(sockets)) as node:
-        with dial(node.address, "/chat", compression=None) as client:
+def test_one_record_at_the_end_and_metrics_on_the_way(ways: Ways, sockets: Sockets) -> None:
+    with Node(ways.route(sockets, ON)) as node:
+        with dial(ways.door(node), "/chat", compression=None) as client:
             for _ in range(3):
                 client.send("x" * 1_000)
                 client.recv(timeout=10)
@@ -274,14 +278,14 @@ def test_the_connection_of_the_service_is_never_used_again(origin: Origin) -> No
         assert origin.connections == 2
 
 
-def test_who_may_not_is_refused_as_in_any_request(sockets: Sockets) -> None:
+def test_who_may_not_is_refused_as_in_any_request(ways: Ways, sockets: Sockets) -> None:
     key = ApiKey()
-    text = to(sockets, f"{ON}, auth: {{accept: [partners]}}", f"identities: [{key.identity}]")
+    text = ways.route(sockets, f"{ON}, auth: {{accept: [partners]}}", f"identities: [{key.identity}]")
     with Node(text) as node:
-        with Client(node.address) as client:
+        with Client(ways.door(node)) as client:
             client.send(handshake())
             assert client.response().status == 401
-        with dial(node.address, additional_headers=[key.header]) as client_:
+        with dial(ways.door(node), additional_headers=[key.header]) as client_:
             client_.send("a")
             assert client_.recv(timeout=10) == "a"
         headers = {name.lower(): value for name, value in sockets.seen.get(timeout=10).headers}
@@ -289,14 +293,14 @@ def test_who_may_not_is_refused_as_in_any_request(sockets: Sockets) -> None:
         assert key.header[0].lower() not in headers
 
 
-def test_handshakes_count_in_the_limit_and_messages_do_not(sockets: Sockets) -> None:
+def test_handshakes_count_in_the_limit_and_messages_do_not(ways: Ways, sockets: Sockets) -> None:
     tier = "tiers: [{name: few, limit: 1, window: 60s, per: client_ip}]"
-    with Node(to(sockets, f"{ON}, rate_limit: few", tier)) as node:
-        with dial(node.address) as client:
+    with Node(ways.route(sockets, f"{ON}, rate_limit: few", tier)) as node:
+        with dial(ways.door(node)) as client:
             for _ in range(5):
                 client.send("a")
                 assert client.recv(timeout=10) == "a"
-        with Client(node.address) as refused:
+        with Client(ways.door(node)) as refused:
             refused.send(handshake())
             assert refused.response().status == 429
 

@@ -7,13 +7,14 @@ import threading
 import pytest
 
 from gateway import CLOSE, RESET, Client, Connection, Node, Origin, Received, Refused, get, one_route
+from gateway.translation import Ways
 from gateway.websocket import (
-    SWITCH,
     close_code,
     frame,
     handshake,
     open_raw,
     read_frame,
+    switch,
     until_closed,
 )
 
@@ -37,7 +38,7 @@ class Peer:
         self.echoes = echoes
         self.code: int | None = None
         self.is_told = threading.Event()
-        origin.script(SWITCH + b"".join(first), self._read)
+        origin.script(switch(*first), self._read)
 
     def _read(self, connection: Connection, received: Received) -> None:
         while True:
@@ -57,26 +58,25 @@ class Peer:
 
 
 @pytest.mark.parametrize(
-    ("limits", "sent", "code", "reason"),
+    ("limits", "sent", "told"),
     [
-        ({"max_message": "1KiB"}, frame(2, bytes(1025)), 1009, "message_too_large"),
+        ({"max_message": "1KiB"}, frame(2, bytes(1025)), (1009, "message_too_large")),
         (
             {"max_message": "1KiB"},
             frame(2, bytes(1024), fin=False) + frame(0, b"", fin=False) + frame(0, b"a"),
-            1009,
-            "message_too_large",
+            (1009, "message_too_large"),
         ),
-        ({"messages_per_second": 3}, frame(1, b"a") * 4, 1008, "too_many_messages"),
-        ({"messages_per_second": 3}, frame(9) * 4, 1008, "too_many_messages"),
-        ({"idle_timeout": "1s"}, frame(1, b"a"), 1001, "idle"),
-        ({"idle_timeout": "1h"}, b"\x82\xff" + b"\xff" * 12, 1002, "malformed"),
+        ({"messages_per_second": 3}, frame(1, b"a") * 4, (1008, "too_many_messages")),
+        ({"messages_per_second": 3}, frame(9) * 4, (1008, "too_many_messages")),
+        ({"idle_timeout": "1s"}, frame(1, b"a"), (1001, "idle")),
+        ({"idle_timeout": "1h"}, b"\x82\xff" + b"\xff" * 12, (1002, "malformed")),
     ],
 )
 def test_both_sides_are_told_what_a_connection_has_too_much_of(
-    origin: Origin, limits: dict[str, object], sent: bytes, code: int, reason: str
+    ways: Ways, origin: Origin, limits: dict[str, object], sent: bytes, told: tuple[int, str]
 ) -> None:
-    peer = Peer(origin)
-    with Node(one_route(origin, limited(**limits))) as node, open_raw(node.address) as client:
+    peer, (code, reason) = Peer(origin), told
+    with Node(ways.route(origin, limited(**limits))) as node, open_raw(ways.door(node)) as client:
         client.send(sent)
         assert close_code(client) == code
         assert peer.closed_with() == code
@@ -85,27 +85,28 @@ def test_both_sides_are_told_what_a_connection_has_too_much_of(
         assert closed(node, reason) == 1
 
 
-def test_what_is_within_the_limits_goes_on_for_ever(origin: Origin) -> None:
+def test_what_is_within_the_limits_goes_on_for_ever(ways: Ways, origin: Origin) -> None:
     peer = Peer(origin)
-    route = one_route(origin, limited(max_message="1KiB", messages_per_second=5, idle_timeout="1h"))
-    with Node(route) as node, open_raw(node.address) as client:
+    route = ways.route(origin, limited(max_message="1KiB", messages_per_second=5, idle_timeout="1h"))
+    with Node(route) as node, open_raw(ways.door(node)) as client:
         client.send((frame(2, bytes(512), fin=False) + frame(0, bytes(512))) * 5)
         client.send(BYE)
         assert close_code(client) == 1000
         assert peer.closed_with() == 1000
+        client.socket.close()
         assert closed(node, "client") == 1
 
 
-def test_a_service_may_not_send_too_large_a_message_either(origin: Origin) -> None:
+def test_a_service_may_not_send_too_large_a_message_either(ways: Ways, origin: Origin) -> None:
     peer = Peer(origin, frame(2, bytes(1024), masked=False), frame(2, bytes(1025), masked=False))
-    with Node(one_route(origin, limited(max_message="1KiB"))) as node, open_raw(node.address) as client:
+    with Node(ways.route(origin, limited(max_message="1KiB"))) as node, open_raw(ways.door(node)) as client:
         assert read_frame(client) == (2, bytes(1024))
         assert (close_code(client), peer.closed_with()) == (1009, 1009)
         client.send(BYE)
         assert closed(node, "message_too_large") == 1
 
 
-def test_a_close_frame_of_ours_waits_for_the_end_of_a_frame(origin: Origin) -> None:
+def test_a_close_frame_of_ours_waits_for_the_end_of_a_frame(ways: Ways, origin: Origin) -> None:
     goes_on = threading.Event()
     whole = frame(2, b"x" * 5_000, masked=False)
 
@@ -113,11 +114,12 @@ def test_a_close_frame_of_ours_waits_for_the_end_of_a_frame(origin: Origin) -> N
         assert read_frame(connection)[0] == 8
         connection.send(whole[1_000:] + frame(1, b"too late", masked=False) + frame(8, masked=False))
 
-    origin.script(SWITCH + whole[:1_000], goes_on, rest, CLOSE)
-    with Node(one_route(origin, limited(max_message="8KiB"))) as node, open_raw(node.address) as client:
+    origin.script(switch(whole[:1_000]), goes_on, rest, CLOSE)
+    with Node(ways.route(origin, limited(max_message="8KiB"))) as node, open_raw(ways.door(node)) as client:
+        assert client.read(4) == whole[:4]
         client.send(frame(2, bytes(8_193)))
         goes_on.set()
-        assert read_frame(client) == (2, b"x" * 5_000)
+        assert client.read(5_000) == whole[4:]
         assert close_code(client) == 1009
         client.send(BYE)
         assert client.rest() == b""
@@ -131,13 +133,13 @@ def test_a_close_frame_of_ours_waits_for_the_end_of_a_frame(origin: Origin) -> N
     ],
 )
 def test_a_caller_and_a_route_may_have_so_many_at_once(
-    origin: Origin, option: dict[str, int], status: int, error: str
+    ways: Ways, origin: Origin, option: dict[str, int], status: int, error: str
 ) -> None:
-    origin.script(SWITCH, until_closed)
-    with Node(one_route(origin, limited(**option))) as node, open_raw(node.address):
+    origin.script(switch(), until_closed)
+    with Node(ways.route(origin, limited(**option))) as node, open_raw(ways.door(node)):
         peer = Peer(origin)
-        with open_raw(node.address) as second:
-            with Client(node.address) as third:
+        with open_raw(ways.door(node)) as second:
+            with Client(ways.door(node)) as third:
                 third.send(handshake())
                 response = third.response()
                 Refused(status, error, "limit", ("routes", 0), {"limit": 2}, retry_after=5).check(
@@ -146,24 +148,26 @@ def test_a_caller_and_a_route_may_have_so_many_at_once(
             second.send(BYE)
             assert (close_code(second), peer.closed_with()) == (1000, 1000)
         assert closed(node, "client") == 1
-        origin.script(SWITCH, until_closed)
-        open_raw(node.address).socket.close()
+        origin.script(switch(), until_closed)
+        open_raw(ways.door(node)).socket.close()
 
 
 def test_it_holds_no_place_of_requests(origin: Origin) -> None:
     route, node_ = "websocket: true, priority: P0", "node: {max_in_flight: 1}"
     with Node(one_route(origin, route, node_, service="pool: {max_connections: 1}")) as node:
-        origin.script(SWITCH, until_closed)
-        origin.script(SWITCH, until_closed)
+        origin.script(switch(), until_closed)
+        origin.script(switch(), until_closed)
         with open_raw(node.address), open_raw(node.address):
             assert node.metric("gateway_websocket_connections") == 2
             assert node.metric("gateway_in_flight_requests") == 0
             assert get(node.address, "/").status == 200
 
 
-def test_a_drain_leaves_it_open_until_its_last_moments_and_then_tells_both_sides(origin: Origin) -> None:
+def test_a_drain_leaves_it_open_until_its_last_moments_and_then_tells_both_sides(
+    ways: Ways, origin: Origin
+) -> None:
     peer = Peer(origin, echoes=True)
-    with Node(one_route(origin, "websocket: true")) as node, open_raw(node.address) as client:
+    with Node(ways.route(origin, "websocket: true")) as node, open_raw(ways.door(node)) as client:
         ended: list[bool] = []
         drain = threading.Thread(target=lambda: ended.append(node.engine.drain(2.0)))
         drain.start()
@@ -180,9 +184,9 @@ def test_a_drain_leaves_it_open_until_its_last_moments_and_then_tells_both_sides
         assert closed(node, "draining") == 1
 
 
-def test_a_drain_cuts_those_who_do_not_listen_when_its_time_is_over(origin: Origin) -> None:
-    origin.script(SWITCH, until_closed)
-    with Node(one_route(origin, "websocket: true")) as node, open_raw(node.address) as client:
+def test_a_drain_cuts_those_who_do_not_listen_when_its_time_is_over(ways: Ways, origin: Origin) -> None:
+    origin.script(switch(), until_closed)
+    with Node(ways.route(origin, "websocket: true")) as node, open_raw(ways.door(node)) as client:
         assert not node.engine.drain(0.3)
         node.engine.stop()
         assert close_code(client) == 1001
@@ -192,26 +196,26 @@ def test_a_drain_cuts_those_who_do_not_listen_when_its_time_is_over(origin: Orig
         assert node.metric("gateway_websocket_connections") == 0
 
 
-def test_a_reload_without_the_listener_tells_its_connections_to_leave(origin: Origin) -> None:
+def test_a_reload_without_the_listener_tells_its_connections_to_leave(ways: Ways, origin: Origin) -> None:
     peer = Peer(origin)
     other = "listeners: [{name: other, address: '127.0.0.1:2'}]"
-    with Node(one_route(origin, "websocket: true")) as node, open_raw(node.address) as client:
-        node.apply(one_route(origin, "websocket: true", other))
+    with Node(ways.route(origin, "websocket: true")) as node, open_raw(ways.door(node)) as client:
+        node.apply(ways.route(origin, "websocket: true", other))
         assert (close_code(client), peer.closed_with()) == (1001, 1001)
 
 
-def test_a_reload_leaves_connections_open(origin: Origin) -> None:
+def test_a_reload_leaves_connections_open(ways: Ways, origin: Origin) -> None:
     peer = Peer(origin)
-    with Node(one_route(origin, "websocket: true")) as node, open_raw(node.address) as client:
-        node.apply(one_route(origin))
+    with Node(ways.route(origin, "websocket: true")) as node, open_raw(ways.door(node)) as client:
+        node.apply(ways.route(origin))
         client.send(frame(1, b"still here") + BYE)
         assert (close_code(client), peer.closed_with()) == (1000, 1000)
 
 
 @pytest.mark.parametrize("end", [CLOSE, RESET])
-def test_the_client_is_dropped_when_the_service_dies(origin: Origin, end: str) -> None:
-    origin.script(SWITCH + frame(1, b"last", masked=False), read_one, end)
-    with Node(one_route(origin, "websocket: true")) as node, open_raw(node.address) as client:
+def test_the_client_is_dropped_when_the_service_dies(ways: Ways, origin: Origin, end: str) -> None:
+    origin.script(switch(frame(1, b"last", masked=False)), read_one, end)
+    with Node(ways.route(origin, "websocket: true")) as node, open_raw(ways.door(node)) as client:
         assert read_frame(client) == (1, b"last")
         client.send(frame(1, b"a"))
         assert client.rest() == b""
@@ -224,16 +228,16 @@ def read_one(connection: Connection, received: Received) -> None:
 
 
 @pytest.mark.parametrize("is_reset", [False, True])
-def test_the_service_is_dropped_when_the_client_vanishes(origin: Origin, is_reset: bool) -> None:
+def test_the_service_is_dropped_when_the_client_vanishes(ways: Ways, origin: Origin, is_reset: bool) -> None:
     gone = threading.Event()
 
     def wait(connection: Connection, received: Received) -> None:
         until_closed(connection, received)
         gone.set()
 
-    origin.script(SWITCH, wait, CLOSE)
-    with Node(one_route(origin, "websocket: true")) as node:
-        client = open_raw(node.address)
+    origin.script(switch(), wait, CLOSE)
+    with Node(ways.route(origin, "websocket: true")) as node:
+        client = open_raw(ways.door(node))
         if is_reset:
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.socket.close()
@@ -241,10 +245,13 @@ def test_the_service_is_dropped_when_the_client_vanishes(origin: Origin, is_rese
         assert closed(node, "client_gone") == 1
 
 
-def test_the_timeout_of_the_route_ends_with_the_handshake(origin: Origin) -> None:
+def test_the_timeout_of_the_route_ends_with_the_handshake(ways: Ways, origin: Origin) -> None:
     goes_on = threading.Event()
-    origin.script(SWITCH, goes_on, frame(8, struct.pack(">H", 1000), masked=False), until_closed)
-    with Node(one_route(origin, "websocket: true, timeout: 1s")) as node, open_raw(node.address) as client:
+    origin.script(switch(), goes_on, frame(8, struct.pack(">H", 1000), masked=False), until_closed)
+    with (
+        Node(ways.route(origin, "websocket: true, timeout: 1s")) as node,
+        open_raw(ways.door(node)) as client,
+    ):
         client.socket.settimeout(1.5)
         with pytest.raises(TimeoutError):
             client.socket.recv(1)
@@ -253,7 +260,21 @@ def test_the_timeout_of_the_route_ends_with_the_handshake(origin: Origin) -> Non
         assert close_code(client) == 1000
 
 
-def test_who_does_not_read_holds_the_other_side_back(origin: Origin) -> None:
+def test_a_service_that_does_not_read_holds_its_client_back(ways: Ways, origin: Origin) -> None:
+    sent, done = 0, threading.Event()
+    origin.script(switch(), done, CLOSE)
+    with Node(ways.route(origin, "websocket: true")) as node, open_raw(ways.door(node)) as client:
+        client.socket.settimeout(1.0)
+        data = frame(2, bytes(60_000))
+        with pytest.raises(TimeoutError):
+            while sent < 120_000_000:
+                client.send(data)
+                sent += len(data)
+        done.set()
+        assert sent < 60_000_000
+
+
+def test_who_does_not_read_holds_the_other_side_back(ways: Ways, origin: Origin) -> None:
     taken: list[int] = []
     stalled = threading.Event()
 
@@ -268,8 +289,8 @@ def test_who_does_not_read_holds_the_other_side_back(origin: Origin) -> None:
             pass
         stalled.set()
 
-    origin.script(SWITCH, flood, CLOSE)
-    with Node(one_route(origin, "websocket: true")) as node, open_raw(node.address):
+    origin.script(switch(), flood, CLOSE)
+    with Node(ways.route(origin, "websocket: true")) as node, open_raw(ways.door(node)):
         assert stalled.wait(30)
         # What the kernel's buffers of two connections hold, and no more.
         assert sum(taken) < 60_000_000

@@ -1,9 +1,18 @@
 """Configuration texts that most tests begin with."""
 
-from gateway.origin import Origin
+from typing import Protocol
 
 
-def one_route(origin: Origin, route: str = "", *sections: str, service: str = "", path: str = "/*") -> str:
+class HasAddress(Protocol):
+    """A service that a configuration can name."""
+
+    @property
+    def address(self) -> str: ...
+
+
+def one_route(
+    origin: HasAddress, route: str = "", *sections: str, service: str = "", path: str = "/*"
+) -> str:
     """One service `users` and one route `users` to it, as YAML.
 
     `route` and `service` add options to them, written as in a flow mapping; `sections` are further lines.
@@ -15,7 +24,7 @@ def one_route(origin: Origin, route: str = "", *sections: str, service: str = ""
     return "\n".join([*lines, *sections]) + "\n"
 
 
-def routes(origin: Origin, *routes: str) -> str:
+def routes(origin: HasAddress, *routes: str) -> str:
     """One service `users` on `origin` and these routes, each the inside of a flow mapping."""
     lines = [f'services: [{{name: users, instances: ["{origin.address}"]}}]', "routes:"]
     return "\n".join([*lines, *(f"  - {{{route}}}" for route in routes)]) + "\n"

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -23,6 +23,7 @@ from h2.events import (
 )
 from h2.settings import SettingCodes, Settings
 
+from gateway.configuration import HasAddress
 from gateway.origin import DEADLINE, Header
 
 
@@ -157,13 +158,6 @@ class Http2Connection:
             stream.reset = event.error_code
             self.pending.pop(stream.number, None)
             self.origin.given_up.put(stream)
-
-
-class HasAddress(Protocol):
-    """A service that a configuration can name."""
-
-    @property
-    def address(self) -> str: ...
 
 
 def http2(origin: HasAddress, *options: str, route: str = "") -> str:

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -13,9 +14,9 @@ from websockets.sync.server import ServerConnection, serve
 from gateway.client import Client
 from gateway.node import Address
 from gateway.origin import Connection, Received
+from gateway.translation import KEY, accept
 
 DEADLINE = 10.0
-KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 SWITCH = (
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -28,6 +29,16 @@ HEADERS = {
     "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": KEY,
 }
+
+
+def switch(*then: bytes) -> Callable[[Connection, Received], None]:
+    """A step of a script: agrees to the handshake that came, and sends more at once."""
+
+    def step(connection: Connection, received: Received) -> None:
+        proof = accept(received.get("sec-websocket-key") or "")
+        connection.send(SWITCH.replace(ACCEPT.encode(), proof.encode()) + b"".join(then))
+
+    return step
 
 
 def handshake(line: str = "GET / HTTP/1.1", **changed: str | None) -> bytes:

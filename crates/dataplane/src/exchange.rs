@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 
 use crate::http1::response_head::ResponseHead;
 use crate::http1::trailers::Trailers;
-use crate::io::replay::Replay;
 use crate::refusal::Refusal;
+use crate::websocket::side::Side;
 
 /// How the body of the response will be delimited for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum ResponseBody {
     Length(u64),
     /// Not known beforehand.
     Stream,
-    /// None: the connection is a WebSocket from here on.
+    /// None: what carries the request is a WebSocket from here on.
     WebSocket,
 }
 
@@ -80,8 +80,8 @@ pub trait Exchange {
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// The connection itself, where the protocol lets a request take all of it over. Once the answer is out.
-    fn upgrade(&mut self) -> Option<Replay<'_>>;
+    /// What carried the request, for it to use otherwise: the whole connection, or its stream. Once the answer is out.
+    fn upgrade(&mut self) -> Box<dyn Side + '_>;
 
     /// Bytes given to the client so far, head and framing included.
     fn bytes_sent(&self) -> u64;

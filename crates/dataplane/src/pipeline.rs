@@ -21,7 +21,7 @@ use crate::balance;
 use crate::exchange::Exchange;
 use crate::intake;
 use crate::limit::{self, Counters, Limits, Permit};
-use crate::refusal::Refusal;
+use crate::refusal::{HandshakeFault, Refusal};
 use crate::request::{Framing, Request, Scheme};
 use crate::route;
 use crate::shed;
@@ -82,12 +82,13 @@ fn stages<'s>(
     let permit = limit::acquire(limits, route.limit.as_ref(), grant, request.client, facts.unix_ms)?;
     account.permitted(&permit);
     refuse_long_body(route, request)?;
+    refuse_socket(route, request)?;
     match &route.action {
         Action::Answer(fixed) => Ok(Next::Answer { fixed, permit, admission }),
         Action::Files(files) => Ok(Next::File { files, permit, admission }),
         Action::Proxy(proxy) => {
             account.serviced(proxy);
-            let socket = socket(proxy, request, &permit)?;
+            let socket = socket(proxy, request, &permit, facts.random)?;
             let service = snapshot.services.get(proxy.service).ok_or(Refusal::Internal)?;
             let ask = facts.ask(request, permit.grant().caller(), proxy.breaker);
             let target = balance::pick(service, &ask)?;
@@ -119,12 +120,25 @@ fn refuse_long_body(route: &Route, request: &Request) -> Result<(), Refusal> {
     }
 }
 
+/// An answer to what is nothing but a handshake would open a WebSocket that nobody serves.
+fn refuse_socket(route: &Route, request: &Request) -> Result<(), Refusal> {
+    if request.extended && !route.has_websockets() {
+        return Err(Refusal::BadHandshake(HandshakeFault::Route));
+    }
+    Ok(())
+}
+
 /// A WebSocket, where the route has them and the request asks for one.
-fn socket(proxy: &Proxy, request: &Request, permit: &Permit) -> Result<Option<Socket>, Refusal> {
+fn socket(
+    proxy: &Proxy,
+    request: &Request,
+    permit: &Permit,
+    random: u64,
+) -> Result<Option<Box<Socket>>, Refusal> {
     let Some(settings) = &proxy.websocket else { return Ok(None) };
-    let Some(handshake) = websocket::handshake::read(request)? else { return Ok(None) };
+    let Some(handshake) = websocket::handshake::read(request, random)? else { return Ok(None) };
     let place = websocket::places::take(settings, permit.grant().caller(), request.client)?;
-    Ok(Some(Socket { handshake, place }))
+    Ok(Some(Box::new(Socket { handshake, place })))
 }
 
 /// Guessing tokens or paths counts against the client's address, until it is refused for that (D1, D2).

@@ -43,6 +43,7 @@ pub enum Malformed {
     Trailer,
     ForwardedFor,
     BodyLength,
+    ExtendedConnect,
 }
 
 impl Malformed {
@@ -80,6 +81,9 @@ impl Malformed {
             Self::ChunkTooLong => "a chunk line or the trailers are too long",
             Self::Trailer => "a trailer is malformed",
             Self::BodyLength => "the body is longer or shorter than its Content-Length",
+            Self::ExtendedConnect => {
+                "an extended CONNECT has ended its stream, or told a length of what follows"
+            }
             Self::ForwardedFor => "X-Forwarded-For from a trusted proxy is not a list of addresses",
         }
     }
@@ -134,6 +138,8 @@ pub enum Refusal {
     DeadlineExceeded,
     /// The request asks for a WebSocket, and not as one is asked for.
     BadHandshake(HandshakeFault),
+    /// An extended CONNECT for another protocol than `websocket` (RFC 9220 section 3).
+    UnknownProtocol,
     /// Of WebSocket only version 13 is spoken.
     WebSocketVersion,
     /// The caller has as many WebSockets on the route as it may.
@@ -176,6 +182,7 @@ impl Refusal {
             Self::OverLimit(_) | Self::TooManyWebSockets { .. } => 429,
             Self::HeadersTooLarge { .. } => 431,
             Self::Internal => 500,
+            Self::UnknownProtocol => 501,
             Self::BadGateway(_) => 502,
             Self::Overloaded { .. }
             | Self::AuthenticationUnavailable { .. }
@@ -198,7 +205,11 @@ impl Refusal {
             | Self::HeadersTooLarge { .. } => 8,
             Self::PreconditionFailed => 9,
             Self::RangeNotSatisfiable { .. } => 11,
-            Self::NoRoute | Self::MethodNotAllowed { .. } | Self::Gone | Self::NoFile => 12,
+            Self::NoRoute
+            | Self::MethodNotAllowed { .. }
+            | Self::Gone
+            | Self::NoFile
+            | Self::UnknownProtocol => 12,
             Self::Misdirected
             | Self::Malformed(_)
             | Self::BadHandshake(_)
@@ -238,6 +249,7 @@ impl Refusal {
             Self::UpstreamTimeout => "upstream_timeout",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::BadHandshake(_) => "bad_handshake",
+            Self::UnknownProtocol => "unknown_protocol",
             Self::WebSocketVersion => "websocket_version",
             Self::TooManyWebSockets { .. } => "too_many_websockets",
             Self::WebSocketsFull { .. } => "websockets_full",
@@ -274,6 +286,7 @@ impl Refusal {
             | Self::UpstreamTimeout
             | Self::DeadlineExceeded
             | Self::BadHandshake(_)
+            | Self::UnknownProtocol
             | Self::WebSocketVersion
             | Self::Gone
             | Self::NoFile

@@ -158,6 +158,8 @@ pub struct Request {
     pub version: Version,
     pub scheme: Scheme,
     pub framing: Framing,
+    /// An extended CONNECT, which asks for a WebSocket on its stream (RFC 8441). The method is `GET`, as in HTTP/1.1.
+    pub extended: bool,
     /// May the client's connection be used again after this request?
     pub keep_alive: bool,
     pub expects_continue: bool,
@@ -194,6 +196,7 @@ impl Request {
             version: Version::Http11,
             scheme: Scheme::Http,
             framing: Framing::None,
+            extended: false,
             keep_alive: true,
             expects_continue: false,
             client: peer,
@@ -268,12 +271,13 @@ impl Request {
         })
     }
 
-    /// A call of gRPC, by its content type.
+    /// A call of gRPC, by its content type. No WebSocket is one: a refusal with status 200 would open it.
     pub fn is_grpc(&self) -> bool {
-        self.values(b"content-type").next().is_some_and(|kind| {
+        let is_grpc = |kind: &[u8]| {
             let codec = kind.strip_prefix(b"application/grpc");
             codec.is_some_and(|rest| rest.first().is_none_or(|byte| matches!(byte, b'+' | b';')))
-        })
+        };
+        !self.extended && self.values(b"content-type").next().is_some_and(is_grpc)
     }
 
     /// Every value of the header with this lower-case name, in the order sent.

@@ -1,7 +1,7 @@
 //! What one worker thread owns: its links, caches and recorder. Nothing in here is shared with another thread.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -45,18 +45,34 @@ pub struct Open {
 /// A wish that a connection end when its requests are done. It is heard while the connection waits for something.
 #[derive(Debug, Default)]
 pub struct Leave {
-    is_asked: Cell<bool>,
+    is_asked: Rc<Cell<bool>>,
     is_last: Rc<Cell<bool>>,
     waker: RefCell<Option<Waker>>,
+    branches: RefCell<Vec<Weak<Self>>>,
 }
 
 impl Leave {
     pub fn ask(&self) {
         self.is_asked.set(true);
+        self.wake();
+    }
+
+    fn wake(&self) {
         let waker = self.waker.borrow_mut().take();
         if let Some(waker) = waker {
             waker.wake();
         }
+        self.branches.borrow().iter().filter_map(Weak::upgrade).for_each(|branch| branch.wake());
+    }
+
+    /// The same wish, for one of several that share the connection and wait each for something of its own.
+    pub fn branch(&self) -> Rc<Self> {
+        let (is_asked, is_last) = (Rc::clone(&self.is_asked), Rc::clone(&self.is_last));
+        let branch = Rc::new(Self { is_asked, is_last, ..Self::default() });
+        let mut branches = self.branches.borrow_mut();
+        branches.retain(|branch| branch.strong_count() > 0);
+        branches.push(Rc::downgrade(&branch));
+        branch
     }
 
     /// Asks those, too, who have no end of their own.

@@ -145,6 +145,12 @@ impl ResponseHead {
         Ok(())
     }
 
+    /// Adds one of ours; its name is in lower case.
+    pub fn add(&mut self, name: &[u8], value: &[u8]) {
+        let (name, value) = (self.append(name, b": "), self.append(value, b"\r\n"));
+        self.headers.push(ResponseHeader { name, value, known: KnownResponse::Other });
+    }
+
     /// The bytes are a span of the text, and what stands behind them is none.
     fn append(&mut self, bytes: &[u8], behind: &[u8]) -> Span {
         let start = self.text.len() as u32;

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use h2::ext::Protocol;
 use http::request::Parts;
 
 use crate::http1::fields::{MAX_HEADERS, trim};
@@ -11,7 +12,7 @@ use crate::intake::headers::Tally;
 use crate::intake::target::{Target, TargetAuthority};
 use crate::intake::{Limits, client, framing, host, identifier, identify, set_method, target};
 use crate::refusal::{Malformed, Refusal};
-use crate::request::{Header, Known, Method, Request, Scheme, Span, Version};
+use crate::request::{Framing, Header, Known, Method, Request, Scheme, Span, Version};
 
 /// What a line of HTTP/1.1 has beside name and value.
 const PER_LINE: usize = 4;
@@ -42,6 +43,8 @@ pub fn read_fields(
 
 /// What a request line would say.
 struct Line<'h> {
+    /// What the stream is to become (RFC 8441).
+    protocol: Option<&'h str>,
     method: &'h [u8],
     target: &'h [u8],
     authority: Option<&'h [u8]>,
@@ -51,8 +54,12 @@ struct Line<'h> {
 impl<'h> Line<'h> {
     fn of(head: &'h Parts) -> Self {
         let uri = &head.uri;
+        let protocol = head.extensions.get::<Protocol>().map(Protocol::as_str);
+        // The handshake of a WebSocket is this request in HTTP/1.1, and every later stage knows it as that.
+        let method = if protocol.is_some_and(is_websocket) { "GET" } else { head.method.as_str() };
         Self {
-            method: head.method.as_str().as_bytes(),
+            protocol,
+            method: method.as_bytes(),
             target: uri.path_and_query().map_or("", |target| target.as_str()).as_bytes(),
             authority: uri.authority().map(|authority| authority.as_str().as_bytes()),
             scheme: uri.scheme_str(),
@@ -77,6 +84,9 @@ fn fill(
     limits: &Limits<'_>,
     request: &mut Request,
 ) -> Result<(), Refusal> {
+    if line.protocol.is_some_and(|protocol| !is_websocket(protocol)) {
+        return Err(Refusal::UnknownProtocol);
+    }
     if line.target.len() > limits.max_uri_bytes as usize {
         return Err(Refusal::UriTooLong { limit: u64::from(limits.max_uri_bytes) });
     }
@@ -168,8 +178,32 @@ fn settle(
     target::read(target, limits.path_parameters, request)?;
     host::settle(tally, authority, request)?;
     framing::settle_streamed(tally, ends, request)?;
+    if line.protocol.is_some() {
+        extend(request)?;
+    }
     client::settle(tally, limits.trusted_proxies, request)?;
     client::agree(scheme, request)
+}
+
+fn is_websocket(protocol: &str) -> bool {
+    protocol.eq_ignore_ascii_case("websocket")
+}
+
+/// What follows an extended CONNECT is no body. Refuses one that ended its stream, or told a length.
+fn extend(request: &mut Request) -> Result<(), Malformed> {
+    if request.framing != Framing::Chunked {
+        return Err(Malformed::ExtendedConnect);
+    }
+    (request.framing, request.extended, request.expects_continue) = (Framing::None, true, false);
+    let Request { text, headers, .. } = request;
+    for header in headers {
+        let name = text.get(header.name.start as usize..header.name.end as usize);
+        // Means nothing here (RFC 8441 section 5), and the one that a service is told is ours.
+        if name == Some(b"sec-websocket-key") {
+            header.known = Known::NamedInConnection;
+        }
+    }
+    Ok(())
 }
 
 /// For the record of a refusal: an id always, method and path where they are within bounds.

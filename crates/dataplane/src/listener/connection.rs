@@ -23,6 +23,7 @@ use crate::record::TimeoutKind;
 use crate::refusal::Refusal;
 use crate::request::{Peer, Request};
 use crate::snapshot::{Listener, Snapshot};
+use crate::websocket::side::Side;
 use crate::worker::Worker;
 
 /// The answer to a connection over a maximum. There is no request yet: none is read, and none is recorded.
@@ -49,6 +50,8 @@ pub fn too_many(peer: IpAddr, full: Full) -> Vec<u8> {
 /// After a refusal the client may still be sending; reading some of it lets the answer arrive (RFC 9112 section 9.6).
 const LINGER_BYTES: usize = 256 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
+/// TCP keepalive of a connection that carries streams, which may be open for long and say nothing.
+const KEEPALIVE: Duration = Duration::from_secs(30);
 
 struct Client {
     worker: Rc<Worker>,
@@ -143,6 +146,7 @@ impl Client {
     async fn speak_http2(&mut self) {
         let Self { worker, guard, is_idle, exchange, request, local } = self;
         let peer = Peer { address: request.peer, secured: request.secured.clone() };
+        exchange.raw().keep_alive(KEEPALIVE);
         let client = http2::Client { worker, guard, is_idle, timer: &mut local.timer, peer };
         http2::serve(client, exchange.raw()).await;
         self.linger().await;

@@ -17,6 +17,7 @@ use crate::io::replay::Replay;
 use crate::io::stream::Stream;
 use crate::refusal::Refusal;
 use crate::request::{Framing, Request, Version};
+use crate::websocket::side::Side;
 
 /// Body data up to this size is copied behind what waits to be written, so that it leaves in the same packet.
 const COPIED: usize = 16 * 1024;
@@ -381,8 +382,8 @@ impl Exchange for Http1 {
         self.poll_write_output(context)
     }
 
-    fn upgrade(&mut self) -> Option<Replay<'_>> {
-        Some(self.raw())
+    fn upgrade(&mut self) -> Box<dyn Side + '_> {
+        Box::new(self.raw())
     }
 
     fn bytes_sent(&self) -> u64 {

@@ -43,6 +43,7 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
         Refusal::BadGateway(fault) => (Stage::Proxy, service, none().fixed("fault", fault.text())),
         Refusal::UpstreamTimeout => (Stage::Proxy, route, none().fixed("fault", "upstream_timeout")),
         Refusal::BadHandshake(fault) => (Stage::Proxy, route, none().fixed("reason", fault.text())),
+        Refusal::UnknownProtocol => (Stage::Intake, Rule::None, none()),
         Refusal::WebSocketVersion => (Stage::Proxy, route, none()),
         Refusal::TooManyWebSockets { limit } | Refusal::WebSocketsFull { limit } => {
             (Stage::Limit, route, none().number("limit", u64::from(*limit)))

@@ -16,8 +16,8 @@ use crate::pipeline::{Local, Socket, delivery, retrying, tunnel};
 use crate::proxy::attempt::{Attempt, Fault, Loss, Means, Patience, Replay, Store};
 use crate::proxy::grpc::Call;
 use crate::proxy::head::OutgoingHead;
+use crate::proxy::leg::Leg;
 use crate::proxy::trace::Trace;
-use crate::proxy::upstream::Upstream;
 use crate::proxy::{self, Answered, Forward, Protocol};
 use crate::record::ServiceSlot;
 use crate::refusal::{Refusal, UpstreamFault};
@@ -37,7 +37,7 @@ pub struct Plan<'s> {
     pub permit: Permit,
     pub target: Target,
     pub admission: Admission,
-    pub socket: Option<Socket>,
+    pub socket: Option<Box<Socket>>,
 }
 
 pub async fn forward<E: Exchange>(
@@ -53,7 +53,7 @@ pub async fn forward<E: Exchange>(
     let trace = Trace::of(request, &mut || fastrand::u64(..));
     local.account.attempted(trace.id());
     let Plan { proxy, permit, target, socket, .. } = &mut plan;
-    let trip = Trip { worker, visit, request, route, proxy, permit, socket: socket.as_ref(), trace };
+    let trip = Trip { worker, visit, request, route, proxy, permit, socket: socket.as_deref(), trace };
     let mut coded = Coded::new(&mut *exchange, compressing(worker, visit));
     let (result, ended) = trip.make(&mut coded, local, target).await;
     let outcome = outcome(&result, &local.account);
@@ -69,13 +69,13 @@ pub async fn forward<E: Exchange>(
             }
             flushed
         }
-        Carried::Upgraded(upstream) => {
+        Carried::Upgraded(leg) => {
             drop(coded);
             // From here on it is no request in flight: all that it holds is its place among the WebSockets of the route.
             let Plan { proxy, socket: _place, admission, .. } = plan;
             drop(admission);
             let Some(settings) = &proxy.websocket else { return Err(Refusal::Internal.into()) };
-            tunnel::run(worker, visit, settings, *upstream, (exchange, local)).await
+            tunnel::run(worker, visit, settings, *leg, (exchange, local)).await
         }
         Carried::Intercepted(failure) => {
             drop(coded);
@@ -97,8 +97,8 @@ fn compressing<'a>(worker: &'a Worker, visit: &Visit) -> compress::Means<'a> {
 #[derive(Debug)]
 enum Carried {
     Whole,
-    /// The head of the 101 is written; the service's connection is a WebSocket.
-    Upgraded(Box<Upstream>),
+    /// The head of the 101 is written; the service's side is a WebSocket.
+    Upgraded(Box<Leg>),
     /// The route tells failures of its service in the gateway's words: nothing has been sent yet.
     Intercepted(Failure),
 }
@@ -130,6 +130,8 @@ fn outcome(result: &Result<Carried, End>, account: &Account) -> Outcome {
             | UpstreamFault::TlsWrongName
             | UpstreamFault::TlsInvalid,
         ))) => Outcome::Unreachable,
+        // It was not asked, and is no worse for what it does not speak.
+        Err(End::Refused(Refusal::BadGateway(UpstreamFault::NoExtendedConnect))) => Outcome::Neutral,
         Err(End::Refused(Refusal::BadGateway(_) | Refusal::UpstreamTimeout)) => Outcome::Failure,
         Err(End::Cut(Fault::Upstream(_) | Fault::UpstreamTimeout)) => Outcome::Failure,
         Err(
@@ -301,7 +303,7 @@ impl Trip<'_> {
             trace: &self.trace,
             changes: &self.route.request_headers,
             withheld: &self.route.withheld,
-            upgrades: self.socket.is_some(),
+            handshake: self.socket.map(|socket| &socket.handshake),
         }
     }
 
@@ -353,19 +355,18 @@ pub fn note_load(target: &Target, response: &ResponseHead) {
     }
 }
 
-/// Writes the head of the 101 and leaves the connection to whoever passes on what follows. The service's requests have
-/// their pool for themselves again.
+/// Writes the head of the 101 and leaves the leg to whoever passes on what follows.
 fn upgraded<E: Exchange>(
     attempt: Attempt,
     facts: &respond::Facts<'_>,
     means: &mut Means<'_, Coded<'_, E>>,
 ) -> Result<Carried, End> {
-    let upstream = attempt.into_upstream();
-    let invalid = Refusal::BadGateway(UpstreamFault::InvalidResponse);
-    let mut upstream = upstream.ok_or(End::Refused(invalid))?;
-    upstream.place = None;
+    let mut leg = attempt.into_leg();
+    if leg.upgrade().is_none() {
+        return Err(Refusal::BadGateway(UpstreamFault::InvalidResponse).into());
+    }
     respond::pass(means.exchange, facts, means.response, Coding::Untouched);
-    Ok(Carried::Upgraded(Box::new(upstream)))
+    Ok(Carried::Upgraded(Box::new(leg)))
 }
 
 /// Is the whole body here already? Then nobody but the service decides how long the answer takes.

@@ -47,9 +47,23 @@ pub struct State<'a> {
 
 /// What is to be done with a request that nobody refused.
 pub enum Next<'s> {
-    Answer { fixed: &'s Fixed, permit: Permit, admission: Admission },
-    File { files: &'s Arc<Files>, permit: Permit, admission: Admission },
-    Forward { proxy: &'s Proxy, permit: Permit, target: Target, admission: Admission, socket: Option<Socket> },
+    Answer {
+        fixed: &'s Fixed,
+        permit: Permit,
+        admission: Admission,
+    },
+    File {
+        files: &'s Arc<Files>,
+        permit: Permit,
+        admission: Admission,
+    },
+    Forward {
+        proxy: &'s Proxy,
+        permit: Permit,
+        target: Target,
+        admission: Admission,
+        socket: Option<Box<Socket>>,
+    },
 }
 
 /// A request for a WebSocket: what proves the service's consent, and the place that it has on its route.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::exchange::Exchange;
 use crate::pipeline::account::{Account, End, Visit};
 use crate::pipeline::{Local, delivery};
-use crate::proxy::upstream::Upstream;
+use crate::proxy::leg::Leg;
 use crate::record::{Closed, WebSocketSlot, WorkerCounts};
 use crate::snapshot::Route;
 use crate::websocket::Settings;
@@ -25,7 +25,7 @@ pub async fn run<E: Exchange>(
     worker: &Worker,
     visit: &Visit,
     settings: &Settings,
-    mut upstream: Upstream,
+    mut leg: Leg,
     (exchange, local): (&mut E, &mut Local),
 ) -> Result<(), End> {
     let Local { account, timer, leave, .. } = local;
@@ -37,18 +37,16 @@ pub async fn run<E: Exchange>(
         *open.closed = Closed::ClientGone;
         return Err(end);
     }
-    let Some(client) = exchange.upgrade() else { return Ok(()) };
-    let buffers = &worker.links.buffers;
+    let Some(service) = leg.upgrade() else { return Ok(()) };
+    let leave = leave.branch();
     let closed = tunnel::run(
-        Ends { client, service: upstream.raw() },
+        Ends { client: exchange.upgrade(), service },
         settings,
-        (buffers, open.counts),
+        (&worker.links.buffers, open.counts),
         (timer, &mut tunnelled.passed),
         |context| leave.poll_last(context),
     );
     *open.closed = closed.await;
-    drop(open);
-    buffers.borrow_mut().give_back(std::mem::take(&mut upstream.input));
     Ok(())
 }
 

@@ -19,7 +19,6 @@ use crate::proxy::pace::Pace;
 pub use crate::proxy::patience::Patience;
 use crate::proxy::patience::Waiting;
 pub use crate::proxy::replay::{Kept, Loss, Replay, Store};
-use crate::proxy::upstream::Upstream;
 use crate::proxy::writing::{Broken, Write};
 use crate::proxy::{Forward, Links};
 use crate::refusal::UpstreamFault;
@@ -87,7 +86,9 @@ impl Attempt {
         self.poll_upload(context, means)?;
         while let Poll::Ready(result) = self.leg.poll_head(context, means.request.method, means.response) {
             result?;
-            if !(100..200).contains(&means.response.status) || is_upgraded(means) {
+            if self.leg.has_consented(means.handshake, means.response)?
+                || !(100..200).contains(&means.response.status)
+            {
                 return Poll::Ready(Ok(()));
             }
             self.pass_interim(means)?;
@@ -337,9 +338,9 @@ impl Attempt {
         *means.outgoing = self.leg.finish(forward, links, is_clean);
     }
 
-    /// The connection alone, once it is a WebSocket.
-    pub fn into_upstream(self) -> Option<Upstream> {
-        self.leg.into_upstream()
+    /// The leg alone, once it is a WebSocket.
+    pub fn into_leg(self) -> Leg {
+        self.leg
     }
 
     /// Nobody wants this answer. What has come of it is dropped; where that was all, the connection is kept.
@@ -391,10 +392,4 @@ impl Attempt {
     pub fn upload_is_complete(&self) -> bool {
         self.upload == Upload::Complete
     }
-}
-
-/// The service has agreed to the WebSocket that was asked for.
-fn is_upgraded<E>(means: &Means<'_, E>) -> bool {
-    let is_accepted = || means.handshake.is_some_and(|handshake| handshake.is_accepted_by(means.response));
-    means.response.status == 101 && is_accepted()
 }

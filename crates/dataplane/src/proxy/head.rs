@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::caller::Caller;
 use crate::proxy::trace::Trace;
 use crate::request::{Framing, Header, Known, Request, Scheme};
+use crate::websocket::handshake::Handshake;
 
 /// What a route changes in the headers of a request or a response. Applied in the order remove, set, add.
 #[derive(Debug, Default)]
@@ -31,8 +32,8 @@ pub struct OutgoingHead<'a> {
     pub caller: &'a Caller,
     pub trace: &'a Trace,
     pub changes: &'a HeaderChanges,
-    /// The request asks for a WebSocket.
-    pub upgrades: bool,
+    /// Where the request asks for a WebSocket.
+    pub handshake: Option<&'a Handshake>,
     /// Headers that carry credentials which the route does not forward.
     pub withheld: &'a [Box<[u8]>],
 }
@@ -57,8 +58,8 @@ pub trait HeadSink {
 
     fn framing(&mut self, framing: Framing);
 
-    /// The request asks for a WebSocket. Said in HTTP/1.1 alone.
-    fn upgrades(&mut self);
+    /// The request asks for a WebSocket.
+    fn upgrades(&mut self, handshake: &Handshake);
 
     /// The client takes trailers, so the service may send some.
     fn accepts_trailers(&mut self);
@@ -81,8 +82,8 @@ impl OutgoingHead<'_> {
         self.write_forwarded(sink);
         self.write_identity(sink);
         sink.framing(request.framing);
-        if self.upgrades {
-            sink.upgrades();
+        if let Some(handshake) = self.handshake {
+            sink.upgrades(handshake);
         } else if request.accepts_trailers() {
             sink.accepts_trailers();
         }

@@ -16,6 +16,8 @@ use crate::proxy::writing::{Broken, UPLOAD_WINDOW, Write};
 use crate::proxy::{Forward, Links};
 use crate::refusal::UpstreamFault;
 use crate::request::{Framing, Header, Method, Request};
+use crate::websocket::handshake::Handshake;
+use crate::websocket::side::Side;
 
 #[derive(Debug)]
 pub struct Http1 {
@@ -186,9 +188,14 @@ impl Http1 {
         self.upstream.place.take()
     }
 
-    /// The connection alone, with what came behind the head; `None` where the request has not gone out whole.
-    pub fn into_upstream(self) -> Option<Upstream> {
-        self.is_written().then_some(self.upstream)
+    /// The service agrees to use the connection otherwise. `None` where the request has not gone out whole. The service's
+    /// requests have their pool for themselves again.
+    pub fn upgrade(&mut self) -> Option<Box<dyn Side + '_>> {
+        if !self.is_written() {
+            return None;
+        }
+        self.upstream.place = None;
+        Some(Box::new(self.upstream.raw()))
     }
 
     pub fn finish(self, forward: &Forward<'_>, links: &Links, is_clean: bool) -> Vec<u8> {
@@ -257,8 +264,11 @@ impl HeadSink for HeadLines<'_> {
         }
     }
 
-    fn upgrades(&mut self) {
+    fn upgrades(&mut self, handshake: &Handshake) {
         self.piece(b"connection: Upgrade\r\nupgrade: websocket\r\n");
+        if let Some(key) = handshake.key() {
+            self.own(b"sec-websocket-key: ", key.as_bytes());
+        }
     }
 
     fn accepts_trailers(&mut self) {

@@ -11,10 +11,12 @@ use crate::proxy::fault::Fault;
 use crate::proxy::head::OutgoingHead;
 use crate::proxy::http1::Http1;
 use crate::proxy::http2::Http2;
-use crate::proxy::upstream::Upstream;
 use crate::proxy::writing::{Broken, Write};
 use crate::proxy::{Forward, Links};
+use crate::refusal::UpstreamFault;
 use crate::request::Method;
+use crate::websocket::handshake::Handshake;
+use crate::websocket::side::Side;
 
 /// The request goes out by `begin`, `poll_send` and `end_body`, each after `poll_write` said that all before it is out.
 /// The answer comes in by `poll_head` until the final one, then `body` and `poll_more` in turns.
@@ -116,11 +118,33 @@ impl Leg {
         }
     }
 
-    /// The connection, where the leg has one of its own and the service has agreed to use it otherwise.
-    pub fn into_upstream(self) -> Option<Upstream> {
+    /// The service has agreed to the WebSocket that was asked for, and the response says so as HTTP/1.1 would.
+    pub fn has_consented(
+        &self,
+        handshake: Option<&Handshake>,
+        response: &mut ResponseHead,
+    ) -> Result<bool, Fault> {
+        let Some(handshake) = handshake else { return Ok(false) };
+        let is_success = (200..300).contains(&response.status);
+        let consents = match self {
+            Self::Http1(_) => response.status == 101 && handshake.is_accepted_by(response),
+            // What a 101 says there (RFC 8441 section 5).
+            Self::Http2(_) => is_success,
+        };
+        if consents {
+            handshake.settle(response);
+        } else if is_success && handshake.is_extended() {
+            // Its client would take any success for consent.
+            return Err(Fault::Upstream(UpstreamFault::InvalidResponse));
+        }
+        Ok(consents)
+    }
+
+    /// What carries the exchange, for it to use otherwise: the connection, or the stream.
+    pub fn upgrade(&mut self) -> Option<Box<dyn Side + '_>> {
         match self {
-            Self::Http1(leg) => leg.into_upstream(),
-            Self::Http2(_) => None,
+            Self::Http1(leg) => leg.upgrade(),
+            Self::Http2(leg) => Some(Box::new(&mut **leg)),
         }
     }
 

@@ -40,7 +40,8 @@ impl Cause {
             | UpstreamFault::TlsExpired
             | UpstreamFault::TlsUntrusted
             | UpstreamFault::TlsWrongName
-            | UpstreamFault::TlsInvalid => Self::ConnectFailure,
+            | UpstreamFault::TlsInvalid
+            | UpstreamFault::NoExtendedConnect => Self::ConnectFailure,
             UpstreamFault::ConnectionReset
             | UpstreamFault::InvalidResponse
             | UpstreamFault::HeadersTooLarge

@@ -20,7 +20,7 @@ pub(super) const TIMEOUTS: [&str; 4] = ["head", "body", "idle", "write"];
 pub(super) const REASONS: [Reason; 4] = [Reason::Cpu, Reason::Memory, Reason::InFlight, Reason::Concurrency];
 
 /// In the order of `code_index`.
-pub(super) const CODES: [&str; 29] = [
+pub(super) const CODES: [&str; 30] = [
     "bad_request",
     "request_timeout",
     "body_too_large",
@@ -50,6 +50,7 @@ pub(super) const CODES: [&str; 29] = [
     "websocket_version",
     "too_many_websockets",
     "websockets_full",
+    "unknown_protocol",
 ];
 
 /// Where a refusal is counted. An index and not the code's text, so that counting compares no texts.
@@ -84,6 +85,7 @@ fn code_index(refusal: &Refusal) -> usize {
         Refusal::WebSocketVersion => 26,
         Refusal::TooManyWebSockets { .. } => 27,
         Refusal::WebSocketsFull { .. } => 28,
+        Refusal::UnknownProtocol => 29,
     }
 }
 
@@ -91,7 +93,7 @@ fn code_index(refusal: &Refusal) -> usize {
 pub(super) const ALGORITHMS: [&str; 3] = ["zstd", "br", "gzip"];
 
 /// Every way of being malformed, in the order of the enum.
-pub(super) const MALFORMED: [Malformed; 31] = [
+pub(super) const MALFORMED: [Malformed; 32] = [
     Malformed::RequestLine,
     Malformed::Method,
     Malformed::Target,
@@ -123,6 +125,7 @@ pub(super) const MALFORMED: [Malformed; 31] = [
     Malformed::Trailer,
     Malformed::ForwardedFor,
     Malformed::BodyLength,
+    Malformed::ExtendedConnect,
 ];
 
 /// The `reason` label: one word for what `Malformed::text` says in a sentence.
@@ -159,6 +162,7 @@ pub(super) fn reason(malformed: Malformed) -> &'static str {
         Malformed::Trailer => "trailer",
         Malformed::ForwardedFor => "forwarded_for",
         Malformed::BodyLength => "body_length",
+        Malformed::ExtendedConnect => "extended_connect",
     }
 }
 
@@ -334,6 +338,7 @@ mod tests {
             Refusal::WebSocketVersion,
             Refusal::TooManyWebSockets { limit: 1 },
             Refusal::WebSocketsFull { limit: 1 },
+            Refusal::UnknownProtocol,
         ]
     }
 

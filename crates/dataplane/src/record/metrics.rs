@@ -129,7 +129,7 @@ pub struct ServiceSlot {
 pub(super) const RETRIES: [&str; 4] = ["connect_failure", "reset", "timeout", "status"];
 
 /// `fault` labels: those of `UpstreamFault` and, last, a response that came too late.
-pub(super) const FAULTS: [&str; 13] = [
+pub(super) const FAULTS: [&str; 14] = [
     "connection_refused",
     "connection_timeout",
     "connection_failed",
@@ -142,6 +142,7 @@ pub(super) const FAULTS: [&str; 13] = [
     "tls_certificate_wrong_name",
     "tls_certificate_invalid",
     "stream_reset",
+    "no_extended_connect",
     "upstream_timeout",
 ];
 
@@ -349,6 +350,7 @@ mod tests {
             TlsWrongName,
             TlsInvalid,
             StreamReset,
+            NoExtendedConnect,
         ] {
             let service = ServiceMetrics::new(1);
             service.worker(0).failed(fault);

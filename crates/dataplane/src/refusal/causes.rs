@@ -118,6 +118,8 @@ pub enum UpstreamFault {
     TlsInvalid,
     /// The service gave up this exchange alone (HTTP/2).
     StreamReset,
+    /// A WebSocket was asked for, and the service has not said that it takes any over HTTP/2 (RFC 8441 section 3).
+    NoExtendedConnect,
 }
 
 impl UpstreamFault {
@@ -136,6 +138,7 @@ impl UpstreamFault {
             Self::TlsWrongName => "tls_certificate_wrong_name",
             Self::TlsInvalid => "tls_certificate_invalid",
             Self::StreamReset => "stream_reset",
+            Self::NoExtendedConnect => "no_extended_connect",
         }
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::exchange::Exchange;
 use crate::http1::response_names::KnownResponse;
 use crate::refusal::{CredentialKind, Refusal};
+use crate::request::Request;
 use crate::respond::answer::{body_for, end_head};
 use crate::respond::pages::{Choice, Form, Pages, Words};
 use crate::respond::policy::Present;
@@ -54,7 +55,7 @@ pub fn refuse<E: Exchange>(
     };
     exchange.begin(status);
     let present = write_form(exchange, facts, choice);
-    write_reasons(exchange, refusal);
+    write_reasons(exchange, facts.request, refusal);
     finish(exchange, facts, status, (present, body))
 }
 
@@ -122,13 +123,16 @@ fn write_retry_after<E: Exchange>(exchange: &mut E, retry_after: Option<u64>) {
 }
 
 /// Headers that say what would work.
-fn write_reasons<E: Exchange>(exchange: &mut E, refusal: &Refusal) {
+fn write_reasons<E: Exchange>(exchange: &mut E, request: &Request, refusal: &Refusal) {
     write_retry_after(exchange, refusal.retry_after());
     match refusal {
         Refusal::Unauthenticated { kind, .. } => exchange.header(b"www-authenticate", challenge(*kind)),
         Refusal::MethodNotAllowed { allow } => exchange.header(b"allow", allow.as_bytes()),
         Refusal::RangeNotSatisfiable { length } => {
             exchange.header(b"content-range", format!("bytes */{length}").as_bytes());
+        }
+        Refusal::WebSocketVersion if request.extended => {
+            exchange.header(b"sec-websocket-version", b"13");
         }
         Refusal::WebSocketVersion => exchange
             .header_lines(b"connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"),
@@ -151,6 +155,7 @@ fn write_reasons<E: Exchange>(exchange: &mut E, refusal: &Refusal) {
         | Refusal::UpstreamTimeout
         | Refusal::DeadlineExceeded
         | Refusal::BadHandshake(_)
+        | Refusal::UnknownProtocol
         | Refusal::TooManyWebSockets { .. }
         | Refusal::WebSocketsFull { .. }
         | Refusal::Gone
@@ -270,6 +275,7 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::UpstreamTimeout => "the service did not answer in time".into(),
         Refusal::DeadlineExceeded => "the deadline of the call has passed".into(),
         Refusal::BadHandshake(fault) => fault.text().into(),
+        Refusal::UnknownProtocol => "of extended CONNECT only `websocket` is spoken here".into(),
         Refusal::WebSocketVersion => "only version 13 of WebSocket is spoken here".into(),
         Refusal::TooManyWebSockets { limit } => format!("more than {limit} WebSockets at once").into(),
         Refusal::WebSocketsFull { .. } => "this route has its maximum of WebSockets; try again later".into(),

@@ -120,6 +120,7 @@ pub struct Snapshot {
     pub unrouted_response: Policy,
     pub unrouted: Arc<RouteMetrics>,
     pub unidentified: Arc<Tally>,
+    has_websockets: bool,
 }
 
 impl Snapshot {
@@ -139,6 +140,11 @@ impl Snapshot {
         Self::compile_document(document, lasting)
     }
 
+    /// A route has WebSockets, so clients of HTTP/2 are told that they may open some (RFC 8441 section 3).
+    pub fn has_websockets(&self) -> bool {
+        self.has_websockets
+    }
+
     fn compile_document(document: SnapshotDocument, lasting: &Lasting<'_>) -> Result<Self, String> {
         let identities = Identities::compile(&document.identities, lasting.keys)?;
         let tiers = Tiers::compile(&document.tiers, lasting.counters)?;
@@ -153,7 +159,6 @@ impl Snapshot {
             lasting,
         };
         let routes = context.routes()?;
-        let table = Table::compile(&document.routes, routes::canonical)?;
         let unauthenticated_tier = context.unauthenticated_tier()?;
         let metrics = lasting.metrics;
         Ok(Self {
@@ -164,7 +169,8 @@ impl Snapshot {
             token_cache: document.node.token_cache,
             listeners: listeners::compile(&document, lasting)?,
             bounds: NodeBounds::of(&document.node),
-            table,
+            table: Table::compile(&document.routes, routes::canonical)?,
+            has_websockets: routes.iter().any(Route::has_websockets),
             routes,
             service_entries: services::compile(&document, &services, lasting),
             services,

@@ -57,6 +57,15 @@ pub enum Action {
     Files(Arc<Files>),
 }
 
+impl Route {
+    pub fn has_websockets(&self) -> bool {
+        match &self.action {
+            Action::Proxy(proxy) => proxy.websocket.is_some(),
+            Action::Answer(_) | Action::Files(_) => false,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub struct Proxy {
     /// Index in the snapshot.

@@ -3,19 +3,26 @@
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use fastrand::Rng;
 
 use crate::http1::fields::list;
+use crate::http1::response_framing::ResponseFraming;
 use crate::http1::response_head::ResponseHead;
+use crate::http1::response_names::KnownResponse;
 use crate::refusal::Refusal;
 use crate::request::{Framing, Known, Method, Request, Version};
 
 const PROTOCOL: &[u8] = b"websocket";
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+const ACCEPT: &[u8] = b"sec-websocket-accept";
 const KEY_BYTES: usize = 16;
 
-/// A valid handshake: what `Sec-WebSocket-Accept` of the answer has to be.
+/// A valid handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {
+    /// What `Sec-WebSocket-Key` a service has to be told where the client had none to send: over HTTP/2.
+    key: Option<String>,
+    /// What `Sec-WebSocket-Accept` of an answer to the key has to be.
     accept: String,
 }
 
@@ -26,6 +33,8 @@ pub enum HandshakeFault {
     Body,
     Connection,
     Key,
+    /// Over HTTP/2 the request can be nothing else, so it cannot be served without.
+    Route,
 }
 
 impl HandshakeFault {
@@ -35,14 +44,21 @@ impl HandshakeFault {
             Self::Body => "the handshake of a WebSocket has no body",
             Self::Connection => "the Connection header does not name `upgrade`",
             Self::Key => "the Sec-WebSocket-Key is not 16 bytes in Base64, once",
+            Self::Route => "the route has no WebSockets",
         }
     }
 }
 
-/// The handshake that a request is, where it asks for WebSocket at all.
-pub fn read(request: &Request) -> Result<Option<Handshake>, Refusal> {
-    let asks = values(request, Known::Upgrade).flat_map(list).any(is_protocol);
-    if !asks {
+/// The handshake that a request is, where it asks for WebSocket at all. `random` is for the key that a client of HTTP/2
+/// does not send.
+pub fn read(request: &Request, random: u64) -> Result<Option<Handshake>, Refusal> {
+    let asks = || values(request, Known::Upgrade).flat_map(list).any(is_protocol);
+    if request.extended {
+        version(request)?;
+        let key = STANDARD.encode(Rng::with_seed(random).u128(..).to_be_bytes());
+        return Ok(Some(Handshake { accept: accept(key.as_bytes()), key: Some(key) }));
+    }
+    if !asks() {
         return Ok(None);
     }
     let fault = |fault| Err(Refusal::BadHandshake(fault));
@@ -57,27 +73,57 @@ pub fn read(request: &Request) -> Result<Option<Handshake>, Refusal> {
     if !options.any(|option| option.eq_ignore_ascii_case(b"upgrade")) {
         return fault(HandshakeFault::Connection);
     }
-    // One that `Connection` names does not go on, so the service would not have it.
-    if only(request, b"sec-websocket-version") != Some(b"13") {
-        return Err(Refusal::WebSocketVersion);
-    }
+    version(request)?;
     let key = only(request, b"sec-websocket-key").filter(|key| is_key(key));
-    key.map_or_else(|| fault(HandshakeFault::Key), |key| Ok(Some(Handshake { accept: accept(key) })))
+    key.map_or_else(
+        || fault(HandshakeFault::Key),
+        |key| Ok(Some(Handshake { key: None, accept: accept(key) })),
+    )
+}
+
+/// One that `Connection` names does not go on, so the service would not have it.
+fn version(request: &Request) -> Result<(), Refusal> {
+    let version = only(request, b"sec-websocket-version");
+    if version == Some(b"13") { Ok(()) } else { Err(Refusal::WebSocketVersion) }
 }
 
 impl Handshake {
+    /// The key that a service of HTTP/1.1 is told beside the client's headers.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// It is an extended CONNECT.
+    pub fn is_extended(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Whether a 101 is the answer to this handshake, and not to another one or to none.
     pub fn is_accepted_by(&self, response: &ResponseHead) -> bool {
         let all = |name: &'static [u8]| {
             let named = response.headers.iter().filter(move |header| response.slice(header.name) == name);
             named.map(|header| response.slice(header.value))
         };
-        let mut accepts = all(b"sec-websocket-accept");
+        let mut accepts = all(ACCEPT);
         let is_ours = accepts.next() == Some(self.accept.as_bytes()) && accepts.next().is_none();
         let mut protocols = all(b"upgrade");
         let is_websocket = protocols.next().is_some_and(is_protocol) && protocols.next().is_none();
         let mut options = all(b"connection").flat_map(list);
         is_ours && is_websocket && options.any(|option| option.eq_ignore_ascii_case(b"upgrade"))
+    }
+
+    /// Makes of a service's consent, however its protocol said that, what the client of this handshake is to be told.
+    pub fn settle(&self, response: &mut ResponseHead) {
+        response.status = 101;
+        (response.framing, response.content_length) = (ResponseFraming::None, None);
+        let ResponseHead { headers, text, .. } = &mut *response;
+        let accepts = headers
+            .iter_mut()
+            .filter(|header| text.get(header.name.start as usize..header.name.end as usize) == Some(ACCEPT));
+        accepts.for_each(|header| header.known = KnownResponse::NamedInConnection);
+        if !self.is_extended() {
+            response.add(ACCEPT, self.accept.as_bytes());
+        }
     }
 }
 

@@ -3,17 +3,13 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use tokio::io::AsyncWrite;
-
-use crate::io::buffer::{Buffer, Buffers};
-use crate::io::replay::Replay;
-use crate::io::stream::Stream;
+use crate::io::buffer::Buffers;
 use crate::record::Closed;
 use crate::websocket::frames::Frames;
+use crate::websocket::side::Side;
 
 /// What a lane does now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,8 +98,8 @@ impl Lane {
     pub fn poll(
         &mut self,
         context: &mut Context<'_>,
-        from: &mut Replay<'_>,
-        to: &mut Stream,
+        from: &mut dyn Side,
+        to: &mut dyn Side,
         buffers: &RefCell<Buffers>,
     ) -> Poll<()> {
         while self.state != State::Done && self.excess.is_none() {
@@ -128,34 +124,34 @@ impl Lane {
     fn poll_relay(
         &mut self,
         context: &mut Context<'_>,
-        from: &mut Replay<'_>,
-        to: &mut Stream,
+        from: &mut dyn Side,
+        to: &mut dyn Side,
         buffers: &RefCell<Buffers>,
     ) -> Poll<io::Result<()>> {
         if self.passed > 0 {
-            let data = from.input.data().get(..self.passed).unwrap_or_default();
+            let data = from.data().get(..self.passed).unwrap_or_default();
             return write(to, context, data).map_ok(|count| {
-                from.input.consume(count);
+                from.consume(count);
                 self.passed -= count;
                 self.moved += count as u64;
                 self.needs_flush = true;
             });
         }
         if self.state == State::Finishing {
-            self.passed = self.frames.finish(from.input.data());
+            self.passed = self.frames.finish(from.data());
             if self.passed == 0 && self.frames.is_between_frames() {
                 self.state = State::Closing;
             }
             if self.passed > 0 || self.state == State::Closing {
                 return Poll::Ready(Ok(()));
             }
-        } else if !from.input.is_empty() {
-            (self.passed, self.excess) = self.frames.pass(from.input.data(), Instant::now());
+        } else if !from.data().is_empty() {
+            (self.passed, self.excess) = self.frames.pass(from.data(), Instant::now());
             if self.passed > 0 || self.excess.is_some() {
                 return Poll::Ready(Ok(()));
             }
         }
-        fill(context, from, buffers).map(|is_open| {
+        from.poll_fill(context, buffers).map(|is_open| {
             if !is_open {
                 (self.state, self.has_ended) = (State::Ending, true);
             }
@@ -164,31 +160,31 @@ impl Lane {
     }
 
     /// The other side learns that nothing follows.
-    fn poll_end(&mut self, context: &mut Context<'_>, to: &mut Stream) -> Poll<io::Result<()>> {
-        Pin::new(to).poll_shutdown(context).map_ok(|()| self.state = State::Done)
+    fn poll_end(&mut self, context: &mut Context<'_>, to: &mut dyn Side) -> Poll<io::Result<()>> {
+        to.poll_shutdown(context).map_ok(|()| self.state = State::Done)
     }
 
-    fn poll_close(&mut self, context: &mut Context<'_>, to: &mut Stream) -> Poll<io::Result<()>> {
+    fn poll_close(&mut self, context: &mut Context<'_>, to: &mut dyn Side) -> Poll<io::Result<()>> {
         let rest = self.close.get(self.written..).unwrap_or_default();
         if !rest.is_empty() {
             return write(to, context, rest).map_ok(|count| self.written += count);
         }
-        Pin::new(to).poll_flush(context).map_ok(|()| self.state = State::Discarding)
+        to.poll_flush(context).map_ok(|()| self.state = State::Discarding)
     }
 
     fn poll_discard(
         &mut self,
         context: &mut Context<'_>,
-        from: &mut Replay<'_>,
+        from: &mut dyn Side,
         buffers: &RefCell<Buffers>,
     ) -> Poll<io::Result<()>> {
-        let (passed, malformed) = self.frames.pass(from.input.data(), Instant::now());
-        from.input.consume(passed);
+        let (passed, malformed) = self.frames.pass(from.data(), Instant::now());
+        from.consume(passed);
         if malformed.is_some() || (self.frames.has_closed() && self.frames.is_between_frames()) {
             self.state = State::Done;
             return Poll::Ready(Ok(()));
         }
-        fill(context, from, buffers).map(|is_open| {
+        from.poll_fill(context, buffers).map(|is_open| {
             if !is_open {
                 self.state = State::Done;
             }
@@ -196,29 +192,17 @@ impl Lane {
         })
     }
 
-    fn poll_flush(&mut self, context: &mut Context<'_>, to: &mut Stream) -> Poll<()> {
-        if self.needs_flush && Pin::new(to).poll_flush(context).is_ready() {
+    fn poll_flush(&mut self, context: &mut Context<'_>, to: &mut dyn Side) -> Poll<()> {
+        if self.needs_flush && to.poll_flush(context).is_ready() {
             self.needs_flush = false;
         }
         Poll::Pending
     }
 }
 
-fn write(to: &mut Stream, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-    Pin::new(to).poll_write(context, data).map(|result| match result {
+fn write(to: &mut dyn Side, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    to.poll_write(context, data).map(|result| match result {
         Ok(0) => Err(io::ErrorKind::WriteZero.into()),
         other => other,
     })
-}
-
-/// Reads once; ready with whether the source goes on. While nothing comes, no buffer is held.
-fn fill(context: &mut Context<'_>, from: &mut Replay<'_>, buffers: &RefCell<Buffers>) -> Poll<bool> {
-    if from.input.room().is_empty() && from.input.is_empty() {
-        *from.input = buffers.borrow_mut().small();
-    }
-    let filled = from.input.poll_fill(from.stream, context);
-    if filled.is_pending() && from.input.is_empty() {
-        buffers.borrow_mut().give_back(std::mem::take::<Buffer>(from.input));
-    }
-    filled.map(|result| result.is_ok_and(|count| count > 0))
 }

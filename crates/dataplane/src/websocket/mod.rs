@@ -5,6 +5,7 @@ pub mod frames;
 pub mod handshake;
 mod lane;
 pub mod places;
+pub mod side;
 pub mod tunnel;
 
 use std::sync::Arc;

@@ -6,22 +6,22 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::io::buffer::Buffers;
-use crate::io::replay::Replay;
 use crate::io::timer::Timer;
 use crate::record::{Closed, WebSocketSlot};
 use crate::websocket::Settings;
 use crate::websocket::frames::{Frames, close_frame};
 use crate::websocket::lane::Lane;
+use crate::websocket::side::Side;
 
 /// How long the other side of an end may take: to answer a close frame, to close its connection.
 const GRACE: Duration = Duration::from_secs(5);
 /// TCP keepalive of the client's connection; that of the service's was set when it was opened.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// The two connections.
+/// Who speaks with whom.
 pub struct Ends<'a> {
-    pub client: Replay<'a>,
-    pub service: Replay<'a>,
+    pub client: Box<dyn Side + 'a>,
+    pub service: Box<dyn Side + 'a>,
 }
 
 /// What came through so far.
@@ -56,8 +56,7 @@ pub async fn run(
     (timer, passed): (&mut Timer, &mut Passed),
     mut leave: impl FnMut(&mut Context<'_>) -> Poll<()>,
 ) -> Closed {
-    // Where this fails the connection is broken, and reading from it will say so.
-    let _ = ends.client.stream.prepare(KEEPALIVE);
+    ends.client.keep_alive(KEEPALIVE);
     let mut tunnel = Tunnel {
         ends,
         buffers,
@@ -71,7 +70,20 @@ pub async fn run(
         has_grace: false,
     };
     timer.set(Instant::now() + settings.idle_timeout);
-    poll_fn(|context| tunnel.poll(context, timer, &mut leave)).await
+    let closed = poll_fn(|context| tunnel.poll(context, timer, &mut leave)).await;
+    poll_fn(|context| tunnel.ends.hang_up(context)).await;
+    closed
+}
+
+impl Ends<'_> {
+    /// The end of a connection is that nobody holds it any more; a stream has to be told, or it would be reset.
+    fn hang_up(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        for side in [&mut self.client, &mut self.service] {
+            // Whoever takes nothing any more is not waited for.
+            let _ = side.poll_shutdown(context);
+        }
+        Poll::Ready(())
+    }
 }
 
 impl Tunnel<'_> {
@@ -112,10 +124,10 @@ impl Tunnel<'_> {
     fn poll_lanes(&mut self, context: &mut Context<'_>, timer: &mut Timer) {
         let before = self.inward.moved() + self.outward.moved();
         let Self { ends: Ends { client, service }, buffers, inward, .. } = self;
-        let _ = inward.poll(context, client, service.stream, buffers);
+        let _ = inward.poll(context, &mut **client, &mut **service, buffers);
         self.note(Closed::Client, Closed::ClientGone);
         let Self { ends: Ends { client, service }, buffers, outward, .. } = self;
-        let _ = outward.poll(context, service, client.stream, buffers);
+        let _ = outward.poll(context, &mut **service, &mut **client, buffers);
         self.note(Closed::Service, Closed::ServiceGone);
         let has_moved = self.inward.moved() + self.outward.moved() > before;
         if has_moved && !self.is_ours && !self.has_grace {

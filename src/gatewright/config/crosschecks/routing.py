@@ -32,7 +32,6 @@ def check(view: View) -> Iterator[Problem]:
         yield from _idle_options(view, number, route)
         yield from _redirect(view, number, route)
         yield from _root(view, number, route)
-        yield from _websocket(view, number, route)
         if route.gone_after_sunset and route.sunset is None:
             yield view.key_at("routes", number, "gone_after_sunset").problem(
                 "`gone_after_sunset` needs the day; write `sunset: 2027-06-01`"
@@ -72,15 +71,6 @@ def _idle_options(view: View, number: int, route: Route) -> Iterator[Problem]:
 def _root(view: View, number: int, route: Route) -> Iterator[Problem]:
     if route.static is not None and not Path(route.static.root).is_dir():
         yield view.at("routes", number, "static", "root").problem(f"`{route.static.root}` is no directory")
-
-
-def _websocket(view: View, number: int, route: Route) -> Iterator[Problem]:
-    protocols = {service.name: service.protocol for service in view.gateway.services}
-    if route.websocket is not None and protocols.get(route.service or "") == "http2":
-        yield view.key_at("routes", number, "websocket").problem(
-            f"a WebSocket needs HTTP/1.1, and service `{route.service}` is spoken to over HTTP/2; add a "
-            "service without `protocol: http2` for this route"
-        )
 
 
 def _redirect(view: View, number: int, route: Route) -> Iterator[Problem]:

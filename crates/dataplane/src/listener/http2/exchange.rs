@@ -1,9 +1,11 @@
 //! The HTTP/2 side of `Exchange`: one stream. Windows are opened only for what has been consumed, and nothing is sent
 //! that the client has not made room for.
 
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use h2::server::SendResponse;
@@ -12,12 +14,13 @@ use h2::{Reason, RecvStream};
 use crate::exchange::{BodyFault, Exchange, Piece as BodyPiece, ResponseBody};
 use crate::http1::response_head::ResponseHead;
 use crate::http1::trailers::Trailers;
-use crate::io::replay::Replay;
+use crate::io::buffer::Buffers;
 use crate::listener::http2::head::{self, Head};
 use crate::listener::http2::outgoing::{Broken, Outgoing};
 use crate::listener::http2::piece::{Piece, Pieces};
 use crate::refusal::{Malformed, Refusal};
 use crate::request::{Framing, Request};
+use crate::websocket::side::{self, Side};
 
 /// What is left of the request's body.
 #[derive(Debug)]
@@ -62,6 +65,7 @@ impl Http2 {
     /// Makes ready for the body of a request whose head was accepted.
     pub fn expect(&mut self, request: &Request) {
         self.incoming = match request.framing {
+            // What follows an extended CONNECT is no body.
             Framing::None => Incoming::Complete,
             Framing::Length(length) => self.incoming(length),
             Framing::Chunked => Incoming::Stream,
@@ -105,6 +109,15 @@ impl Http2 {
         }
         self.incoming = Incoming::Complete;
         Poll::Ready(Ok(()))
+    }
+
+    /// Takes bytes from what is in hand, and lets the client send as many more.
+    fn take(&mut self, count: usize) -> usize {
+        let count = count.min(self.chunk.len());
+        self.chunk.advance(count);
+        // Fails only for more than was received.
+        let _ = self.body.flow_control().release_capacity(count);
+        count
     }
 
     fn say_continue(&mut self) {
@@ -151,11 +164,8 @@ impl Exchange for Http2 {
     }
 
     fn consume_body(&mut self, count: usize) {
-        let count = count.min(self.chunk.len());
-        self.chunk.advance(count);
+        let count = self.take(count);
         self.received += count as u64;
-        // Fails only for more than was received.
-        let _ = self.body.flow_control().release_capacity(count);
         if let Incoming::Length(left) = self.incoming {
             self.incoming = self.incoming(left.saturating_sub(count as u64));
         }
@@ -183,15 +193,18 @@ impl Exchange for Http2 {
 
     fn end_head(&mut self, body: ResponseBody, _close: bool) {
         self.continue_owed = false;
+        if body == ResponseBody::WebSocket {
+            self.head.consent();
+        }
         if let ResponseBody::Length(length) = body {
             self.head.add(b"content-length", itoa::Buffer::new().format(length).as_bytes());
         }
         self.sent += self.head.length();
         let head = self.head.finish();
         match body {
-            ResponseBody::Absent | ResponseBody::WebSocket => self.outgoing.send_bare(head),
+            ResponseBody::Absent => self.outgoing.send_bare(head),
             ResponseBody::Length(length) => self.outgoing.send_head(head, Some(length)),
-            ResponseBody::Stream => self.outgoing.send_head(head, None),
+            ResponseBody::Stream | ResponseBody::WebSocket => self.outgoing.send_head(head, None),
         }
     }
 
@@ -200,8 +213,7 @@ impl Exchange for Http2 {
     }
 
     fn poll_send(&mut self, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let sent = ready!(self.outgoing.poll_send(context, data));
-        let count = sent.map_err(|Broken| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        let count = ready!(self.outgoing.poll_send(context, data)).map_err(broken_pipe)?;
         self.sent += count as u64;
         Poll::Ready(Ok(count))
     }
@@ -219,9 +231,8 @@ impl Exchange for Http2 {
         self.outgoing.poll_written(context).map(Ok)
     }
 
-    /// A stream is no connection; RFC 8441 is not spoken.
-    fn upgrade(&mut self) -> Option<Replay<'_>> {
-        None
+    fn upgrade(&mut self) -> Box<dyn Side + '_> {
+        Box::new(self)
     }
 
     fn bytes_sent(&self) -> u64 {
@@ -231,4 +242,45 @@ impl Exchange for Http2 {
     fn body_received(&self) -> u64 {
         self.received
     }
+}
+
+/// The stream as a tunnel (RFC 8441): its DATA frames are the bytes of a connection, and their end is its end.
+impl Side for &mut Http2 {
+    fn data(&self) -> &[u8] {
+        &self.chunk
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.take(count);
+    }
+
+    fn poll_fill(&mut self, context: &mut Context<'_>, _: &RefCell<Buffers>) -> Poll<bool> {
+        match ready!(self.body.poll_data(context)) {
+            Some(Ok(more)) => {
+                side::join(&mut self.chunk, more);
+                Poll::Ready(true)
+            }
+            Some(Err(_)) | None => Poll::Ready(false),
+        }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.outgoing.poll_send(context, data).map_err(broken_pipe)
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.outgoing.poll_written(context).map(Ok)
+    }
+
+    fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.outgoing.end(None);
+        self.outgoing.poll_written(context).map(Ok)
+    }
+
+    /// A matter of the connection, which cares for it.
+    fn keep_alive(&self, _: Duration) {}
+}
+
+fn broken_pipe(_: Broken) -> io::Error {
+    io::ErrorKind::BrokenPipe.into()
 }

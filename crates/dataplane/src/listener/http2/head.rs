@@ -24,6 +24,11 @@ impl Head {
         self.lines.reserve(512);
     }
 
+    /// What HTTP/1.1 says with 101 (RFC 8441 section 5).
+    pub fn consent(&mut self) {
+        self.status = 200;
+    }
+
     pub fn add(&mut self, name: &[u8], value: &[u8]) {
         for part in [name, b": ", value, b"\r\n"] {
             self.lines.extend_from_slice(part);

@@ -31,13 +31,15 @@ use crate::request::Peer;
 use crate::snapshot::Listener;
 use crate::worker::Worker;
 use piece::Piece;
-use stream::Opened;
+use stream::{Carrier, Opened};
 use watch::{Watch, Watched};
 
 /// Bytes of one stream that the codec may keep until the client takes them.
 const SEND_BUFFER: usize = 64 * 1024;
 /// How long the end of a connection may take.
 const LAST_FRAMES: Duration = Duration::from_secs(1);
+/// How long its streams may take then to notice; a WebSocket waits five seconds for its service.
+const LAST_STREAMS: Duration = Duration::from_secs(6);
 /// The codec bounds stream errors for the life of a connection, and queues them where the client takes nothing: by this
 /// multiple of what we allow in ten seconds.
 const ERRORS_KEPT: usize = 10;
@@ -87,7 +89,11 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Client<'_>, stream
     watch.counts().connections.add(1);
     let watch = Rc::new(RefCell::new(watch));
     let stream = Watched { stream, watch: Rc::clone(&watch) };
-    let handshake = settings(&listener).handshake::<_, Piece>(stream);
+    let mut settings = settings(&listener);
+    if client.worker.node.snapshot().is_some_and(|snapshot| snapshot.has_websockets()) {
+        settings.enable_connect_protocol();
+    }
+    let handshake = settings.handshake::<_, Piece>(stream);
     match tokio::time::timeout(listener.header_timeout, handshake).await {
         Ok(Ok(connection)) => Serving::new(client, connection, watch).run().await,
         // Whoever does not begin as RFC 9113 demands is told nothing.
@@ -126,11 +132,13 @@ struct Serving<'a, S> {
     waiting: Waiting,
     since: Instant,
     is_leaving: bool,
-    is_cut: Rc<Cell<bool>>,
+    carrier: Carrier,
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Serving<'a, S> {
     fn new(client: Client<'a>, connection: Connection<Watched<S>, Piece>, watch: Rc<RefCell<Watch>>) -> Self {
+        let (peer, leave) = (client.peer.clone(), Rc::clone(&client.guard.leave));
+        let carrier = Carrier { peer, leave, is_cut: Rc::default() };
         Self {
             max_streams: client.guard.listener.http2.max_streams as usize,
             client,
@@ -140,7 +148,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Serving<'a, S> {
             waiting: Waiting::FirstRequest,
             since: Instant::now(),
             is_leaving: false,
-            is_cut: Rc::default(),
+            carrier,
         }
     }
 
@@ -243,13 +251,13 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Serving<'a, S> {
 
     /// A request sees the configuration of its beginning. Where the listener is gone, its last settings hold.
     fn open(&mut self, opened: Opened) {
-        let Client { worker, guard, peer, .. } = &mut self.client;
+        let Client { worker, guard, .. } = &mut self.client;
         let Some(snapshot) = worker.node.snapshot() else { return };
         guard.follow(&snapshot);
         let now = Instant::now();
         let facts = Facts { now, unix_ms: worker.unix_ms(now), random: fastrand::u64(..) };
         let visit = Visit { snapshot, listener: Arc::clone(&guard.listener), facts, close: false };
-        let stream = stream::serve(Rc::clone(worker), visit, opened, Rc::clone(&self.is_cut), peer.clone());
+        let stream = stream::serve(Rc::clone(worker), visit, opened, self.carrier.clone());
         self.streams.spawn_local(stream);
     }
 
@@ -267,11 +275,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Serving<'a, S> {
 
     /// Streams that were answered to their end may not know it yet; the others have lost their client.
     async fn end(self) {
-        let Self { connection, mut streams, is_cut, .. } = self;
+        let Self { connection, mut streams, carrier, .. } = self;
         drop(connection);
-        is_cut.set(true);
+        carrier.is_cut.set(true);
         let settled = async { while streams.join_next().await.is_some() {} };
         // Those that are left are dropped, and recorded as what they are.
-        let _ = tokio::time::timeout(LAST_FRAMES, settled).await;
+        let _ = tokio::time::timeout(LAST_STREAMS, settled).await;
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::listener::http2::piece::Pieces;
 use crate::pipeline::Local;
 use crate::request::{Peer, Request};
+use crate::worker::Leave;
 
 /// Seats that a worker keeps; more are given back to the allocator.
 const KEPT: usize = 128;
@@ -27,12 +28,14 @@ pub struct Seats {
 }
 
 impl Seats {
-    pub fn take(&self, peer: Peer) -> Box<Seat> {
+    /// `leave`: of the connection.
+    pub fn take(&self, peer: Peer, leave: Rc<Leave>) -> Box<Seat> {
         let free = self.free.borrow_mut().pop();
         let mut seat = free.unwrap_or_else(|| {
             Box::new(Seat { request: Request::new(peer.address), local: Local::new(Instant::now()) })
         });
         (seat.request.peer, seat.request.secured) = (peer.address, peer.secured);
+        seat.local.leave = leave;
         seat.local.timer.moved();
         seat
     }

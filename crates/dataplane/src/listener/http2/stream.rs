@@ -14,7 +14,7 @@ use crate::pipeline;
 use crate::pipeline::account::{End, Visit};
 use crate::refusal::Refusal;
 use crate::request::Peer;
-use crate::worker::Worker;
+use crate::worker::{Leave, Worker};
 
 /// What the codec gives for a stream that has begun.
 pub type Opened = (Received<RecvStream>, SendResponse<Piece>);
@@ -27,11 +27,19 @@ struct Serving {
     exchange: Http2,
     /// `None` once it has been given back.
     seat: Option<Box<Seat>>,
-    /// The connection has ended, so a stream that is dropped has lost its client.
     is_cut: Rc<Cell<bool>>,
 }
 
-pub async fn serve(worker: Rc<Worker>, visit: Visit, opened: Opened, is_cut: Rc<Cell<bool>>, peer: Peer) {
+/// What a stream has to know of its connection.
+#[derive(Clone)]
+pub struct Carrier {
+    pub peer: Peer,
+    pub leave: Rc<Leave>,
+    /// It has ended, so a stream that is dropped has lost its client.
+    pub is_cut: Rc<Cell<bool>>,
+}
+
+pub async fn serve(worker: Rc<Worker>, visit: Visit, opened: Opened, carrier: Carrier) {
     let (received, mut respond) = opened;
     let (head, body) = received.into_parts();
     if head.uri.path().is_empty() && head.method != http::Method::CONNECT {
@@ -39,8 +47,9 @@ pub async fn serve(worker: Rc<Worker>, visit: Visit, opened: Opened, is_cut: Rc<
         return respond.send_reset(Reason::PROTOCOL_ERROR);
     }
     let ends = body.is_end_stream();
+    let Carrier { peer, leave, is_cut } = carrier;
     let address = peer.address;
-    let mut seat = worker.seats.take(peer);
+    let mut seat = worker.seats.take(peer, leave);
     let read = pipeline::receive_fields(&head, ends, &visit.listener, address, &mut seat.request);
     let exchange = Http2::new(body, respond, &worker.seats.pieces);
     worker.counts().in_flight.add(1);

@@ -51,6 +51,11 @@ impl Connection {
         settings.max_streams.min(self.send.borrow().current_max_send_streams())
     }
 
+    /// The service has said that it takes extended CONNECTs (RFC 8441 section 3).
+    pub fn takes_extended_connect(&self) -> bool {
+        self.send.borrow().is_extended_connect_protocol_enabled()
+    }
+
     pub fn handle(&self) -> SendRequest<Bytes> {
         self.send.borrow().clone()
     }

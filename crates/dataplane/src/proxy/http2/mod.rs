@@ -5,8 +5,11 @@ pub mod pool;
 mod request;
 mod trailers;
 
+use std::cell::RefCell;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use h2::client::ResponseFuture;
@@ -15,11 +18,13 @@ use h2::{Reason, RecvStream, SendStream};
 use crate::http1::response_framing::ResponseFraming;
 use crate::http1::response_head::ResponseHead;
 use crate::http1::trailers::Trailers;
+use crate::io::buffer::Buffers;
 use crate::proxy::fault::Fault;
 use crate::proxy::head::OutgoingHead;
 use crate::proxy::writing::{Broken, UPLOAD_WINDOW, Write};
 use crate::refusal::{Refusal, UpstreamFault};
 use crate::request::Method;
+use crate::websocket::side::{self, Side};
 use pool::Slot;
 use request::RequestHead;
 
@@ -31,9 +36,9 @@ pub struct Settings {
     /// Bytes of one response that may wait for a client.
     pub window: u32,
     /// Silence after which a connection with streams is asked whether it lives.
-    pub ping_interval: std::time::Duration,
+    pub ping_interval: Duration,
     /// For the answer to that.
-    pub ping_timeout: std::time::Duration,
+    pub ping_timeout: Duration,
 }
 
 #[derive(Debug)]
@@ -79,7 +84,12 @@ impl Http2 {
             self.failed = Some(Fault::Refused(Refusal::Internal));
             return;
         };
-        match self.slot.send_request(request, is_whole && body.is_empty()) {
+        if head.handshake.is_some() && !self.slot.takes_extended_connect() {
+            self.failed = Some(Fault::Upstream(UpstreamFault::NoExtendedConnect));
+            return;
+        }
+        let ends = is_whole && body.is_empty() && head.handshake.is_none();
+        match self.slot.send_request(request, ends) {
             Ok((response, mut send)) => {
                 // An error here is one of the stream, which tells of it again where the response is waited for.
                 if !body.is_empty() {
@@ -219,6 +229,46 @@ impl Http2 {
         }
         Fault::Upstream(UpstreamFault::ConnectionReset)
     }
+}
+
+/// The stream as a tunnel (RFC 8441): its DATA frames are the bytes of a connection, and their end is its end.
+impl Side for &mut Http2 {
+    fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    fn consume(&mut self, count: usize) {
+        Http2::consume(self, count);
+    }
+
+    fn poll_fill(&mut self, context: &mut Context<'_>, _: &RefCell<Buffers>) -> Poll<bool> {
+        let Some(receive) = &mut self.receive else { return Poll::Ready(false) };
+        match ready!(receive.poll_data(context)) {
+            Some(Ok(more)) => {
+                side::join(&mut self.data, more);
+                Poll::Ready(true)
+            }
+            Some(Err(_)) | None => Poll::Ready(false),
+        }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send(context, data).map_err(|Broken| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// What was given to the stream leaves by itself.
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.end_body(None);
+        self.send = None;
+        Poll::Ready(Ok(()))
+    }
+
+    /// A matter of the connection, which cares for it.
+    fn keep_alive(&self, _: Duration) {}
 }
 
 fn adopt<B>(

@@ -84,6 +84,10 @@ impl Slot {
         self.connection.is_secure
     }
 
+    pub fn takes_extended_connect(&self) -> bool {
+        self.connection.takes_extended_connect()
+    }
+
     pub fn send_request(
         &self,
         request: http::Request<()>,

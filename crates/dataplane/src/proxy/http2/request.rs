@@ -3,12 +3,14 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Uri};
 
 use crate::proxy::head::HeadSink;
 use crate::request::{Framing, Header, Request as Canonical};
+use crate::websocket::handshake::Handshake;
 
 /// A head while it is written: one text, and where in it everything is.
 #[derive(Debug, Default)]
@@ -19,6 +21,7 @@ pub struct RequestHead {
     authority: Range<usize>,
     fields: Vec<(Range<usize>, Range<usize>)>,
     name: Range<usize>,
+    is_websocket: bool,
 }
 
 impl RequestHead {
@@ -50,7 +53,13 @@ impl RequestHead {
             headers.try_append(name, HeaderValue::from_maybe_shared(part(value)).ok()?).ok()?;
         }
         let mut request = Request::new(());
-        *request.method_mut() = Method::from_bytes(&part(&self.method)).ok()?;
+        if self.is_websocket {
+            *request.method_mut() = Method::CONNECT;
+            request.extensions_mut().insert(Protocol::from_static("websocket"));
+            headers.remove("sec-websocket-key");
+        } else {
+            *request.method_mut() = Method::from_bytes(&part(&self.method)).ok()?;
+        }
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         *request.version_mut() = http::Version::HTTP_2;
@@ -123,8 +132,10 @@ impl HeadSink for RequestHead {
         }
     }
 
-    /// RFC 8441 is not spoken.
-    fn upgrades(&mut self) {}
+    /// The key and its answer prove nothing here (RFC 8441 section 5).
+    fn upgrades(&mut self, _: &Handshake) {
+        self.is_websocket = true;
+    }
 
     fn accepts_trailers(&mut self) {
         self.field(b"te", b"trailers");

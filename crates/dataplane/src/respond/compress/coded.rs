@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use crate::exchange::{BodyFault, Exchange, Piece, ResponseBody};
 use crate::http1::response_head::ResponseHead;
 use crate::http1::trailers::Trailers;
-use crate::io::replay::Replay;
+use crate::websocket::side::Side;
 
 use super::{Algorithm, Encoder, Encoders};
 
@@ -230,7 +230,7 @@ impl<E: Exchange> Exchange for Coded<'_, E> {
         self.inner.interim(head);
     }
 
-    fn upgrade(&mut self) -> Option<Replay<'_>> {
+    fn upgrade(&mut self) -> Box<dyn Side + '_> {
         self.inner.upgrade()
     }
 
