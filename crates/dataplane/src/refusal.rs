@@ -7,8 +7,6 @@ mod causes;
 
 pub use causes::*;
 
-pub use crate::websocket::handshake::HandshakeFault;
-
 /// Why a head or body was not a request. The texts are part of the contract: docs and tests name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {

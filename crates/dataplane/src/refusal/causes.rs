@@ -187,3 +187,26 @@ pub struct Shortage {
     /// Where it is served again.
     pub resumes: u32,
 }
+
+/// What was wrong with the opening handshake of a WebSocket (RFC 6455 section 4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeFault {
+    Request,
+    Body,
+    Connection,
+    Key,
+    /// Over HTTP/2 the request can be nothing else, so it cannot be served without.
+    Route,
+}
+
+impl HandshakeFault {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Request => "a WebSocket is opened with `GET` and HTTP/1.1",
+            Self::Body => "the handshake of a WebSocket has no body",
+            Self::Connection => "the Connection header does not name `upgrade`",
+            Self::Key => "the Sec-WebSocket-Key is not 16 bytes in Base64, once",
+            Self::Route => "the route has no WebSockets",
+        }
+    }
+}

@@ -9,7 +9,7 @@ use crate::http1::fields::list;
 use crate::http1::response_framing::ResponseFraming;
 use crate::http1::response_head::ResponseHead;
 use crate::http1::response_names::KnownResponse;
-use crate::refusal::Refusal;
+use crate::refusal::{HandshakeFault, Refusal};
 use crate::request::{Framing, Known, Method, Request, Version};
 
 const PROTOCOL: &[u8] = b"websocket";
@@ -24,29 +24,6 @@ pub struct Handshake {
     key: Option<String>,
     /// What `Sec-WebSocket-Accept` of an answer to the key has to be.
     accept: String,
-}
-
-/// What was wrong with the opening handshake of a WebSocket (RFC 6455 section 4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HandshakeFault {
-    Request,
-    Body,
-    Connection,
-    Key,
-    /// Over HTTP/2 the request can be nothing else, so it cannot be served without.
-    Route,
-}
-
-impl HandshakeFault {
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Request => "a WebSocket is opened with `GET` and HTTP/1.1",
-            Self::Body => "the handshake of a WebSocket has no body",
-            Self::Connection => "the Connection header does not name `upgrade`",
-            Self::Key => "the Sec-WebSocket-Key is not 16 bytes in Base64, once",
-            Self::Route => "the route has no WebSockets",
-        }
-    }
 }
 
 /// The handshake that a request is, where it asks for WebSocket at all. `random` is for the key that a client of HTTP/2
