@@ -38,6 +38,20 @@ def test_a_connection_is_not_used_beyond_its_lifetime_or_idle_time(origin: Origi
             assert origin.connections == before + 2, option
 
 
+def test_connections_are_open_before_anybody_asks_and_again_when_they_were_closed(origin: Origin) -> None:
+    with Node(one_route(origin, service="pool: {min_connections: 2, idle_timeout: 1s}")) as node:
+
+        def idle() -> float:
+            return node.metric("gateway_backend_connections", service="users", state="idle")
+
+        node.wait_for(lambda _: idle() == 2)
+        assert origin.requests == []
+        assert get(node.address, "/").status == 200
+        assert node.record()["attempts"] == 1
+        before = origin.connections
+        node.wait_for(lambda _: origin.connections >= before + 2 and idle() == 2)
+
+
 FULL = Refused(
     503, "service_unavailable", "balance", ("services", 0), {"cause": "too_many_pending"}, retry_after=1
 )

@@ -99,7 +99,7 @@ pub fn snapshot(service: SocketAddr, routes: &[Value]) -> Value {
                 "panic_threshold": 0, "ejection": null, "caps": {"max_in_flight": null, "rate": null}, "sticky": null},
             "health_check": null, "circuit_breaker": null, "own_breakers": [], "max_header_bytes": 16_384,
             "pool": {
-                "max_connections": 10, "max_pending": 10, "connect_timeout_ms": 2000,
+                "max_connections": 10, "min_connections": 0, "max_pending": 10, "connect_timeout_ms": 2000,
                 "idle_timeout_ms": 60000, "max_lifetime_ms": 300_000,
             },
             "protocol": "http1",

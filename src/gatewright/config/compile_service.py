@@ -99,6 +99,7 @@ def _load(breaker: CircuitBreaker) -> dict[str, Any] | None:
 def _pool(pool: Pool) -> dict[str, Any]:
     return {
         "max_connections": pool.max_connections,
+        "min_connections": pool.min_connections,
         "max_pending": pool.max_pending,
         "connect_timeout_ms": int(pool.connect_timeout),
         "idle_timeout_ms": int(pool.idle_timeout),

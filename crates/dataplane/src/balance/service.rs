@@ -12,6 +12,7 @@ use super::events::Events;
 use super::instance::Instance;
 use super::ledger::Ledger;
 use super::roster::Roster;
+use super::standing::Standing;
 use super::terms::Terms;
 use crate::snapshot::document::{
     BalanceDocument, EjectionDocument, HealthCheckDocument, InstanceDocument, PoolDocument,
@@ -66,6 +67,11 @@ impl Service {
             self.ledger.panicked();
         }
         self.roster.load()
+    }
+
+    /// May this instance be sent requests?
+    pub fn is_available(&self, instance: &Instance, now: Instant) -> bool {
+        self.terms().standing(instance, now) == Standing::Healthy
     }
 
     pub(super) fn change_breakers(&self, name: Option<&str>, change: &BreakerChange, now: Instant) -> usize {

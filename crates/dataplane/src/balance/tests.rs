@@ -110,6 +110,7 @@ fn service(instances: Vec<InstanceDocument>) -> ServiceDocument {
         max_header_bytes: 16 * 1024,
         pool: PoolDocument {
             max_connections: 100,
+            min_connections: 0,
             max_pending: 100,
             connect_timeout_ms: 1_000,
             idle_timeout_ms: 60_000,

@@ -10,6 +10,7 @@ mod state;
 mod takeover;
 mod thread;
 mod usage;
+mod warm;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle as TaskHandle, LocalSet};
 
-use crate::engine::{EngineError, usage};
+use crate::engine::{EngineError, usage, warm};
 use crate::io::socket::{Acceptor, Listening};
 use crate::listener::accept::{self, Door};
 use crate::node::Node;
@@ -127,6 +127,7 @@ impl Life {
         if ticks.is_multiple_of(SWEEP) {
             self.worker.calibrate();
             self.worker.links.sweep(Instant::now());
+            warm::keep(&self.worker);
             self.worker.count_connections();
         }
     }

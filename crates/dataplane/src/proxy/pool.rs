@@ -15,6 +15,8 @@ use crate::proxy::upstream::Upstream;
 pub struct PoolSettings {
     /// In use at once; the node's limit divided by its workers, rounded up.
     pub connections: usize,
+    /// Kept open, in use or not.
+    pub minimum: usize,
     /// Requests of the service that may wait for one, on the whole node.
     pub pending: usize,
     pub connect_timeout: Duration,
@@ -33,6 +35,8 @@ struct Pool {
     settings: PoolSettings,
     places: Arc<Semaphore>,
     idle: Vec<Upstream>,
+    /// On their way without a request that waits for them.
+    opening: usize,
     /// The instance closed an idle connection, and no exchange has ended well since.
     was_closed: bool,
 }
@@ -117,6 +121,25 @@ impl Pools {
         }
     }
 
+    /// How many connections are to be opened so that there are as many as wanted. Each comes in by `add`.
+    pub fn missing(&mut self, instance: &Arc<Instance>, settings: PoolSettings) -> usize {
+        let counts = self.counts(instance);
+        let pool = self.pool(instance, settings);
+        let missing = settings.minimum.saturating_sub(counts.idle + counts.active + pool.opening);
+        pool.opening += missing;
+        missing
+    }
+
+    /// Takes in a connection that nobody has used yet; `None` where it could not be opened.
+    pub fn add(&mut self, instance: &Arc<Instance>, opened: Option<Upstream>, now: Instant) {
+        if let Some(pool) = self.by_instance.get_mut(&key(instance)) {
+            pool.opening = pool.opening.saturating_sub(1);
+        }
+        if let Some(upstream) = opened {
+            self.put(instance, upstream, now);
+        }
+    }
+
     /// Closes what idled too long or was closed by its peer, and forgets instances that nobody else knows.
     pub fn sweep(&mut self, now: Instant) {
         for pool in self.by_instance.values_mut() {
@@ -150,7 +173,7 @@ impl Pool {
     fn new(instance: &Arc<Instance>, settings: PoolSettings) -> Self {
         let places = Arc::new(Semaphore::new(settings.connections));
         let instance = Arc::clone(instance);
-        Self { instance, settings, places, idle: Vec::new(), was_closed: false }
+        Self { instance, settings, places, idle: Vec::new(), opening: 0, was_closed: false }
     }
 
     /// Those who wait for a place hold the instance, and by that the pool.

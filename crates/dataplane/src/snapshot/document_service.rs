@@ -172,6 +172,8 @@ pub enum OnProbeFailure {
 pub struct PoolDocument {
     /// Per instance on this node.
     pub max_connections: u32,
+    /// Kept open to each instance by this node.
+    pub min_connections: u32,
     /// Requests that wait for a connection, on this node.
     pub max_pending: u32,
     pub connect_timeout_ms: u64,

@@ -56,6 +56,7 @@ fn protocol(document: &ProtocolDocument) -> Protocol {
 fn pool_settings(document: &PoolDocument, workers: usize) -> PoolSettings {
     PoolSettings {
         connections: (document.max_connections as usize).div_ceil(workers.max(1)).max(1),
+        minimum: (document.min_connections as usize).div_ceil(workers.max(1)),
         pending: document.max_pending as usize,
         connect_timeout: Duration::from_millis(document.connect_timeout_ms),
         idle_timeout: Duration::from_millis(document.idle_timeout_ms),

@@ -44,12 +44,25 @@ def _instances(view: View, number: int) -> Iterator[Problem]:
         yield view.at("services", number, "http2").problem(
             f"service `{service.name}` is not spoken to over HTTP/2; add `protocol: http2`"
         )
+    yield from _pool(view, number)
     yield from _health_kind(view, number)
     check_settings = service.health_check
     if check_settings is not None and check_settings.timeout > check_settings.interval:
         yield view.at("services", number, "health_check").warning(
             f"a check may take {check_settings.timeout} but one is due every {check_settings.interval}"
         )
+
+
+def _pool(view: View, number: int) -> Iterator[Problem]:
+    service = view.gateway.services[number]
+    position = view.at("services", number, "pool", "min_connections")
+    if service.pool.min_connections > service.pool.max_connections:
+        yield position.problem(
+            f"`min_connections` {service.pool.min_connections} is above `max_connections` "
+            f"{service.pool.max_connections}; lower it"
+        )
+    if service.pool.min_connections and service.protocol == "http2":
+        yield position.problem("`min_connections` does nothing with `protocol: http2`; leave it out")
 
 
 def _health_kind(view: View, number: int) -> Iterator[Problem]:

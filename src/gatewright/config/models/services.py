@@ -50,6 +50,13 @@ class Pool(Section):
     max_connections: int = Field(
         100, ge=1, le=100_000, description="Connections to one instance; above it requests wait for one."
     )
+    min_connections: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Connections that are kept open to each instance, also while nobody asks; what is "
+        "missing is opened within a second.",
+    )
     max_pending: int = Field(
         1024,
         ge=0,
