@@ -97,6 +97,7 @@ def test_a_preflight_is_answered_by_the_gateway(origin: Origin) -> None:
         asks = ("Access-Control-Request-Method", "PUT")
         response = request(node.address, "/", [APP, asks], "OPTIONS")
         assert response.status == 204
+        assert re.fullmatch(r"[0-9]+\.[0-9]{3}", response.get("x-response-time-ms") or "")
         assert cors_headers(response) == {
             "access-control-allow-origin": "https://app.test",
             "access-control-allow-credentials": "true",

@@ -5,7 +5,7 @@ use crate::refusal::{Malformed, Refusal};
 use crate::request::{Method, Request};
 use crate::respond::location::Location;
 use crate::respond::policy::Present;
-use crate::respond::{Facts, write_ours};
+use crate::respond::{Facts, write_elapsed, write_ours};
 
 /// A response that is known when the configuration is compiled.
 #[derive(Debug)]
@@ -55,6 +55,7 @@ pub fn fixed<'a, E: Exchange>(exchange: &mut E, facts: &Facts<'_>, fixed: &'a Fi
 pub fn preflight<E: Exchange>(exchange: &mut E, facts: &Facts<'_>) {
     exchange.begin(204);
     exchange.header(b"x-request-id", facts.request.slice(facts.request.id));
+    write_elapsed(exchange, facts.elapsed);
     exchange.header(b"date", facts.date);
     if let Some(cors) = facts.policy.and_then(|policy| policy.cors.as_ref()) {
         cors.write_preflight(exchange, facts.request);
