@@ -1,13 +1,15 @@
 //! One worker thread: a runtime of its own, its listeners, and what it does every so often.
 
+use std::io;
 use std::rc::Rc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, sync_channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::{Builder, LocalRuntime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::{JoinHandle as TaskHandle, LocalSet};
+use tokio::task::JoinHandle as TaskHandle;
 
 use crate::engine::{EngineError, usage, warm};
 use crate::io::socket::{Acceptor, Listening};
@@ -43,27 +45,24 @@ pub struct WorkerThread {
 
 impl WorkerThread {
     pub fn start(index: usize, node: &Arc<Node>) -> Result<Self, EngineError> {
-        let refused = |error| EngineError::Engine(format!("worker {index}: {error}"));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(FILE_THREADS)
-            .thread_name("files")
-            .build()
-            .map_err(refused)?;
+        let refused = |error: io::Error| EngineError::Engine(format!("worker {index}: {error}"));
         let (commands, receiver) = unbounded_channel();
+        let (starting, started) = sync_channel(1);
         let node = Arc::clone(node);
         let work = move || {
-            let mine = usage::own_thread();
-            node.threads.lock().unwrap_or_else(PoisonError::into_inner).extend(mine);
-            let local = LocalSet::new();
-            let worker = Rc::new(Worker::new(index, node));
-            local.block_on(&runtime, Life { worker, doors: Vec::new() }.run(receiver));
-            // What is under way ends with its tasks, not with its threads.
-            drop(local);
-            runtime.shutdown_timeout(DISK_GRACE);
+            let (runtime, outcome) = match runtime() {
+                Ok(runtime) => (Some(runtime), Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            // Whoever starts a worker waits for this.
+            let _ = starting.send(outcome);
+            if let Some(runtime) = runtime {
+                live(index, node, receiver, runtime);
+            }
         };
         let handle =
             std::thread::Builder::new().name(format!("worker-{index}")).spawn(work).map_err(refused)?;
+        started.recv().map_err(io::Error::other).flatten().map_err(refused)?;
         Ok(Self { commands, handle })
     }
 
@@ -77,6 +76,23 @@ impl WorkerThread {
         // A panic of the worker has been reported by its thread already.
         let _ = self.handle.join();
     }
+}
+
+/// Bound to the thread that builds it, which saves every wake-up the look at whose task it is.
+fn runtime() -> io::Result<LocalRuntime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(FILE_THREADS)
+        .thread_name("files")
+        .build_local(Default::default())
+}
+
+fn live(index: usize, node: Arc<Node>, commands: UnboundedReceiver<Command>, runtime: LocalRuntime) {
+    let mine = usage::own_thread();
+    node.threads.lock().unwrap_or_else(PoisonError::into_inner).extend(mine);
+    let worker = Rc::new(Worker::new(index, node));
+    runtime.block_on(Life { worker, doors: Vec::new() }.run(commands));
+    runtime.shutdown_timeout(DISK_GRACE);
 }
 
 struct OpenDoor {

@@ -28,10 +28,18 @@ impl Block {
         (from_start ^ behind_end) & !self.0 & HIGH
     }
 
-    /// All but controls. A tab may stand in a value too, but does so too rarely to be looked for.
+    /// A tab may stand in a value too, but does so too rarely to be looked for.
     #[inline(always)]
-    pub(crate) fn value_bytes(self) -> u64 {
-        !(self.within(0..=0x1f) | self.within(0x7f..=0x7f))
+    pub(crate) fn controls(self) -> u64 {
+        self.within(0..=0x1f) | self.within(0x7f..=0x7f)
+    }
+
+    /// All but small letters, digits, `-`, `_` and dots. A dot behind a dot is marked too.
+    #[inline(always)]
+    fn beyond_host(self) -> u64 {
+        let dots = self.within(b'.'..=b'.');
+        let others = self.within(b'0'..=b'9') | self.within(b'-'..=b'-') | self.within(b'_'..=b'_');
+        !(self.within(b'a'..=b'z') | others | dots & !(dots << 8))
     }
 
     /// Letters, digits and `-`, and which of them are capitals. Other bytes may stand in a name too; those need a
@@ -68,29 +76,52 @@ pub(crate) fn lower_case_name(bytes: &mut [u8], mut at: usize) -> usize {
     at
 }
 
-/// The place of the first byte from `at` on that is no member; the end of `bytes` where all are.
+/// The place of the first byte from `at` on that does not belong to the run; the end of `bytes` where all do.
 ///
-/// `members` gives the high bit of each byte of a block that is one.
+/// `others` marks those of a block by their high bit.
 #[inline(always)]
-pub(crate) fn end_of_run(bytes: &[u8], mut at: usize, members: impl Fn(Block) -> u64 + Copy) -> usize {
+pub(crate) fn end_of_run(bytes: &[u8], at: usize, others: impl Fn(Block) -> u64 + Copy) -> usize {
+    end_of_steps::<LENGTH>(bytes, at, others)
+}
+
+/// Where a host name in its usual spelling ends: no capitals, and no dot behind a dot.
+pub(crate) fn end_of_host(bytes: &[u8], at: usize) -> usize {
+    // The last byte of a block is the first of the next one as well, so that no pair of dots falls between two.
+    end_of_steps::<{ LENGTH - 1 }>(bytes, at, Block::beyond_host)
+}
+
+#[inline(always)]
+fn end_of_steps<const STEP: usize>(
+    bytes: &[u8],
+    mut at: usize,
+    others: impl Fn(Block) -> u64 + Copy,
+) -> usize {
     while let Some(block) = Block::at(bytes, at) {
-        let others = !members(block) & HIGH;
+        let others = others(block) & HIGH;
         if others != 0 {
             return at + others.trailing_zeros() as usize / 8;
         }
-        at += LENGTH;
+        at += STEP;
     }
-    end_of_short_run(bytes, at, members)
+    end_of_short_run(bytes, at, others)
 }
 
 /// The same for fewer than eight bytes at the end of `bytes`.
 #[inline(never)]
-fn end_of_short_run(bytes: &[u8], at: usize, members: impl Fn(Block) -> u64) -> usize {
-    let rest = bytes.get(at..).unwrap_or_default();
+fn end_of_short_run(bytes: &[u8], at: usize, others: impl Fn(Block) -> u64) -> usize {
+    let rest = bytes.len().saturating_sub(at);
+    let block = match bytes.last_chunk::<LENGTH>() {
+        // What stands before the rest is shifted out.
+        Some(last) => u64::from_le_bytes(*last).checked_shr(8 * (LENGTH - rest) as u32).unwrap_or(0),
+        None => short_block(bytes.get(at..).unwrap_or_default()),
+    };
+    at + rest.min((others(Block(block)) & HIGH).trailing_zeros() as usize / 8)
+}
+
+fn short_block(bytes: &[u8]) -> u64 {
     let mut block = [0; LENGTH];
-    block.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-    let others = !members(Block(u64::from_le_bytes(block))) & HIGH;
-    at + rest.len().min(others.trailing_zeros() as usize / 8)
+    block.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    u64::from_le_bytes(block)
 }
 
 #[cfg(test)]
@@ -99,8 +130,12 @@ mod tests {
 
     use super::*;
 
-    fn members(block: Block) -> u64 {
-        block.within(b'a'..=b'y') | block.within(0..=9)
+    fn others(block: Block) -> u64 {
+        !(block.within(b'a'..=b'y') | block.within(0..=9))
+    }
+
+    fn is_host_byte(byte: &u8) -> bool {
+        matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.')
     }
 
     proptest! {
@@ -119,7 +154,25 @@ mod tests {
             let at = at.min(bytes.len());
             let is_other = |byte: &u8| !matches!(byte, b'a'..=b'y' | 0..=9);
             let expected = bytes[at..].iter().position(is_other).map_or(bytes.len(), |end| at + end);
-            prop_assert_eq!(end_of_run(&bytes, at, members), expected);
+            prop_assert_eq!(end_of_run(&bytes, at, others), expected);
+        }
+
+        #[test]
+        fn the_first_control_is_found(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let expected = bytes.iter().position(u8::is_ascii_control).unwrap_or(bytes.len());
+            prop_assert_eq!(end_of_run(&bytes, 0, Block::controls), expected);
+        }
+
+        #[test]
+        fn a_host_ends_at_another_byte_or_at_a_dot_behind_a_dot(
+            bytes in "[a-c0._-]{0,20}[A-Za-c:. \\x00-\\xff]{0,3}[a.]{0,12}", at in 0_usize..9,
+        ) {
+            let bytes = bytes.as_bytes();
+            let at = at.min(bytes.len());
+            let ends = |place: &usize| {
+                !is_host_byte(&bytes[*place]) || *place > at && bytes[place - 1..=*place] == *b".."
+            };
+            prop_assert_eq!(end_of_host(bytes, at), (at..bytes.len()).find(ends).unwrap_or(bytes.len()));
         }
 
         #[test]

@@ -27,7 +27,7 @@ pub(crate) fn request_line(bytes: &[u8]) -> Option<(RequestLine<'_>, usize)> {
     if kind == Method::Other {
         return None;
     }
-    let end = end_of_run(bytes, space + 1, |block| block.within(b'!'..=b'~'));
+    let end = end_of_run(bytes, space + 1, |block| !block.within(b'!'..=b'~'));
     let target = bytes.get(space + 1..end).filter(|target| !target.is_empty())?;
     let version = match bytes.get(end..)?.first_chunk()? {
         b" HTTP/1.1\r\n" => Version::Http11,
@@ -52,7 +52,7 @@ pub(crate) fn status_line(bytes: &[u8]) -> Option<(Version, u16, usize)> {
     let status = digits
         .iter()
         .try_fold(0_u16, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + u16::from(byte - b'0')))?;
-    let end = end_of_run(bytes, line.len(), Block::value_bytes);
+    let end = end_of_run(bytes, line.len(), Block::controls);
     ends_line(bytes, end).then_some((version, status, end + LINE_END.len()))
 }
 
@@ -97,7 +97,7 @@ fn value(bytes: &[u8], colon: usize) -> Option<(usize, usize, usize)> {
     while bytes.get(start) == Some(&b' ') {
         start += 1;
     }
-    let line_end = end_of_run(bytes, start, Block::value_bytes);
+    let line_end = end_of_run(bytes, start, Block::controls);
     if !ends_line(bytes, line_end) {
         return None;
     }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::Ipv6Addr;
 
+use crate::http1::block::end_of_host;
 use crate::intake::headers::Tally;
 use crate::intake::target::TargetAuthority;
 use crate::refusal::{Malformed, Refusal};
@@ -26,21 +27,36 @@ pub(super) fn settle(
         2.. => return Err(Malformed::RepeatedHost),
     }
     let sent = tally.host.value;
-    let text = request.text.get(sent.start as usize..sent.end as usize).unwrap_or_default();
-    let (name, port) = split(text).ok_or(Malformed::Host)?;
-    if is_host_name(name) && !name.iter().any(u8::is_ascii_uppercase) {
+    let port = if let Some((host, port)) = usual(sent, request) {
         // As it was sent it is in its one spelling: nothing is copied.
-        request.host = Span { start: sent.start, end: sent.start + name.len() as u32 };
-        request.authority = sent;
+        (request.host, request.authority) = (host, sent);
+        port
     } else {
+        let (name, port) = split(request.slice(sent)).ok_or(Malformed::Host)?;
         let (start, length) = (sent.start as usize, name.len());
         append_name(start..start + length, request)?;
         append_port(port, request);
-    }
+        port
+    };
     match target {
         Some(target) => agree(&target, port, request),
         None => Ok(()),
     }
+}
+
+/// Where the name stands in a Host that needs no second look, and the port. `None` for all that is merely rare as well.
+fn usual(sent: Span, request: &Request) -> Option<(Span, Option<u16>)> {
+    let (start, text) = (sent.start as usize, request.text.get(..sent.end as usize)?);
+    let end = end_of_host(text, start);
+    // No label is too long where the whole name is not.
+    let name = text.get(start..end).filter(|name| name.len() <= MAX_LABEL_BYTES)?;
+    let port = match text.get(end..)? {
+        [] => None,
+        [b':', digits @ ..] => Some(parse_port(digits)?),
+        _ => return None,
+    };
+    let is_whole = !matches!(name, [] | [b'.', ..] | [.., b'.']);
+    is_whole.then_some((Span { start: sent.start, end: end as u32 }, port))
 }
 
 /// Only HTTP/2 may name the host in its target alone (RFC 9113 section 8.3.1), and only HTTP/1.0 not at all.

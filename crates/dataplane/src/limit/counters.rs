@@ -1,8 +1,10 @@
 //! The counts of all callers: shared by the workers of a node, exact across them, bounded, older than any snapshot.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hashbrown::DefaultHashBuilder;
 
 use super::shard::{Entry, Full, Key, Shard};
 use super::subject::Subject;
@@ -29,7 +31,7 @@ struct Aligned(Mutex<Shard>);
 /// Callers are spread by a seeded hash and each part has its own bound, so all together never exceed the maximum.
 pub struct Counters {
     // Seeded against callers who choose their names (or addresses) so as to meet in one part.
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
     shards: Box<[Aligned]>,
     bound_hits: AtomicU64,
 }
@@ -40,7 +42,7 @@ impl Counters {
         let maximum = maximum.max(1);
         let count = (maximum / MIN_SHARD).clamp(1, MAX_SHARDS);
         let shards = (0..count).map(|_| Aligned(Mutex::new(Shard::new(maximum / count)))).collect();
-        Self { hasher: RandomState::new(), shards, bound_hits: AtomicU64::new(0) }
+        Self { hasher: DefaultHashBuilder::default(), shards, bound_hits: AtomicU64::new(0) }
     }
 
     /// A new bound for counters that live on; callers beyond it are forgotten at once, those with the oldest windows

@@ -239,7 +239,6 @@ impl Client {
 
     /// False when the client left before a head was complete.
     async fn read_head(&mut self, listener: &Listener) -> Result<bool, Refusal> {
-        self.request.clear();
         let mut scanned = 0;
         let Self { exchange, request, local, .. } = self;
         let peer = request.peer;

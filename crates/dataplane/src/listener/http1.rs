@@ -190,6 +190,8 @@ impl Http1 {
         self.sent += bytes.len() as u64;
     }
 
+    /// Inlined, so that a name of known length becomes a few stores.
+    #[inline(always)]
     fn put_header(&mut self, name: &[u8], value: &[u8]) {
         self.output.reserve(name.len() + value.len() + 4);
         self.output.extend_from_slice(name);

@@ -168,10 +168,10 @@ impl Account {
     }
 
     /// The service was turned to for the first time.
-    pub fn attempted(&mut self, trace_id: &str) {
+    pub fn attempted(&mut self, trace_id: &[u8]) {
         self.attempts = 1;
         self.upstream_began = Some(Instant::now());
-        self.trace_id = trace_id.as_bytes().try_into().ok();
+        self.trace_id = trace_id.try_into().ok();
     }
 
     /// The service is done; gives the moment, so that nobody reads the clock again for it.
@@ -346,6 +346,10 @@ impl Account {
     }
 
     fn record(&self, worker: &Worker, visit: &Visit, request: &Request, sample: &Sample) {
+        let mut recorder = worker.recorder.borrow_mut();
+        if !recorder.is_wanted() {
+            return;
+        }
         let snapshot = &*visit.snapshot;
         let service = self.service.and_then(|service| snapshot.service_entries.get(service as usize));
         let caller = self.caller.as_deref();
@@ -358,9 +362,9 @@ impl Account {
             status: sample.status,
             request_bytes: sample.request_bytes,
             response_bytes: sample.response_bytes,
-            listener: &visit.listener.named.name,
-            route: self.route(snapshot).map(|route| &*route.named.name),
-            service: service.map(|service| &*service.named.name),
+            listener: &visit.listener.named.quoted,
+            route: self.route(snapshot).map(|route| &route.named.quoted),
+            service: service.map(|service| &service.named.quoted),
             instance: self.instance.as_ref().map(|instance| &*instance.name),
             user: caller.and_then(|caller| caller.user.as_deref()),
             partner: caller.and_then(|caller| caller.partner.as_deref()),
@@ -369,12 +373,12 @@ impl Account {
             error_type: self.error_type,
             error_message: self.error_message.as_deref(),
             attempts: self.attempts,
-            trace_id: self.trace_id.as_ref().and_then(|id| std::str::from_utf8(id).ok()),
+            trace_id: self.trace_id.as_ref(),
             config_version: snapshot.version,
             node: &snapshot.node,
             software: &snapshot.software,
         };
-        worker.recorder.borrow_mut().write(&entry);
+        recorder.write(&entry);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::caller::Caller;
+use crate::io::address::Dotted;
 use crate::proxy::trace::Trace;
 use crate::request::{Framing, Header, Known, Request, Scheme};
 use crate::websocket::handshake::Handshake;
@@ -68,7 +69,7 @@ pub trait HeadSink {
     fn finish(&mut self);
 
     /// A whole header of ours.
-    fn own(&mut self, prefix: &'static [u8], value: &[u8]) {
+    fn own<const LENGTH: usize>(&mut self, prefix: &'static [u8; LENGTH], value: &[u8]) {
         self.begin(prefix);
         self.piece(value);
         self.end();
@@ -170,15 +171,7 @@ impl OutgoingHead<'_> {
 
 fn write_address<S: HeadSink>(sink: &mut S, address: IpAddr) {
     match address {
-        IpAddr::V4(address) => {
-            let mut digits = itoa::Buffer::new();
-            for (index, octet) in address.octets().into_iter().enumerate() {
-                if index > 0 {
-                    sink.piece(b".");
-                }
-                sink.piece(digits.format(octet).as_bytes());
-            }
-        }
+        IpAddr::V4(address) => sink.piece(Dotted::new(address).bytes()),
         IpAddr::V6(address) => sink.piece(address.to_string().as_bytes()),
     }
 }

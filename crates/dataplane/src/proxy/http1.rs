@@ -279,8 +279,10 @@ impl HeadSink for HeadLines<'_> {
         self.end();
     }
 
-    fn own(&mut self, prefix: &'static [u8], value: &[u8]) {
-        self.0.reserve(prefix.len() + value.len() + 2);
+    /// Inlined, so that a prefix of known length becomes a few stores.
+    #[inline(always)]
+    fn own<const LENGTH: usize>(&mut self, prefix: &'static [u8; LENGTH], value: &[u8]) {
+        self.0.reserve(LENGTH + value.len() + 2);
         self.piece(prefix);
         self.piece(value);
         self.end();

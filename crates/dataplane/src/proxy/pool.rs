@@ -98,7 +98,7 @@ impl Pools {
     pub fn take(&mut self, instance: &Arc<Instance>, now: Instant) -> (Option<Upstream>, bool) {
         let Some(pool) = self.by_instance.get_mut(&key(instance)) else { return (None, false) };
         while let Some(mut upstream) = pool.idle.pop() {
-            if !pool.settings.keeps(&upstream, now) {
+            if now >= upstream.kept_until {
                 continue;
             }
             if upstream.is_quiet() {
@@ -113,10 +113,11 @@ impl Pools {
     pub fn put(&mut self, instance: &Arc<Instance>, mut upstream: Upstream, now: Instant) {
         let Some(pool) = self.by_instance.get_mut(&key(instance)) else { return };
         upstream.place = None;
-        upstream.idle_since = now;
+        upstream.kept_until =
+            (upstream.created + pool.settings.max_lifetime).min(now + pool.settings.idle_timeout);
         upstream.reused = true;
         pool.was_closed = false;
-        if pool.settings.keeps(&upstream, now) && pool.idle.len() < pool.settings.connections {
+        if now < upstream.kept_until && pool.idle.len() < pool.settings.connections {
             pool.idle.push(upstream);
         }
     }
@@ -143,10 +144,9 @@ impl Pools {
     /// Closes what idled too long or was closed by its peer, and forgets instances that nobody else knows.
     pub fn sweep(&mut self, now: Instant) {
         for pool in self.by_instance.values_mut() {
-            let settings = pool.settings;
             let was_closed = &mut pool.was_closed;
             pool.idle.retain_mut(|upstream| {
-                let is_young = settings.keeps(upstream, now);
+                let is_young = now < upstream.kept_until;
                 let is_quiet = upstream.is_quiet();
                 *was_closed |= is_young && !is_quiet;
                 is_young && is_quiet
@@ -159,13 +159,6 @@ impl Pools {
         let Some(pool) = self.by_instance.get(&key(instance)) else { return Counts::default() };
         let active = pool.settings.connections.saturating_sub(pool.places.available_permits());
         Counts { idle: pool.idle.len(), active, streams: 0 }
-    }
-}
-
-impl PoolSettings {
-    fn keeps(&self, upstream: &Upstream, now: Instant) -> bool {
-        now.saturating_duration_since(upstream.created) < self.max_lifetime
-            && now.saturating_duration_since(upstream.idle_since) < self.idle_timeout
     }
 }
 

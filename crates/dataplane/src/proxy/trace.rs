@@ -32,8 +32,9 @@ impl Trace {
         Self { outgoing, continues }
     }
 
-    pub fn id(&self) -> &str {
-        self.outgoing.get(3..35).and_then(|id| std::str::from_utf8(id).ok()).unwrap_or_default()
+    /// Thirty-two hexadecimal digits.
+    pub fn id(&self) -> &[u8] {
+        self.outgoing.get(3..35).unwrap_or_default()
     }
 }
 
@@ -101,7 +102,7 @@ mod tests {
     fn a_valid_parent_keeps_its_trace_and_flags_and_gets_our_span() {
         let trace = outgoing(&["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"]);
         assert!(trace.continues);
-        assert_eq!(trace.id(), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(trace.id(), b"0af7651916cd43dd8448eb211c80319c");
         assert_eq!(&trace.outgoing[36..], b"0000000000001235-00");
     }
 
@@ -120,7 +121,7 @@ mod tests {
         ] {
             let trace = outgoing(&parents);
             assert!(!trace.continues, "{parents:?}");
-            assert_eq!(trace.id(), "00000000000012340000000000001235", "{parents:?}");
+            assert_eq!(trace.id(), b"00000000000012340000000000001235", "{parents:?}");
         }
     }
 

@@ -23,7 +23,8 @@ pub struct Upstream {
     stream: Stream,
     pub input: Buffer,
     pub created: Instant,
-    pub idle_since: Instant,
+    /// As long as it may wait in a pool: until it has idled, or lived, too long.
+    pub kept_until: Instant,
     /// It has carried an exchange before, so the instance may have closed it meanwhile.
     pub reused: bool,
     pub place: Option<OwnedSemaphorePermit>,
@@ -42,7 +43,7 @@ impl Upstream {
         };
         stream.prepare(KEEPALIVE).map_err(|_| DialFault::Upstream(UpstreamFault::ConnectionFailed))?;
         let (input, place) = (Buffer::default(), None);
-        Ok(Self { stream, input, created: now, idle_since: now, reused: false, place })
+        Ok(Self { stream, input, created: now, kept_until: now, reused: false, place })
     }
 
     /// For a protocol that shares a connection.

@@ -1,5 +1,6 @@
 //! Everything that one record needs, borrowed from where it lies.
 
+use super::line::Quoted;
 use crate::request::Request;
 use crate::trail::{Rule, Trail};
 
@@ -40,9 +41,9 @@ pub struct Entry<'a> {
     pub request_bytes: u64,
     /// Bytes sent of head and body.
     pub response_bytes: u64,
-    pub listener: &'a str,
-    pub route: Option<&'a str>,
-    pub service: Option<&'a str>,
+    pub listener: &'a Quoted,
+    pub route: Option<&'a Quoted>,
+    pub service: Option<&'a Quoted>,
     pub instance: Option<&'a str>,
     pub user: Option<&'a str>,
     pub partner: Option<&'a str>,
@@ -52,7 +53,8 @@ pub struct Entry<'a> {
     pub error_message: Option<&'a str>,
     /// How often a service was asked; 0 where none was.
     pub attempts: u32,
-    pub trace_id: Option<&'a str>,
+    /// In hexadecimal digits, as `traceparent` has them.
+    pub trace_id: Option<&'a [u8; 32]>,
     pub config_version: u64,
     /// `gateway_instance`.
     pub node: &'a str,

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::entry::{Entry, Names, Times};
-use super::line::{Memory, encode, encode_rule};
+use super::line::{Memory, Quoted, encode, encode_rule};
 use super::queue::{Queue, QueueCounts};
 use super::recorder::Recorder;
 use crate::request::{Header, Known, Request};
@@ -86,6 +86,10 @@ fn trail() -> Trail {
     trail
 }
 
+fn quoted(name: &str) -> &'static Quoted {
+    Box::leak(Box::new(Quoted::new(name)))
+}
+
 fn entry<'a>(request: &'a Request, trail: &'a Trail) -> Entry<'a> {
     Entry {
         request,
@@ -96,9 +100,9 @@ fn entry<'a>(request: &'a Request, trail: &'a Trail) -> Entry<'a> {
         status: 200,
         request_bytes: 256,
         response_bytes: 1_024,
-        listener: "public",
-        route: Some("users-v2"),
-        service: Some("users"),
+        listener: quoted("public"),
+        route: Some(quoted("users-v2")),
+        service: Some(quoted("users")),
         instance: Some("127.0.0.1:9001"),
         user: Some("user_789"),
         partner: None,
@@ -251,7 +255,8 @@ fn a_name_of_the_configuration_cannot_break_the_line() {
     let (request, mut trail) = (request((b"/a", b""), &[]), Trail::default());
     trail.push(Stage::Route, "matched", Rule::None, Inputs::none().text("path", "y\r\n{\"z\":1}"));
     let mut entry = entry(&request, &trail);
-    (entry.listener, entry.route, entry.user) = ("a\nb", Some("c\"d"), Some("e\u{0}\\"));
+    (entry.listener, entry.route) = (quoted("a\nb"), Some(quoted("c\"d")));
+    entry.user = Some("e\u{0}\\");
     let record = read(&entry);
     assert_eq!([&record["listener"], &record["route_id"], &record["user_id"]], ["a\nb", "c\"d", "e\u{0}\\"]);
     assert_eq!(record["decisions"][0]["inputs"]["path"], "y\r\n{\"z\":1}");

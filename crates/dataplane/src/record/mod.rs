@@ -40,7 +40,7 @@ pub use external::{
     ServiceLine,
 };
 pub use http2::{Flood, Http2Slot, ResetCause};
-pub use line::encode_rule;
+pub use line::{Quoted, encode_rule};
 pub use metrics::{Handshake, ListenerMetrics, RouteMetrics, Sample, ServiceMetrics, ServiceSlot, Tally};
 pub use queue::{Queue, QueueCounts};
 pub use recorder::Recorder;

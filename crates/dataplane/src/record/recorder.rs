@@ -20,6 +20,11 @@ impl Recorder {
         Self { queue, chunk: empty_chunk(), records: 0, memory: Memory::default() }
     }
 
+    /// False where the queue takes no records: then none needs to be made.
+    pub fn is_wanted(&self) -> bool {
+        !self.queue.takes_none()
+    }
+
     /// Appends one line, unless the queue takes no records. Hands the chunk over when it passes 64 KiB or holds a sixteenth of the queue's records.
     pub fn write(&mut self, entry: &Entry<'_>) {
         if self.queue.takes_none() {

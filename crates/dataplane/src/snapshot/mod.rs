@@ -22,7 +22,7 @@ use crate::balance::{self, Services};
 use crate::by_name::ByName;
 use crate::limit::{Counters, Tiers};
 use crate::proxy;
-use crate::record::{self, Names, RouteMetrics, Tally};
+use crate::record::{self, Names, Quoted, RouteMetrics, Tally};
 use crate::respond::pages::Pages;
 use crate::respond::policy::Policy;
 use crate::route::Table;
@@ -57,6 +57,7 @@ pub struct Lasting<'a> {
 pub struct Named {
     pub name: Box<str>,
     pub at: Box<str>,
+    pub quoted: Quoted,
     /// Both as a record tells them.
     encoded: Box<[u8]>,
 }
@@ -203,7 +204,12 @@ fn tier_entries(document: &SnapshotDocument, metrics: &record::Registry) -> Vec<
 
 impl Named {
     pub fn new(name: &str, at: &str) -> Self {
-        Self { name: name.into(), at: at.into(), encoded: record::encode_rule(name, at) }
+        Self {
+            name: name.into(),
+            at: at.into(),
+            quoted: Quoted::new(name),
+            encoded: record::encode_rule(name, at),
+        }
     }
 
     fn pair(&self) -> (&str, &str) {
