@@ -98,15 +98,30 @@ pub struct Step {
     pub inputs: Inputs,
 }
 
+/// Lists of inputs that a trail keeps for its next request: as many as stages that have something to say of the usual one.
+const SPARE: usize = 2;
+
 /// The decisions of one request, in order. Kept by the connection and used again.
 #[derive(Clone, Debug, Default)]
 pub struct Trail {
     steps: Vec<Step>,
+    /// Empty, with the memory of earlier ones.
+    spare: Vec<Inputs>,
 }
 
 impl Trail {
     pub fn clear(&mut self) {
-        self.steps.clear();
+        for Step { mut inputs, .. } in self.steps.drain(..) {
+            if inputs.list.capacity() > 0 && self.spare.len() < SPARE {
+                inputs.list.clear();
+                self.spare.push(inputs);
+            }
+        }
+    }
+
+    /// As `Inputs::none`, for what most requests have to say: without an allocation.
+    pub fn inputs(&mut self) -> Inputs {
+        self.spare.pop().unwrap_or_default()
     }
 
     pub fn push(&mut self, stage: Stage, verdict: &'static str, rule: Rule, inputs: Inputs) {

@@ -34,21 +34,26 @@ pub(super) fn append_canonical(
 }
 
 /// True for most paths: one look at each byte is all that there is to do.
-pub(super) fn is_canonical(raw: &[u8]) -> bool {
+fn is_canonical(raw: &[u8]) -> bool {
+    raw.first() == Some(&b'/') && canonical_length(raw) == raw.len()
+}
+
+/// How far the path is canonical already, if it begins with a slash: to its end, or to the byte that is not.
+pub(super) fn canonical_length(raw: &[u8]) -> usize {
     let mut previous = Class::Other;
-    for &byte in raw {
+    for (place, &byte) in raw.iter().enumerate() {
         let class = CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Other);
         let is_doubtful = class == Class::Other
             || (previous == Class::Slash && (class == Class::Slash || class == Class::Dot));
         if is_doubtful {
-            return false;
+            return place;
         }
         previous = class;
     }
-    raw.first() == Some(&b'/')
+    raw.len()
 }
 
-/// What `is_canonical` must know of a byte.
+/// What `canonical_length` must know of a byte.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
     Plain,

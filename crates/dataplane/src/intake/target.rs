@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use crate::intake::path::{append_canonical, is_canonical};
+use crate::intake::path::{append_canonical, canonical_length};
 use crate::refusal::Malformed;
 use crate::request::{Request, Scheme, Span};
 use crate::snapshot::document::PathParameters;
@@ -69,15 +69,18 @@ fn set_path_and_query(
     parameters: PathParameters,
     request: &mut Request,
 ) -> Result<(), Malformed> {
+    let canonical = target.split_at(canonical_length(target.text)).ok_or(Malformed::Target)?;
+    if let (path, query) = canonical
+        && matches!(query.text, [] | [b'?', ..])
+    {
+        request.path = path.span();
+        return set_query(query, request);
+    }
     let end = memchr(b'?', target.text).unwrap_or(target.text.len());
     let (path, query) = target.split_at(end).ok_or(Malformed::Target)?;
-    if is_canonical(path.text) {
-        request.path = path.span();
-    } else {
-        let start = request.text.len() as u32;
-        append_canonical(path.text, parameters, &mut request.text)?;
-        request.path = Span { start, end: request.text.len() as u32 };
-    }
+    let start = request.text.len() as u32;
+    append_canonical(path.text, parameters, &mut request.text)?;
+    request.path = Span { start, end: request.text.len() as u32 };
     set_query(query, request)
 }
 

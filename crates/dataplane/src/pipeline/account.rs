@@ -123,7 +123,7 @@ impl Account {
     pub fn identified(&mut self, route: &Route, caller: Arc<Caller>) -> Arc<Caller> {
         if route.auth.is_some() {
             let rule = caller.identity.map_or(Rule::None, Rule::Identity);
-            let mut inputs = Inputs::none();
+            let mut inputs = self.trail.inputs();
             if caller.cached {
                 inputs = inputs.fixed("signature", "verified_before");
             }
@@ -145,7 +145,8 @@ impl Account {
     pub fn permitted(&mut self, permit: &Permit) {
         self.limit = permit.state();
         if let Some(state) = self.limit {
-            let inputs = Inputs::none().number("limit", state.limit).number("remaining", state.remaining);
+            let inputs = self.trail.inputs();
+            let inputs = inputs.number("limit", state.limit).number("remaining", state.remaining);
             self.trail.push(Stage::Limit, "admitted", Rule::Tier(state.tier), inputs);
         }
     }

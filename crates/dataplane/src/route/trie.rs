@@ -8,9 +8,37 @@ use super::parameters::Parameters;
 use super::path::Segment;
 use crate::request::Span;
 
+/// Up to so many children are compared one by one, which is quicker than a hash.
+const FEW: usize = 4;
+
+/// The children of a node by their segment. Both hold all of them.
+#[derive(Debug, Default)]
+struct Literals {
+    list: Vec<(Vec<u8>, u32)>,
+    map: HashMap<Vec<u8>, u32>,
+}
+
+impl Literals {
+    fn get(&self, segment: &[u8]) -> Option<u32> {
+        if self.list.len() <= FEW {
+            return self.list.iter().find(|(text, _)| text == segment).map(|(_, child)| *child);
+        }
+        self.map.get(segment).copied()
+    }
+
+    /// The child of this segment; `next` becomes it where there is none.
+    fn get_or_insert(&mut self, segment: &[u8], next: u32) -> u32 {
+        let child = *self.map.entry_ref(segment).or_insert(next);
+        if child == next {
+            self.list.push((segment.to_vec(), next));
+        }
+        child
+    }
+}
+
 #[derive(Debug)]
 struct Node {
-    literals: HashMap<Vec<u8>, u32>,
+    literals: Literals,
     /// The child for `{name}`, whatever the name.
     named: Option<u32>,
     /// Routes whose pattern ends here.
@@ -24,7 +52,7 @@ struct Node {
 impl Node {
     fn new() -> Self {
         let (patterns, prefixes) = (Vec::new(), Vec::new());
-        Self { literals: HashMap::new(), named: None, patterns, prefixes, best: u32::MAX }
+        Self { literals: Literals::default(), named: None, patterns, prefixes, best: u32::MAX }
     }
 }
 
@@ -78,7 +106,7 @@ impl Trie {
         let next = self.nodes.len() as u32;
         let Some(node) = self.nodes.get_mut(place as usize) else { return place };
         let child = match segment {
-            Segment::Literal(text) => *node.literals.entry_ref(text.as_bytes()).or_insert(next),
+            Segment::Literal(text) => node.literals.get_or_insert(text.as_bytes(), next),
             Segment::Name(_) => *node.named.get_or_insert(next),
         };
         if child == next {
@@ -110,7 +138,7 @@ impl Trie {
         let length = memchr::memchr(b'/', rest.left).unwrap_or(rest.left.len());
         let Some((segment, left)) = rest.left.split_at_checked(length) else { return };
         if let Some(child) = node.literals.get(segment) {
-            self.descend(*child, Rest { left, ..rest }, bound, sink);
+            self.descend(child, Rest { left, ..rest }, bound, sink);
         }
         let Some(child) = node.named.filter(|_| !segment.is_empty()) else { return };
         let start = rest.end - rest.left.len() as u32;
