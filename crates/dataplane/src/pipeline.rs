@@ -226,7 +226,10 @@ async fn run<E: Exchange>(
         let route = local.account.routed(&visit.snapshot, route)?;
         return delivery::preflight(worker, visit, request, route, (exchange, local)).await;
     }
-    let next = live::settle(worker, visit, request, local).await?;
+    let next = match live::decide(worker, visit, request, local) {
+        Ok(next) => next,
+        Err(refusal) => live::reconsider(worker, visit, request, local, refusal).await?,
+    };
     match next {
         Next::Answer { fixed, permit, admission } => {
             let _in_flight = (permit, admission);

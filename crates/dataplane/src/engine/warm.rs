@@ -26,7 +26,7 @@ pub fn keep(worker: &Rc<Worker>) {
 fn serve(worker: &Rc<Worker>, service: &Arc<Service>, entry: &ServiceEntry) {
     let now = Instant::now();
     for instance in service.instances().into_iter().filter(|instance| service.is_available(instance, now)) {
-        for _ in 0..worker.links.pools.borrow_mut().missing(&instance, entry.pool) {
+        for _ in 0..worker.links.pools.borrow_mut().missing(&instance, &entry.pool) {
             let (worker, metrics) = (Rc::clone(worker), Arc::clone(&entry.metrics));
             let opening = open(Rc::clone(&worker), Arc::clone(service), Arc::clone(&instance), entry.pool);
             tokio::task::spawn_local(async move {

@@ -53,7 +53,8 @@ pub async fn forward<E: Exchange>(
     let trace = Trace::of(request, &mut || fastrand::u64(..));
     local.account.attempted(trace.id());
     let Plan { proxy, permit, target, socket, .. } = &mut plan;
-    let trip = Trip { worker, visit, request, route, proxy, permit, socket: socket.as_deref(), trace };
+    let entry = visit.snapshot.service_entries.get(proxy.service as usize).ok_or(Refusal::Internal)?;
+    let trip = Trip { worker, visit, request, route, proxy, entry, permit, socket: socket.as_deref(), trace };
     let mut coded = Coded::new(&mut *exchange, compressing(worker, visit));
     let (result, ended) = trip.make(&mut coded, local, target).await;
     let outcome = outcome(&result, &local.account);
@@ -153,6 +154,7 @@ pub struct Trip<'a> {
     pub request: &'a Request,
     pub route: &'a Route,
     pub proxy: &'a Proxy,
+    entry: &'a ServiceEntry,
     permit: &'a Permit,
     socket: Option<&'a Socket>,
     trace: Trace,
@@ -198,7 +200,10 @@ impl Trip<'_> {
             Box::pin(retrying::persist(self, path, means, (account, target), &mut sent)).await;
             forward = self.forward(target);
         }
-        let mut attempt = sent.map_err(end_of)?.attempt;
+        let mut attempt = match sent {
+            Ok(answered) => answered.attempt,
+            Err(fault) => return Err(end_of(fault)),
+        };
         if self.route.retry.is_some() {
             attempt.settle(Patience { service: self.route.timeout, ..forward.patience }, means);
         }
@@ -211,22 +216,29 @@ impl Trip<'_> {
             return Ok(Carried::Intercepted(failure(means.response)));
         }
         let date = self.worker.date(self.visit.facts.unix_ms);
-        let facts = respond::Facts {
-            request: self.request,
-            policy: Some(&self.route.response),
-            limit: account.limit,
-            elapsed: now.saturating_duration_since(self.visit.facts.now),
-            date: &date,
-            close,
-            cookie: target.cookie(),
-        };
+        let facts = self.facts((now, &date), close, account, target);
         if account.status == 101 {
             return upgraded(attempt, &facts, means);
         }
         let coding = self.coding(means.exchange, means.response);
         respond::pass(means.exchange, &facts, means.response, coding);
-        account.call_failed = proxy::relay(&forward, links, attempt, means).await.map_err(cut)?;
+        account.call_failed = proxy::relay(&forward, links, &mut attempt, means).await.map_err(cut)?;
+        attempt.finish(&forward, links, means);
         Ok(Carried::Whole)
+    }
+
+    /// For the head of an answer that came in now, on this date.
+    fn facts<'f>(
+        &'f self,
+        (now, date): (Instant, &'f [u8]),
+        close: bool,
+        account: &Account,
+        target: &'f Target,
+    ) -> respond::Facts<'f> {
+        let elapsed = now.saturating_duration_since(self.visit.facts.now);
+        let (limit, cookie) = (account.limit, target.cookie());
+        let policy = Some(&self.route.response);
+        respond::Facts { request: self.request, policy, limit, elapsed, date, close, cookie }
     }
 
     /// How the body goes out; the exchange is told.
@@ -252,8 +264,7 @@ impl Trip<'_> {
 
     /// The first attempt at this instance; further ones change what they must.
     pub fn forward<'t>(&'t self, target: &'t Target) -> Forward<'t> {
-        let entry = self.entry();
-        let (pool, protocol) = entry.map(|entry| (entry.pool, entry.protocol)).unwrap_or_default();
+        let ServiceEntry { pool, protocol, queue, .. } = self.entry;
         let call = match protocol {
             Protocol::Http1 => None,
             Protocol::Http2(_) => Call::of(self.request),
@@ -262,8 +273,8 @@ impl Trip<'_> {
             instance: &target.instance,
             tls: target.service.tls.as_deref(),
             pool,
-            queue: entry.map(|entry| &*entry.queue),
-            protocol,
+            queue,
+            protocol: *protocol,
             call,
             patience: self.patience(call),
             now: self.visit.facts.now,
@@ -307,12 +318,8 @@ impl Trip<'_> {
         }
     }
 
-    fn entry(&self) -> Option<&ServiceEntry> {
-        self.visit.snapshot.service_entries.get(self.proxy.service as usize)
-    }
-
-    pub fn metrics(&self) -> Option<&ServiceSlot> {
-        self.entry().map(|entry| entry.metrics.worker(self.worker.index))
+    pub fn metrics(&self) -> &ServiceSlot {
+        self.entry.metrics.worker(self.worker.index)
     }
 
     pub fn caller(&self) -> &Caller {
@@ -321,11 +328,10 @@ impl Trip<'_> {
 
     /// An attempt failed, and another follows.
     pub fn count_fault(&self, fault: &Fault) {
-        let Some(metrics) = self.metrics() else { return };
         if let Fault::Upstream(fault) = fault {
-            metrics.failed(*fault);
+            self.metrics().failed(*fault);
         } else if *fault == Fault::UpstreamTimeout {
-            metrics.timed_out();
+            self.metrics().timed_out();
         }
     }
 
@@ -333,12 +339,11 @@ impl Trip<'_> {
     pub fn count_attempt(&self, sent: &Result<Answered, Fault>, account: &mut Account) {
         let Ok(Answered { resent, opened, .. }) = *sent else { return };
         account.attempts += u32::from(resent);
-        let Some(metrics) = self.metrics() else { return };
         if resent {
-            metrics.resent.add(1);
+            self.metrics().resent.add(1);
         }
         if opened {
-            metrics.opened.add(1);
+            self.metrics().opened.add(1);
         }
     }
 }

@@ -13,23 +13,20 @@ use crate::route;
 use crate::snapshot::{Listener, Snapshot};
 use crate::worker::Worker;
 
-/// Decides, once more where Python found the key that a token names. Only the last refusal is charged: a client whose
-/// key is found has guessed nothing.
-pub async fn settle<'v>(
+/// Decides once more where Python found the key that a token names. Only the last refusal is charged: a client whose key
+/// is found has guessed nothing.
+pub async fn reconsider<'v>(
     worker: &Worker,
     visit: &'v Visit,
     request: &Request,
     local: &mut Local,
+    mut refusal: Refusal,
 ) -> Result<Next<'v>, Refusal> {
-    let mut refusal = match decide_now(worker, visit, request, local) {
-        Ok(next) => return Ok(next),
-        Err(refusal) => refusal,
-    };
     if let Some(identity) = unknown_key(&refusal)
         && ask_for_keys(worker, visit, identity).await
     {
         local.account.begin();
-        match decide_now(worker, visit, request, local) {
+        match decide(worker, visit, request, local) {
             Ok(next) => return Ok(next),
             Err(again) => refusal = again,
         }
@@ -44,7 +41,7 @@ fn unknown_key(refusal: &Refusal) -> Option<u32> {
     None
 }
 
-fn decide_now<'v>(
+pub fn decide<'v>(
     worker: &Worker,
     visit: &'v Visit,
     request: &Request,

@@ -150,7 +150,7 @@ impl<'a> Course<'a> {
         let wait = self.wait(retry, &failure, means, now)?;
         if !self.target.service.retry_budget.spend(&retry.budget, now) {
             self.denied("budget");
-            self.trip.metrics().inspect(|metrics| metrics.budget_exhausted.add(1));
+            self.trip.metrics().budget_exhausted.add(1);
             return None;
         }
         self.conclude(&failure, now);
@@ -160,7 +160,7 @@ impl<'a> Course<'a> {
             return None;
         };
         self.retries += 1;
-        self.trip.metrics().inspect(|metrics| metrics.retried(failure.cause as usize));
+        self.trip.metrics().retried(failure.cause as usize);
         Some(Next { target, wait })
     }
 
@@ -227,7 +227,7 @@ impl<'a> Course<'a> {
         if self.tried.iter().any(|one| Arc::ptr_eq(one, &next.instance)) {
             return None;
         }
-        self.trip.metrics().inspect(|metrics| metrics.resent.add(1));
+        self.trip.metrics().resent.add(1);
         Some(next)
     }
 

@@ -21,7 +21,7 @@ use crate::websocket::side::Side;
 
 #[derive(Debug)]
 pub struct Http1 {
-    upstream: Upstream,
+    upstream: Box<Upstream>,
     outgoing: Vec<u8>,
     written: usize,
     is_chunked: bool,
@@ -34,7 +34,7 @@ pub struct Http1 {
 
 impl Http1 {
     /// `outgoing` is memory to be used; what is in it does not matter.
-    pub fn new(upstream: Upstream, outgoing: Vec<u8>, head_limit: usize) -> Self {
+    pub fn new(upstream: Box<Upstream>, outgoing: Vec<u8>, head_limit: usize) -> Self {
         let (reader, was_heard) = (Reader::none(), false);
         Self { upstream, outgoing, written: 0, is_chunked: false, reader, head_limit, was_heard }
     }

@@ -70,9 +70,9 @@ pub enum Protocol {
 pub struct Forward<'a> {
     pub instance: &'a Arc<Instance>,
     pub tls: Option<&'a ServiceTls>,
-    pub pool: PoolSettings,
+    pub pool: &'a PoolSettings,
     /// Where requests wait for a connection, up to `pool.pending` of them.
-    pub queue: Option<&'a Queue>,
+    pub queue: &'a Queue,
     pub protocol: Protocol,
     /// Where the request is one of gRPC.
     pub call: Option<grpc::Call>,
@@ -86,8 +86,8 @@ impl Forward<'_> {
     }
 
     /// A place among those who wait for a connection. Held until there is one.
-    fn line_up(&self) -> Result<Option<Queued<'_>>, Fault> {
-        self.queue.map(|queue| queue.enter(self.pool.pending)).transpose().map_err(exhausted)
+    fn line_up(&self) -> Result<Queued<'_>, Fault> {
+        self.queue.enter(self.pool.pending).map_err(exhausted)
     }
 
     /// What is left of the route's timeout for whatever comes before the request can be sent.
@@ -159,20 +159,17 @@ pub async fn send<E: Exchange>(
     result.map(|()| Answered { attempt, resent, opened }).map_err(Fault::settled)
 }
 
-/// Passes the body on, hands the end to the client, and keeps the connection where both sides ended cleanly. True: the
-/// service said of a gRPC call that it failed.
+/// Passes the body on; `Attempt::finish` follows. True: the service said of a gRPC call that it failed.
 pub async fn relay<E: Exchange>(
     forward: &Forward<'_>,
     links: &Links,
-    mut attempt: Attempt,
+    attempt: &mut Attempt,
     means: &mut Means<'_, E>,
 ) -> Result<bool, Fault> {
     let relayed =
         poll_fn(|context| attempt.poll_relay(context, means, &mut links.buffers.borrow_mut())).await;
     relayed.map_err(Fault::settled)?;
-    let has_failed = forward.call.is_some_and(|call| call.has_failed(attempt.grpc_status(means.response)));
-    attempt.finish(forward, links, means);
-    Ok(has_failed)
+    Ok(forward.call.is_some_and(|call| call.has_failed(attempt.grpc_status(means.response))))
 }
 
 pub(crate) fn exhausted(cause: Unavailable) -> Fault {

@@ -40,12 +40,12 @@ pub async fn another(
     }
 }
 
-fn http1(forward: &Forward<'_>, upstream: Upstream, outgoing: &mut Vec<u8>) -> Leg {
+fn http1(forward: &Forward<'_>, upstream: Box<Upstream>, outgoing: &mut Vec<u8>) -> Leg {
     Leg::Http1(Http1::new(upstream, std::mem::take(outgoing), forward.pool.head_bytes))
 }
 
 /// An idle connection, or a new one, within the pool's bounds.
-async fn connection(forward: &Forward<'_>, links: &Links) -> Result<Upstream, Fault> {
+async fn connection(forward: &Forward<'_>, links: &Links) -> Result<Box<Upstream>, Fault> {
     let place = links.pools.borrow_mut().place(forward.instance, forward.pool);
     let permit = match place {
         Place::Free(permit) => permit,
@@ -71,13 +71,13 @@ async fn connect(
     forward: &Forward<'_>,
     links: &Links,
     place: Option<OwnedSemaphorePermit>,
-) -> Result<Upstream, Fault> {
+) -> Result<Box<Upstream>, Fault> {
     let timeout = forward.pool.connect_timeout.min(forward.left());
     let connected = Upstream::connect(forward.destination(), timeout, forward.now).await;
-    let mut upstream = connected.map_err(|fault| match fault {
+    let mut upstream = Box::new(connected.map_err(|fault| match fault {
         DialFault::NoDescriptor => exhausted(Unavailable::NoDescriptor),
         DialFault::Upstream(fault) => Fault::Upstream(fault),
-    })?;
+    })?);
     upstream.place = place;
     upstream.input = links.buffers.borrow_mut().small();
     Ok(upstream)

@@ -34,7 +34,8 @@ struct Pool {
     instance: Arc<Instance>,
     settings: PoolSettings,
     places: Arc<Semaphore>,
-    idle: Vec<Upstream>,
+    #[expect(clippy::vec_box, reason = "each is moved a dozen times a request; a box moves as one word")]
+    idle: Vec<Box<Upstream>>,
     /// On their way without a request that waits for them.
     opening: usize,
     /// The instance closed an idle connection, and no exchange has ended well since.
@@ -77,16 +78,16 @@ fn key(instance: &Arc<Instance>) -> usize {
 }
 
 impl Pools {
-    fn pool(&mut self, instance: &Arc<Instance>, settings: PoolSettings) -> &mut Pool {
-        let pool = self.by_instance.entry(key(instance)).or_insert_with(|| Pool::new(instance, settings));
-        if pool.settings != settings {
-            *pool = Pool::new(instance, settings);
+    fn pool(&mut self, instance: &Arc<Instance>, settings: &PoolSettings) -> &mut Pool {
+        let pool = self.by_instance.entry(key(instance)).or_insert_with(|| Pool::new(instance, *settings));
+        if pool.settings != *settings {
+            *pool = Pool::new(instance, *settings);
         }
         pool
     }
 
     /// A place for one more request.
-    pub fn place(&mut self, instance: &Arc<Instance>, settings: PoolSettings) -> Place {
+    pub fn place(&mut self, instance: &Arc<Instance>, settings: &PoolSettings) -> Place {
         let pool = self.pool(instance, settings);
         match Arc::clone(&pool.places).try_acquire_owned() {
             Ok(permit) => Place::Free(permit),
@@ -95,7 +96,7 @@ impl Pools {
     }
 
     /// The idle connection that was used last, if one is still good; and whether the instance has closed others.
-    pub fn take(&mut self, instance: &Arc<Instance>, now: Instant) -> (Option<Upstream>, bool) {
+    pub fn take(&mut self, instance: &Arc<Instance>, now: Instant) -> (Option<Box<Upstream>>, bool) {
         let Some(pool) = self.by_instance.get_mut(&key(instance)) else { return (None, false) };
         while let Some(mut upstream) = pool.idle.pop() {
             if now >= upstream.kept_until {
@@ -110,7 +111,7 @@ impl Pools {
     }
 
     /// Keeps a connection whose exchange ended cleanly, unless it is too old.
-    pub fn put(&mut self, instance: &Arc<Instance>, mut upstream: Upstream, now: Instant) {
+    pub fn put(&mut self, instance: &Arc<Instance>, mut upstream: Box<Upstream>, now: Instant) {
         let Some(pool) = self.by_instance.get_mut(&key(instance)) else { return };
         upstream.place = None;
         upstream.kept_until =
@@ -123,7 +124,7 @@ impl Pools {
     }
 
     /// How many connections are to be opened so that there are as many as wanted. Each comes in by `add`.
-    pub fn missing(&mut self, instance: &Arc<Instance>, settings: PoolSettings) -> usize {
+    pub fn missing(&mut self, instance: &Arc<Instance>, settings: &PoolSettings) -> usize {
         let counts = self.counts(instance);
         let pool = self.pool(instance, settings);
         let missing = settings.minimum.saturating_sub(counts.idle + counts.active + pool.opening);
@@ -137,7 +138,7 @@ impl Pools {
             pool.opening = pool.opening.saturating_sub(1);
         }
         if let Some(upstream) = opened {
-            self.put(instance, upstream, now);
+            self.put(instance, Box::new(upstream), now);
         }
     }
 

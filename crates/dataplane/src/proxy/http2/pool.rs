@@ -212,7 +212,7 @@ pub async fn claim(forward: &Forward<'_>, settings: Settings, links: &Links) -> 
 
 impl Pools {
     fn pool(&mut self, forward: &Forward<'_>, http2: Settings) -> &mut Pool {
-        let (instance, settings) = (forward.instance, forward.pool);
+        let (instance, settings) = (forward.instance, *forward.pool);
         let make = || Pool { instance: Arc::clone(instance), settings, http2, state: Rc::default() };
         let pool = self.by_instance.entry(Arc::as_ptr(instance) as usize).or_insert_with(make);
         if pool.settings != settings || pool.http2 != http2 {
