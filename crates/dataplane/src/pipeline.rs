@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod delivery;
+pub mod end;
 pub mod explanation;
 mod file_delivery;
 pub mod forward;
@@ -28,7 +29,8 @@ use crate::shed;
 use crate::snapshot::{Action, Listener, Proxy, Route, Snapshot};
 use crate::websocket;
 use crate::worker::Worker;
-use account::{Account, End, Visit};
+use account::{Account, Visit};
+use end::End;
 use forward::Plan;
 pub use live::{preflight, redirection};
 pub use parts::{Facts, Local, Next, Socket, State};

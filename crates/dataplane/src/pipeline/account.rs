@@ -7,11 +7,12 @@ use crate::balance::{BreakerTransition, Instance, Target};
 use crate::caller::{Caller, CallerKind};
 use crate::exchange::Exchange;
 use crate::limit::Permit;
+use crate::pipeline::end::End;
 use crate::pipeline::tunnel::Tunnelled;
 use crate::pipeline::{Facts, explanation};
 use crate::proxy::attempt::Fault;
 use crate::record::{Entry, Sample, TimeoutKind, Times};
-use crate::refusal::{LimitState, Refusal, UpstreamFault};
+use crate::refusal::{LimitState, Refusal};
 use crate::request::Request;
 use crate::snapshot::{Listener, Proxy, Route, Snapshot};
 use crate::trail::{Inputs, Rule, Stage, Trail};
@@ -30,37 +31,6 @@ impl Visit {
     /// Asked when the answer's head is written: a drain may have begun while the request was under way.
     pub fn is_last(&self, worker: &Worker) -> bool {
         self.close || worker.node.is_draining()
-    }
-}
-
-/// Why a request did not end with a complete response of a service, or of a route.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Before anything was answered.
-    Refused(Refusal),
-    /// The client left, or stopped reading.
-    ClientGone,
-    ClientStalled,
-    /// The service failed in the middle of its response; the client's connection is cut.
-    Cut(Fault),
-    /// The gateway itself failed; the connection is cut.
-    Panicked,
-    /// A file was changed while it was sent; the connection is cut.
-    FileChanged,
-    /// The worker was stopped while it served the request; the connection is cut.
-    Stopped,
-}
-
-impl End {
-    /// Of a request that is dropped while it is served, by a panic or because the worker stops.
-    pub fn of_abandoned() -> Self {
-        if std::thread::panicking() { Self::Panicked } else { Self::Stopped }
-    }
-}
-
-impl From<Refusal> for End {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
     }
 }
 
@@ -385,18 +355,4 @@ impl Account {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// What a fault before the response means to the client.
-pub fn end_of(fault: Fault) -> End {
-    match fault {
-        Fault::Stale => End::Refused(Refusal::BadGateway(UpstreamFault::ConnectionReset)),
-        Fault::Unprocessed => End::Refused(Refusal::BadGateway(UpstreamFault::StreamReset)),
-        Fault::Upstream(fault) | Fault::Gone(fault) => End::Refused(Refusal::BadGateway(fault)),
-        Fault::UpstreamTimeout => End::Refused(Refusal::UpstreamTimeout),
-        Fault::Deadline => End::Refused(Refusal::DeadlineExceeded),
-        Fault::ClientGone => End::ClientGone,
-        Fault::ClientStalled => End::ClientStalled,
-        Fault::Refused(refusal) => End::Refused(refusal),
-    }
 }

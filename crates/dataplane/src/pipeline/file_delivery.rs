@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::exchange::Exchange;
-use crate::pipeline::account::{End, Visit};
+use crate::pipeline::account::Visit;
+use crate::pipeline::end::End;
 use crate::pipeline::{Local, delivery};
 use crate::refusal::{Reason, Refusal, Shortage, Unavailable};
 use crate::request::{Method, Request};

@@ -11,7 +11,8 @@ use crate::http1::response_names::KnownResponse;
 use crate::intake;
 use crate::io::address::authority;
 use crate::limit::Permit;
-use crate::pipeline::account::{Account, End, Visit, end_of};
+use crate::pipeline::account::{Account, Visit};
+use crate::pipeline::end::{End, cut, end_of};
 use crate::pipeline::{Local, Socket, delivery, retrying, tunnel};
 use crate::proxy::attempt::{Attempt, Fault, Loss, Means, Patience, Replay, Store};
 use crate::proxy::grpc::Call;
@@ -386,19 +387,4 @@ fn has_arrived(request: &Request, exchange: &impl Exchange) -> bool {
 fn failure(response: &ResponseHead) -> Failure {
     let told = response.known(KnownResponse::RetryAfter).and_then(|value| std::str::from_utf8(value).ok());
     Failure { status: response.status, retry_after: told.and_then(|seconds| seconds.parse().ok()) }
-}
-
-/// A fault in the middle of a response: nothing can be answered any more.
-fn cut(fault: Fault) -> End {
-    match fault {
-        Fault::ClientGone => End::ClientGone,
-        Fault::ClientStalled => End::ClientStalled,
-        Fault::Stale
-        | Fault::Gone(_)
-        | Fault::Unprocessed
-        | Fault::Upstream(_)
-        | Fault::UpstreamTimeout
-        | Fault::Deadline
-        | Fault::Refused(_) => End::Cut(fault),
-    }
 }

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use crate::exchange::Exchange;
-use crate::pipeline::account::{Account, End, Visit};
+use crate::pipeline::account::{Account, Visit};
+use crate::pipeline::end::End;
 use crate::pipeline::{Local, delivery};
 use crate::proxy::leg::Leg;
 use crate::record::{Closed, WebSocketSlot, WorkerCounts};
