@@ -170,9 +170,12 @@ impl Http1 {
     /// Large data goes out together with what waits, without being copied; ready with how much of `data` left.
     fn poll_write_through(&mut self, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let rest = self.output.get(self.written..).unwrap_or_default();
-        let waiting = rest.len();
-        let slices = [IoSlice::new(rest), IoSlice::new(data)];
-        let count = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, &slices))?;
+        let (waiting, stream) = (rest.len(), Pin::new(&mut self.stream));
+        let count = if waiting == 0 {
+            ready!(stream.poll_write(context, data))?
+        } else {
+            ready!(stream.poll_write_vectored(context, &[IoSlice::new(rest), IoSlice::new(data)]))?
+        };
         if count == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
