@@ -156,6 +156,19 @@ def test_a_malformed_extended_connect_is_reset(origin: Origin, changed: dict[str
 
 
 @pytest.mark.parametrize(
+    ("headers", "ends"), [([VERSION], True), ([VERSION, ("content-length", "5")], False)]
+)
+def test_an_extended_connect_that_leaves_no_stream_open_is_told_why(
+    origin: Origin, headers: list[Header], ends: bool
+) -> None:
+    with Node(one_route(origin, ON)) as node, Http2(node.address) as client:
+        answer = client.response(ask(client, *headers, ends=ends))
+        told = "an extended CONNECT has ended its stream, or told a length of what follows"
+        assert (answer.status, answer.json()["message"]) == (400, told)
+        assert node.metric("gateway_malformed_total", reason="extended_connect") == 1
+
+
+@pytest.mark.parametrize(
     ("headers", "asked", "status", "error"),
     [
         ([VERSION], {"ends": True}, 400, "bad_request"),
