@@ -123,10 +123,7 @@ impl Http1 {
 
     /// Consumes what is left of a body that nobody wanted, if all of it is in hand already.
     pub fn discard_body_in_hand(&mut self) {
-        while let Ok(length) = self.incoming.decode(&mut self.input) {
-            if length == 0 {
-                return;
-            }
+        while let Ok(length @ 1..) = self.incoming.decode(&mut self.input) {
             self.incoming.consume(&mut self.input, length);
         }
     }
@@ -212,11 +209,11 @@ impl Http1 {
         }
     }
 
-    fn send_chunk(&mut self, data: &[u8]) -> usize {
+    /// Counts what `write` appends.
+    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let before = self.output.len();
-        write_chunk(&mut self.output, data);
+        write(&mut self.output);
         self.sent += (self.output.len() - before) as u64;
-        data.len()
     }
 
     fn choose_framing(&mut self, body: ResponseBody) {
@@ -364,7 +361,8 @@ impl Exchange for Http1 {
             return Poll::Ready(Ok(data.len()));
         }
         if self.outgoing == Outgoing::Chunked {
-            return Poll::Ready(Ok(self.send_chunk(data)));
+            self.append(|output| write_chunk(output, data));
+            return Poll::Ready(Ok(data.len()));
         }
         if self.output.len() + data.len() <= COPIED {
             self.put(data);
@@ -377,9 +375,8 @@ impl Exchange for Http1 {
 
     fn end(&mut self, trailers: Option<&Trailers>) {
         if self.outgoing == Outgoing::Chunked {
-            let before = self.output.len();
-            write_last_chunk(&mut self.output, trailers.unwrap_or(&Trailers::default()));
-            self.sent += (self.output.len() - before) as u64;
+            let none = Trailers::default();
+            self.append(|output| write_last_chunk(output, trailers.unwrap_or(&none)));
         }
     }
 
