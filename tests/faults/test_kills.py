@@ -157,8 +157,8 @@ class Askers:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("count", [1, CLIENTS])
-def test_killed_instance_fails_one_request_of_each_client_at_most(count: int, method: str) -> None:
-    """And those that it had in hand, or took while it died; none once its first refusal was seen."""
+def test_killed_instance_fails_one_request_at_most_where_repeating_is_safe(count: int, method: str) -> None:
+    """Without retries. POSTs that it had in hand fail, too: nobody knows what it did with them."""
     first, second = Instance(), Instance()
     try:
         with Node(TEXT.format(first=first.port, second=second.port), workers=2) as node:
@@ -172,7 +172,9 @@ def test_killed_instance_fails_one_request_of_each_client_at_most(count: int, me
                 failed = list(askers.wrong)
                 askers.more()
             assert failed == askers.wrong, "nothing fails once the instance is known to be gone"
-            assert len([began for began, _ in failed if began > killed]) <= count
+            assert len([began for began, _ in failed if began > killed]) <= 1
+            # A dying process takes connections for a while yet; nobody knows what becomes of a POST on one.
+            assert method == "POST" or len(failed) <= 1
             assert {status for _, status in failed} <= {502}
             first = Instance(first.port)
             node.wait_for(lambda state: state["services"][0]["instances"][0]["healthy"])

@@ -277,7 +277,9 @@ def test_refused_connections_take_an_instance_out_like_failed_checks(other: Orig
             node.wait_for(lambda _: bool(health.paths) and len(other.requests) > 0)
             origin.stop()
             statuses = [get(node.address, "/").status for _ in range(12)]
-            assert statuses.count(502) == 3
+            assert statuses.count(502) == 1
+            # Two more were refused and cost nobody anything; three, where the first check came back late.
+            assert [record["attempts"] for record in node.records(12)].count(2) in {2, 3}
             assert not is_healthy(node, 0)
 
 

@@ -124,7 +124,9 @@ def test_an_instance_that_cannot_be_connected_to_costs_no_request_whatever_its_m
         ]
         assert len(moved) >= 3
         assert all(one == told for one in moved)
-        assert node.metric("gateway_retries_total", reason="connect_failure") == len(moved)
+        # The first is a retry. From then on it is known to be gone, and nobody need ask for the next attempt.
+        assert node.metric("gateway_retries_total", reason="connect_failure") == 1
+        assert node.metric("gateway_stale_resends_total") == len(moved) - 1
 
 
 def test_another_attempt_goes_to_an_instance_that_was_not_tried(origin: Origin) -> None:
@@ -337,6 +339,31 @@ def test_clients_of_http2_get_the_same(origin: Origin) -> None:
     with Node(one_route(origin, retry())) as node, Http2(node.address) as client:
         assert client.request("/").status == 200
         assert node.record()["attempts"] == 3
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_instance_that_takes_no_connection_fails_one_request_on_all_workers(
+    origin: Origin, free_port: Callable[[], int], method: str
+) -> None:
+    gone = f"127.0.0.1:{free_port()}"
+    with Node(pair(gone, origin.address, "timeout: 5s"), workers=2) as node:
+        body = b"a" if method == "POST" else None
+        assert sorted(ask(node, method, body) for _ in range(20)) == [200] * 19 + [502]
+        assert node.metric("gateway_retries_total") == 0
+
+
+def test_an_instance_that_breaks_the_second_connection_as_well_is_left_for_another(origin: Origin) -> None:
+    with Origin() as dying, Node(pair(dying.address, origin.address, "timeout: 5s")) as node:
+        assert {ask(node) for _ in range(4)} == {200}
+        for _ in range(2):
+            dying.script(RESET)
+        assert {ask(node) for _ in range(2)} == {200}
+        (moved,) = [record for record in node.records(6) if record["attempts"] > 1]
+        told = [
+            {"instance": dying.address, "error": "connection_reset"},
+            {"instance": origin.address, "status": 200},
+        ]
+        assert attempts(moved) == told
 
 
 def test_an_instance_that_closed_its_connections_and_is_gone_costs_no_request(origin: Origin) -> None:

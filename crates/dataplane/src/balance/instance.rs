@@ -33,6 +33,8 @@ pub struct Instance {
     pub(super) entrance: Entrance,
     /// Stamp of when it began to get no new requests; 0: it gets them.
     draining: AtomicU64,
+    /// Stamp of when it last broke a connection without a word or took none; 0: it has answered since.
+    doubted: AtomicU64,
 }
 
 impl Instance {
@@ -55,6 +57,7 @@ impl Instance {
             record: Record::default(),
             entrance: Entrance::new(is_warm),
             draining: AtomicU64::new(0),
+            doubted: AtomicU64::new(0),
         }
     }
 
@@ -122,6 +125,19 @@ impl Instance {
 
     pub(super) fn leave(&self) {
         self.traffic.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// It may be gone. Says whether that was thought before, so that its first failure is seen as one.
+    pub fn doubt(&self, now: Instant) -> bool {
+        self.doubted.swap(self.clock.stamp(now), Ordering::Relaxed) > 0
+    }
+
+    /// It has answered a request that was sent to it at this moment. What was under way before the doubt proves nothing.
+    pub(super) fn trust(&self, sent: Instant) {
+        let doubted = self.doubted.load(Ordering::Relaxed);
+        if doubted > 0 && self.clock.stamp(sent) > doubted {
+            self.doubted.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Takes in one result; says whether it changed the health.

@@ -140,6 +140,7 @@ impl Target {
             Outcome::Answered(status) => {
                 if status < 500 {
                     self.instance.served();
+                    self.instance.trust(self.picked);
                 }
                 self.saw(if status < 500 { Sign::Good } else { Sign::Failure }, now);
                 let rules = self.service.breaker_rules.as_ref();

@@ -329,7 +329,7 @@ impl Trip<'_> {
 
     /// An attempt failed, and another follows.
     pub fn count_fault(&self, fault: &Fault) {
-        if let Fault::Upstream(fault) = fault {
+        if let Fault::Upstream(fault) | Fault::Gone(fault) = fault {
             self.metrics().failed(*fault);
         } else if *fault == Fault::UpstreamTimeout {
             self.metrics().timed_out();

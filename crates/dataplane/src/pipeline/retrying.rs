@@ -1,8 +1,7 @@
 //! The further attempts of a request whose first one failed, up to the head of an answer that goes to the client.
 //!
-//! Another one is made where the route's `retry` says so. And where the pooled connections of an instance turn out to have
-//! been closed and it takes no new one, another instance is asked once (requirement BH-21): nothing was sent, or what was
-//! sent may be sent twice.
+//! Another one is made where the route's `retry` says so. And where an instance takes no connection, which is nothing new,
+//! another instance is asked once (requirement BH-21): nothing was sent, or what was sent may be sent twice.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -78,7 +77,7 @@ struct Failure {
     cause: Cause,
     /// For the record.
     told: Told,
-    /// No pooled connection was alive, and no new one could be had.
+    /// The instance seems to be gone.
     is_gone: bool,
     outcome: Outcome,
 }
@@ -95,13 +94,13 @@ enum Told {
 impl Told {
     fn of(fault: &Fault) -> Self {
         Self::Error(match fault.clone().settled() {
-            Fault::Upstream(fault) => fault.text(),
+            Fault::Upstream(fault) | Fault::Gone(fault) => fault.text(),
             Fault::UpstreamTimeout => "upstream_timeout",
             Fault::Deadline => "deadline_exceeded",
             Fault::ClientGone => "client_closed",
             Fault::ClientStalled => "client_stalled",
             Fault::Refused(refusal) => refusal.code(),
-            Fault::Stale | Fault::Unprocessed | Fault::Gone(_) => "connection_reset",
+            Fault::Stale | Fault::Unprocessed => "connection_reset",
         })
     }
 }

@@ -359,20 +359,9 @@ impl Attempt {
         means.replay.lose(Loss::Answered, means.body);
     }
 
-    /// The same request may go out once more after this fault, and can.
-    pub fn may_be_repeated<E>(&self, fault: &Fault, means: &Means<'_, E>) -> bool {
-        let is_safe = match fault {
-            Fault::Stale => means.request.method.is_idempotent(),
-            Fault::Unprocessed => true,
-            Fault::Upstream(_)
-            | Fault::Gone(_)
-            | Fault::UpstreamTimeout
-            | Fault::Deadline
-            | Fault::ClientGone
-            | Fault::ClientStalled
-            | Fault::Refused(_) => false,
-        };
-        is_safe && means.replay.is_possible()
+    /// Nothing of an answer has come.
+    pub fn was_silent(&self) -> bool {
+        self.leg.was_silent()
     }
 
     /// The place in the pool, for another attempt in its stead.

@@ -1,5 +1,8 @@
 //! How an attempt can fail.
 
+use std::time::Instant;
+
+use crate::balance::Instance;
 use crate::exchange::BodyFault;
 use crate::refusal::{Refusal, UpstreamFault};
 
@@ -8,8 +11,8 @@ use crate::refusal::{Refusal, UpstreamFault};
 pub enum Fault {
     /// A connection out of the pool was closed before a byte came back: the instance may never have seen the request.
     Stale,
-    /// The pooled connections were closed by the instance, and it takes no new one: it never saw the request, or the
-    /// request may be sent twice.
+    /// The instance takes no connection, or breaks it without a word, and that is nothing new. It never saw the request, or the
+    /// request may be sent twice: another may be asked instead.
     Gone(UpstreamFault),
     Upstream(UpstreamFault),
     UpstreamTimeout,
@@ -30,8 +33,8 @@ impl Fault {
         match self {
             Self::Stale => Self::Upstream(UpstreamFault::ConnectionReset),
             Self::Unprocessed => Self::Upstream(UpstreamFault::StreamReset),
-            Self::Gone(fault) => Self::Upstream(fault),
             Self::Upstream(_)
+            | Self::Gone(_)
             | Self::UpstreamTimeout
             | Self::Deadline
             | Self::ClientGone
@@ -40,9 +43,10 @@ impl Fault {
         }
     }
 
-    /// Of the connection in place of one that was closed.
-    pub fn after_stale(self) -> Self {
-        if let Self::Upstream(fault) = self { Self::Gone(fault) } else { self }
+    /// No connection could be had, so nothing was sent. The first time, that is how the request ends, or nobody would hear
+    /// of it (requirements UP-8, BH-21).
+    pub fn unreachable(instance: &Instance, fault: UpstreamFault) -> Self {
+        if instance.doubt(Instant::now()) { Self::Gone(fault) } else { Self::Upstream(fault) }
     }
 
     pub fn of_body(fault: BodyFault) -> Self {

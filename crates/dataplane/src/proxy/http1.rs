@@ -139,8 +139,12 @@ impl Http1 {
         }
     }
 
+    pub fn was_silent(&self) -> bool {
+        self.upstream.input.is_empty() && !self.was_heard
+    }
+
     fn closed_early(&self) -> Fault {
-        if self.upstream.reused && self.upstream.input.is_empty() && !self.was_heard {
+        if self.upstream.reused && self.was_silent() {
             return Fault::Stale;
         }
         Fault::Upstream(UpstreamFault::ConnectionReset)

@@ -71,6 +71,14 @@ impl Leg {
         }
     }
 
+    /// Nothing of an answer has come.
+    pub fn was_silent(&self) -> bool {
+        match self {
+            Self::Http1(leg) => leg.was_silent(),
+            Self::Http2(leg) => leg.was_silent(),
+        }
+    }
+
     /// What has arrived of the body and was not consumed; empty when more must be read, or the body is complete.
     pub fn body(&mut self) -> Result<&[u8], Fault> {
         match self {

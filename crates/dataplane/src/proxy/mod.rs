@@ -3,7 +3,7 @@
 //!
 //! Nothing is sent twice unless the route says so, with two exceptions. When a connection out of the pool turns out to
 //! have been closed before a byte came back, a request that is idempotent and still whole in memory goes out once more
-//! (requirement UP-3, D32); to another instance where this one takes no new connection. So does any request of which a
+//! (requirement UP-3, D32); to another instance where this one breaks the new connection, too, or takes none. So does any request of which a
 //! service that speaks HTTP/2 says that it has not processed it.
 
 pub mod attempt;
@@ -18,6 +18,7 @@ mod pace;
 mod patience;
 pub mod pool;
 pub mod queue;
+mod repeating;
 mod replay;
 pub mod retry;
 pub mod trace;
@@ -145,18 +146,20 @@ pub async fn send<E: Exchange>(
     let mut resent = false;
     let mut result = poll_fn(|context| attempt.poll_head(context, means)).await;
     if let Err(fault) = &result
-        && attempt.may_be_repeated(fault, means)
+        && repeating::may_be_repeated(fault, forward.instance, means)
     {
         resent = true;
         let place = attempt.take_place();
         // The deadline stays that of the first connection: the route's timeout is for both together.
-        let opening = opening::another(forward, links, place, means.outgoing).await;
-        let (leg, is_new) = opening.map_err(Fault::after_stale)?;
+        let (leg, is_new) = opening::another(forward, links, place, means.outgoing).await?;
         opened |= is_new;
         attempt = Attempt::new(forward, head, leg, means);
         result = poll_fn(|context| attempt.poll_head(context, means)).await;
     }
-    result.map(|()| Answered { attempt, resent, opened }).map_err(Fault::settled)
+    match result {
+        Ok(()) => Ok(Answered { attempt, resent, opened }),
+        Err(fault) => Err(repeating::judged(fault, &attempt, forward.instance, means).settled()),
+    }
 }
 
 /// Passes the body on; `Attempt::finish` follows. True: the service said of a gRPC call that it failed.

@@ -55,14 +55,13 @@ async fn connection(forward: &Forward<'_>, links: &Links) -> Result<Box<Upstream
             wait.ok().and_then(Result::ok).ok_or_else(|| exhausted(Unavailable::PoolExhausted))?
         }
     };
-    let (idle, was_closed) = links.pools.borrow_mut().take(forward.instance, forward.now);
+    let idle = links.pools.borrow_mut().take(forward.instance, forward.now);
     match idle {
         Some(mut upstream) => {
             upstream.place = Some(permit);
             upstream.input = links.buffers.borrow_mut().small();
             Ok(upstream)
         }
-        None if was_closed => connect(forward, links, Some(permit)).await.map_err(Fault::after_stale),
         None => connect(forward, links, Some(permit)).await,
     }
 }
@@ -76,7 +75,7 @@ async fn connect(
     let connected = Upstream::connect(forward.destination(), timeout, forward.now).await;
     let mut upstream = Box::new(connected.map_err(|fault| match fault {
         DialFault::NoDescriptor => exhausted(Unavailable::NoDescriptor),
-        DialFault::Upstream(fault) => Fault::Upstream(fault),
+        DialFault::Upstream(fault) => Fault::unreachable(forward.instance, fault),
     })?);
     upstream.place = place;
     upstream.input = links.buffers.borrow_mut().small();

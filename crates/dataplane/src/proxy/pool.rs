@@ -38,8 +38,6 @@ struct Pool {
     idle: Vec<Box<Upstream>>,
     /// On their way without a request that waits for them.
     opening: usize,
-    /// The instance closed an idle connection, and no exchange has ended well since.
-    was_closed: bool,
 }
 
 /// The pools of one worker.
@@ -95,19 +93,19 @@ impl Pools {
         }
     }
 
-    /// The idle connection that was used last, if one is still good; and whether the instance has closed others.
-    pub fn take(&mut self, instance: &Arc<Instance>, now: Instant) -> (Option<Box<Upstream>>, bool) {
-        let Some(pool) = self.by_instance.get_mut(&key(instance)) else { return (None, false) };
+    /// The idle connection that was used last, if one is still good.
+    pub fn take(&mut self, instance: &Arc<Instance>, now: Instant) -> Option<Box<Upstream>> {
+        let pool = self.by_instance.get_mut(&key(instance))?;
         while let Some(mut upstream) = pool.idle.pop() {
             if now >= upstream.kept_until {
                 continue;
             }
             if upstream.is_quiet() {
-                return (Some(upstream), pool.was_closed);
+                return Some(upstream);
             }
-            pool.was_closed = true;
+            instance.doubt(Instant::now());
         }
-        (None, pool.was_closed)
+        None
     }
 
     /// Keeps a connection whose exchange ended cleanly, unless it is too old.
@@ -117,7 +115,6 @@ impl Pools {
         upstream.kept_until =
             (upstream.created + pool.settings.max_lifetime).min(now + pool.settings.idle_timeout);
         upstream.reused = true;
-        pool.was_closed = false;
         if now < upstream.kept_until && pool.idle.len() < pool.settings.connections {
             pool.idle.push(upstream);
         }
@@ -145,11 +142,13 @@ impl Pools {
     /// Closes what idled too long or was closed by its peer, and forgets instances that nobody else knows.
     pub fn sweep(&mut self, now: Instant) {
         for pool in self.by_instance.values_mut() {
-            let was_closed = &mut pool.was_closed;
+            let instance = &pool.instance;
             pool.idle.retain_mut(|upstream| {
                 let is_young = now < upstream.kept_until;
                 let is_quiet = upstream.is_quiet();
-                *was_closed |= is_young && !is_quiet;
+                if is_young && !is_quiet {
+                    instance.doubt(now);
+                }
                 is_young && is_quiet
             });
         }
@@ -166,8 +165,7 @@ impl Pools {
 impl Pool {
     fn new(instance: &Arc<Instance>, settings: PoolSettings) -> Self {
         let places = Arc::new(Semaphore::new(settings.connections));
-        let instance = Arc::clone(instance);
-        Self { instance, settings, places, idle: Vec::new(), opening: 0, was_closed: false }
+        Self { instance: Arc::clone(instance), settings, places, idle: Vec::new(), opening: 0 }
     }
 
     /// Those who wait for a place hold the instance, and by that the pool.

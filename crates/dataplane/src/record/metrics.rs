@@ -115,7 +115,7 @@ pub struct ServiceSlot {
     pub active: Cell,
     /// Exchanges under way on connections that carry several (HTTP/2).
     pub streams: Cell,
-    /// Requests sent again because a pooled connection had been closed.
+    /// Requests sent again, without any `retry`, because a connection had been closed or refused.
     pub resent: Cell,
     /// Further attempts, by cause in the order of `RETRIES`.
     retried: [Cell; RETRIES.len()],

@@ -336,7 +336,7 @@ fn services(text: &mut Text, registry: &Registry) {
             text.series(name, &labels.clone().and("cause", cause), count);
         }
     });
-    let help = "Requests sent again because a pooled connection had been closed.";
+    let help = "Requests sent again, without any `retry`, because a connection had been closed or refused.";
     family("gateway_stale_resends_total", Counter, help, |text, name, labels, metrics| {
         text.series(name, labels, metrics.sum(|slot| &slot.resent));
     });

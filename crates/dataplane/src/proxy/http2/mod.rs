@@ -163,6 +163,10 @@ impl Http2 {
         Poll::Ready(Ok(()))
     }
 
+    pub fn was_silent(&self) -> bool {
+        !self.was_heard
+    }
+
     pub fn body(&self) -> &[u8] {
         &self.data
     }

@@ -178,11 +178,13 @@ impl Waiting {
     }
 
     /// Until something has changed. Fails when the connection that was waited for could not be opened.
-    async fn wait(&self, left: Duration) -> Result<(), Fault> {
+    async fn wait(&self, instance: &Instance, left: Duration) -> Result<(), Fault> {
         let waited = tokio::time::timeout(left, self.state.changed.notified()).await;
         waited.map_err(|_| exhausted(Unavailable::PoolExhausted))?;
         match self.state.failure.get() {
-            Some(fault) if self.state.failures.get() != self.failures => Err(Fault::Upstream(fault)),
+            Some(fault) if self.state.failures.get() != self.failures => {
+                Err(Fault::unreachable(instance, fault))
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -197,14 +199,15 @@ pub async fn claim(forward: &Forward<'_>, settings: Settings, links: &Links) -> 
         match turn {
             Turn::Stream(slot) => return Ok((slot, has_opened)),
             Turn::Open(opening) => {
-                opening.open(forward, settings).await.map_err(Fault::Upstream)?;
+                let opened = opening.open(forward, settings).await;
+                opened.map_err(|fault| Fault::unreachable(forward.instance, fault))?;
                 has_opened = true;
             }
             Turn::Wait(waiting) => {
                 if queued.is_none() {
                     queued = Some(forward.line_up()?);
                 }
-                waiting.wait(forward.left()).await?;
+                waiting.wait(forward.instance, forward.left()).await?;
             }
         }
     }
