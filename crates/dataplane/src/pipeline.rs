@@ -4,14 +4,17 @@
 //! `answer` is the live path around it: ask, forward or refuse, and account for it on every outcome.
 
 pub mod account;
+mod bystander;
 pub mod delivery;
 pub mod end;
 pub mod explanation;
 mod file_delivery;
 pub mod forward;
+mod hedging;
 pub mod live;
 mod parts;
 mod retrying;
+mod trip;
 mod tunnel;
 
 use std::net::IpAddr;

@@ -20,7 +20,7 @@ from gatewright.config.models import (
     ValueTest,
     WebSocket,
 )
-from gatewright.config.models.retries import CAUSES, GRPC_FAILURES
+from gatewright.config.models.retries import CAUSES, GRPC_FAILURES, Budget
 from gatewright.config.models.routes import NONE
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def compile_route(loaded: "Loaded", number: int) -> dict[str, Any]:
         "gone_after_ms": _milliseconds(route.sunset) if route.gone_after_sunset else None,
         "compression": compile_compression(route.compression),
         "retry": _retry(route.retry),
+        "hedge": _hedge(route),
         "error_pages": compile_error_pages(route.error_pages, loaded.gateway.error_pages),
     }
 
@@ -191,10 +192,25 @@ def _retry(retry: Retry | None) -> dict[str, Any] | None:
         "per_try_timeout_ms": None if per_try is None else int(per_try),
         "backoff_base_ms": int(retry.backoff.base),
         "backoff_max_ms": int(retry.backoff.max),
-        "budget_ratio": retry.budget.ratio,
-        "budget_minimum_per_second": retry.budget.minimum_per_second,
+        "budget": _budget(retry.budget),
         "max_body_bytes": int(retry.max_body),
     }
+
+
+def _hedge(route: Route) -> dict[str, Any] | None:
+    if route.hedge is None:
+        return None
+    shared = None if route.retry is None else route.retry.budget
+    budget = shared or route.hedge.budget or Budget()
+    return {
+        "delay_ms": int(route.hedge.delay),
+        "attempts": route.hedge.attempts,
+        "budget": _budget(budget),
+    }
+
+
+def _budget(budget: Budget) -> dict[str, Any]:
+    return {"ratio": budget.ratio, "minimum_per_second": budget.minimum_per_second}
 
 
 def _http_date(day: datetime.date | None) -> str | None:

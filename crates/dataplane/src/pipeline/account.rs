@@ -51,7 +51,7 @@ pub struct Account {
     route: Option<u32>,
     service: Option<u32>,
     caller: Option<Arc<Caller>>,
-    instance: Option<Arc<Instance>>,
+    pub(super) instance: Option<Arc<Instance>>,
     rate_limited: bool,
     error_type: Option<&'static str>,
     error_message: Option<String>,

@@ -1,26 +1,22 @@
 //! The proxied request: its head goes out, the answer comes back, the breaker learns how it went.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::balance::{Instance, Outcome, Target};
-use crate::caller::Caller;
+use crate::balance::{Outcome, Target};
 use crate::exchange::Exchange;
 use crate::http1::response_framing::ResponseFraming;
 use crate::http1::response_head::ResponseHead;
 use crate::http1::response_names::KnownResponse;
 use crate::intake;
-use crate::io::address::authority;
 use crate::limit::Permit;
 use crate::pipeline::account::{Account, Visit};
 use crate::pipeline::end::{End, cut, end_of};
+use crate::pipeline::trip::{Trip, note_load};
 use crate::pipeline::{Local, Socket, delivery, retrying, tunnel};
-use crate::proxy::attempt::{Attempt, Fault, Loss, Means, Patience, Replay, Store};
-use crate::proxy::grpc::Call;
-use crate::proxy::head::OutgoingHead;
+use crate::proxy::attempt::{Attempt, Fault, Loss, Means, Patience, Replay};
 use crate::proxy::leg::Leg;
 use crate::proxy::trace::Trace;
-use crate::proxy::{self, Answered, Forward, Protocol};
-use crate::record::ServiceSlot;
+use crate::proxy::{self, Forward};
 use crate::refusal::{Refusal, UpstreamFault};
 use crate::request::{Framing, Request};
 use crate::respond;
@@ -28,8 +24,8 @@ use crate::respond::compress::Coding;
 use crate::respond::compress::coded::{self as compress, Coded};
 use crate::respond::refuse::Failure;
 use crate::shed::Admission;
-use crate::snapshot::document::{HostHeader, PathParameters};
-use crate::snapshot::{Proxy, Route, ServiceEntry};
+use crate::snapshot::Proxy;
+use crate::snapshot::document::PathParameters;
 use crate::worker::Worker;
 
 /// Where a request goes, proved by every stage before.
@@ -148,19 +144,6 @@ fn outcome(result: &Result<Carried, End>, account: &Account) -> Outcome {
     }
 }
 
-/// What is the same for every attempt.
-pub struct Trip<'a> {
-    pub worker: &'a Worker,
-    pub visit: &'a Visit,
-    pub request: &'a Request,
-    pub route: &'a Route,
-    pub proxy: &'a Proxy,
-    entry: &'a ServiceEntry,
-    permit: &'a Permit,
-    socket: Option<&'a Socket>,
-    trace: Trace,
-}
-
 impl Trip<'_> {
     /// Gives also when the service was done.
     async fn make<E: Exchange>(
@@ -171,7 +154,9 @@ impl Trip<'_> {
     ) -> (Result<Carried, End>, Instant) {
         let Local { account, timer, response, outgoing, body, path, .. } = local;
         let (request, handshake) = (self.request, self.socket.map(|socket| &socket.handshake));
-        let replay = Replay::new(self.store(target));
+        response.clear();
+        let replay = Replay::new(self.store());
+        self.earn(target);
         if !has_arrived(request, exchange) {
             target.uploads();
         }
@@ -190,13 +175,17 @@ impl Trip<'_> {
         account: &mut Account,
         target: &mut Target,
     ) -> Result<Carried, End> {
-        means.response.clear();
         proxy::prepare(means).await.map_err(end_of)?;
-        let links = &self.worker.links;
         let mut forward = self.forward(target);
-        let mut sent = proxy::send(&forward, &self.head(path, &target.instance), links, means).await;
+        let (links, is_hedged) = (&self.worker.links, self.hedge().is_some());
+        let head = self.head(path, &target.instance);
+        // Where attempts race, the first is made with the others.
+        let mut sent = Err(Fault::Unprocessed);
+        if !is_hedged {
+            sent = proxy::send(&forward, &head, links, means).await;
+        }
         self.count_attempt(&sent, account);
-        if retrying::may_follow(self, &sent, means) {
+        if is_hedged || retrying::may_follow(self, &sent, means) {
             // On the heap, so that requests which are sent once carry nothing of it about.
             Box::pin(retrying::persist(self, path, means, (account, target), &mut sent)).await;
             forward = self.forward(target);
@@ -205,13 +194,9 @@ impl Trip<'_> {
             Ok(answered) => answered.attempt,
             Err(fault) => return Err(end_of(fault)),
         };
-        if self.route.retry.is_some() {
-            attempt.settle(Patience { service: self.route.timeout, ..forward.patience }, means);
-        }
+        self.settle(&mut attempt, &forward, means);
         let close = self.visit.is_last(self.worker) || !attempt.upload_is_complete();
-        let now = Instant::now();
-        account.status = means.response.status;
-        note_head(target, means.response, now);
+        let now = heard(means.response, account, target);
         // A call of gRPC has a form of its own for its failures.
         if self.route.error_pages.intercepts(account.status) && !self.request.is_grpc() {
             return Ok(Carried::Intercepted(failure(means.response)));
@@ -242,6 +227,13 @@ impl Trip<'_> {
         respond::Facts { request: self.request, policy, limit, elapsed, date, close, cookie }
     }
 
+    /// What follows the head has the patience of the route, and is not sent again.
+    fn settle<E>(&self, attempt: &mut Attempt, forward: &Forward<'_>, means: &mut Means<'_, E>) {
+        if self.route.retry.is_some() || self.route.hedge.is_some() {
+            attempt.settle(Patience { service: self.route.timeout, ..forward.patience }, means);
+        }
+    }
+
     /// How the body goes out; the exchange is told.
     fn coding<E: Exchange>(&self, exchange: &mut Coded<'_, E>, response: &ResponseHead) -> Coding {
         let Some(compression) = &self.route.response.compression else { return Coding::Untouched };
@@ -254,111 +246,15 @@ impl Trip<'_> {
         self.worker.counts().compressions_skipped.add(1);
         Coding::Offered
     }
-
-    /// Where a body is kept for another attempt, on a route that has them. Counts the request for their budget.
-    fn store(&self, target: &Target) -> Option<Store<'_>> {
-        let retry = self.route.retry.as_deref()?;
-        target.service.retry_budget.earn(&retry.budget, self.visit.facts.now);
-        let (node, room) = (&self.worker.node.kept_bodies, self.visit.snapshot.bounds.kept_bodies);
-        retry.may_arrive_twice(self.request).then(|| Store::new(retry.max_body, node, room))
-    }
-
-    /// The first attempt at this instance; further ones change what they must.
-    pub fn forward<'t>(&'t self, target: &'t Target) -> Forward<'t> {
-        let ServiceEntry { pool, protocol, queue, .. } = self.entry;
-        let call = match protocol {
-            Protocol::Http1 => None,
-            Protocol::Http2(_) => Call::of(self.request),
-        };
-        Forward {
-            instance: &target.instance,
-            tls: target.service.tls.as_deref(),
-            pool,
-            queue,
-            protocol: *protocol,
-            call,
-            patience: self.patience(call),
-            now: self.visit.facts.now,
-        }
-    }
-
-    /// How long the service may be silent before the head of its answer.
-    fn attempt_timeout(&self) -> Duration {
-        let per_try = self.route.retry.as_ref().and_then(|retry| retry.per_try_timeout);
-        per_try.map_or(self.route.timeout, |per_try| per_try.min(self.route.timeout))
-    }
-
-    fn patience(&self, call: Option<Call>) -> Patience {
-        let listener = &self.visit.listener;
-        Patience {
-            service: self.attempt_timeout(),
-            // Who streams may say nothing until the other side has: then the route's patience is for both.
-            client_body: call
-                .map_or(listener.body_timeout, |_| listener.body_timeout.max(self.route.timeout)),
-            body_rate: call.map_or(listener.min_body_rate, |_| 0),
-            client_reads: listener.write_timeout,
-            deadline: call.and_then(|call| call.deadline(self.visit.facts.now)),
-            answer_by: None,
-        }
-    }
-
-    pub fn head<'h>(&'h self, path: &'h [u8], instance: &'h Instance) -> OutgoingHead<'h> {
-        let host = match self.proxy.host {
-            HostHeader::Preserve => None,
-            HostHeader::Instance => Some(authority(&instance.name).as_bytes()),
-        };
-        OutgoingHead {
-            request: self.request,
-            path,
-            host,
-            caller: self.caller(),
-            trace: &self.trace,
-            changes: &self.route.request_headers,
-            withheld: &self.route.withheld,
-            handshake: self.socket.map(|socket| &socket.handshake),
-        }
-    }
-
-    pub fn metrics(&self) -> &ServiceSlot {
-        self.entry.metrics.worker(self.worker.index)
-    }
-
-    pub fn caller(&self) -> &Caller {
-        self.permit.grant().caller()
-    }
-
-    /// An attempt failed, and another follows.
-    pub fn count_fault(&self, fault: &Fault) {
-        if let Fault::Upstream(fault) | Fault::Gone(fault) = fault {
-            self.metrics().failed(*fault);
-        } else if *fault == Fault::UpstreamTimeout {
-            self.metrics().timed_out();
-        }
-    }
-
-    /// What an attempt cost, once it was answered.
-    pub fn count_attempt(&self, sent: &Result<Answered, Fault>, account: &mut Account) {
-        let Ok(Answered { resent, opened, .. }) = *sent else { return };
-        account.attempts += u32::from(resent);
-        if resent {
-            self.metrics().resent.add(1);
-        }
-        if opened {
-            self.metrics().opened.add(1);
-        }
-    }
 }
 
-fn note_head(target: &Target, response: &ResponseHead, now: Instant) {
+/// The head of the answer is in; gives the moment at which it was.
+fn heard(response: &ResponseHead, account: &mut Account, target: &Target) -> Instant {
+    let now = Instant::now();
+    account.status = response.status;
     note_load(target, response);
     target.answered(response.status, now);
-}
-
-/// Tells what the head of an answer says of the load of its instance, where a rule asks.
-pub fn note_load(target: &Target, response: &ResponseHead) {
-    if let Some(load) = target.load_header().and_then(|header| response.value(header)) {
-        target.reported(load);
-    }
+    now
 }
 
 /// Writes the head of the 101 and leaves the leg to whoever passes on what follows.

@@ -8,31 +8,51 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use crate::balance::{self, Ask, Instance, Outcome, Target};
+use crate::balance::{self, Ask, Instance, Outcome, Service, Target};
 use crate::exchange::Exchange;
+use crate::http1::response_head::ResponseHead;
 use crate::pipeline::account::Account;
-use crate::pipeline::forward::{Trip, note_load};
+use crate::pipeline::hedging::{Finish, Race};
+use crate::pipeline::trip::{Trip, note_load};
 use crate::proxy::attempt::{Fault, Loss, Means};
-use crate::proxy::retry::{Cause, Retry};
+use crate::proxy::retry::{Cause, Hedge, Retry};
 use crate::proxy::{self, Answered, grpc};
+use crate::record::Hedged;
 use crate::refusal::Refusal;
 use crate::trail::{Inputs, Rule, Stage};
 
 /// How an attempt went, up to the head of its answer.
-type Sent = Result<Answered, Fault>;
+pub type Sent = Result<Answered, Fault>;
+
+/// Another instance than those that were `tried`, where there is one.
+pub fn pick(
+    trip: &Trip<'_>,
+    service: &Arc<Service>,
+    tried: &[&Arc<Instance>],
+    now: Instant,
+) -> Result<Target, Refusal> {
+    let ask = trip.visit.facts.ask(trip.request, trip.caller(), trip.proxy.breaker);
+    // Another number than before, or chance would choose what it chose then.
+    balance::pick(service, &Ask { now, random: fastrand::u64(..), tried, ..ask })
+}
+
+/// Whose attempts these are, for the trail.
+pub fn rule(account: &Account) -> Rule {
+    account.service().map_or(Rule::None, Rule::Service)
+}
 
 /// Could another attempt follow this one? Asked for every request, so only what is there is looked at.
 pub fn may_follow<E>(trip: &Trip<'_>, sent: &Sent, means: &Means<'_, E>) -> bool {
     let retry = trip.route.retry.as_deref();
     match sent {
-        Ok(answered) => retry.is_some_and(|retry| retry.lists(answered, means)),
+        Ok(answered) => retry.is_some_and(|retry| retry.lists(answered, means.request, means.response)),
         Err(Fault::Gone(_)) => true,
         Err(_) => retry.is_some(),
     }
 }
 
-/// Makes further attempts for as long as there is to be one. `sent` becomes the last one's, and `target` its instance,
-/// whose outcome nobody has told yet.
+/// Makes further attempts for as long as there is to be one; the first, too, where that may race with others. `sent` becomes
+/// the last one's, and `target` its instance, whose outcome nobody has told yet.
 pub async fn persist<E: Exchange>(
     trip: &Trip<'_>,
     path: &[u8],
@@ -41,6 +61,9 @@ pub async fn persist<E: Exchange>(
     sent: &mut Sent,
 ) {
     let mut course = Course::new(trip, path, (account, target));
+    if let Some(hedge) = trip.hedge() {
+        *sent = course.race(hedge, means).await;
+    }
     while let Some(next) = course.next(sent, means) {
         course.turn_to(next.target, sent, means);
         *sent = match pause(next.wait, means).await {
@@ -116,6 +139,8 @@ struct Course<'a> {
     /// Attempts that `retry` asked for.
     retries: u32,
     has_moved: bool,
+    /// Attempts raced, and one of them won.
+    has_winner: bool,
     /// When this attempt began, and whether its end has been told.
     began: Instant,
     is_told: bool,
@@ -124,22 +149,69 @@ struct Course<'a> {
 impl<'a> Course<'a> {
     fn new(trip: &'a Trip<'a>, path: &'a [u8], (account, target): (&'a mut Account, &'a mut Target)) -> Self {
         let began = trip.visit.facts.now;
-        let (tried, retries, has_moved, is_told) = (Vec::new(), 0, false, false);
-        Self { trip, path, account, target, tried, retries, has_moved, began, is_told }
+        let (tried, retries) = (Vec::new(), 0);
+        let (has_moved, has_winner, is_told) = (false, false, false);
+        Self { trip, path, account, target, tried, retries, has_moved, has_winner, began, is_told }
     }
 
     fn retry(&self) -> Option<&'a Retry> {
         self.trip.route.retry.as_deref()
     }
 
-    /// All attempts together end then.
-    fn deadline(&self) -> Instant {
-        self.trip.visit.facts.now + self.trip.route.timeout
+    /// The first attempt, and those that join it while it is slow.
+    async fn race<E: Exchange>(&mut self, hedge: &Hedge, means: &mut Means<'_, E>) -> Sent {
+        let race = Race::new(self.trip, self.path, hedge);
+        let ended = race.run(self.target, means, self.account).await;
+        let now = Instant::now();
+        for mut failed in ended.failed {
+            self.lost(&mut failed, now);
+        }
+        for one in ended.given_up {
+            self.tell(&one.instance, (Told::Error("cancelled"), Some("lost")), one.began, now);
+            self.tried.push(one.instance);
+            self.hedged(one.is_first, Hedged::Lost);
+        }
+        let Some(last) = ended.last else { return Err(Fault::ClientGone) };
+        let Finish { sent, response, outgoing, further, began, .. } = *last;
+        self.has_winner = sent.is_ok() && self.failure(&sent, &response).is_none();
+        (*means.response, *means.outgoing, self.began) = (response, outgoing, began);
+        self.hedged(further.is_none(), if self.has_winner { Hedged::Won } else { Hedged::Failed });
+        if let Some(further) = further {
+            *self.target = further;
+        }
+        self.account.instance = Some(Arc::clone(&self.target.instance));
+        self.trip.count_attempt(&sent, self.account);
+        sent
+    }
+
+    /// An attempt failed while others were under way.
+    fn lost(&mut self, failed: &mut Finish, now: Instant) {
+        let Some(failure) = self.failure(&failed.sent, &failed.response) else { return };
+        let target = failed.further.as_mut().unwrap_or(self.target);
+        note_load(target, &failed.response);
+        let opened = target.conclude(failure.outcome, now);
+        if let Some(opened) = opened {
+            self.account.interrupted(&opened);
+        }
+        if let Err(fault) = &failed.sent {
+            self.trip.count_fault(&fault.clone().settled());
+        }
+        self.tell(&failed.instance, (failure.told, None), failed.began, now);
+        self.tried.push(Arc::clone(&failed.instance));
+        self.hedged(failed.further.is_none(), Hedged::Failed);
+    }
+
+    /// Counts attempts beside the first.
+    fn hedged(&self, is_first: bool, how: Hedged) {
+        if !is_first {
+            self.trip.metrics().hedged(how);
+        }
     }
 
     /// The attempt after this one, where there is to be one. The outcome of this one is told then.
     fn next<E: Exchange>(&mut self, sent: &Sent, means: &Means<'_, E>) -> Option<Next> {
-        let failure = self.failure(sent, means)?;
+        let failure = self.failure(sent, means.response)?;
+        note_load(self.target, means.response);
         let now = Instant::now();
         let moves = failure.is_gone && !std::mem::replace(&mut self.has_moved, true);
         if moves && let Some(target) = self.elsewhere(&failure, now) {
@@ -163,11 +235,11 @@ impl<'a> Course<'a> {
         Some(Next { target, wait })
     }
 
-    fn failure<E>(&self, sent: &Sent, means: &Means<'_, E>) -> Option<Failure> {
+    fn failure(&self, sent: &Sent, response: &ResponseHead) -> Option<Failure> {
         let fault = match sent {
             Ok(answered) => {
-                let is_listed = self.retry()?.lists(answered, means);
-                return is_listed.then(|| self.rejection(answered, means));
+                let is_listed = self.retry()?.lists(answered, self.trip.request, response);
+                return is_listed.then(|| self.rejection(answered, response));
             }
             Err(fault) => fault,
         };
@@ -181,11 +253,10 @@ impl<'a> Course<'a> {
     }
 
     /// An answer that the client is not to have.
-    fn rejection<E>(&self, answered: &Answered, means: &Means<'_, E>) -> Failure {
-        note_load(self.target, means.response);
-        let grpc = answered.attempt.grpc_status(means.response).filter(|_| means.request.is_grpc());
+    fn rejection(&self, answered: &Answered, response: &ResponseHead) -> Failure {
+        let grpc = answered.attempt.grpc_status(response).filter(|_| self.trip.request.is_grpc());
         let is_failure = self.trip.forward(self.target).call.is_some_and(|call| call.has_failed(grpc));
-        let status = means.response.status;
+        let status = response.status;
         let outcome = if is_failure { Outcome::FailedCall } else { Outcome::Answered(status) };
         let code = grpc.and_then(grpc::code).filter(|_| status == 200);
         let told = code.map_or(Told::Status(status), Told::Grpc);
@@ -209,7 +280,7 @@ impl<'a> Course<'a> {
             return None;
         }
         let wait = retry.backoff.wait(self.retries + 1, |bound| fastrand::u64(0..=bound));
-        if now + wait >= self.deadline() {
+        if now + wait >= self.trip.deadline() {
             self.denied("timeout");
             return None;
         }
@@ -231,11 +302,8 @@ impl<'a> Course<'a> {
     }
 
     fn pick(&self, at: Instant) -> Result<Target, Refusal> {
-        let Trip { request, proxy, visit, .. } = *self.trip;
         let tried: Vec<&Arc<Instance>> = self.tried.iter().collect();
-        let ask = visit.facts.ask(request, self.trip.caller(), proxy.breaker);
-        // Another number than before, or chance would choose what it chose then.
-        balance::pick(&self.target.service, &Ask { now: at, random: fastrand::u64(..), tried: &tried, ..ask })
+        pick(self.trip, &self.target.service, &tried, at)
     }
 
     /// Breaker and health of the instance learn how this attempt went, and so does the record.
@@ -244,32 +312,32 @@ impl<'a> Course<'a> {
             self.account.interrupted(&opened);
         }
         if !std::mem::replace(&mut self.is_told, true) {
-            self.tell(failure.told, now);
-            self.tried.push(Arc::clone(&self.target.instance));
+            let instance = Arc::clone(&self.target.instance);
+            self.tell(&instance, (failure.told, None), self.began, now);
+            self.tried.push(instance);
         }
     }
 
-    /// Each attempt is in the record where there are several; how many there can be, `retry` says.
-    fn tell(&mut self, told: Told, now: Instant) {
-        let took = now.saturating_duration_since(self.began).as_millis();
-        let inputs = Inputs::none().text("instance", &self.target.instance.name);
+    /// Each attempt is in the record where there are several; how many there can be, `retry` and `hedge` say. `race`: how
+    /// it ended for one that raced with others.
+    fn tell(&mut self, instance: &Instance, how: (Told, Option<&'static str>), began: Instant, now: Instant) {
+        let took = now.saturating_duration_since(began).as_millis();
+        let inputs = Inputs::none().text("instance", &instance.name);
+        let (told, race) = how;
         let inputs = match told {
             Told::Status(status) => inputs.number("status", status.into()),
             Told::Grpc(code) => inputs.number("grpc_status", code.into()),
             Told::Error(error) => inputs.fixed("error", error),
         };
         let inputs = inputs.number("took_ms", u64::try_from(took).unwrap_or(u64::MAX));
-        self.account.trail.push(Stage::Proxy, "attempted", self.rule(), inputs);
+        let inputs = race.map_or(inputs.clone(), |race| inputs.fixed("race", race));
+        self.account.trail.push(Stage::Proxy, "attempted", rule(self.account), inputs);
     }
 
     /// Another attempt was wanted.
     fn denied(&mut self, reason: &'static str) {
         let inputs = Inputs::none().fixed("reason", reason);
-        self.account.trail.push(Stage::Proxy, "retry_denied", self.rule(), inputs);
-    }
-
-    fn rule(&self) -> Rule {
-        self.account.service().map_or(Rule::None, Rule::Service)
+        self.account.trail.push(Stage::Proxy, "retry_denied", rule(self.account), inputs);
     }
 
     /// Lets go of this attempt.
@@ -281,21 +349,20 @@ impl<'a> Course<'a> {
             Err(fault) => self.trip.count_fault(&fault.settled()),
         }
         *self.target = next;
+        self.has_winner = false;
         self.account.targeted(self.target);
         if !means.exchange.body_is_complete() {
             self.target.uploads();
         }
     }
 
-    /// Begins the attempt that was decided on. What is left of the route's timeout is for it and all that follow.
+    /// Begins the attempt that was decided on.
     async fn send<E: Exchange>(&mut self, means: &mut Means<'_, E>) -> Sent {
         let Self { trip, path, .. } = *self;
         (self.began, self.is_told) = (Instant::now(), false);
         self.account.attempts += 1;
         means.response.clear();
-        let mut forward = trip.forward(self.target);
-        forward.now = self.began;
-        forward.patience.answer_by = Some(trip.visit.facts.now + trip.route.timeout);
+        let forward = trip.further(self.target, self.began);
         let head = trip.head(path, &self.target.instance);
         let sent = proxy::send(&forward, &head, &trip.worker.links, means).await;
         trip.count_attempt(&sent, self.account);
@@ -308,6 +375,7 @@ impl<'a> Course<'a> {
             return;
         }
         let told = sent.as_ref().map_or_else(Told::of, |_| Told::Status(means.response.status));
-        self.tell(told, Instant::now());
+        let (instance, race) = (Arc::clone(&self.target.instance), self.has_winner.then_some("won"));
+        self.tell(&instance, (told, race), self.began, Instant::now());
     }
 }

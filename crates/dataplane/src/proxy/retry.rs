@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::balance::BudgetRules;
-use crate::proxy::attempt::{Fault, Means};
+use crate::http1::response_head::ResponseHead;
+use crate::proxy::attempt::Fault;
 use crate::proxy::{Answered, grpc};
 use crate::refusal::UpstreamFault;
 use crate::request::Request;
@@ -69,6 +70,16 @@ pub struct Retry {
     pub max_body: usize,
 }
 
+/// What a route says about reads that several instances are asked for.
+#[derive(Clone, Debug)]
+pub struct Hedge {
+    /// The wait for a head before another instance is asked, too.
+    pub delay: Duration,
+    /// Beside the first.
+    pub attempts: u32,
+    pub budget: BudgetRules,
+}
+
 impl Retry {
     /// The request may reach a service twice.
     pub fn may_arrive_twice(&self, request: &Request) -> bool {
@@ -81,12 +92,12 @@ impl Retry {
 
     /// This answer is a failure that is to be answered by another attempt. Of gRPC calls only those are seen that end
     /// with their head: of any other, something has gone to the caller already.
-    pub fn lists<E>(&self, answered: &Answered, means: &Means<'_, E>) -> bool {
-        if self.statuses.contains(&means.response.status) {
+    pub fn lists(&self, answered: &Answered, request: &Request, response: &ResponseHead) -> bool {
+        if self.statuses.contains(&response.status) {
             return true;
         }
-        let may_be_listed = !self.grpc_statuses.is_empty() && means.request.is_grpc();
-        let status = || answered.attempt.grpc_status(means.response).and_then(grpc::code);
+        let may_be_listed = !self.grpc_statuses.is_empty() && request.is_grpc();
+        let status = || answered.attempt.grpc_status(response).and_then(grpc::code);
         may_be_listed && status().is_some_and(|code| self.grpc_statuses.contains(&code))
     }
 

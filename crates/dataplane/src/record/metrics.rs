@@ -119,7 +119,9 @@ pub struct ServiceSlot {
     pub resent: Cell,
     /// Further attempts, by cause in the order of `RETRIES`.
     retried: [Cell; RETRIES.len()],
-    /// Requests not sent again because the budget was used up.
+    /// Attempts beside the first, by how they ended, in the order of `HEDGES`.
+    hedged: [Cell; HEDGES.len()],
+    /// Further attempts that were not made because the budget was used up.
     pub budget_exhausted: Cell,
     faults: [Cell; FAULTS.len()],
     causes: [Cell; CAUSES.len()],
@@ -127,6 +129,17 @@ pub struct ServiceSlot {
 
 /// `reason` labels of retries, in the order of `proxy::retry::Cause`.
 pub(super) const RETRIES: [&str; 4] = ["connect_failure", "reset", "timeout", "status"];
+
+/// `result` labels of attempts beside the first, in the order of `Hedged`.
+pub(super) const HEDGES: [&str; 3] = ["won", "lost", "failed"];
+
+/// How an attempt beside the first ended; lost: another was quicker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hedged {
+    Won,
+    Lost,
+    Failed,
+}
 
 /// `fault` labels: those of `UpstreamFault` and, last, a response that came too late.
 pub(super) const FAULTS: [&str; 14] = [
@@ -183,6 +196,12 @@ impl ServiceSlot {
         }
     }
 
+    pub fn hedged(&self, how: Hedged) {
+        if let Some(cell) = self.hedged.get(how as usize) {
+            cell.add(1);
+        }
+    }
+
     /// Counts an attempt that ran into the route's timeout.
     pub fn timed_out(&self) {
         let [.., last] = &self.faults;
@@ -210,6 +229,10 @@ impl ServiceMetrics {
 
     pub(super) fn retries(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.slots.labelled(&RETRIES, |slot| &slot.retried)
+    }
+
+    pub(super) fn hedges(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.slots.labelled(&HEDGES, |slot| &slot.hedged)
     }
 
     pub(super) fn faults(&self) -> impl Iterator<Item = (&'static str, u64)> {

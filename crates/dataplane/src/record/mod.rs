@@ -41,7 +41,9 @@ pub use external::{
 };
 pub use http2::{Flood, Http2Slot, ResetCause};
 pub use line::{Quoted, encode_rule};
-pub use metrics::{Handshake, ListenerMetrics, RouteMetrics, Sample, ServiceMetrics, ServiceSlot, Tally};
+pub use metrics::{
+    Handshake, Hedged, ListenerMetrics, RouteMetrics, Sample, ServiceMetrics, ServiceSlot, Tally,
+};
 pub use queue::{Queue, QueueCounts};
 pub use recorder::Recorder;
 pub use registry::Registry;

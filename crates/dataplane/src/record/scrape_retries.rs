@@ -19,6 +19,12 @@ pub(super) fn print(text: &mut Text, registry: &Registry) {
             text.series(name, &labels.clone().and("reason", reason), count);
         }
     });
+    let help = "Attempts at a service beside the first that a route's `hedge` asked for, by how they ended.";
+    family("gateway_hedges_total", help, |text, name, labels, metrics| {
+        for (result, count) in metrics.hedges() {
+            text.series(name, &labels.clone().and("result", result), count);
+        }
+    });
     let help = "Further attempts that were not made because the service's budget of them was used up.";
     family("gateway_retry_budget_exhausted_total", help, |text, name, labels, metrics| {
         text.series(name, labels, metrics.sum(|slot| &slot.budget_exhausted));

@@ -29,7 +29,7 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     concurrency_in_flight:gauge upstream_pending_requests:gauge connections_handed_over_total:counter \
     accept_pauses_total:counter connections_per_client_refused_total:counter upstream_streams:gauge \
     compressed_responses_total:counter compression_bytes_total:counter compressions_skipped_total:counter \
-    retries_total:counter retry_budget_exhausted_total:counter retry_bodies_dropped_total:counter \
+    retries_total:counter retry_budget_exhausted_total:counter retry_bodies_dropped_total:counter hedges_total:counter \
     file_transfers:gauge proxy_protocol_errors_total:counter websocket_connections:gauge \
     websocket_messages_total:counter websocket_closed_total:counter";
 

@@ -57,6 +57,7 @@ fn route(path: PathMatchDocument) -> RouteDocument {
         error_pages: None,
         compression: None,
         retry: None,
+        hedge: None,
     }
 }
 

@@ -47,6 +47,29 @@ pub struct RouteDocument {
     /// `null`: a request is sent once (UP-10).
     #[serde(default)]
     pub retry: Option<RetryDocument>,
+    /// `null`: one instance is asked at a time.
+    #[serde(default)]
+    pub hedge: Option<HedgeDocument>,
+}
+
+/// When several instances are asked for one read.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HedgeDocument {
+    pub delay_ms: u64,
+    /// Beside the first.
+    pub attempts: u32,
+    pub budget: BudgetDocument,
+}
+
+/// How many further attempts there may be.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetDocument {
+    /// That each request brings.
+    pub ratio: f64,
+    /// That each second brings.
+    pub minimum_per_second: u32,
 }
 
 /// When a request is sent once more (UP-11).
@@ -64,10 +87,7 @@ pub struct RetryDocument {
     pub per_try_timeout_ms: Option<u64>,
     pub backoff_base_ms: u64,
     pub backoff_max_ms: u64,
-    /// Retries that each request brings.
-    pub budget_ratio: f64,
-    /// Retries that each second brings.
-    pub budget_minimum_per_second: u32,
+    pub budget: BudgetDocument,
     pub max_body_bytes: u64,
 }
 

@@ -1,10 +1,10 @@
-//! When a route sends a request once more, compiled.
+//! When a route sends a request more often than once, compiled.
 
 use std::time::Duration;
 
 use crate::balance::BudgetRules;
-use crate::proxy::retry::{Backoff, Cause, Retry};
-use crate::snapshot::document::{RetryCauseDocument, RetryDocument};
+use crate::proxy::retry::{Backoff, Cause, Hedge, Retry};
+use crate::snapshot::document::{BudgetDocument, HedgeDocument, RetryCauseDocument, RetryDocument};
 
 pub(super) fn compile(document: &RetryDocument) -> Retry {
     let methods = document.methods.as_ref();
@@ -19,12 +19,24 @@ pub(super) fn compile(document: &RetryDocument) -> Retry {
             base: Duration::from_millis(document.backoff_base_ms),
             max: Duration::from_millis(document.backoff_max_ms),
         },
-        budget: BudgetRules {
-            // Checked above to be a share; thousandths are as fine as a share need be.
-            per_request: (document.budget_ratio * 1_000.0).round() as u32,
-            per_second: document.budget_minimum_per_second,
-        },
+        budget: compile_budget(&document.budget),
         max_body: usize::try_from(document.max_body_bytes).unwrap_or(usize::MAX),
+    }
+}
+
+pub(super) fn compile_hedge(document: &HedgeDocument) -> Hedge {
+    Hedge {
+        delay: Duration::from_millis(document.delay_ms),
+        attempts: document.attempts,
+        budget: compile_budget(&document.budget),
+    }
+}
+
+fn compile_budget(document: &BudgetDocument) -> BudgetRules {
+    BudgetRules {
+        // Checked above to be a share; thousandths are as fine as a share need be.
+        per_request: (document.ratio * 1_000.0).round() as u32,
+        per_second: document.minimum_per_second,
     }
 }
 

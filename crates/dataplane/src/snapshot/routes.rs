@@ -9,7 +9,7 @@ use crate::balance::BreakerUse;
 use crate::intake;
 use crate::limit::{LimitRule, Tiers};
 use crate::proxy::head::HeaderChanges;
-use crate::proxy::retry::Retry;
+use crate::proxy::retry::{Hedge, Retry};
 use crate::record::RouteMetrics;
 use crate::respond::answer::Fixed;
 use crate::respond::files::Files;
@@ -46,6 +46,8 @@ pub struct Route {
     pub concurrency: Option<Arc<Concurrency>>,
     /// `None`: a request is sent once.
     pub retry: Option<Box<Retry>>,
+    /// `None`: one instance is asked at a time.
+    pub hedge: Option<Box<Hedge>>,
 }
 
 const AUTHORIZATION: &str = "authorization";
@@ -123,6 +125,7 @@ impl Context<'_> {
             error_pages: self.error_pages(route),
             metrics: self.lasting.metrics.route(&route.name, service),
             concurrency: self.concurrency(service),
+            hedge: route.hedge.as_ref().map(|hedge| Box::new(retries::compile_hedge(hedge))),
             retry: route.retry.as_ref().map(|retry| Box::new(retries::compile(retry))),
         })
     }

@@ -18,6 +18,7 @@ _FORWARDING = (
     "forward_api_key",
     "compression",
     "websocket",
+    "hedge",
     "retry",
 )
 _WORD = re.compile(r"\{([^{}]*)\}")

@@ -35,7 +35,7 @@ from gatewright.config.models.node import (
     StdoutSink,
 )
 from gatewright.config.models.overload import Concurrency, CpuShedding, MemoryShedding, Overload
-from gatewright.config.models.retries import Backoff, Budget, Retry
+from gatewright.config.models.retries import Backoff, Budget, Hedge, Retry
 from gatewright.config.models.routes import (
     Auth,
     Cors,
@@ -81,6 +81,7 @@ __all__ = [
     "Hash",
     "HeaderChanges",
     "HealthCheck",
+    "Hedge",
     "Http2",
     "Instance",
     "Jwks",

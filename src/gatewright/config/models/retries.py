@@ -1,4 +1,4 @@
-"""The model of retries."""
+"""The models of retries and of hedging."""
 
 from typing import Annotated, Literal
 
@@ -64,7 +64,7 @@ class Backoff(Section):
 
 
 class Budget(Section):
-    """How many requests may be sent again. One for a service on this node, whichever routes use it."""
+    """How many further attempts there may be. One for a service on this node, whichever routes use it."""
 
     ratio: float = Field(
         0.2, ge=0, le=1, description="Retries that each request of the route brings: 0.2 is one for five."
@@ -74,7 +74,7 @@ class Budget(Section):
         ge=0,
         le=1_000,
         description="Retries that each second brings besides. At most those of one second are saved up, or "
-        "10; above, a failure is final, and `gateway_retry_budget_exhausted_total` counts it.",
+        "10. Without one left, no further attempt is made; `gateway_retry_budget_exhausted_total` counts it.",
     )
 
 
@@ -110,4 +110,24 @@ class Retry(Section):
         Size.of("64KiB"),
         description="Bodies up to this size are kept for another attempt, in memory for each request under "
         "way; a request with a longer one is sent once.",
+    )
+
+
+class Hedge(Section):
+    """When another instance is asked for a read, too, because the first is slow to answer.
+
+    For GET and HEAD without a body. The first answer wins, and the other attempts are given up.
+    """
+
+    delay: Annotated[Duration, duration("1ms", "1m")] = Field(
+        description="How long the head of an answer is waited for before another instance is asked, too; as "
+        "long again before the next. Best a little above the time in which nearly all answers come."
+    )
+    attempts: int = Field(
+        1, ge=1, le=5, description="Further instances that are asked; none twice, and none that is out."
+    )
+    budget: Budget | None = Field(
+        None,
+        description="How many further attempts there may be, by default as for `retry`. On a route with "
+        "`retry` its budget is for both.",
     )

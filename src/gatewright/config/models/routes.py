@@ -20,7 +20,7 @@ from gatewright.config.models.base import (
     Texts,
 )
 from gatewright.config.models.identities import _exactly_one
-from gatewright.config.models.retries import Retry
+from gatewright.config.models.retries import Hedge, Retry
 from gatewright.config.models.websocket import WebSocket
 from gatewright.config.quantities import Duration, Size, Timeout, duration, size
 
@@ -295,6 +295,10 @@ class Route(Section):
     )
     websocket: Annotated[WebSocket | None, BeforeValidator(_switched)] = Field(
         None, description="WebSockets to the service: `true`, or settings. Off by default."
+    )
+    hedge: Hedge | None = Field(
+        None,
+        description="Ask another instance, too, for a read whose answer is slow to come. Off by default.",
     )
     retry: Annotated[Retry | None, BeforeValidator(_switched)] = Field(
         None,
