@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from gateway import Node, Origin, listener, one_route, plain
+from gateway import Authority, Node, Origin, listener, one_route, plain
 
-# On a listener for both protocols, what is no preface is a request of HTTP/1.1, and is refused as one.
+# On a plain listener for both protocols, what is no preface is a request of HTTP/1.1, and is refused as one.
 EXPLAINED = {"3.5. HTTP/2 Connection Preface: Sends invalid connection preface"}
 
 
@@ -20,11 +20,26 @@ def h2spec(repository: Path) -> str:
 
 
 @pytest.mark.needs("go")
-@pytest.mark.parametrize(("protocols", "expected"), [("http2", set()), ("[http1, http2]", EXPLAINED)])
-def test_every_case_of_h2spec_passes(h2spec: str, tmp_path: Path, protocols: str, expected: set[str]) -> None:
-    text = listener(f"protocols: {protocols}")
-    with Origin(plain(b"x" * 4096)) as origin, Node(one_route(origin, "", text)) as node:
-        failed = run(h2spec, node, tmp_path / "report.xml")
+@pytest.mark.parametrize(
+    ("over", "protocols", "expected"),
+    [
+        ("plain", "http2", set()),
+        ("plain", "[http1, http2]", EXPLAINED),
+        ("tls", "http2", set()),
+        ("tls", "[http1, http2]", set()),
+    ],
+)
+def test_every_case_of_h2spec_passes(
+    h2spec: str, tmp_path: Path, over: str, protocols: str, expected: set[str]
+) -> None:
+    options = [f"protocols: {protocols}"]
+    if over == "tls":
+        pair = Authority(tmp_path).issue("gateway", "127.0.0.1")
+        options.append(f"tls: {{certificates: {pair.yaml}}}")
+    text = listener(", ".join(options))
+    with Origin(plain(b"x" * 4096)) as origin, Node(one_route(origin, "websocket: true", text)) as node:
+        secured = ["--tls", "--insecure"] if over == "tls" else []
+        failed = run(h2spec, node, tmp_path / "report.xml", *secured)
         assert node.metric("gateway_worker_panics_total") == 0
     assert failed == expected
 

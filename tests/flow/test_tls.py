@@ -26,6 +26,7 @@ from gateway import (
     listener,
     one_route,
 )
+from gateway.http2 import PREFACE
 
 
 @pytest.fixture
@@ -143,6 +144,26 @@ def test_http_1_1_is_agreed_on_and_an_unknown_protocol_is_refused(node: Node, au
     offering.set_alpn_protocols(["spdy/1"])
     with pytest.raises(ssl.SSLError, match=r"(?i)no.application.protocol"):
         TlsClient(node.address, offering)
+
+
+@pytest.mark.parametrize(
+    ("agreed", "sent", "answer"),
+    [("h2", encode("/"), None), ("http/1.1", PREFACE, 400), (None, encode("/"), 200), (None, PREFACE, 0)],
+)
+def test_what_was_agreed_on_is_spoken_whatever_the_first_bytes_look_like(
+    node: Node, authority: Authority, agreed: str | None, sent: bytes, answer: int | None
+) -> None:
+    offering = context(authority)
+    if agreed:
+        offering.set_alpn_protocols([agreed])
+    with TlsClient(node.address, offering) as client:
+        client.send(sent)
+        if answer:
+            assert client.response().status == answer
+        else:
+            # SETTINGS is the first frame of HTTP/2; nothing of HTTP/1.1 follows what is no preface.
+            assert client.read(4)[3] == 4
+            assert answer == 0 or b"HTTP/1.1" not in client.rest()
 
 
 def test_http2_is_agreed_on_and_each_of_its_requests_is_held_to_the_connection(

@@ -120,8 +120,13 @@ impl Client {
     /// A client that knows beforehand that HTTP/2 is spoken here says so with its first bytes (RFC 9113 section 3.3).
     /// Waits for all of them where they may be the preface; open where they do not come.
     async fn protocol(&mut self) -> Verdict {
-        if !self.guard.listener.protocols.http1 {
-            return Verdict::Http2;
+        let secured = self.request.secured.as_ref();
+        match secured.and_then(|secured| secured.protocol.as_deref()) {
+            // Whoever agreed on one in the handshake must not be taken at another word behind it.
+            Some(b"h2") => return Verdict::Http2,
+            Some(b"http/1.1") => return Verdict::Http1,
+            Some(_) | None if !self.guard.listener.protocols.http1 => return Verdict::Http2,
+            Some(_) | None => {}
         }
         let Self { exchange, local, guard, worker, .. } = self;
         local.timer.set(Instant::now() + guard.listener.header_timeout);
