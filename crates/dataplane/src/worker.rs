@@ -151,6 +151,13 @@ impl Worker {
         }
     }
 
+    /// Another task serves this connection from here on.
+    pub fn hand_over(&self, connection: u64, task: AbortHandle) {
+        if let Some(open) = self.connections.borrow_mut().get_mut(&connection) {
+            open.task = task;
+        }
+    }
+
     /// Has the connections of one listener leave, or all: `wish` is `Leave::ask` or `Leave::insist`.
     pub fn dismiss(&self, fits: impl Fn(&Door) -> bool, wish: impl Fn(&Leave)) {
         let connections = self.connections.borrow();

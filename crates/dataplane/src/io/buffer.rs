@@ -73,6 +73,13 @@ impl Buffer {
         }
     }
 
+    /// Keeps what has not been consumed in memory of its size, and gives the memory that it was in.
+    pub fn fit(&mut self) -> Self {
+        let bytes = self.data().to_vec();
+        let end = bytes.len();
+        std::mem::replace(self, Self { bytes, start: 0, end })
+    }
+
     /// `count` bytes of `room` were filled.
     pub fn filled(&mut self, count: usize) {
         self.end = (self.end + count).min(self.bytes.len());

@@ -31,6 +31,10 @@ impl AsyncRead for Replay<'_> {
         target.put_slice(data);
         let count = data.len();
         input.consume(count);
+        if input.is_empty() {
+            // Nothing is read into it any more.
+            **input = Buffer::default();
+        }
         Poll::Ready(Ok(()))
     }
 }

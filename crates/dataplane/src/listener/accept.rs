@@ -131,7 +131,7 @@ pub struct Guard {
     metrics: Arc<crate::record::ListenerMetrics>,
     /// Asked of connections that can tell their client to go elsewhere.
     pub leave: Rc<Leave>,
-    id: u64,
+    pub id: u64,
 }
 
 impl Guard {

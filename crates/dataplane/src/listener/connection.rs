@@ -91,19 +91,33 @@ pub async fn serve(
     }
     request.secured = secured;
     let mut client = Client { worker, guard, is_idle, exchange, request, local };
-    client.run().await;
+    if client.run().await == Ended::Preface {
+        // A task of its own, so that neither protocol's connections have room for what the other's need.
+        let (worker, id) = (Rc::clone(&client.worker), client.guard.id);
+        let task = tokio::task::spawn_local(async move { client.speak_http2().await });
+        worker.hand_over(id, task.abort_handle());
+    }
+}
+
+/// Why this side of a connection is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Closed,
+    /// HTTP/2 is spoken from here on.
+    Preface,
 }
 
 impl Client {
-    async fn run(&mut self) {
+    async fn run(&mut self) -> Ended {
         let mut is_first = true;
         loop {
             match self.next_head(std::mem::take(&mut is_first)).await {
-                Head::Closed => return,
-                Head::Preface => return self.speak_http2().await,
+                Head::Closed => return Ended::Closed,
+                Head::Preface => return Ended::Preface,
                 Head::Refused(visit, refusal) => {
                     self.refuse(&visit, refusal).await;
-                    return self.linger().await;
+                    self.linger().await;
+                    return Ended::Closed;
                 }
                 Head::Request(visit) => self.answer(&visit).await,
             }
@@ -112,7 +126,7 @@ impl Client {
                 if self.request.keep_alive || !self.exchange.is_read_to_its_end() {
                     self.linger().await;
                 }
-                return;
+                return Ended::Closed;
             }
         }
     }
@@ -153,6 +167,7 @@ impl Client {
         let Self { worker, guard, is_idle, exchange, request, local } = self;
         let peer = Peer { address: request.peer, secured: request.secured.clone() };
         exchange.raw().keep_alive(KEEPALIVE);
+        worker.links.buffers.borrow_mut().give_back(exchange.input.fit());
         let client = http2::Client { worker, guard, is_idle, timer: &mut local.timer, peer };
         http2::serve(client, exchange.raw()).await;
         self.linger().await;

@@ -93,9 +93,14 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Client<'_>, stream
     if client.worker.node.snapshot().is_some_and(|snapshot| snapshot.has_websockets()) {
         settings.enable_connect_protocol();
     }
-    let handshake = settings.handshake::<_, Piece>(stream);
+    // In boxes: greeting needs much that serving does not, and what serves is moved no more.
+    let handshake = Box::pin(settings.handshake::<_, Piece>(stream));
     match tokio::time::timeout(listener.header_timeout, handshake).await {
-        Ok(Ok(connection)) => Serving::new(client, connection, watch).run().await,
+        Ok(Ok(connection)) => {
+            let mut serving = Box::new(Serving::new(client, connection, watch));
+            serving.run().await;
+            serving.end().await;
+        }
         // Whoever does not begin as RFC 9113 demands is told nothing.
         Ok(Err(_)) => {}
         Err(_) => client.worker.counts().timed_out(TimeoutKind::Head),
@@ -152,7 +157,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Serving<'a, S> {
         }
     }
 
-    async fn run(mut self) {
+    async fn run(&mut self) {
         loop {
             match poll_fn(|context| self.poll(context)).await {
                 Event::Opened(opened) => self.open(*opened),
@@ -171,7 +176,6 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Serving<'a, S> {
                 Event::Late(Late::Close) | Event::Ended => break,
             }
         }
-        self.end().await;
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
@@ -274,8 +278,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Serving<'a, S> {
     }
 
     /// Streams that were answered to their end may not know it yet; the others have lost their client.
-    async fn end(self) {
-        let Self { connection, mut streams, carrier, .. } = self;
+    async fn end(self: Box<Self>) {
+        let Self { connection, mut streams, carrier, .. } = *self;
         drop(connection);
         carrier.is_cut.set(true);
         let settled = async { while streams.join_next().await.is_some() {} };
