@@ -101,12 +101,17 @@ fn welcome(worker: &Rc<Worker>, ticket: Ticket, stream: Stream, peer: IpAddr) {
     let Some(snapshot) = worker.node.snapshot() else { return };
     let Some(listener) = snapshot.listener(&ticket.door.name) else { return };
     listener.metrics.worker(worker.index).open.add(1);
+    let leave: Rc<Leave> = Rc::default();
+    if worker.node.is_draining() {
+        // This worker may have asked all of its own before another one has handed it over.
+        leave.ask();
+    }
     let guard = Guard {
         worker: Rc::clone(worker),
         ticket,
         listener: Arc::clone(listener),
         metrics: Arc::clone(&listener.metrics),
-        leave: Rc::default(),
+        leave,
         id: 0,
     };
     spawn(worker, guard, stream, peer);

@@ -4,8 +4,8 @@
 //! short connections and does not for long ones.
 
 use std::net::IpAddr;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -29,25 +29,33 @@ pub struct Crowd {
     places: Box<[Place]>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Place {
     open: AtomicU32,
-    newcomers: OnceLock<UnboundedSender<Newcomer>>,
+    newcomers: UnboundedSender<Newcomer>,
+    /// Until the worker takes it. What comes before waits in it.
+    receiver: Mutex<Option<UnboundedReceiver<Newcomer>>>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let (newcomers, receiver) = unbounded_channel();
+        Self { open: AtomicU32::default(), newcomers, receiver: Mutex::new(Some(receiver)) }
+    }
 }
 
 impl Crowd {
     pub fn new(workers: usize) -> Self {
-        Self { places: (0..workers).map(|_| Place::default()).collect() }
+        Self { places: (0..workers).map(|_| Place::new()).collect() }
     }
 
     /// What others hand to this worker. Each worker asks once, when it starts.
     pub fn receive(&self, worker: usize) -> UnboundedReceiver<Newcomer> {
-        let (sender, receiver) = unbounded_channel();
-        if let Some(place) = self.places.get(worker) {
-            // A second receiver would wait for ever, which harms nobody.
-            let _ = place.newcomers.set(sender);
-        }
-        receiver
+        let place = self.places.get(worker);
+        let taken =
+            place.and_then(|place| place.receiver.lock().unwrap_or_else(PoisonError::into_inner).take());
+        // A second one gets nothing, which harms nobody.
+        taken.unwrap_or_else(|| unbounded_channel().1)
     }
 
     /// Connections of each worker.
@@ -69,8 +77,8 @@ impl Crowd {
 
     /// Gives the newcomer to its worker. Where that has ended, the connection ends with it.
     pub fn hand(&self, worker: usize, newcomer: Newcomer) {
-        if let Some(sender) = self.places.get(worker).and_then(|place| place.newcomers.get()) {
-            let _ = sender.send(newcomer);
+        if let Some(place) = self.places.get(worker) {
+            let _ = place.newcomers.send(newcomer);
         }
     }
 
