@@ -73,13 +73,15 @@ def test_busy_processors_shed_what_matters_least_until_they_idle_again(origin: O
 
 
 def test_memory_above_its_limit_refuses_everything(origin: Origin) -> None:
-    with Node(with_every_priority(origin, "memory: {limit: 16MiB}")) as node:
+    # The window is also how long a priority stays refused at least.
+    cpu = "cpu: {window: 1s}"
+    with Node(with_every_priority(origin, f"{cpu}, memory: {{limit: 16MiB}}")) as node:
         node.wait_for(lambda state: len(refused(state)) == 4)
         assert served(node) == []
         assert node.metric("gateway_requests_shed_total", priority="P0", reason="memory") == 1
         assert node.metric("gateway_memory_percent") > 95
         assert node.metric("gateway_memory_limit_bytes") == 16 << 20
-        node.apply(with_every_priority(origin, "memory: off"))
+        node.apply(with_every_priority(origin, f"{cpu}, memory: off"))
         node.wait_for(lambda state: refused(state) != [*PRIORITIES], 30)
 
 
