@@ -133,14 +133,16 @@ def test_the_default_is_tls_1_2_and_later_and_1_3_alone_can_be_demanded(
         assert node.metric("gateway_tls_handshakes_total", listener="public", outcome="failed") == 1
 
 
-def test_http_1_1_is_agreed_on_and_an_unknown_protocol_is_refused(node: Node, authority: Authority) -> None:
+def test_http2_is_preferred_http_1_1_agreed_on_and_an_unknown_protocol_is_refused(
+    node: Node, authority: Authority
+) -> None:
     offering = context(authority)
     offering.set_alpn_protocols(["spdy/1", "http/1.1"])
     with TlsClient(node.address, offering) as client:
         assert client.tls.selected_alpn_protocol() == "http/1.1"
     offering.set_alpn_protocols(["http/1.1", "h2"])
     with TlsClient(node.address, offering) as client:
-        assert client.tls.selected_alpn_protocol() in {"h2", "http/1.1"}
+        assert client.tls.selected_alpn_protocol() == "h2"
     offering.set_alpn_protocols(["spdy/1"])
     with pytest.raises(ssl.SSLError, match=r"(?i)no.application.protocol"):
         TlsClient(node.address, offering)

@@ -58,7 +58,10 @@ impl ListenerTls {
         config.ticketer = Arc::clone(&lasting.tickets);
         // All sessions are in tickets: a store would be one more thing to bound and to share.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.alpn_protocols = listener.protocols.iter().map(|protocol| offered(*protocol)).collect();
+        // The first that a client offers, too, is taken: HTTP/2 where it can be had.
+        let in_order = [Protocol::Http2, Protocol::Http1].into_iter();
+        config.alpn_protocols =
+            in_order.filter(|protocol| listener.protocols.contains(protocol)).map(offered).collect();
         Ok(Self {
             config: Arc::new(config),
             certificates,

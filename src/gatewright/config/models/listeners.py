@@ -102,8 +102,9 @@ class Listener(Section):
     )
     protocols: Annotated[list[Literal["http1", "http2"]], OneOrMany, Field(min_length=1)] = Field(
         default_factory=lambda: ["http1", "http2"],
-        description="What is spoken: `http1` (HTTP/1.0 and HTTP/1.1), `http2`; both by default. A connection "
-        "that is not TLS speaks HTTP/2 when it begins with its preface.",
+        description="What is spoken: `http1` (HTTP/1.0 and HTTP/1.1), `http2`; both by default, in any "
+        "order. A client of TLS that offers both gets HTTP/2; a connection that is not TLS speaks it when it "
+        "begins with its preface.",
     )
     max_connections: int = Field(
         10_000, ge=1, le=10_000_000, description="Open connections; above it new ones are closed at once."
