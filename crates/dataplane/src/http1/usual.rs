@@ -3,7 +3,7 @@
 //! Accepts a part of what `head_end` and the tokeniser accept, and finds the same in it. Everything else, the malformed
 //! as well as the merely rare, gives `None` and is left to those two: they alone say what is wrong with a head.
 
-use crate::http1::block::{Block, end_of_run, lower_case_name};
+use crate::http1::block::{end_of_run, end_of_value, lower_case_name};
 use crate::http1::fields::MAX_HEADERS;
 use crate::request::{Method, Span, Version};
 
@@ -52,7 +52,7 @@ pub(crate) fn status_line(bytes: &[u8]) -> Option<(Version, u16, usize)> {
     let status = digits
         .iter()
         .try_fold(0_u16, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + u16::from(byte - b'0')))?;
-    let end = end_of_run(bytes, line.len(), Block::controls);
+    let end = end_of_value(bytes, line.len());
     ends_line(bytes, end).then_some((version, status, end + LINE_END.len()))
 }
 
@@ -97,7 +97,7 @@ fn value(bytes: &[u8], colon: usize) -> Option<(usize, usize, usize)> {
     while bytes.get(start) == Some(&b' ') {
         start += 1;
     }
-    let line_end = end_of_run(bytes, start, Block::controls);
+    let line_end = end_of_value(bytes, start);
     if !ends_line(bytes, line_end) {
         return None;
     }

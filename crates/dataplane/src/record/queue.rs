@@ -80,11 +80,11 @@ impl Queue {
         let waited = self.filled.wait_timeout_while(state, wait, |state| state.is_quiet());
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.waiting -= 1;
-        let taken = state.pop_up_to(maximum_bytes);
+        let mut taken = state.pop_up_to(maximum_bytes);
         self.queued.store(state.records, Relaxed);
         drop(state);
         // Joined without the lock: a worker must not wait for a copy of megabytes.
-        let batch = (!taken.is_empty()).then(|| join(&taken));
+        let batch = join(&mut taken);
         self.lock().recycle(taken);
         batch
     }
@@ -190,8 +190,9 @@ impl State {
 
     fn recycle(&mut self, chunks: Vec<Chunk>) {
         let room = SPARE_CHUNKS.saturating_sub(self.spare.len());
-        // A buffer that one huge record has grown is given back to the allocator.
-        let sound = chunks.into_iter().filter(|chunk| chunk.bytes.capacity() <= 2 * CHUNK_BYTES);
+        // A buffer that one huge record has grown is given back to the allocator; one that became a batch is gone.
+        let sizes = CHUNK_ROOM..=2 * CHUNK_BYTES;
+        let sound = chunks.into_iter().filter(|chunk| sizes.contains(&chunk.bytes.capacity()));
         self.spare.extend(sound.take(room).map(|mut chunk| {
             chunk.bytes.clear();
             chunk.bytes
@@ -203,12 +204,15 @@ pub(super) fn empty_chunk() -> Vec<u8> {
     Vec::with_capacity(CHUNK_ROOM)
 }
 
-fn join(chunks: &[Chunk]) -> Vec<u8> {
-    let mut batch = Vec::with_capacity(chunks.iter().map(|chunk| chunk.bytes.len()).sum());
-    for chunk in chunks {
+/// The first chunk becomes the batch, so that nothing is copied where it is the only one, as it mostly is.
+fn join(chunks: &mut [Chunk]) -> Option<Vec<u8>> {
+    let (first, others) = chunks.split_first_mut()?;
+    let mut batch = std::mem::take(&mut first.bytes);
+    batch.reserve_exact(others.iter().map(|chunk| chunk.bytes.len()).sum());
+    for chunk in others {
         batch.extend_from_slice(&chunk.bytes);
     }
-    batch
+    Some(batch)
 }
 
 #[cfg(test)]
