@@ -3,6 +3,7 @@
 import socket
 import struct
 import threading
+from contextlib import ExitStack
 
 import pytest
 
@@ -150,6 +151,45 @@ def test_a_caller_and_a_route_may_have_so_many_at_once(
         assert closed(node, "client") == 1
         origin.script(switch(), until_closed)
         open_raw(ways.door(node)).socket.close()
+
+
+def after_others(ways: Ways, origin: Origin) -> int:
+    """What the second connection of a caller reads for a fourth message, after the first sent three."""
+    route = ways.route(origin, limited(messages_per_second_per_caller=3))
+    peers = [Peer(origin, echoes=True)]
+    with Node(route) as node, open_raw(ways.door(node)) as first:
+        peers.append(Peer(origin, echoes=True))
+        with open_raw(ways.door(node)) as second:
+            first.send(frame(1, b"a") * 3)
+            assert [read_frame(first) for _ in range(3)] == [(1, b"a")] * 3
+            second.send(frame(1, b"b"))
+            opcode, payload = read_frame(second)
+            second.send(BYE)
+            is_ended = opcode == 8
+            assert peers[1].closed_with() == (1008 if is_ended else 1000)
+            assert closed(node, "too_many_messages") == is_ended
+            if is_ended:
+                assert payload == struct.pack(">H", 1008) + b"too many messages"
+                assert second.rest() == b""
+            # Who was silent then has nothing to answer for.
+            first.send(BYE)
+            assert (close_code(first), peers[0].closed_with()) == (1000, 1000)
+    return opcode
+
+
+def test_messages_of_a_caller_are_counted_over_all_its_connections(ways: Ways, origin: Origin) -> None:
+    # A machine that stands still for a second between the connections starts over.
+    assert any(after_others(ways, origin) == 8 for _ in range(5))
+
+
+def test_messages_of_another_caller_are_not_counted(origin: Origin) -> None:
+    route = one_route(origin, limited(messages_per_second_per_caller=3))
+    with Node(route) as node, ExitStack() as clients:
+        for source in ("127.0.0.1", "127.0.0.2"):
+            Peer(origin, echoes=True)
+            client = clients.enter_context(open_raw(node.address, source=(source, 0)))
+            client.send(frame(1, b"a") * 3)
+            assert [read_frame(client) for _ in range(3)] == [(1, b"a")] * 3
 
 
 def test_it_holds_no_place_of_requests(origin: Origin) -> None:

@@ -80,9 +80,9 @@ def close_code(side: Client | Connection) -> int:
     return int.from_bytes(payload[:2], "big")
 
 
-def open_raw(address: Address, line: str = "GET / HTTP/1.1") -> Client:
+def open_raw(address: Address, line: str = "GET / HTTP/1.1", *, source: Address | None = None) -> Client:
     """A connection that has become a WebSocket."""
-    client = Client(address)
+    client = Client(address, source=source)
     client.send(handshake(line))
     response = client.response()
     assert response.status == 101, response

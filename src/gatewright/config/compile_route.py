@@ -124,6 +124,7 @@ def _websocket(websocket: WebSocket | None) -> dict[str, Any] | None:
         "idle_timeout_ms": int(websocket.idle_timeout),
         "max_message_bytes": int(websocket.max_message),
         "messages_per_second": websocket.messages_per_second,
+        "messages_per_second_per_caller": websocket.messages_per_second_per_caller,
         "max_connections_per_caller": websocket.max_connections_per_caller,
         "max_connections": websocket.max_connections,
     }

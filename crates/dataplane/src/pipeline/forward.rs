@@ -70,10 +70,12 @@ pub async fn forward<E: Exchange>(
         Carried::Upgraded(leg) => {
             drop(coded);
             // From here on it is no request in flight: all that it holds is its place among the WebSockets of the route.
-            let Plan { proxy, socket: _place, admission, .. } = plan;
+            let Plan { proxy, socket, admission, .. } = plan;
             drop(admission);
-            let Some(settings) = &proxy.websocket else { return Err(Refusal::Internal.into()) };
-            tunnel::run(worker, visit, settings, *leg, (exchange, local)).await
+            let (Some(settings), Some(socket)) = (&proxy.websocket, socket) else {
+                return Err(Refusal::Internal.into());
+            };
+            tunnel::run(worker, visit, (settings, &socket.place), *leg, (exchange, local)).await
         }
         Carried::Intercepted(failure) => {
             drop(coded);

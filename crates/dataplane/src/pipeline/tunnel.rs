@@ -10,6 +10,7 @@ use crate::proxy::leg::Leg;
 use crate::record::{Closed, WebSocketSlot, WorkerCounts};
 use crate::snapshot::Route;
 use crate::websocket::Settings;
+use crate::websocket::places::Place;
 use crate::websocket::tunnel::{self, Ends, Passed};
 use crate::worker::Worker;
 
@@ -25,7 +26,7 @@ pub struct Tunnelled {
 pub async fn run<E: Exchange>(
     worker: &Worker,
     visit: &Visit,
-    settings: &Settings,
+    (settings, place): (&Settings, &Place),
     mut leg: Leg,
     (exchange, local): (&mut E, &mut Local),
 ) -> Result<(), End> {
@@ -42,7 +43,7 @@ pub async fn run<E: Exchange>(
     let leave = leave.branch();
     let closed = tunnel::run(
         Ends { client: exchange.upgrade(), service },
-        settings,
+        (settings, place),
         (&worker.links.buffers, open.counts),
         (timer, &mut tunnelled.passed),
         |context| leave.poll_last(context),

@@ -208,6 +208,7 @@ pub struct WebSocketDocument {
     pub idle_timeout_ms: u64,
     pub max_message_bytes: u64,
     pub messages_per_second: Option<u32>,
+    pub messages_per_second_per_caller: Option<u32>,
     pub max_connections_per_caller: Option<u32>,
     pub max_connections: Option<u32>,
 }

@@ -1,12 +1,12 @@
 //! Reads the headers of frames as they pass: where frames and messages end, and what exceeds a limit. Payloads are neither
 //! unmasked nor understood.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::record::Closed;
+use crate::websocket::rate::Rates;
 
 const CLOSE: u8 = 8;
-const SECOND: Duration = Duration::from_secs(1);
 
 /// One direction of a connection.
 #[derive(Debug)]
@@ -16,17 +16,9 @@ pub struct Frames {
     /// Bytes of the message whose frames are passing.
     message: u64,
     max_message: u64,
-    rate: Option<Rate>,
+    rates: Rates,
     messages: u64,
     has_closed: bool,
-}
-
-/// How many messages there were in a second.
-#[derive(Debug)]
-struct Rate {
-    maximum: u32,
-    began: Option<Instant>,
-    count: u32,
 }
 
 struct Header {
@@ -36,16 +28,15 @@ struct Header {
 }
 
 impl Frames {
-    /// `per_second`: messages, pings and pongs that may begin in a second.
-    pub fn new(max_message: u64, per_second: Option<u32>) -> Self {
-        let rate = per_second.map(|maximum| Rate { maximum, began: None, count: 0 });
-        Self { left: 0, message: 0, max_message, rate, messages: 0, has_closed: false }
+    /// `rates` are those of messages, pings and pongs.
+    pub fn new(max_message: u64, rates: Rates) -> Self {
+        Self { left: 0, message: 0, max_message, rates, messages: 0, has_closed: false }
     }
 
     /// Nothing is too much any more.
     pub fn unlimited(&mut self) {
         self.max_message = u64::MAX;
-        self.rate = None;
+        self.rates = Rates::default();
     }
 
     /// A whole frame has passed, and nothing of the next.
@@ -95,7 +86,7 @@ impl Frames {
             return Err(Closed::MessageTooLarge);
         }
         let is_counted = !continues && header.opcode != CLOSE;
-        if is_counted && self.rate.as_mut().is_some_and(|rate| !rate.admits(now)) {
+        if is_counted && !self.rates.admit(now) {
             return Err(Closed::TooManyMessages);
         }
         if !is_control {
@@ -105,17 +96,6 @@ impl Frames {
         self.has_closed |= header.opcode == CLOSE;
         self.left = header.length;
         Ok(())
-    }
-}
-
-impl Rate {
-    fn admits(&mut self, now: Instant) -> bool {
-        let is_new = self.began.is_none_or(|began| now.saturating_duration_since(began) >= SECOND);
-        if is_new {
-            (self.began, self.count) = (Some(now), 0);
-        }
-        self.count = self.count.saturating_add(1);
-        self.count <= self.maximum
     }
 }
 
@@ -147,6 +127,7 @@ pub fn close_frame(code: u16, reason: &str, mask: Option<[u8; 4]>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn frame(first: u8, length: u64) -> Vec<u8> {
         let mut bytes = vec![first];
@@ -176,7 +157,7 @@ mod tests {
         let stream: Vec<u8> =
             [whole(0x01, 5), whole(0x89, 3), whole(0x80, 200), whole(0x82, 70_000), whole(0x88, 2)].concat();
         for step in [1, 2, 3, 7, 100, 65_536, stream.len()] {
-            let mut frames = Frames::new(u64::MAX, None);
+            let mut frames = Frames::new(u64::MAX, Rates::default());
             let (mut passed, mut end) = (0, 0);
             while end < stream.len() {
                 end = (end + step).min(stream.len());
@@ -192,30 +173,30 @@ mod tests {
 
     #[test]
     fn a_message_counts_with_all_its_frames_and_stops_before_the_one_too_much() {
-        let mut frames = Frames::new(10, None);
+        let mut frames = Frames::new(10, Rates::default());
         let stream = [whole(0x01, 6), whole(0x8a, 10), whole(0x00, 4), frame(0x80, 1)].concat();
         let (passed, closed) = frames.pass(&stream, Instant::now());
         assert_eq!((passed, closed), (stream.len() - 6, Some(Closed::MessageTooLarge)));
         assert!(frames.is_between_frames());
-        let mut frames = Frames::new(10, None);
+        let mut frames = Frames::new(10, Rates::default());
         assert_eq!(frames.pass(&[whole(0x82, 10), whole(0x82, 10)].concat(), Instant::now()).1, None);
         assert_eq!(frames.pass(&frame(0x89, 11), Instant::now()), (0, Some(Closed::MessageTooLarge)));
     }
 
     #[test]
     fn a_length_that_no_peer_may_send_is_malformed() {
-        let mut frames = Frames::new(u64::MAX, None);
+        let mut frames = Frames::new(u64::MAX, Rates::default());
         assert_eq!(frames.pass(&frame(0x82, 1 << 63), Instant::now()), (0, Some(Closed::Malformed)));
     }
 
     #[test]
     fn messages_and_pings_of_a_second_are_counted_and_frames_within_a_message_are_not() {
-        let mut frames = Frames::new(100, Some(3));
+        let mut frames = Frames::new(100, Rates::new(Some(3), None));
         let now = Instant::now();
         let three = [whole(0x01, 1), whole(0x00, 1), whole(0x80, 1), whole(0x89, 0), whole(0x81, 1)].concat();
         assert_eq!(frames.pass(&three, now), (three.len(), None));
         assert_eq!(frames.pass(&whole(0x81, 1), now), (0, Some(Closed::TooManyMessages)));
-        assert_eq!(frames.pass(&whole(0x81, 1), now + SECOND).1, None);
+        assert_eq!(frames.pass(&whole(0x81, 1), now + Duration::from_secs(1)).1, None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod frames;
 pub mod handshake;
 mod lane;
 pub mod places;
+mod rate;
 pub mod side;
 pub mod tunnel;
 
@@ -21,6 +22,8 @@ pub struct Settings {
     /// Bytes of a message as they are sent, all its frames together.
     pub max_message: u64,
     pub messages_per_second: Option<u32>,
+    /// Of all connections of a caller.
+    pub messages_per_caller: Option<u32>,
     pub max_per_caller: Option<u32>,
     pub max_connections: Option<u32>,
     /// Who has connections now. Outlives snapshots.
@@ -33,6 +36,7 @@ impl Settings {
             idle_timeout: Duration::from_millis(document.idle_timeout_ms),
             max_message: document.max_message_bytes,
             messages_per_second: document.messages_per_second,
+            messages_per_caller: document.messages_per_second_per_caller,
             max_per_caller: document.max_connections_per_caller,
             max_connections: document.max_connections,
             places,

@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use crate::caller::{Caller, CallerKind};
 use crate::refusal::Refusal;
 use crate::websocket::Settings;
+use crate::websocket::rate::{Rates, SharedRate};
 
 /// The connections of one route, on all workers.
 #[derive(Debug, Default)]
@@ -20,7 +21,14 @@ pub struct Places {
 #[derive(Debug, Default)]
 struct Open {
     all: u32,
-    by_caller: HashMap<Holder, u32>,
+    by_caller: HashMap<Holder, Held>,
+}
+
+/// What a caller has, as long as it has a connection.
+#[derive(Debug, Default)]
+struct Held {
+    connections: u32,
+    messages: SharedRate,
 }
 
 /// Whose a connection is: the caller, or where there is none the client's address.
@@ -49,7 +57,7 @@ impl Holder {
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
-    holder: Option<Holder>,
+    holder: Option<(Holder, SharedRate)>,
 }
 
 /// A place for one more connection, unless the route or the caller has as many as may be.
@@ -58,16 +66,31 @@ pub fn take(settings: &Settings, caller: &Caller, client: IpAddr) -> Result<Plac
     if let Some(limit) = settings.max_connections.filter(|limit| open.all >= *limit) {
         return Err(Refusal::WebSocketsFull { limit });
     }
-    let holder = settings.max_per_caller.map(|limit| (Holder::of(caller, client), limit));
-    if let Some((holder, limit)) = &holder {
-        let held = open.by_caller.entry(holder.clone()).or_insert(0);
-        if *held >= *limit {
-            return Err(Refusal::TooManyWebSockets { limit: *limit });
-        }
-        *held += 1;
-    }
+    let is_by_caller = settings.max_per_caller.is_some() || settings.messages_per_caller.is_some();
+    let holder = is_by_caller.then(|| open.hold(Holder::of(caller, client), settings.max_per_caller));
+    let holder = holder.transpose()?;
     open.all += 1;
-    Ok(Place { places: Arc::clone(&settings.places), holder: holder.map(|(holder, _)| holder) })
+    Ok(Place { places: Arc::clone(&settings.places), holder })
+}
+
+impl Open {
+    /// One more connection of a caller.
+    fn hold(&mut self, holder: Holder, maximum: Option<u32>) -> Result<(Holder, SharedRate), Refusal> {
+        let held = self.by_caller.entry(holder.clone()).or_default();
+        if let Some(limit) = maximum.filter(|limit| held.connections >= *limit) {
+            return Err(Refusal::TooManyWebSockets { limit });
+        }
+        held.connections += 1;
+        Ok((holder, Arc::clone(&held.messages)))
+    }
+}
+
+impl Place {
+    /// What limits the messages of the client of this connection.
+    pub fn rates(&self, settings: &Settings) -> Rates {
+        let shared = self.holder.as_ref().map(|(_, shared)| Arc::clone(shared));
+        Rates::new(settings.messages_per_second, settings.messages_per_caller.zip(shared))
+    }
 }
 
 impl Places {
@@ -81,10 +104,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.places.lock();
         open.all = open.all.saturating_sub(1);
-        let Some(holder) = &self.holder else { return };
+        let Some((holder, _)) = &self.holder else { return };
         if let Some(held) = open.by_caller.get_mut(holder) {
-            *held = held.saturating_sub(1);
-            if *held == 0 {
+            held.connections = held.connections.saturating_sub(1);
+            if held.connections == 0 {
                 open.by_caller.remove(holder);
             }
         }
@@ -109,13 +132,14 @@ impl AllPlaces {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     fn settings(per_caller: Option<u32>, all: Option<u32>, places: Arc<Places>) -> Settings {
         Settings {
             idle_timeout: Duration::from_secs(1),
             max_message: 1,
             messages_per_second: None,
+            messages_per_caller: None,
             max_per_caller: per_caller,
             max_connections: all,
             places,
@@ -138,6 +162,24 @@ mod tests {
         drop(place);
         assert!(settings.places.lock().by_caller.is_empty());
         assert_eq!(settings.places.lock().all, 0);
+    }
+
+    #[test]
+    fn messages_of_a_caller_are_limited_over_its_connections_and_snapshots_until_the_last_has_ended() {
+        let (all, now) = (AllPlaces::default(), Instant::now());
+        let settings = || Settings { messages_per_caller: Some(1), ..settings(None, None, all.get("a")) };
+        let (before, after) = (settings(), settings());
+        let [one, other] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
+        let first = take(&before, &anonymous(), one).expect("the first");
+        let second = take(&after, &anonymous(), one).expect("the second");
+        assert!(first.rates(&before).admit(now));
+        assert!(!second.rates(&after).admit(now));
+        let others = take(&after, &anonymous(), other).expect("another's first");
+        assert!(others.rates(&after).admit(now));
+        drop((first, others));
+        assert!(!second.rates(&after).admit(now));
+        drop(second);
+        assert!(after.places.lock().by_caller.is_empty());
     }
 
     #[test]

@@ -11,6 +11,8 @@ use crate::record::{Closed, WebSocketSlot};
 use crate::websocket::Settings;
 use crate::websocket::frames::{Frames, close_frame};
 use crate::websocket::lane::Lane;
+use crate::websocket::places::Place;
+use crate::websocket::rate::Rates;
 use crate::websocket::side::Side;
 
 /// How long the other side of an end may take: to answer a close frame, to close its connection.
@@ -51,7 +53,7 @@ struct Tunnel<'a> {
 /// Runs until both directions have ended, and says why. `leave` is ready when the node wants the connection to end.
 pub async fn run(
     ends: Ends<'_>,
-    settings: &Settings,
+    (settings, place): (&Settings, &Place),
     (buffers, counts): (&RefCell<Buffers>, &WebSocketSlot),
     (timer, passed): (&mut Timer, &mut Passed),
     mut leave: impl FnMut(&mut Context<'_>) -> Poll<()>,
@@ -61,8 +63,8 @@ pub async fn run(
         ends,
         buffers,
         counts,
-        inward: Lane::new(Frames::new(settings.max_message, settings.messages_per_second)),
-        outward: Lane::new(Frames::new(settings.max_message, None)),
+        inward: Lane::new(Frames::new(settings.max_message, place.rates(settings))),
+        outward: Lane::new(Frames::new(settings.max_message, Rates::default())),
         idle_timeout: settings.idle_timeout,
         passed,
         closed: None,

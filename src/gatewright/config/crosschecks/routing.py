@@ -31,6 +31,7 @@ def check(view: View) -> Iterator[Problem]:
     for number, route in view.routes():
         yield from _prefix(view, number, route)
         yield from _idle_options(view, number, route)
+        yield from _idle_rate(view, number, route)
         yield from _redirect(view, number, route)
         yield from _root(view, number, route)
         if route.gone_after_sunset and route.sunset is None:
@@ -67,6 +68,16 @@ def _idle_options(view: View, number: int, route: Route) -> Iterator[Problem]:
             yield view.key_at("routes", number, option).problem(
                 f"`{option}` does nothing on a route that forwards to no service; leave it out"
             )
+
+
+def _idle_rate(view: View, number: int, route: Route) -> Iterator[Problem]:
+    own = route.websocket and route.websocket.messages_per_second
+    of_caller = route.websocket and route.websocket.messages_per_second_per_caller
+    if own and of_caller and own >= of_caller:
+        yield view.at("routes", number, "websocket", "messages_per_second").problem(
+            f"{own} does nothing beside `messages_per_second_per_caller: {of_caller}`, which one connection "
+            "keeps as well; leave it out, or write less"
+        )
 
 
 def _root(view: View, number: int, route: Route) -> Iterator[Problem]:

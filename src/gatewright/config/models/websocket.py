@@ -28,6 +28,14 @@ class WebSocket(Section):
         description="Messages, pings included, that a client may send in a second of one connection; one "
         "more ends it (1008). Not limited by default.",
     )
+    messages_per_second_per_caller: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="The same for all connections together that a caller, or without authentication an "
+        "address, has on this route of this node; the one that sends one more is ended (1008). Not limited "
+        "by default.",
+    )
     max_connections_per_caller: int | None = Field(
         None,
         ge=1,
