@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import selectors
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +13,7 @@ from faults.conftest import Setting
 from faults.process import wait_until
 from faults.traffic import closed, echo, read_answer
 from gateway import Client, Node, Origin, get, plain
-from gateway.client import Address, encode
+from gateway.client import Address, Response, encode
 
 CROWD = 1_000
 TEXT = """
@@ -197,7 +198,7 @@ async def test_gateway_without_descriptors_survives_and_recovers(setting: Settin
             for client in crowd:
                 client.send(encode("/number"))
             # Those that found a descriptor are served while the others wait in the kernel.
-            assert (await asyncio.to_thread(crowd[0].response)).body == b"1"
+            assert (await asyncio.to_thread(first_answer, crowd)).body == b"1"
             assert process.child.poll() is None
         async with asyncio.timeout(30):
             while await ask_once(setting.port) != 200:
@@ -217,8 +218,9 @@ async def test_service_is_not_blamed_for_descriptors_that_the_gateway_lacks(sett
             await asyncio.to_thread(
                 wait_until, "no descriptor left", lambda: len(list(open_files.iterdir())) >= 90
             )
-            crowd[0].send(encode("/service"))
-            answer = await asyncio.to_thread(crowd[0].response)
+            for client in crowd:
+                client.send(encode("/service"))
+            answer = await asyncio.to_thread(first_answer, crowd)
             assert (answer.status, answer.json()["error"]) == (503, "service_unavailable")
             assert answer.get("retry-after") == "1"
         async with asyncio.timeout(30):
@@ -226,6 +228,17 @@ async def test_service_is_not_blamed_for_descriptors_that_the_gateway_lacks(sett
                 pass
         assert await asyncio.to_thread(process.metric, "gateway_accept_pauses_total") > 0
         assert await asyncio.to_thread(process.metric, "gateway_upstream_failures_total") == 0
+
+
+def first_answer(crowd: list[Client]) -> Response:
+    """Who of them found a descriptor is for the kernel to say: each worker accepts from its own queue."""
+    with selectors.DefaultSelector() as selector:
+        for client in crowd:
+            selector.register(client.socket, selectors.EVENT_READ, client)
+        answered = selector.select(timeout=crowd[0].deadline)
+    assert answered, "nobody was answered"
+    client: Client = answered[0][0].data
+    return client.response()
 
 
 async def ask_once(port: int) -> int:
