@@ -22,6 +22,9 @@ from gateway.websocket import (
 BYE = frame(8, struct.pack(">H", 1000))
 
 
+THREE_OF_A_CALLER = {"messages_per_second_per_caller": 3}
+
+
 def limited(**limits: object) -> str:
     return f"websocket: {{{', '.join(f'{name}: {value}' for name, value in limits.items())}}}"
 
@@ -155,7 +158,7 @@ def test_a_caller_and_a_route_may_have_so_many_at_once(
 
 def after_others(ways: Ways, origin: Origin) -> int:
     """What the second connection of a caller reads for a fourth message, after the first sent three."""
-    route = ways.route(origin, limited(messages_per_second_per_caller=3))
+    route = ways.route(origin, limited(**THREE_OF_A_CALLER))
     peers = [Peer(origin, echoes=True)]
     with Node(route) as node, open_raw(ways.door(node)) as first:
         peers.append(Peer(origin, echoes=True))
@@ -183,7 +186,7 @@ def test_messages_of_a_caller_are_counted_over_all_its_connections(ways: Ways, o
 
 
 def test_messages_of_another_caller_are_not_counted(origin: Origin) -> None:
-    route = one_route(origin, limited(messages_per_second_per_caller=3))
+    route = one_route(origin, limited(**THREE_OF_A_CALLER))
     with Node(route) as node, ExitStack() as clients:
         for source in ("127.0.0.1", "127.0.0.2"):
             Peer(origin, echoes=True)
