@@ -62,7 +62,26 @@ class Engine:
         """
 
     def reset_limits(self, tier: str | None, caller: str | None) -> int:
-        """Forget counters: of one tier, one caller (`user:ID`, `api_key:ID`, `ip:ADDRESS`), or all; give how many."""
+        """Forget counters and bans: of one tier, one caller (as `state` and `bans` name it), or all; give how many."""
+
+    def bans(self) -> bytes:
+        """At most 1,000 callers that are banned, the longest bans first: a list of `{"tier", "caller", "until_ms",
+        "remaining_ms", "bans"}`.
+        """
+
+    def lift_bans(self, tier: str | None, caller: str | None) -> int:
+        """End bans: of one tier, one caller (as `bans` names it), or all; give how many. Counters stay."""
+
+    def take_quotas(self, maximum: int) -> bytes | None:
+        """What was added to counts of a calendar since the last call, about `maximum` lines at most; `None` where nothing
+        was. A list of `{"tier", "caller", "period", "ends_ms", "used"}`, in which only the data plane reads `caller`. It
+        is given once: whoever takes it stores it.
+        """
+
+    def restore_quotas(self, quotas: bytes) -> int:
+        """Add what was stored, in the form of `take_quotas`, to the counts of the live snapshot; give how many lines
+        counted. Raises `EngineError` for other documents.
+        """
 
     def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None:
         """One batch of records as JSON lines, at most about `maximum_bytes`; `None` when none came in time."""

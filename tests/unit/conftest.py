@@ -61,6 +61,20 @@ class FakeEngine:
         self.calls.append(("reset_limits", tier, caller))
         return 2
 
+    def bans(self) -> bytes:
+        ban = {"tier": "standard", "caller": "ip:192.0.2.1", "until_ms": 0, "remaining_ms": 61_200, "bans": 2}
+        return json.dumps([ban]).encode()
+
+    def lift_bans(self, tier: str | None, caller: str | None) -> int:
+        self.calls.append(("lift_bans", tier, caller))
+        return 3
+
+    def take_quotas(self, maximum: int) -> bytes | None:
+        return None
+
+    def restore_quotas(self, quotas: bytes) -> int:
+        return len(json.loads(quotas))
+
     def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None:
         try:
             return self.records.get(timeout=min(wait_seconds, 0.02))

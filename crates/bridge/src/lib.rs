@@ -61,6 +61,24 @@ impl Engine {
         py.detach(|| self.engine.reset_limits(tier, caller))
     }
 
+    fn bans<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let bans = py.detach(|| self.engine.bans());
+        PyBytes::new(py, &bans)
+    }
+
+    fn lift_bans(&self, py: Python<'_>, tier: Option<&str>, caller: Option<&str>) -> usize {
+        py.detach(|| self.engine.lift_bans(tier, caller))
+    }
+
+    fn take_quotas<'py>(&self, py: Python<'py>, maximum: usize) -> Option<Bound<'py, PyBytes>> {
+        let quotas = py.detach(|| self.engine.take_quotas(maximum));
+        quotas.map(|quotas| PyBytes::new(py, &quotas))
+    }
+
+    fn restore_quotas(&self, py: Python<'_>, quotas: &[u8]) -> PyResult<usize> {
+        enter(py, || self.engine.restore_quotas(quotas))
+    }
+
     fn next_records<'py>(
         &self,
         py: Python<'py>,

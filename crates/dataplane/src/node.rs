@@ -115,7 +115,8 @@ impl Node {
 
     /// Makes a compiled snapshot the one that requests see from now on.
     pub fn go_live(&self, snapshot: Arc<Snapshot>, unix_ms: u64) {
-        self.counters.set_maximum(snapshot.max_limit_keys as usize);
+        self.counters.set_maximum(snapshot.limits.max_keys as usize);
+        self.counters.set_max_waiting(snapshot.limits.max_waiting);
         self.records.resize(u64::from(snapshot.record_queue));
         self.services.adopt(&snapshot.services);
         self.live.store(Some(snapshot));

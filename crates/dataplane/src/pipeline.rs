@@ -11,6 +11,7 @@ pub mod explanation;
 mod file_delivery;
 pub mod forward;
 mod hedging;
+mod limited;
 pub mod live;
 mod parts;
 mod retrying;
@@ -28,7 +29,7 @@ use crate::limit::{self, Counters, Limits, Permit};
 use crate::refusal::{HandshakeFault, Refusal};
 use crate::request::{Framing, Request, Scheme};
 use crate::route;
-use crate::shed;
+use crate::shed::{self, Load};
 use crate::snapshot::{Action, Listener, Proxy, Route, Snapshot};
 use crate::websocket;
 use crate::worker::Worker;
@@ -36,7 +37,7 @@ use account::{Account, Visit};
 use end::End;
 use forward::Plan;
 pub use live::{preflight, redirection};
-pub use parts::{Facts, Local, Next, Socket, State};
+pub use parts::{Admitted, Facts, Local, Next, Socket, State};
 
 /// Intake: the canonical request out of the bytes of a head; `None` while the head is incomplete.
 pub fn receive(
@@ -65,15 +66,19 @@ fn scheme(request: &Request) -> Scheme {
     if request.secured.is_some() { Scheme::Https } else { Scheme::Http }
 }
 
-/// Every stage from route to balance. Leaves what it found out in the account, refused or not.
-fn stages<'s>(
+/// Every stage from route to limit. Leaves what it found out in the account, refused or not.
+fn admit<'s>(
     snapshot: &'s Snapshot,
     request: &Request,
     facts: Facts,
     state: &mut State<'_>,
     account: &mut Account,
-) -> Result<Next<'s>, Refusal> {
+) -> Result<Admitted<'s>, Refusal> {
     intake::directed(request)?;
+    let limits = limits(snapshot, state.counters, state.load);
+    if let Some(tier) = snapshot.limits.failed_authentication_tier {
+        limit::check_client(limits, tier, request.client, facts.unix_ms)?;
+    }
     let found = route::find(&snapshot.table, request, request.slice(request.method_text))?;
     let route = account.routed(snapshot, found.route)?;
     if route.gone_after_ms.is_some_and(|end| facts.unix_ms >= end) {
@@ -83,9 +88,20 @@ fn stages<'s>(
     let caller = authenticate::identify(route.auth.as_ref(), request, state.tokens, facts.unix_ms)?;
     let grant = authorize::grant(&route.scopes, account.identified(route, caller))?;
     account.granted(route);
-    let limits = Limits { counters: state.counters, tiers: &snapshot.tiers };
-    let permit = limit::acquire(limits, route.limit.as_ref(), grant, request.client, facts.unix_ms)?;
-    account.permitted(&permit);
+    let asked = (request, facts.unix_ms);
+    let permit = limit::acquire(limits, route.limit.as_ref(), grant, asked, &mut account.trail)?;
+    Ok(Admitted { route, permit: account.permitted(permit), admission })
+}
+
+/// What becomes of a request that may go on: the end of the stages, with balance where it goes to a service.
+fn direct<'s>(
+    snapshot: &'s Snapshot,
+    request: &Request,
+    facts: Facts,
+    account: &mut Account,
+    admitted: Admitted<'s>,
+) -> Result<Next<'s>, Refusal> {
+    let Admitted { route, permit, admission } = admitted;
     refuse_long_body(route, request)?;
     refuse_socket(route, request)?;
     match &route.action {
@@ -103,6 +119,21 @@ fn stages<'s>(
     }
 }
 
+/// Every stage, but the last ones of a request that has to wait for its turn.
+fn stages<'s>(
+    snapshot: &'s Snapshot,
+    request: &Request,
+    facts: Facts,
+    state: &mut State<'_>,
+    account: &mut Account,
+) -> Result<Next<'s>, Refusal> {
+    let admitted = admit(snapshot, request, facts, state, account)?;
+    if admitted.permit.delay().is_some() {
+        return Ok(Next::Wait(Box::new(admitted)));
+    }
+    direct(snapshot, request, facts, account, admitted)
+}
+
 /// All of that, and the charge for requests that no caller accounts for.
 pub fn decide<'s>(
     snapshot: &'s Snapshot,
@@ -111,8 +142,19 @@ pub fn decide<'s>(
     state: &mut State<'_>,
     account: &mut Account,
 ) -> Result<Next<'s>, Refusal> {
-    let found = stages(snapshot, request, facts, state, account);
-    found.map_err(|refusal| charge_unaccounted(snapshot, request, facts, state.counters, refusal))
+    let found = stages(snapshot, request, facts, state, account).and_then(|next| match next {
+        Next::Wait(admitted) => direct(snapshot, request, facts, account, *admitted),
+        Next::Answer { .. } | Next::File { .. } | Next::Forward { .. } => Ok(next),
+    });
+    found.map_err(|refusal| {
+        let limits = limits(snapshot, state.counters, state.load);
+        charge_unaccounted(limits, snapshot, request, (facts, refusal))
+    })
+}
+
+fn limits<'a>(snapshot: &'a Snapshot, counters: &'a Counters, load: &Load) -> Limits<'a> {
+    let cpu_percent = if snapshot.tiers.adapts() { load.pressure().cpu.percent } else { 0 };
+    Limits { counters, tiers: &snapshot.tiers, cpu_percent }
 }
 
 /// A body whose length is told is refused before any of it is read (requirement IN-7).
@@ -148,20 +190,19 @@ fn socket(
 
 /// Guessing tokens or paths counts against the client's address, until it is refused for that (D1, D2).
 fn charge_unaccounted(
+    limits: Limits<'_>,
     snapshot: &Snapshot,
     request: &Request,
-    facts: Facts,
-    counters: &Counters,
-    refusal: Refusal,
+    (facts, refusal): (Facts, Refusal),
 ) -> Refusal {
-    let (Refusal::NoRoute | Refusal::Unauthenticated { .. }, Some(tier)) =
-        (&refusal, snapshot.unauthenticated_tier)
-    else {
+    let is_failed = matches!(refusal, Refusal::Unauthenticated { .. });
+    if !is_failed && refusal != Refusal::NoRoute {
         return refusal;
-    };
-    let limits = Limits { counters, tiers: &snapshot.tiers };
-    let charged = limit::charge_client(limits, tier, request.client, facts.unix_ms);
-    charged.err().unwrap_or(refusal)
+    }
+    let failed = snapshot.limits.failed_authentication_tier.filter(|_| is_failed);
+    let tiers = [failed, snapshot.limits.unauthenticated_tier];
+    let charge = |tier| limit::charge_client(limits, tier, request.client, facts.unix_ms).err();
+    tiers.into_iter().flatten().find_map(charge).unwrap_or(refusal)
 }
 
 /// Intake's other half: a request id for what never became a request, so that its refusal can be found.
@@ -235,7 +276,16 @@ async fn run<E: Exchange>(
         Ok(next) => next,
         Err(refusal) => live::reconsider(worker, visit, request, local, refusal).await?,
     };
+    let next = match next {
+        // On the heap, so that requests which do not wait carry nothing of it about.
+        Next::Wait(admitted) => {
+            Box::pin(live::take_turn(visit, request, *admitted, (&mut *exchange, &mut *local))).await?
+        }
+        Next::Answer { .. } | Next::File { .. } | Next::Forward { .. } => next,
+    };
     match next {
+        // Nobody waits twice.
+        Next::Wait(_) => Err(Refusal::Internal.into()),
         Next::Answer { fixed, permit, admission } => {
             let _in_flight = (permit, admission);
             delivery::fixed(worker, visit, request, fixed, (exchange, local)).await

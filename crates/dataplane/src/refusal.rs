@@ -124,6 +124,8 @@ pub enum Refusal {
         scope: Arc<str>,
     },
     OverLimit(LimitState),
+    /// It was refused too often; the time to wait is that of the ban (O6).
+    Banned(LimitState),
     /// The counters are full and the route's `on_failure` is `closed` (O17).
     LimiterUnavailable,
     ServiceUnavailable {
@@ -177,7 +179,7 @@ impl Refusal {
             Self::RangeNotSatisfiable { .. } => 416,
             Self::Misdirected => 421,
             Self::WebSocketVersion => 426,
-            Self::OverLimit(_) | Self::TooManyWebSockets { .. } => 429,
+            Self::OverLimit(_) | Self::Banned(_) | Self::TooManyWebSockets { .. } => 429,
             Self::HeadersTooLarge { .. } => 431,
             Self::Internal => 500,
             Self::UnknownProtocol => 501,
@@ -191,12 +193,18 @@ impl Refusal {
         }
     }
 
+    /// Which tier said no, where one did.
+    pub fn limit(&self) -> Option<LimitState> {
+        if let Self::OverLimit(state) | Self::Banned(state) = self { Some(*state) } else { None }
+    }
+
     /// What a caller of gRPC is told in place of the status: a code of its own protocol.
     pub fn grpc_status(&self) -> u8 {
         match self {
             Self::Slow(_) | Self::UpstreamTimeout | Self::DeadlineExceeded => 4,
             Self::MissingScope { .. } => 7,
             Self::OverLimit(_)
+            | Self::Banned(_)
             | Self::TooManyWebSockets { .. }
             | Self::BodyTooLarge { .. }
             | Self::UriTooLong { .. }
@@ -241,6 +249,7 @@ impl Refusal {
             Self::AuthenticationUnavailable { .. } => "authentication_unavailable",
             Self::MissingScope { .. } => "insufficient_scope",
             Self::OverLimit(_) => "rate_limit_exceeded",
+            Self::Banned(_) => "banned",
             Self::LimiterUnavailable => "limiter_unavailable",
             Self::ServiceUnavailable { .. } => "service_unavailable",
             Self::BadGateway(_) => "bad_gateway",
@@ -262,7 +271,7 @@ impl Refusal {
     /// Whole seconds after which trying again may help; goes into `Retry-After`.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::OverLimit(state) => Some(state.retry_after.max(1)),
+            Self::OverLimit(state) | Self::Banned(state) => Some(state.retry_after.max(1)),
             Self::Overloaded { retry_after, .. } | Self::ServiceUnavailable { retry_after, .. } => {
                 Some(retry_after.as_secs_f64().ceil().max(1.0) as u64)
             }

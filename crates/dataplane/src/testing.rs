@@ -105,7 +105,7 @@ pub fn snapshot(service: SocketAddr, routes: &[Value]) -> Value {
             "protocol": "http1",
         }],
         "identities": [], "routes": routes, "unauthenticated_tier": null,
-        "tiers": [{"name": "few", "at": "t:1:1", "limit": 1000, "window_ms": 60000, "per": "client_ip"}],
+        "tiers": [{"name": "few", "at": "t:1:1", "limit": 1000, "window_ms": 60000, "per": ["client_ip"]}],
     })
 }
 

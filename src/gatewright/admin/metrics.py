@@ -51,6 +51,19 @@ def configuration_metrics(node: Node) -> list[str]:
     ]
 
 
+def quota_metrics(node: Node) -> list[str]:
+    quotas = node.quotas
+    return [
+        *family("gateway_quota_saves_total", "counter", "Batches of quotas stored.", [({}, quotas.saves)]),
+        *family(
+            "gateway_quota_save_failures_total",
+            "counter",
+            "Attempts to store quotas, or to read what was stored, that failed.",
+            [({}, quotas.failures)],
+        ),
+    ]
+
+
 def sink_metrics(node: Node) -> list[str]:
     counts = [({"sink": count.name}, count) for count in node.records.counts()]
     return [
@@ -160,6 +173,7 @@ def exposition(node: Node) -> str:
     lines = [
         *configuration_metrics(node),
         *sink_metrics(node),
+        *quota_metrics(node),
         *dependency_metrics(node),
         *certificate_metrics(node),
         *process_metrics(),

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from gatewright.admin import views
 from gatewright.admin.answers import Denied, answer
 from gatewright.admin.breakers import add_breakers
+from gatewright.admin.limits import add_limits
 from gatewright.control.node import Node
 from gatewright.records.query import ask
 from gatewright.records.reader import LIMIT, LONGEST_LIMIT
@@ -25,6 +26,7 @@ def operations(node: Node) -> APIRouter:
     router = APIRouter()
     add_views(router, node)
     add_breakers(router, node)
+    add_limits(router, node)
     add_records(router, node)
     add_actions(router, node)
     return router
@@ -44,10 +46,6 @@ def add_views(router: APIRouter, node: Node) -> None:
     @router.get("/services", summary="Every service with its instances")
     async def services() -> JSONResponse:
         return answer(await views.services(node))
-
-    @router.get("/rate-limits", summary="Tiers and their busiest callers")
-    async def limits() -> JSONResponse:
-        return answer(await views.limits(node))
 
     @router.get("/stats", summary="Everything that the node knows about itself")
     async def stats() -> JSONResponse:
@@ -90,10 +88,6 @@ def add_actions(router: APIRouter, node: Node) -> None:
     async def undrain_instance(service: str, instance: str) -> JSONResponse:
         return await drain_one_instance(node, service, instance, wanted=False)
 
-    @router.post("/rate-limits/reset", summary="Forget counters of a tier, of a caller, or all")
-    async def reset_limits(tier: str | None = None, caller: str | None = None) -> JSONResponse:
-        return await reset_rate_limits(node, tier, caller)
-
     @router.post(
         "/drain", summary="Stop accepting, finish what is under way, end the process", status_code=202
     )
@@ -127,11 +121,3 @@ async def drain_one_instance(node: Node, service: str, instance: str, *, wanted:
         extra={"service": service, "instance": instance, "count": count},
     )
     return answer({"changed": count})
-
-
-async def reset_rate_limits(node: Node, tier: str | None, caller: str | None) -> JSONResponse:
-    """Forget counters; tells how many."""
-    count = await asyncio.to_thread(node.engine.reset_limits, tier, caller)
-    # The caller's name is personal; that counters were reset is what the audit needs.
-    log.warning("limits reset", extra={"tier": tier, "one_caller": caller is not None, "count": count})
-    return answer({"reset": count})

@@ -10,8 +10,8 @@ from starlette.responses import JSONResponse
 from gatewright.admin import views
 from gatewright.admin.answers import answer
 from gatewright.admin.breakers import add_breakers
+from gatewright.admin.limits import add_limits
 from gatewright.admin.metrics import exposition
-from gatewright.admin.operations import reset_rate_limits
 from gatewright.control.node import Node
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
@@ -39,7 +39,7 @@ def probes(node: Node) -> APIRouter:
 
     add_views(router, node)
     add_breakers(router, node, "/gateway")
-    add_resets(router, node)
+    add_limits(router, node, "/gateway")
     return router
 
 
@@ -55,13 +55,3 @@ def add_views(router: APIRouter, node: Node) -> None:
     @router.get("/gateway/stats", summary="Everything that the node knows about itself")
     async def stats() -> JSONResponse:
         return answer(await views.stats(node))
-
-    @router.get("/gateway/rate-limits", summary="Tiers and their busiest callers")
-    async def limits() -> JSONResponse:
-        return answer(await views.limits(node))
-
-
-def add_resets(router: APIRouter, node: Node) -> None:
-    @router.post("/gateway/rate-limits/reset", summary="Forget counters of a tier, of a caller, or all")
-    async def reset_limits(tier: str | None = None, caller: str | None = None) -> JSONResponse:
-        return await reset_rate_limits(node, tier, caller)

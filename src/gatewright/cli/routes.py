@@ -55,11 +55,11 @@ def in_order(loaded: "Loaded") -> list[int]:
 
 
 def _row(loaded: "Loaded", number: int) -> dict[str, Any]:
-    from gatewright.config.compile_route import tier_of  # noqa: PLC0415
     from gatewright.config.crosschecks.overlaps import hosts_of  # noqa: PLC0415
+    from gatewright.config.limiting import limit_of  # noqa: PLC0415
 
     route = loaded.gateway.routes[number]
-    limit = tier_of(route, loaded.gateway.defaults)
+    limit = limit_of(route, loaded.gateway.defaults)
     return {
         "route": route.name,
         "precedence": route.precedence,
@@ -71,7 +71,7 @@ def _row(loaded: "Loaded", number: int) -> dict[str, Any]:
         "accept": [] if route.auth is None else route.auth.accept,
         "scopes": [] if route.auth is None else route.auth.scopes,
         "optional": route.auth is None or route.auth.optional,
-        "tier": None if limit is None else limit.tier,
+        "tiers": [] if limit is None else limit.tier,
         "at": str(loaded.at("routes", number)),
     }
 
@@ -117,7 +117,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
             ", ".join(row["matchers"]),
             row["goes_to"],
             auth,
-            row["tier"] or "none",
+            " and ".join(row["tiers"]) or "none",
             row["route"] + precedence,
             row["at"],
         )

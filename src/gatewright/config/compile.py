@@ -12,15 +12,11 @@ from gatewright.config.addresses import Resolver, system_resolver
 from gatewright.config.compile_answer import compile_error_pages
 from gatewright.config.compile_listener import compile_listener
 from gatewright.config.compile_overload import compile_overload
-from gatewright.config.compile_route import compile_route, tier_of
+from gatewright.config.compile_route import compile_route
 from gatewright.config.compile_service import compile_service
+from gatewright.config.compile_tiers import compile_tiers
 from gatewright.config.loading import Loaded
-from gatewright.config.models import (
-    BUILT_IN_TIERS,
-    ApiKeyIdentity,
-    JwtIdentity,
-    Tier,
-)
+from gatewright.config.models import ApiKeyIdentity, JwtIdentity
 from gatewright.config.models.routes import NONE
 from gatewright.errors import Problem
 
@@ -43,7 +39,7 @@ def compile(
     services = [
         compile_service(loaded, number, resolver, warnings) for number in range(len(gateway.services))
     ]
-    unauthenticated = gateway.defaults.unauthenticated_tier
+    defaults = gateway.defaults
     document = {
         "format": FORMAT,
         "version": version,
@@ -51,16 +47,18 @@ def compile(
         "listeners": [compile_listener(loaded, number) for number in range(len(gateway.listeners))],
         "services": services,
         "identities": [_identity(loaded, number) for number in range(len(gateway.identities))],
-        "tiers": _tiers(loaded),
+        "tiers": compile_tiers(loaded),
         "routes": [compile_route(loaded, number) for number in range(len(gateway.routes))],
         "authorities": {
             name: [base64.b64encode(der).decode() for der in ders]
             for name, ders in loaded.tls.authorities.items()
         },
         "overload": compile_overload(gateway.overload),
-        "unauthenticated_tier": None if unauthenticated == NONE else unauthenticated,
+        "unauthenticated_tier": _tier(defaults.unauthenticated_tier),
+        "failed_authentication_tier": _tier(defaults.failed_authentication_tier),
+        "limit_headers": defaults.limit_headers,
         "error_pages": compile_error_pages(gateway.error_pages, None),
-        "security_headers": gateway.defaults.security_headers,
+        "security_headers": defaults.security_headers,
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -72,6 +70,7 @@ def _node(loaded: Loaded) -> dict[str, Any]:
         "software": gatewright.__version__,
         "max_in_flight": node.max_in_flight,
         "max_limit_keys": node.max_limit_keys,
+        "max_limit_waiting": node.max_limit_waiting,
         # Nobody would read them: 0 tells the engine to write none.
         "record_queue": records.queue if records.sinks else 0,
         "token_cache": node.token_cache,
@@ -110,18 +109,5 @@ def _api_key(identity: ApiKeyIdentity, keys: object) -> dict[str, Any]:
     return {"header": identity.header.lower(), "pepper": identity.pepper, "keys": keys}
 
 
-def _tiers(loaded: Loaded) -> list[dict[str, Any]]:
-    """Give the tiers that are defined, then the built-in ones that something uses."""
-    gateway = loaded.gateway
-    used = {limit.tier for route in gateway.routes if (limit := tier_of(route, gateway.defaults)) is not None}
-    used.add(gateway.defaults.unauthenticated_tier)
-    for document in loaded.keys.values():
-        used |= {key["tier"] for key in document["keys"] if isinstance(key, dict) and key.get("tier")}
-    defined = [(tier, str(loaded.at("tiers", number))) for number, tier in enumerate(gateway.tiers)]
-    names = {tier.name for tier in gateway.tiers}
-    built_in = [(tier, "built-in") for tier in BUILT_IN_TIERS if tier.name in used - names]
-    return [_tier(tier, at) for tier, at in (*defined, *built_in)]
-
-
-def _tier(tier: Tier, at: str) -> dict[str, Any]:
-    return {"name": tier.name, "at": at, "limit": tier.limit, "window_ms": int(tier.window), "per": tier.per}
+def _tier(name: str) -> str | None:
+    return None if name == NONE else name

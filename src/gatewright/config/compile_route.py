@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from gatewright.config.compile_answer import compile_compression, compile_error_pages, compile_static
 from gatewright.config.crosschecks.overlaps import hosts_of
+from gatewright.config.limiting import limit_of
 from gatewright.config.matching import classify
 from gatewright.config.models import (
     Cors,
-    Defaults,
     HeaderChanges,
     Match,
-    RateLimit,
     Respond,
     Retry,
     Route,
@@ -21,22 +20,12 @@ from gatewright.config.models import (
     WebSocket,
 )
 from gatewright.config.models.retries import CAUSES, GRPC_FAILURES, Budget
-from gatewright.config.models.routes import NONE
 
 if TYPE_CHECKING:
     from gatewright.config.loading import Loaded
 
 
 _BREAKERS: dict[bool | str, str] = {True: "shared", False: "none", "own": "own"}
-
-
-def tier_of(route: Route, defaults: Defaults) -> RateLimit | None:
-    """Give the limit that a route gets: its own, the default one, or a built-in one; `None` for no limit."""
-    limit = route.rate_limit or defaults.rate_limit
-    if limit is None:
-        demands_caller = route.auth is not None and not route.auth.optional
-        limit = RateLimit(tier="standard" if demands_caller else "unauthenticated")
-    return None if limit.tier == NONE else limit
 
 
 def compile_route(loaded: "Loaded", number: int) -> dict[str, Any]:
@@ -150,12 +139,18 @@ def _auth(loaded: "Loaded", number: int) -> dict[str, Any] | None:
 
 def _rate_limit(loaded: "Loaded", number: int) -> dict[str, Any] | None:
     route, defaults = loaded.gateway.routes[number], loaded.gateway.defaults
-    limit = tier_of(route, defaults)
+    limit = limit_of(route, defaults)
     if limit is None:
         return None
     inherited = route.rate_limit is None and defaults.rate_limit is not None
     place = loaded.at("defaults", "rate_limit") if inherited else loaded.at("routes", number, "rate_limit")
-    return {"at": str(place), "tier": limit.tier, "on_failure": limit.on_failure}
+    return {
+        "at": str(place),
+        "tiers": limit.tier,
+        "on_failure": limit.on_failure,
+        "cost": limit.cost,
+        "charge_refused": limit.charge_refused,
+    }
 
 
 def _changes(changes: HeaderChanges) -> dict[str, Any]:

@@ -9,9 +9,10 @@ _SHORT_FORMS: dict[str, dict[str, str]] = {
     "CircuitBreaker": dict.fromkeys(
         ("failure_ratio", "slow_ratio", "load_ratio", "consecutive_failures"), "text or switch"
     ),
-    "Route": {"match": "text", "auth": "text", "rate_limit": "text", "retry": "text or switch"},
+    "Route": {"match": "text", "auth": "text", "rate_limit": "texts", "retry": "text or switch"},
     "Retry": {"methods": "text"},
-    "Defaults": {"rate_limit": "text"},
+    "Defaults": {"rate_limit": "texts"},
+    "Tier": {"adaptive": "text or switch", "ban": "text or switch"},
     "JwtIdentity": {"jwks": "text", "public_key": "text"},
     "ApiKeyIdentity": {"keys": "text"},
 }
@@ -34,7 +35,11 @@ def _widen(name: str, definition: dict[str, Any]) -> None:
     """Allow the short forms of a section's fields, which the models read before they validate."""
     properties = definition.get("properties", {})
     for field, form in _SHORT_FORMS.get(name, {}).items():
-        also = [{"type": "string"}] + ([{"type": "boolean"}] if form == "text or switch" else [])
+        also: list[dict[str, Any]] = [{"type": "string"}]
+        if form == "text or switch":
+            also.append({"type": "boolean"})
+        if form == "texts":
+            also.append({"type": "array", "items": {"type": "string"}})
         properties[field] = _also(properties[field], also)
     for field in _MAPS_OF_SHORT_FORMS.get(name, ()):
         values = properties[field]["additionalProperties"]
@@ -52,7 +57,7 @@ def _list(name: str, field: str, value: dict[str, Any]) -> dict[str, Any]:
     return kept | {"anyOf": [bare, bare["items"]]}
 
 
-def _also(value: dict[str, Any], forms: list[dict[str, str]]) -> dict[str, Any]:
+def _also(value: dict[str, Any], forms: list[dict[str, Any]]) -> dict[str, Any]:
     kept = {key: value[key] for key in ("description", "default", "title") if key in value}
     bare = {key: item for key, item in value.items() if key not in kept}
     members = bare.pop("anyOf", None) or [bare]

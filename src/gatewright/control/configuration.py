@@ -13,6 +13,7 @@ from gatewright.config import Loaded, load
 from gatewright.config import compile as compile_snapshot
 from gatewright.config.addresses import Resolver, read_address
 from gatewright.config.models import FileSink, Gateway, JwtIdentity, SqliteSink
+from gatewright.control.quotas import QuotaSettings
 from gatewright.control.sharing import SharingSettings
 from gatewright.control.state import StateDirectory, choose_directory
 from gatewright.discovery.dns import NamedInstance
@@ -48,6 +49,7 @@ class Configuration:
     key_sets: tuple[KeySetSource, ...]
     services: tuple[tuple[str, tuple[NamedInstance, ...]], ...]
     sharing: SharingSettings | None
+    quotas: QuotaSettings
 
     @property
     def gateway(self) -> Gateway:
@@ -75,6 +77,7 @@ def read(paths: Sequence[Path]) -> Configuration:
         key_sets=key_set_sources(gateway),
         services=named_instances(gateway),
         sharing=sharing_settings(gateway),
+        quotas=quota_settings(gateway),
     )
 
 
@@ -128,6 +131,12 @@ def sharing_settings(gateway: Gateway) -> SharingSettings | None:
             if service.circuit_breaker.enabled and service.circuit_breaker.scope == "service"
         },
     )
+
+
+def quota_settings(gateway: Gateway) -> QuotaSettings:
+    """Which counts outlive the process."""
+    kept = tuple(tier.name for tier in gateway.tiers if tier.calendar is not None)
+    return QuotaSettings(kept, gateway.node.quota_save_interval / 1000)
 
 
 def named_instances(gateway: Gateway) -> tuple[tuple[str, tuple[NamedInstance, ...]], ...]:

@@ -8,13 +8,14 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx2
 
 from gatewright.config import Loaded
 from gatewright.control.configuration import Configuration
 from gatewright.control.expiry import ExpiryWatch, utc_now
+from gatewright.control.quotas import QuotaKeeper, QuotaSettings
 from gatewright.control.sharing import BreakerSharing
 from gatewright.control.state import StateDirectory
 from gatewright.control.status import FROM_LAST_GOOD, ConfigStatus
@@ -31,6 +32,7 @@ log = logging.getLogger("gatewright.control")
 FIRST_KEYS_SECONDS = 3.0
 DRAIN_SECONDS = 30.0
 FLUSH_SECONDS = 10.0
+QUOTA_SECONDS = 2.0
 
 
 class DataPlane(Protocol):
@@ -45,6 +47,10 @@ class DataPlane(Protocol):
     def drain_instance(self, service: str, instance: str, wanted: bool) -> int | None: ...
     def set_breaker(self, name: str | None, change: bytes) -> int: ...
     def reset_limits(self, tier: str | None, caller: str | None) -> int: ...
+    def bans(self) -> bytes: ...
+    def lift_bans(self, tier: str | None, caller: str | None) -> int: ...
+    def take_quotas(self, maximum: int) -> bytes | None: ...
+    def restore_quotas(self, quotas: bytes) -> int: ...
     def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None: ...
     def next_questions(self, wait_seconds: float) -> bytes | None: ...
     def answer(self, question: int, result: bytes) -> None: ...
@@ -52,6 +58,12 @@ class DataPlane(Protocol):
     def state(self) -> bytes: ...
     def drain(self, deadline_seconds: float) -> bool: ...
     def stop(self) -> None: ...
+
+
+def kept_in(snapshot: dict[str, Any]) -> QuotaSettings:
+    """Which counts of a snapshot outlive the process."""
+    algorithms = {tier["name"]: tier.get("algorithm", "") for tier in snapshot["tiers"]}
+    return QuotaSettings(tuple(name for name, one in algorithms.items() if "calendar" in one), QUOTA_SECONDS)
 
 
 class Node:
@@ -68,6 +80,7 @@ class Node:
         self.key_sets = KeySets(self._fetch, engine.set_keys)
         self.discovery = DnsDiscovery(engine.set_instances)
         self.sharing = BreakerSharing(engine)
+        self.quotas = QuotaKeeper(engine, state.quotas)
         self.records = RecordWorker(engine)
         self.expiry = ExpiryWatch(self.loaded)
         self.questions = QuestionWorker(engine, self.key_sets.refresh_for_unknown_key)
@@ -114,6 +127,7 @@ class Node:
             await self._use_sinks(configuration.sinks)
             self.discovery.use(configuration.services)
             await self.sharing.use(configuration.sharing)
+            await self.quotas.use(configuration.quotas)
         await self.discovery.check()
         self.expiry.look(utc_now())
         log.info("configuration applied", extra={"version": version, "files": len(configuration.files)})
@@ -131,6 +145,7 @@ class Node:
             version = await asyncio.to_thread(self.engine.apply, json.dumps(document).encode())
             self.status.applied(version, source=FROM_LAST_GOOD)
             await self._use_sinks((SinkSettings("sqlite", self.state.records),))
+            await self.quotas.use(kept_in(document))
         log.warning("last good configuration applied", extra={"version": version})
         return version
 
@@ -148,6 +163,7 @@ class Node:
     async def close(self) -> None:
         """End the data plane, store its last records, give everything back."""
         await asyncio.to_thread(self.engine.stop)
+        await self.quotas.close()
         await asyncio.to_thread(self.records.close, FLUSH_SECONDS)
         await asyncio.to_thread(self.questions.close)
         self.discovery.close()

@@ -49,6 +49,11 @@ class StateDirectory:
     def version_file(self) -> Path:
         return self.path / "version"
 
+    @property
+    def quotas(self) -> Path:
+        """Where counts of days and months are kept."""
+        return self.path / "quotas.sqlite"
+
     def last_version(self) -> int:
         """The highest version number handed out so far; 0 for a new or unreadable directory."""
         candidates = [0, self._snapshot_version()]

@@ -153,6 +153,15 @@ async def test_resets_of_limits_reach_the_data_plane(client: httpx2.AsyncClient,
     assert engine.calls[-1] == ("reset_limits", "standard", "user:7")
 
 
+@pytest.mark.parametrize("base", ["/gateway", "/api/v1"])
+async def test_bans_are_listed_and_lifted(client: httpx2.AsyncClient, live: Node, engine, base: str) -> None:
+    listed = (await client.get(f"{base}/rate-limits/bans")).json()
+    assert [ban["caller"] for ban in listed["bans"]] == ["ip:192.0.2.1"]
+    lifted = await client.post(f"{base}/rate-limits/bans/lift", params={"caller": "ip:192.0.2.1"})
+    assert lifted.json() == {"lifted": 3}
+    assert engine.calls[-1] == ("lift_bans", None, "ip:192.0.2.1")
+
+
 async def test_an_unknown_breaker_is_named_with_the_known_ones(
     client: httpx2.AsyncClient, live: Node, two_breakers: None
 ) -> None:

@@ -121,6 +121,21 @@ def test_limits_are_shown_and_reset(start, engine, capsys) -> None:
     assert engine.calls[-1] == ("reset_limits", "standard", "ip:192.0.2.1")
 
 
+def test_bans_are_shown_and_lifted(start, engine, capsys) -> None:
+    url = start().url
+    assert run(["limits", "bans", "--admin", url]) == 0
+    shown = capsys.readouterr().out
+    assert "ip:192.0.2.1" in shown
+    assert "62 s" in shown
+    assert run(["limits", "bans", "--tier", "other", "--admin", url]) == 0
+    assert "ip:192.0.2.1" not in capsys.readouterr().out
+    assert run(["limits", "bans", "--json", "--admin", url]) == 0
+    assert json.loads(capsys.readouterr().out)["bans"][0]["bans"] == 2
+    assert run(["limits", "bans", "--reset", "--caller", "ip:192.0.2.1", "--admin", url]) == 0
+    assert capsys.readouterr().out == "lifted 3\n"
+    assert engine.calls[-1] == ("lift_bans", None, "ip:192.0.2.1")
+
+
 def test_drain_is_passed_on(start, capsys) -> None:
     running = start()
     assert run(["drain", "--admin", running.url]) == 0

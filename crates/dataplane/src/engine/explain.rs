@@ -48,7 +48,8 @@ struct Desk<'s> {
 
 impl<'s> Desk<'s> {
     fn new(snapshot: &'s Snapshot) -> Self {
-        let counters = Counters::new(snapshot.max_limit_keys as usize);
+        let counters = Counters::new(snapshot.limits.max_keys as usize);
+        counters.set_max_waiting(snapshot.limits.max_waiting);
         Self { snapshot, counters, tokens: TokenCache::new(64) }
     }
 
@@ -96,6 +97,8 @@ impl<'s> Desk<'s> {
         let mut state = State { counters: &self.counters, tokens: &mut self.tokens, load: &load };
         let next = decide_request(self.snapshot, request, facts, &mut state, account)?;
         match next {
+            // `decide` waits for nothing.
+            Next::Wait(_) => return Err(Refusal::Internal),
             Next::Answer { fixed, .. } => {
                 verdict.insert("action".to_owned(), json!("answer"));
                 verdict.insert("status".to_owned(), json!(fixed.status));

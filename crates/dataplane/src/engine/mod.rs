@@ -3,6 +3,7 @@
 mod breakers;
 mod control;
 mod explain;
+mod limits;
 mod listening;
 mod meter;
 mod socket_file;
@@ -178,6 +179,25 @@ impl Engine {
 
     pub fn reset_limits(&self, tier: Option<&str>, caller: Option<&str>) -> usize {
         self.node.counters.reset(tier, caller)
+    }
+
+    /// The callers that are banned, as JSON; at most `LISTED_BANS`.
+    pub fn bans(&self) -> Vec<u8> {
+        limits::bans(&self.node)
+    }
+
+    pub fn lift_bans(&self, tier: Option<&str>, caller: Option<&str>) -> usize {
+        self.node.counters.lift_bans(tier, caller, unix_ms())
+    }
+
+    /// What was added to quotas since the last call, as JSON; `None` where nothing was.
+    pub fn take_quotas(&self, maximum: usize) -> Option<Vec<u8>> {
+        limits::take_quotas(&self.node, maximum)
+    }
+
+    /// Adds what was stored to the quotas of the live snapshot; gives how many lines counted.
+    pub fn restore_quotas(&self, json: &[u8]) -> Result<usize, EngineError> {
+        limits::restore_quotas(&self.node, json)
     }
 
     pub fn next_records(&self, maximum_bytes: usize, wait: Duration) -> Option<Vec<u8>> {

@@ -10,9 +10,11 @@ use super::breakers::{self, Clock};
 use crate::balance::{InstanceSummary, ServiceSummary, Standing};
 use crate::node::Node;
 use crate::proxy::queue::Queue;
-use crate::record::{self, ConcurrencyLine, External, InstanceLine, OverloadLine, PendingLine, ServiceLine};
+use crate::record::{
+    self, ConcurrencyLine, External, InstanceLine, LimitLine, OverloadLine, PendingLine, ServiceLine,
+};
 use crate::shed::{Concurrency, Load};
-use crate::snapshot::Counted;
+use crate::snapshot::TierEntry;
 use crate::snapshot::document::Priority;
 use std::sync::atomic::Ordering;
 
@@ -31,9 +33,8 @@ fn external(node: &Node) -> External {
         config_version: snapshot.as_ref().map_or(0, |snapshot| snapshot.version),
         config_applied_ms: node.applied_ms.load(Ordering::Relaxed),
         uptime_ms: node.started.elapsed().as_millis() as u64,
-        limit_keys: node.counters.len() as u64,
+        limits: limit_line(node),
         file_transfers: u64::from(node.file_transfers.load(Ordering::Relaxed)),
-        limit_full: node.counters.bound_hits(),
         records: node.records.counts(),
         breakers: services.iter().flat_map(|service| breakers::lines(service, clock)).collect(),
         overload: overload_line(&node.load),
@@ -42,6 +43,20 @@ fn external(node: &Node) -> External {
         worker_connections: node.crowd.open().collect(),
         instances: services.iter().flat_map(instance_lines).collect(),
         services: services.iter().map(service_line).collect(),
+    }
+}
+
+fn limit_line(node: &Node) -> LimitLine {
+    let counters = &node.counters;
+    let (waiting, waiting_full) = counters.waiting();
+    let (bans, bans_so_far) = counters.count_bans(super::unix_ms());
+    LimitLine {
+        keys: counters.len() as u64,
+        full: counters.bound_hits(),
+        waiting: u64::from(waiting),
+        waiting_full,
+        bans,
+        bans_so_far,
     }
 }
 
@@ -136,10 +151,12 @@ fn overload(node: &Node) -> Value {
 /// How many callers of each tier are listed.
 const BUSIEST: usize = 10;
 
-fn tier(node: &Node, entry: &Counted) -> Value {
-    let busiest = node.counters.busiest(&entry.named.name, BUSIEST, super::unix_ms());
+fn tier(node: &Node, entry: &TierEntry) -> Value {
+    let name = &*entry.counted.named.name;
+    let busiest = node.counters.busiest(name, BUSIEST, super::unix_ms());
     json!({
-        "name": &*entry.named.name,
+        "name": name,
+        "dry_run": entry.dry_run,
         "busiest": busiest.iter().map(|usage| json!({"caller": usage.caller, "used": usage.used})).collect::<Vec<_>>(),
     })
 }

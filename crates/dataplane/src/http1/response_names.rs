@@ -23,6 +23,8 @@ pub enum KnownResponse {
     PermissionsPolicy,
     ProxyAuthenticate,
     ProxyConnection,
+    /// `RateLimit`, `RateLimit-Policy`: where we write them, they are ours.
+    RateLimit,
     ReferrerPolicy,
     RetryAfter,
     Server,
@@ -97,10 +99,10 @@ impl KnownResponse {
             (15, b"x-frame-options") => Self::XFrameOptions,
             (16, b"content-encoding") => Self::ContentEncoding,
             (16, b"proxy-connection") => Self::ProxyConnection,
+            (9, b"ratelimit") | (16, b"ratelimit-policy") => Self::RateLimit,
             (16, b"x-xss-protection") => Self::XXssProtection,
             (17, b"transfer-encoding") => Self::TransferEncoding,
-            (17, b"x-ratelimit-limit") => Self::XRateLimit,
-            (17, b"x-ratelimit-reset") => Self::XRateLimit,
+            (17, b"x-ratelimit-limit" | b"x-ratelimit-reset") => Self::XRateLimit,
             (18, b"permissions-policy") => Self::PermissionsPolicy,
             (18, b"proxy-authenticate") => Self::ProxyAuthenticate,
             (18, b"x-response-time-ms") => Self::XResponseTimeMs,
@@ -126,7 +128,7 @@ mod tests {
     /// A wrong length in the table would make a name unknown.
     #[test]
     fn each_name_of_ours_is_found() {
-        for name in "te date vary server sunset trailer upgrade connection keep-alive deprecation \
+        for name in "te date vary ratelimit ratelimit-policy server sunset trailer upgrade connection keep-alive deprecation \
                      retry-after content-type x-request-id cache-control content-length referrer-policy \
                      x-frame-options content-encoding proxy-connection x-xss-protection transfer-encoding \
                      x-ratelimit-limit x-ratelimit-reset permissions-policy proxy-authenticate \

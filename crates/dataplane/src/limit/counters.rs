@@ -1,14 +1,15 @@
 //! The counts of all callers: shared by the workers of a node, exact across them, bounded, older than any snapshot.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::DefaultHashBuilder;
 
-use super::shard::{Entry, Full, Key, Shard};
-use super::subject::Subject;
-use super::window::{Allowance, Reading};
+use super::algorithm::{Reading, State};
+use super::shard::{Ask, Entry, Full, Shard};
+use super::subject::{Subject, Wanted};
+use super::waiting::Waiting;
 
 /// Locks that the counters are spread over, where there are enough counters to be worth it.
 const MAX_SHARDS: usize = 64;
@@ -20,7 +21,7 @@ const MIN_SHARD: usize = 64;
 pub struct Usage {
     /// In the form that `reset` takes.
     pub caller: String,
-    /// Requests that count now: the current window's and the weight of the previous one, rounded down.
+    /// What counts now, rounded down: of the sliding window, the current one's requests and the weight of the previous one's.
     pub used: u64,
 }
 
@@ -34,6 +35,7 @@ pub struct Counters {
     hasher: DefaultHashBuilder,
     shards: Box<[Aligned]>,
     bound_hits: AtomicU64,
+    pub(super) waiting: Arc<Waiting>,
 }
 
 impl Counters {
@@ -42,16 +44,31 @@ impl Counters {
         let maximum = maximum.max(1);
         let count = (maximum / MIN_SHARD).clamp(1, MAX_SHARDS);
         let shards = (0..count).map(|_| Aligned(Mutex::new(Shard::new(maximum / count)))).collect();
-        Self { hasher: DefaultHashBuilder::default(), shards, bound_hits: AtomicU64::new(0) }
+        Self {
+            hasher: DefaultHashBuilder::default(),
+            shards,
+            bound_hits: AtomicU64::new(0),
+            waiting: Arc::default(),
+        }
     }
 
-    /// A new bound for counters that live on; callers beyond it are forgotten at once, those with the oldest windows
-    /// first (approximately). Never below one for each part made by `new`.
+    /// A new bound for counters that live on; callers beyond it are forgotten at once, those that expire first
+    /// (approximately). Never below one for each part made by `new`.
     pub fn set_maximum(&self, maximum: usize) {
         let each = (maximum / self.shards.len()).max(1);
         for shard in &self.shards {
             lock(shard).set_capacity(each);
         }
+    }
+
+    /// A new bound for requests that wait.
+    pub fn set_max_waiting(&self, maximum: u32) {
+        self.waiting.set_maximum(maximum);
+    }
+
+    /// Requests that wait for their turn, and how often one found no room to wait.
+    pub fn waiting(&self) -> (u32, u64) {
+        self.waiting.counts()
     }
 
     /// Callers that counts are kept for, those included whose counts have lost their weight but were not needed room.
@@ -68,20 +85,25 @@ impl Counters {
         self.bound_hits.load(Ordering::Relaxed)
     }
 
-    /// Forgets counts, of one tier, one caller (`user:ID`, `api_key:ID`, `ip:ADDRESS`, `global`), both, or all; gives
-    /// how many. A caller in any other form is nobody.
+    /// Forgets counts and bans, of one tier, one caller (as listed, or `ip:ADDRESS`), both, or all; gives how many. A caller
+    /// in any other form is nobody.
     pub fn reset(&self, tier: Option<&str>, caller: Option<&str>) -> usize {
-        let subject = match caller.map(Subject::parse) {
-            None => None,
-            Some(Some(subject)) => Some(subject),
-            Some(None) => return 0,
-        };
-        let tier = tier.map(|tier| self.tier_key(tier));
-        let goes = |entry: &Entry| {
+        let mut goes = self.matcher(tier, caller);
+        self.shards.iter().map(|shard| lock(shard).remove(&mut goes)).sum()
+    }
+
+    /// Whom an administrator means by a tier and a caller, each of which may be left out.
+    pub(super) fn matcher<'a>(
+        &self,
+        tier: Option<&str>,
+        caller: Option<&'a str>,
+    ) -> impl FnMut(&Entry) -> bool + 'a {
+        let (tier, wanted) = (tier.map(|tier| self.tier_key(tier)), caller.map(Wanted::new));
+        let mut memory = String::new();
+        move |entry| {
             tier.is_none_or(|tier| entry.tier == tier)
-                && subject.is_none_or(|subject| entry.subject.borrow() == subject)
-        };
-        self.shards.iter().map(|shard| lock(shard).remove(goes)).sum()
+                && wanted.as_ref().is_none_or(|wanted| wanted.is(&entry.subject, &mut memory))
+        }
     }
 
     /// The callers of a tier that use most of it, at most `maximum`, most first. Costs time in proportion to all
@@ -94,7 +116,7 @@ impl Counters {
             for entry in shard.entries().filter(|entry| entry.tier == tier) {
                 let used = entry.used_at(now_unix_ms);
                 if used > 0 {
-                    list.push(Usage { caller: entry.subject.borrow().to_string(), used });
+                    list.push(Usage { caller: entry.subject.to_string(), used });
                 }
             }
             drop(shard);
@@ -110,42 +132,81 @@ impl Counters {
         self.hasher.hash_one(name)
     }
 
-    /// Counts one request of this subject. `Full` where there is no room for it; `evict` makes room.
-    pub(super) fn take(
-        &self,
-        key: TierKey,
-        subject: Subject<'_>,
-        now_ms: u64,
-        evict: bool,
-    ) -> Result<Reading, Full> {
-        let hash = self.hasher.hash_one((key.tier, subject));
-        let mut shard = lock(self.shard(hash).ok_or(Full)?);
-        let key = Key { hash, tier: key.tier, allowance: key.allowance, subject };
-        if let Some(reading) = shard.take(key, now_ms) {
+    pub(super) fn hash(&self, tier: u64, subject: &Subject<'_>) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        tier.hash(&mut hasher);
+        subject.iter().for_each(|part| part.hash(&mut hasher));
+        hasher.finish()
+    }
+
+    /// Counts one request, if it may pass. `Full` where there is no room for it; `evict` makes room. With the lock held once:
+    /// the whole of a request with one plain tier.
+    pub(super) fn take(&self, ask: &Ask<'_>, evict: bool) -> Result<Reading, Full> {
+        let mut shard = self.at(self.place(ask.key.hash)).ok_or(Full)?;
+        if let Some(reading) = shard.take(ask) {
             return Ok(reading);
         }
-        if !shard.has_room(now_ms) {
-            self.bound_hits.fetch_add(1, Ordering::Relaxed);
-            if !evict {
-                return Err(Full);
-            }
-            shard.evict();
+        let reading = State::fresh(ask.rule, ask.now_ms).read(ask.rule, ask.now_ms, ask.cost);
+        if !reading.is_admitted() && ask.penalty.is_none() {
+            // Whoever is refused without ever having had anything leaves no trace.
+            return Ok(reading);
         }
-        Ok(shard.insert(key, now_ms))
+        self.make_room(&mut shard, ask.now_ms, evict)?;
+        if reading.is_admitted() {
+            shard.charge(ask);
+            return Ok(reading);
+        }
+        Ok(shard.refuse(ask, reading))
     }
 
-    fn shard(&self, hash: u64) -> Option<&Aligned> {
+    /// May the request pass? Charges nothing, and makes no room: whoever is not known has used nothing.
+    pub(super) fn read(&self, ask: &Ask<'_>) -> Option<Reading> {
+        let mut shard = self.at(self.place(ask.key.hash))?;
+        let (reading, _) = shard.read(ask);
+        (!reading.is_admitted()).then(|| shard.refuse(ask, reading))
+    }
+
+    /// Charges what was admitted before.
+    pub(super) fn charge_late(&self, ask: &Ask<'_>) {
+        let Some(mut shard) = self.at(self.place(ask.key.hash)) else { return };
+        // Moves the state to this moment; whether it would admit another is not asked.
+        let (_, is_known) = shard.read(ask);
+        if is_known || self.make_room(&mut shard, ask.now_ms, true).is_ok() {
+            shard.charge(ask);
+        }
+    }
+
+    /// Room for one more in a part that is locked.
+    pub(super) fn make_room(&self, shard: &mut Shard, now_ms: u64, evict: bool) -> Result<(), Full> {
+        if shard.has_room(now_ms, 1) {
+            return Ok(());
+        }
+        self.hit_bound();
+        if !evict {
+            return Err(Full);
+        }
+        shard.evict();
+        Ok(())
+    }
+
+    pub(super) fn hit_bound(&self) {
+        self.bound_hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The number of the part that a hash belongs to.
+    pub(super) fn place(&self, hash: u64) -> usize {
         // The table uses the lowest and the highest bits, so the part is chosen by others.
         let choice = (hash >> 32) as usize & 0xffff;
-        self.shards.get(choice % self.shards.len())
+        choice % self.shards.len()
     }
-}
 
-/// A tier as the counters know it. A changed limit keeps its counts, a changed window begins new ones.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TierKey {
-    pub(super) tier: u64,
-    pub(super) allowance: Allowance,
+    pub(super) fn at(&self, place: usize) -> Option<MutexGuard<'_, Shard>> {
+        self.shards.get(place).map(lock)
+    }
+
+    pub(super) fn parts(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
+        self.shards.iter().map(lock)
+    }
 }
 
 fn lock(shard: &Aligned) -> MutexGuard<'_, Shard> {

@@ -1,101 +1,74 @@
 //! Limit: may this caller go on now?
-//! Takes a `Grant` and the route's `LimitRule`. Gives a `Permit`. Refuses with `OverLimit`, and with
+//! Takes a `Grant` and the route's `LimitRule`. Gives a `Permit`. Refuses with `OverLimit`, with `Banned`, and with
 //! `LimiterUnavailable` where there is no room to count and the route fails closed.
+//!
+//! A grant and a request make a subject for each tier; tier, subject and cost make an `Ask`; all of them are answered in one
+//! atomic decision. The permit keeps what it takes to give back (places) and to pay later (debts).
 
+mod algorithm;
+mod bans;
+mod bucket;
+mod calendar;
 mod counters;
+mod debt;
+mod fixed;
+mod log;
+mod offence;
+mod places;
+mod plan;
+mod quotas;
+mod scope;
 mod shard;
 mod subject;
+mod tier;
+mod waiting;
 mod window;
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod window_tests;
 
 use std::net::IpAddr;
-
-use hashbrown::HashMap;
+use std::time::Duration;
 
 use crate::authorize::Grant;
-use crate::refusal::{LimitState, Refusal};
-use crate::snapshot::document::{OnFailure, PerDocument, RateLimitDocument, TierDocument};
-use counters::TierKey;
+use crate::refusal::{KeyKind, LimitState, Refusal};
+use crate::request::Request;
+use crate::snapshot::document::OnFailure;
+use crate::trail::{Rule as Named, Stage, Trail};
+use algorithm::{Cost, Reading, Verdict};
+pub use bans::Ban;
 pub use counters::{Counters, Usage};
-use subject::Subject;
-use window::{Allowance, Reading};
-
-/// The compiled tiers of a snapshot. They belong to the `Counters` they were compiled for.
-#[derive(Debug, Default)]
-pub struct Tiers {
-    list: Vec<Tier>,
-    by_name: HashMap<Box<str>, u32>,
-}
-
-#[derive(Debug)]
-struct Tier {
-    key: TierKey,
-    per: PerDocument,
-}
-
-impl Tiers {
-    /// Refuses a window of 0 and repeated names. A limit of 0 admits nobody. Counts are found again by the tier's name
-    /// and window, so they outlive snapshots; a tier whose window changed begins afresh.
-    pub fn compile(documents: &[TierDocument], counters: &Counters) -> Result<Self, String> {
-        let mut tiers = Self::default();
-        for (index, document) in (0..).zip(documents) {
-            let place = |error: &str| format!("{}: tier `{}`: {error}", document.at, document.name);
-            if document.window_ms == 0 {
-                return Err(place("the window is empty"));
-            }
-            if tiers.by_name.insert(document.name.as_str().into(), index).is_some() {
-                return Err(place("the name is repeated"));
-            }
-            let allowance = Allowance { limit: document.limit, window_ms: document.window_ms };
-            let key = TierKey { tier: counters.tier_key(&document.name), allowance };
-            tiers.list.push(Tier { key, per: document.per });
-        }
-        Ok(tiers)
-    }
-
-    /// Index in the snapshot of the tier with this name.
-    pub fn index(&self, name: &str) -> Option<u32> {
-        self.by_name.get(name).copied()
-    }
-
-    fn get(&self, index: u32) -> Option<&Tier> {
-        self.list.get(index as usize)
-    }
-}
-
-/// The limit of a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LimitRule {
-    tier: u32,
-    on_failure: OnFailure,
-}
-
-impl LimitRule {
-    /// Refuses a tier that does not exist.
-    pub fn compile(document: &RateLimitDocument, tiers: &Tiers) -> Result<Self, String> {
-        let tier = tiers
-            .index(&document.tier)
-            .ok_or_else(|| format!("{}: there is no tier `{}`", document.at, document.tier))?;
-        Ok(Self { tier, on_failure: document.on_failure })
-    }
-}
+pub use debt::Debts;
+use plan::{Held, Item, MAX_TIERS, Policy};
+pub use quotas::QuotaLine;
+use scope::{Asked, Parts};
+use shard::{Ask, Full, Key};
+use subject::{MAX_PARTS, Part, Subject};
+use tier::Tier;
+pub use tier::{LimitRule, Tiers};
 
 /// What requests are counted in and by.
 #[derive(Clone, Copy)]
 pub struct Limits<'a> {
     pub counters: &'a Counters,
     pub tiers: &'a Tiers,
+    /// Use of the processors, for tiers that adapt to it.
+    pub cpu_percent: u16,
 }
 
 /// Proof that the request was counted, or that nothing limits it. Only `acquire` makes one.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Permit {
     grant: Grant,
     state: Option<LimitState>,
+    more: Option<Box<More>>,
+}
+
+/// What only some requests have.
+#[derive(Debug, Default)]
+struct More {
+    held: Held,
+    debts: Debts,
 }
 
 impl Permit {
@@ -103,40 +76,176 @@ impl Permit {
         &self.grant
     }
 
-    /// What the caller is told. `None`: no tier, or admitted uncounted by `on_failure: open`.
+    /// What the caller is told, of the tier that leaves it least. `None`: no tier, or admitted uncounted by `on_failure: open`.
     pub fn state(&self) -> Option<LimitState> {
         self.state
     }
+
+    /// How long the request has to wait for its turn. Its place among those who wait is its own until `waited`.
+    pub fn delay(&self) -> Option<Duration> {
+        let delay = self.more.as_ref().map_or(0, |more| more.held.delay_ms);
+        (delay > 0).then(|| Duration::from_millis(delay))
+    }
+
+    pub fn waited(&mut self) {
+        if let Some(more) = &mut self.more {
+            more.held.seat = None;
+        }
+    }
+
+    /// What is to be charged when the response is over.
+    pub fn take_debts(&mut self) -> Option<Debts> {
+        let debts = &mut self.more.as_mut()?.debts;
+        (!debts.is_empty()).then(|| std::mem::take(debts))
+    }
 }
 
-/// Counts the request in the route's tier, or in the caller's own where that exists. A refused request is not counted.
+/// The verdict of a tier on trial that would have refused a request.
+pub const WOULD_REFUSE: &str = "would_refuse";
+
+/// Counts the request in the tiers of the route, the first of which the caller's own replaces where that exists. A refused
+/// request is not counted. Every tier leaves a step in the trail, but the one that the refusal speaks of.
 pub fn acquire(
     limits: Limits<'_>,
     rule: Option<&LimitRule>,
     grant: Grant,
-    client: IpAddr,
-    now_unix_ms: u64,
+    (request, now_unix_ms): (&Request, u64),
+    trail: &mut Trail,
 ) -> Result<Permit, Refusal> {
-    let Some(rule) = rule else { return Ok(Permit { grant, state: None }) };
+    let Some(rule) = rule else { return Ok(Permit { grant, state: None, more: None }) };
     let own = grant.caller().tier.as_deref().and_then(|name| limits.tiers.index(name));
-    let index = own.unwrap_or(rule.tier);
-    let tier = limits.tiers.get(index).ok_or(Refusal::Internal)?;
-    let subject = Subject::of(tier.per, grant.caller(), client);
-    let evict = match rule.on_failure {
-        OnFailure::Local => true,
-        OnFailure::Open | OnFailure::Closed => false,
-    };
-    let state = match limits.counters.take(tier.key, subject, now_unix_ms, evict) {
-        Ok(reading) => Some(judge(index, tier, reading)?),
-        Err(shard::Full) => match rule.on_failure {
-            OnFailure::Open => None,
-            OnFailure::Closed | OnFailure::Local => return Err(Refusal::LimiterUnavailable),
-        },
-    };
-    Ok(Permit { grant, state })
+    let service = &*rule.service;
+    let asked = Asked { caller: grant.caller(), request, route: &rule.route, service };
+    if let [first] = &*rule.tiers {
+        let index = own.unwrap_or(*first);
+        let tier = limits.tiers.get(index).ok_or(Refusal::Internal)?;
+        if tier.is_plain {
+            let state = one(limits, rule, (index, tier), &asked, now_unix_ms)?;
+            if let Some(state) = &state {
+                note(trail, "admitted", state);
+            }
+            return Ok(Permit { grant, state, more: None });
+        }
+    }
+    let (state, more) = several(limits, rule, own, (&asked, now_unix_ms), trail)?;
+    Ok(Permit { grant, state, more })
 }
 
-/// Counts a request that has no caller, one that found no route or failed authentication (D1, D2), by its address,
+/// The short way of a request with one tier that does nothing but count.
+fn one(
+    limits: Limits<'_>,
+    rule: &LimitRule,
+    (index, tier): (u32, &Tier),
+    asked: &Asked<'_>,
+    now_ms: u64,
+) -> Result<Option<LimitState>, Refusal> {
+    let mut parts: Parts<'_> = [Part::Global; MAX_PARTS];
+    let subject = tier.scope.subject(asked, &mut parts);
+    let key = Key { hash: limits.counters.hash(tier.key, subject), tier: tier.key, subject };
+    let changed = tier.rule_at(now_ms, limits.cpu_percent);
+    let ask = Ask {
+        key,
+        rule: changed.as_ref().unwrap_or(&tier.rule),
+        penalty: tier.penalty.as_ref(),
+        cost: Cost::of(rule.cost),
+        now_ms,
+    };
+    match limits.counters.take(&ask, rule.evicts()) {
+        Ok(reading) => judge(index, kind(subject), reading).map(Some),
+        Err(Full) => rule.full().map(|()| None),
+    }
+}
+
+/// Any number of tiers of any kind.
+fn several(
+    limits: Limits<'_>,
+    rule: &LimitRule,
+    own: Option<u32>,
+    (asked, now_ms): (&Asked<'_>, u64),
+    trail: &mut Trail,
+) -> Result<(Option<LimitState>, Option<Box<More>>), Refusal> {
+    let mut parts: [Parts<'_>; MAX_TIERS] = [[Part::Global; MAX_PARTS]; MAX_TIERS];
+    let chosen: Vec<(u32, &Tier)> = rule.chosen(own, limits.tiers)?;
+    let now = |tier: &Tier| tier.rule_at(now_ms, limits.cpu_percent).unwrap_or(tier.rule);
+    let rules: Vec<_> = chosen.iter().map(|(_, tier)| now(tier)).collect();
+    let mut items: Vec<Item<'_>> = Vec::with_capacity(chosen.len());
+    for (((index, tier), parts), now) in chosen.iter().zip(&mut parts).zip(&rules) {
+        let subject = tier.scope.subject(asked, parts);
+        let hash = limits.counters.hash(tier.key, subject);
+        let key = Key { hash, tier: tier.key, subject };
+        let ask = Ask { key, rule: now, penalty: tier.penalty.as_ref(), cost: tier.cost(rule.cost), now_ms };
+        items.push(Item {
+            tier: *index,
+            ask,
+            part: limits.counters.place(hash),
+            dry_run: tier.dry_run,
+            reading: Reading::admitted(0, 0, 0),
+            is_new: false,
+        });
+    }
+    let policy = Policy { evict: rule.evicts(), charge_refused: rule.charge_refused };
+    match plan::decide(limits.counters, &mut items, policy) {
+        Ok(Some(held)) => Ok(admitted(limits.tiers, &items, held, trail)),
+        Ok(None) => Err(refused(&items, trail)),
+        Err(Full) => rule.full().map(|()| (None, None)),
+    }
+}
+
+/// Notes what every tier said; gives the tightest, and what the request holds and owes.
+fn admitted(
+    tiers: &Tiers,
+    items: &[Item<'_>],
+    held: Held,
+    trail: &mut Trail,
+) -> (Option<LimitState>, Option<Box<More>>) {
+    let mut more = Box::new(More { held, debts: Debts::default() });
+    let mut tightest: Option<LimitState> = None;
+    for item in items {
+        let state = item.state();
+        if !item.reading.is_admitted() {
+            note(trail, WOULD_REFUSE, &state);
+            continue;
+        }
+        note(trail, "admitted", &state);
+        if tiers.get(item.tier).is_some_and(Tier::is_charged_later) {
+            more.debts.owe(item.tier, &item.ask.key);
+        }
+        if !item.dry_run && tightest.is_none_or(|other| state.remaining < other.remaining) {
+            tightest = Some(state);
+        }
+    }
+    (tightest, Some(more))
+}
+
+/// The refusal by the tier that takes longest to admit; the others leave their steps.
+fn refused(items: &[Item<'_>], trail: &mut Trail) -> Refusal {
+    let refusing = |item: &&Item<'_>| !item.dry_run && !item.reading.is_admitted();
+    let Some(worst) = items.iter().filter(refusing).max_by_key(|item| item.reading.retry_after) else {
+        return Refusal::Internal;
+    };
+    for item in items.iter().filter(|item| item.tier != worst.tier) {
+        let verdict = match (item.reading.is_admitted(), item.dry_run) {
+            (true, _) => "would_admit",
+            (false, true) => WOULD_REFUSE,
+            (false, false) => "refused",
+        };
+        note(trail, verdict, &item.state());
+    }
+    judge(worst.tier, kind(worst.ask.key.subject), worst.reading).err().unwrap_or(Refusal::Internal)
+}
+
+impl Item<'_> {
+    fn state(&self) -> LimitState {
+        state(self.tier, kind(self.ask.key.subject), self.reading)
+    }
+}
+
+fn note(trail: &mut Trail, verdict: &'static str, state: &LimitState) {
+    let inputs = trail.inputs().number("limit", state.limit).number("remaining", state.remaining);
+    trail.push(Stage::Limit, verdict, Named::Tier(state.tier), inputs);
+}
+
+/// Charges a request that has no caller, one that found no route or failed authentication (D1, D2), by its address,
 /// unless the tier is one count for all. Where there is no room, the oldest counts make some.
 pub fn charge_client(
     limits: Limits<'_>,
@@ -144,18 +253,86 @@ pub fn charge_client(
     client: IpAddr,
     now_unix_ms: u64,
 ) -> Result<LimitState, Refusal> {
-    let index = tier;
-    let tier = limits.tiers.get(index).ok_or(Refusal::Internal)?;
-    let subject = match tier.per {
-        PerDocument::Global => Subject::Global,
-        PerDocument::User | PerDocument::ApiKey | PerDocument::ClientIp => Subject::client(client),
-    };
-    let reading = limits.counters.take(tier.key, subject, now_unix_ms, true);
-    judge(index, tier, reading.map_err(|shard::Full| Refusal::LimiterUnavailable)?)
+    let asked = ask_client(limits, tier, client, now_unix_ms, |ask| limits.counters.take(ask, true).ok())?;
+    asked.unwrap_or(Err(Refusal::LimiterUnavailable))
 }
 
-fn judge(index: u32, tier: &Tier, reading: Reading) -> Result<LimitState, Refusal> {
-    let Reading { is_admitted, remaining, reset, retry_after } = reading;
-    let state = LimitState { tier: index, limit: tier.key.allowance.limit, remaining, reset, retry_after };
-    if is_admitted { Ok(state) } else { Err(Refusal::OverLimit(state)) }
+/// Refuses an address that has nothing left in a tier. Charges nothing.
+pub fn check_client(limits: Limits<'_>, tier: u32, client: IpAddr, now_unix_ms: u64) -> Result<(), Refusal> {
+    let asked = ask_client(limits, tier, client, now_unix_ms, |ask| limits.counters.read(ask))?;
+    asked.unwrap_or(Ok(LimitState::default())).map(|_| ())
+}
+
+type Judged = Result<LimitState, Refusal>;
+
+fn ask_client(
+    limits: Limits<'_>,
+    index: u32,
+    client: IpAddr,
+    now_ms: u64,
+    answer: impl FnOnce(&Ask<'_>) -> Option<Reading>,
+) -> Result<Option<Judged>, Refusal> {
+    let tier = limits.tiers.get(index).ok_or(Refusal::Internal)?;
+    let subject = [tier.scope.client(client)];
+    let key = Key { hash: limits.counters.hash(tier.key, &subject), tier: tier.key, subject: &subject };
+    let changed = tier.rule_at(now_ms, limits.cpu_percent);
+    let rule = changed.as_ref().unwrap_or(&tier.rule);
+    let reading = answer(&Ask { key, rule, penalty: tier.penalty.as_ref(), cost: Cost::ONE, now_ms });
+    Ok(reading.map(|reading| match judge(index, kind(&subject), reading) {
+        Err(_) if tier.dry_run => Ok(LimitState::default()),
+        judged => judged,
+    }))
+}
+
+fn judge(index: u32, key: KeyKind, reading: Reading) -> Judged {
+    let state = state(index, key, reading);
+    match reading.verdict {
+        Verdict::Admitted => Ok(state),
+        Verdict::Refused => Err(Refusal::OverLimit(state)),
+        Verdict::Banned => Err(Refusal::Banned(state)),
+    }
+}
+
+fn state(tier: u32, key: KeyKind, reading: Reading) -> LimitState {
+    let Reading { limit, remaining, reset, retry_after, .. } = reading;
+    LimitState { tier, key, limit, remaining, reset, retry_after }
+}
+
+fn kind(subject: &Subject<'_>) -> KeyKind {
+    match subject {
+        [part] => part.kind(),
+        _ => KeyKind::Several,
+    }
+}
+
+impl LimitRule {
+    fn evicts(&self) -> bool {
+        match self.on_failure {
+            OnFailure::Local => true,
+            OnFailure::Open | OnFailure::Closed => false,
+        }
+    }
+
+    /// There is no room to count the request.
+    fn full(&self) -> Result<(), Refusal> {
+        match self.on_failure {
+            OnFailure::Open => Ok(()),
+            OnFailure::Closed | OnFailure::Local => Err(Refusal::LimiterUnavailable),
+        }
+    }
+
+    /// The tiers of a request: those of the route, the first replaced by the caller's own.
+    fn chosen<'t>(&self, own: Option<u32>, tiers: &'t Tiers) -> Result<Vec<(u32, &'t Tier)>, Refusal> {
+        let mut indexes: Vec<u32> = self.tiers.to_vec();
+        if let (Some(first), Some(own)) = (indexes.first_mut(), own) {
+            *first = own;
+        }
+        // A route may name the caller's own tier as well; once is enough.
+        if let Some(own) = own {
+            let mut is_first = true;
+            indexes.retain(|index| *index != own || std::mem::take(&mut is_first));
+        }
+        let tier = |index: u32| tiers.get(index).map(|tier| (index, tier)).ok_or(Refusal::Internal);
+        indexes.into_iter().map(tier).collect()
+    }
 }

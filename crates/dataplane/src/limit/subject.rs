@@ -1,106 +1,174 @@
-//! Whom a tier counts.
+//! Whom a tier counts: one thing about a request, or several together.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::caller::Caller;
-use crate::snapshot::document::PerDocument;
+use serde::{Deserialize, Serialize};
 
-/// Who is counted, borrowed from the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Subject<'a> {
-    User(&'a str),
-    ApiKey(&'a str),
-    V4(Ipv4Addr),
-    /// The /64 of an address: one subscriber has all of it.
-    V6([u8; 8]),
+use crate::refusal::KeyKind;
+
+/// Parts that one subject may have.
+pub(super) const MAX_PARTS: usize = 4;
+
+/// One thing that requests are told apart by. Of a header only a digest is kept: it may be long, or a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Part<T> {
     Global,
+    Service(T),
+    Route(T),
+    User(T),
+    ApiKey(T),
+    V4(Ipv4Addr),
+    V6 { prefix: Ipv6Addr, length: u8 },
+    Header { name: T, digest: [u8; 16] },
 }
+
+/// A subject, borrowed from the request and its route: its parts in the order of the configuration.
+pub(super) type Subject<'a> = [Part<&'a str>];
 
 /// The same, as the counters keep it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Owned {
-    User(Box<str>),
-    ApiKey(Box<str>),
-    V4(Ipv4Addr),
-    V6([u8; 8]),
-    Global,
+    One(Part<Box<str>>),
+    Several(Box<[Part<Box<str>>]>),
 }
 
-impl<'a> Subject<'a> {
-    /// By the caller's name where it has one, otherwise by its address: nobody goes uncounted.
-    pub(super) fn of(per: PerDocument, caller: &'a Caller, client: IpAddr) -> Self {
-        let user = || caller.user.as_deref().map(Self::User);
-        let api_key = || caller.key_id.as_deref().map(Self::ApiKey);
-        match per {
-            PerDocument::User => user().or_else(api_key).unwrap_or_else(|| Self::client(client)),
-            PerDocument::ApiKey => api_key().or_else(user).unwrap_or_else(|| Self::client(client)),
-            PerDocument::ClientIp => Self::client(client),
-            PerDocument::Global => Self::Global,
-        }
-    }
-
-    pub(super) fn client(address: IpAddr) -> Self {
+impl Part<&str> {
+    /// An address; of IPv6 its prefix, since one subscriber has all of it.
+    pub(super) fn address(address: IpAddr, v6_prefix: u8) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address),
             IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Self::V6([a, b, c, d, e, f, g, h])
+                let length = v6_prefix.min(128);
+                let host_bits = u32::from(128 - length);
+                let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+                Self::V6 { prefix: Ipv6Addr::from_bits(address.to_bits() & mask), length }
             }
         }
     }
 
-    /// `user:ID`, `api_key:ID`, `ip:ADDRESS` or `global`; `None` for anything else.
-    pub(super) fn parse(text: &'a str) -> Option<Self> {
-        if text == "global" {
-            return Some(Self::Global);
-        }
-        match text.split_once(':')? {
-            ("user", user) => Some(Self::User(user)),
-            ("api_key", id) => Some(Self::ApiKey(id)),
-            ("ip", address) => {
-                let address = address.strip_suffix("/64").unwrap_or(address);
-                address.parse().ok().map(Self::client)
-            }
-            _ => None,
-        }
-    }
-
-    pub(super) fn to_owned(self) -> Owned {
+    /// The word for its kind that refused callers are told.
+    pub(super) fn kind(&self) -> KeyKind {
         match self {
-            Self::User(user) => Owned::User(user.into()),
-            Self::ApiKey(id) => Owned::ApiKey(id.into()),
-            Self::V4(address) => Owned::V4(address),
-            Self::V6(prefix) => Owned::V6(prefix),
-            Self::Global => Owned::Global,
+            Self::Global => KeyKind::Global,
+            Self::Service(_) => KeyKind::Service,
+            Self::Route(_) => KeyKind::Route,
+            Self::User(_) => KeyKind::User,
+            Self::ApiKey(_) => KeyKind::ApiKey,
+            Self::V4(_) | Self::V6 { .. } => KeyKind::ClientIp,
+            Self::Header { .. } => KeyKind::Header,
+        }
+    }
+
+    fn kept(self) -> Part<Box<str>> {
+        match self {
+            Self::Global => Part::Global,
+            Self::Service(name) => Part::Service(name.into()),
+            Self::Route(name) => Part::Route(name.into()),
+            Self::User(name) => Part::User(name.into()),
+            Self::ApiKey(id) => Part::ApiKey(id.into()),
+            Self::V4(address) => Part::V4(address),
+            Self::V6 { prefix, length } => Part::V6 { prefix, length },
+            Self::Header { name, digest } => Part::Header { name: name.into(), digest },
+        }
+    }
+}
+
+impl Part<Box<str>> {
+    pub(super) fn borrow(&self) -> Part<&str> {
+        match self {
+            Self::Global => Part::Global,
+            Self::Service(name) => Part::Service(name),
+            Self::Route(name) => Part::Route(name),
+            Self::User(name) => Part::User(name),
+            Self::ApiKey(id) => Part::ApiKey(id),
+            Self::V4(address) => Part::V4(*address),
+            Self::V6 { prefix, length } => Part::V6 { prefix: *prefix, length: *length },
+            Self::Header { name, digest } => Part::Header { name, digest: *digest },
         }
     }
 }
 
 impl Owned {
-    pub(super) fn borrow(&self) -> Subject<'_> {
+    pub(super) fn of(subject: &Subject<'_>) -> Self {
+        match subject {
+            [one] => Self::One(one.kept()),
+            several => Self::Several(several.iter().map(|part| part.kept()).collect()),
+        }
+    }
+
+    pub(super) fn parts(&self) -> &[Part<Box<str>>] {
         match self {
-            Self::User(user) => Subject::User(user),
-            Self::ApiKey(id) => Subject::ApiKey(id),
-            Self::V4(address) => Subject::V4(*address),
-            Self::V6(prefix) => Subject::V6(*prefix),
-            Self::Global => Subject::Global,
+            Self::One(part) => std::slice::from_ref(part),
+            Self::Several(parts) => parts,
+        }
+    }
+
+    pub(super) fn is(&self, subject: &Subject<'_>) -> bool {
+        match (self, subject) {
+            (Self::One(own), [other]) => own.borrow() == *other,
+            (Self::Several(parts), subject) => {
+                parts.len() == subject.len()
+                    && parts.iter().zip(subject).all(|(own, other)| own.borrow() == *other)
+            }
+            (Self::One(_), _) => false,
         }
     }
 }
 
-/// In the form that `parse` reads.
-impl fmt::Display for Subject<'_> {
+/// Joined by `+`.
+impl fmt::Display for Owned {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, part) in self.parts().iter().enumerate() {
+            if index > 0 {
+                formatter.write_str("+")?;
+            }
+            part.borrow().fmt(formatter)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Part<&str> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Global => formatter.write_str("global"),
+            Self::Service(name) => write!(formatter, "service:{name}"),
+            Self::Route(name) => write!(formatter, "route:{name}"),
             Self::User(user) => write!(formatter, "user:{user}"),
             Self::ApiKey(id) => write!(formatter, "api_key:{id}"),
             Self::V4(address) => write!(formatter, "ip:{address}"),
-            Self::V6([a, b, c, d, e, f, g, h]) => {
-                let octets = [*a, *b, *c, *d, *e, *f, *g, *h, 0, 0, 0, 0, 0, 0, 0, 0];
-                write!(formatter, "ip:{}/64", Ipv6Addr::from(octets))
+            Self::V6 { prefix, length } => write!(formatter, "ip:{prefix}/{length}"),
+            Self::Header { name, digest } => {
+                write!(formatter, "header:{name}:{:032x}", u128::from_be_bytes(*digest))
             }
-            Self::Global => formatter.write_str("global"),
         }
+    }
+}
+
+/// Whom an administrator means: a subject as it is listed, or an address within one.
+pub(super) struct Wanted<'a> {
+    text: &'a str,
+    address: Option<IpAddr>,
+}
+
+impl<'a> Wanted<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, address: text.strip_prefix("ip:").and_then(|address| address.parse().ok()) }
+    }
+
+    /// `memory` is for the text of the subject, so that a search makes only one.
+    pub(super) fn is(&self, subject: &Owned, memory: &mut String) -> bool {
+        if let (Some(address), Owned::One(part)) = (self.address, subject)
+            && let Part::V4(_) | Part::V6 { .. } = part
+        {
+            let length = if let Part::V6 { length, .. } = part { *length } else { 128 };
+            return part.borrow() == Part::address(address, length);
+        }
+        memory.clear();
+        // Writing to memory cannot fail.
+        let _ = fmt::Write::write_fmt(memory, format_args!("{subject}"));
+        memory == self.text
     }
 }

@@ -1,15 +1,9 @@
 //! The sliding-window counter of requirement RL-5 in whole numbers. Pure: the time is an argument.
 //!
 //! Used = previous count x (1 - elapsed / window) + current count. A request is refused when used >= limit. Both sides
-//! are multiplied by the window, so nothing is ever rounded.
+//! are multiplied by the window, so nothing is ever rounded. A request that costs more than 1 needs as much more room.
 
-/// What a tier allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Allowance {
-    pub(super) limit: u64,
-    /// At least 1.
-    pub(super) window_ms: u64,
-}
+use super::algorithm::{Cost, Reading, Rule, seconds};
 
 /// The counts of one caller in one tier. Windows begin at multiples of their length since the epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,35 +13,32 @@ pub(super) struct Window {
     pub(super) current: u64,
 }
 
-/// The answer for one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reading {
-    pub(super) is_admitted: bool,
-    pub(super) remaining: u64,
-    /// Epoch second, rounded up, at which the current window ends.
-    pub(super) reset: u64,
-    /// Whole seconds, rounded up; 0 where admitted.
-    pub(super) retry_after: u64,
-}
-
 impl Window {
-    /// Counts one request, or refuses it and counts nothing.
-    pub(super) fn take(&mut self, allowance: Allowance, now_ms: u64) -> Reading {
-        let elapsed = self.roll(allowance.window_ms, now_ms);
-        let used = self.used(allowance.window_ms, elapsed);
-        let width = u128::from(allowance.window_ms);
-        let free = (u128::from(allowance.limit) * width).saturating_sub(used);
-        let reset = (self.index.saturating_add(1)).saturating_mul(allowance.window_ms).div_ceil(1000);
-        if free == 0 {
-            let retry_after = self.wait_ms(allowance, elapsed).div_ceil(1000).max(1);
-            return Reading { is_admitted: false, remaining: 0, reset, retry_after };
-        }
-        self.current = self.current.saturating_add(1);
-        let remaining = divide(free, allowance.window_ms).saturating_sub(1);
-        Reading { is_admitted: true, remaining, reset, retry_after: 0 }
+    pub(super) fn fresh(rule: &Rule, now_ms: u64) -> Self {
+        Self { index: now_ms / rule.window_ms, previous: 0, current: 0 }
     }
 
-    /// Used at this moment, times the window; for listings, which must not change anything.
+    /// May this request pass? Counts nothing.
+    pub(super) fn read(&mut self, rule: &Rule, now_ms: u64, cost: Cost) -> Reading {
+        let elapsed = self.roll(rule.window_ms, now_ms);
+        let used = self.used(rule.window_ms, elapsed);
+        let width = u128::from(rule.window_ms);
+        let free = (u128::from(rule.limit) * width).saturating_sub(used);
+        let reset = (self.index.saturating_add(1)).saturating_mul(rule.window_ms).div_ceil(1000);
+        let more = cost.needed.saturating_sub(1);
+        if free <= u128::from(more) * width {
+            let retry_after = seconds(self.wait_ms(rule, elapsed, more));
+            return Reading::refused(rule.limit, reset, retry_after);
+        }
+        let remaining = divide(free, rule.window_ms).saturating_sub(cost.charged);
+        Reading::admitted(rule.limit, remaining, reset)
+    }
+
+    pub(super) fn charge(&mut self, cost: u64) {
+        self.current = self.current.saturating_add(cost);
+    }
+
+    /// Used at this moment, rounded down; for listings, which must not change anything.
     pub(super) fn used_at(&self, window_ms: u64, now_ms: u64) -> u64 {
         let mut copy = *self;
         let elapsed = copy.roll(window_ms, now_ms);
@@ -80,8 +71,9 @@ impl Window {
             + u128::from(self.current) * u128::from(window_ms)
     }
 
-    /// Milliseconds until the formula admits a request, if none comes before (O15).
-    pub(super) fn wait_ms(&self, Allowance { limit, window_ms }: Allowance, elapsed: u64) -> u64 {
+    /// Milliseconds until the formula admits a request that needs `more` than one, if none comes before (O15).
+    pub(super) fn wait_ms(&self, rule: &Rule, elapsed: u64, more: u64) -> u64 {
+        let (limit, window_ms) = (rule.limit.saturating_sub(more), rule.window_ms);
         let rest = window_ms - elapsed;
         let Some(room) = limit.checked_sub(self.current).filter(|room| *room > 0) else {
             // Full without the previous window: wait until this one has become it and has faded enough.

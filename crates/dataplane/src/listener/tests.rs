@@ -9,7 +9,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 #[test]
 fn a_malformed_request_inherits_nothing_from_the_one_before() {
     let mut limited = fixed("/limited", "hello");
-    limited["rate_limit"] = json!({"at": "t:1:1", "tier": "few", "on_failure": "local"});
+    limited["rate_limit"] = json!({"at": "t:1:1", "tiers": ["few"], "on_failure": "local"});
     limited["response_headers"]["set"] = json!({"x-route": "limited"});
     let gateway = Gateway::start(&snapshot(always(OK), &[limited]));
     let mut client = gateway.connect();

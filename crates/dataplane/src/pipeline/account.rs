@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::balance::{BreakerTransition, Instance, Target};
 use crate::caller::{Caller, CallerKind};
 use crate::exchange::Exchange;
-use crate::limit::Permit;
+use crate::limit::Debts;
 use crate::pipeline::end::End;
 use crate::pipeline::tunnel::Tunnelled;
 use crate::pipeline::{Facts, explanation};
@@ -48,6 +48,8 @@ pub struct Account {
     /// When the record was written.
     ended: Option<Instant>,
     pub limit: Option<LimitState>,
+    /// What is charged when the response is over.
+    pub debts: Option<Debts>,
     route: Option<u32>,
     service: Option<u32>,
     caller: Option<Arc<Caller>>,
@@ -112,15 +114,6 @@ impl Account {
         }
     }
 
-    pub fn permitted(&mut self, permit: &Permit) {
-        self.limit = permit.state();
-        if let Some(state) = self.limit {
-            let inputs = self.trail.inputs();
-            let inputs = inputs.number("limit", state.limit).number("remaining", state.remaining);
-            self.trail.push(Stage::Limit, "admitted", Rule::Tier(state.tier), inputs);
-        }
-    }
-
     pub fn serviced(&mut self, proxy: &Proxy) {
         self.service = Some(proxy.service);
     }
@@ -158,9 +151,9 @@ impl Account {
     }
 
     pub fn refused(&mut self, refusal: &Refusal) {
-        if let Refusal::OverLimit(state) = refusal {
+        if let Some(state) = refusal.limit() {
             self.rate_limited = true;
-            self.limit = Some(*state);
+            self.limit = Some(state);
         }
         let refused = explanation::of(refusal, self.service, self.route);
         self.error_type = Some(refused.error_type);
@@ -199,6 +192,7 @@ impl Account {
     pub fn write<E: Exchange>(&mut self, worker: &Worker, visit: &Visit, request: &Request, exchange: &E) {
         let now = Instant::now();
         self.ended = Some(now);
+        self.settle(worker, visit, exchange.bytes_sent());
         let times = self.times(now, visit.facts.now);
         let passed = self.tunnel.map(|tunnel| tunnel.passed).unwrap_or_default();
         let sample = Sample {
@@ -281,6 +275,7 @@ impl Account {
             }
             self.count_refusal(worker, &visit.snapshot, refusal);
         }
+        self.count_trials(worker, &visit.snapshot);
         let caller = self.caller.as_ref().filter(|caller| caller.kind == CallerKind::User);
         match caller {
             Some(caller) if caller.cached => counts.token_cache_hits.add(1),
@@ -290,10 +285,10 @@ impl Account {
     }
 
     fn count_refusal(&self, worker: &Worker, snapshot: &Snapshot, refusal: &Refusal) {
-        if let Refusal::OverLimit(state) = refusal
+        if let Some(state) = refusal.limit()
             && let Some(tier) = snapshot.tier_entries.get(state.tier as usize)
         {
-            tier.refused.count(worker.index);
+            tier.counted.refused.count(worker.index);
         }
         if let (Refusal::Overloaded { shortage, .. }, Some(route)) = (refusal, self.route(snapshot)) {
             worker.counts().shed(shortage.reason, route.priority);

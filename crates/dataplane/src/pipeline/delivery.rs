@@ -32,7 +32,7 @@ pub fn facts<'a>(
     respond::Facts {
         request,
         policy: Some(route.map_or(&snapshot.unrouted_response, |route| &route.response)),
-        limit: local.account.limit,
+        limit: local.account.limited(visit),
         elapsed: visit.facts.now.elapsed(),
         date,
         close: visit.is_last(worker),
@@ -97,7 +97,7 @@ pub async fn refuse<E: Exchange>(
     let told = Told {
         pages: pages(visit, local),
         service: service.map(|service| &*service.named.name),
-        tier: tier.map(|tier| &*tier.named.name),
+        tier: tier.map(|tier| &*tier.counted.named.name),
     };
     let body = refuse::refuse(exchange, &facts, refusal, told);
     send(visit, &body, exchange, local).await

@@ -37,7 +37,7 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
         }
         Refusal::AuthenticationUnavailable { identity } => no_keys(*identity),
         Refusal::MissingScope { scope } => (Stage::Authorize, route, none().text("missing_scope", scope)),
-        Refusal::OverLimit(state) => (Stage::Limit, Rule::Tier(state.tier), over(state)),
+        Refusal::OverLimit(state) | Refusal::Banned(state) => over(state),
         Refusal::LimiterUnavailable => (Stage::Limit, route, none().fixed("reason", "the counters are full")),
         Refusal::ServiceUnavailable { cause, .. } => (Stage::Balance, service, unavailable(cause)),
         Refusal::BadGateway(fault) => (Stage::Proxy, service, none().fixed("fault", fault.text())),
@@ -62,8 +62,9 @@ fn no_keys(identity: u32) -> (Stage, Rule, Inputs) {
     (Stage::Authenticate, Rule::Identity(identity), inputs)
 }
 
-fn over(state: &LimitState) -> Inputs {
-    Inputs::none().number("limit", state.limit).number("retry_after", state.retry_after)
+fn over(state: &LimitState) -> (Stage, Rule, Inputs) {
+    let inputs = Inputs::none().number("limit", state.limit).number("retry_after", state.retry_after);
+    (Stage::Limit, Rule::Tier(state.tier), inputs.fixed("key", state.key.text()))
 }
 
 fn unavailable(cause: &Unavailable) -> Inputs {

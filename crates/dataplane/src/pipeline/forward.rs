@@ -198,7 +198,7 @@ impl Trip<'_> {
         };
         self.settle(&mut attempt, &forward, means);
         let close = self.visit.is_last(self.worker) || !attempt.upload_is_complete();
-        let now = heard(means.response, account, target);
+        let now = heard(self.visit, means.response, account, target);
         // A call of gRPC has a form of its own for its failures.
         if self.route.error_pages.intercepts(account.status) && !self.request.is_grpc() {
             return Ok(Carried::Intercepted(failure(means.response)));
@@ -224,7 +224,7 @@ impl Trip<'_> {
         target: &'f Target,
     ) -> respond::Facts<'f> {
         let elapsed = now.saturating_duration_since(self.visit.facts.now);
-        let (limit, cookie) = (account.limit, target.cookie());
+        let (limit, cookie) = (account.limited(self.visit), target.cookie());
         let policy = Some(&self.route.response);
         respond::Facts { request: self.request, policy, limit, elapsed, date, close, cookie }
     }
@@ -251,9 +251,9 @@ impl Trip<'_> {
 }
 
 /// The head of the answer is in; gives the moment at which it was.
-fn heard(response: &ResponseHead, account: &mut Account, target: &Target) -> Instant {
+fn heard(visit: &Visit, response: &ResponseHead, account: &mut Account, target: &Target) -> Instant {
     let now = Instant::now();
-    account.status = response.status;
+    account.heard(visit, response);
     note_load(target, response);
     target.answered(response.status, now);
     now

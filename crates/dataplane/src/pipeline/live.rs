@@ -1,8 +1,14 @@
 //! Deciding for a request that is really there: with the worker's own counters, and once more where Python can help.
 
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use crate::exchange::Exchange;
 use crate::intake;
 use crate::pipeline::account::Visit;
-use crate::pipeline::{Local, Next, State, charge_unaccounted, stages};
+use crate::pipeline::end::End;
+use crate::pipeline::{Admitted, Facts, Local, Next, State, charge_unaccounted, direct, limits, stages};
 use crate::questions::Question;
 use crate::refusal::{CredentialFault, Refusal};
 use crate::request::{Request, Scheme};
@@ -31,7 +37,8 @@ pub async fn reconsider<'v>(
             Err(again) => refusal = again,
         }
     }
-    Err(charge_unaccounted(&visit.snapshot, request, visit.facts, &worker.node.counters, refusal))
+    let limits = limits(&visit.snapshot, &worker.node.counters, &worker.node.load);
+    Err(charge_unaccounted(limits, &visit.snapshot, request, (visit.facts, refusal)))
 }
 
 fn unknown_key(refusal: &Refusal) -> Option<u32> {
@@ -51,6 +58,31 @@ pub fn decide<'v>(
     tokens.set_capacity(visit.snapshot.token_cache as usize);
     let mut state = State { counters: &worker.node.counters, tokens: &mut tokens, load: &worker.node.load };
     stages(&visit.snapshot, request, visit.facts, &mut state, &mut local.account)
+}
+
+/// Lets a request of a leaky bucket wait for its turn, for as long as its client does, and decides the rest then.
+pub async fn take_turn<'v, E: Exchange>(
+    visit: &'v Visit,
+    request: &Request,
+    mut admitted: Admitted<'v>,
+    (exchange, local): (&mut E, &mut Local),
+) -> Result<Next<'v>, End> {
+    wait(admitted.permit.delay().unwrap_or_default(), exchange, local).await?;
+    admitted.permit.waited();
+    let facts = Facts { now: Instant::now(), ..visit.facts };
+    Ok(direct(&visit.snapshot, request, facts, &mut local.account, admitted)?)
+}
+
+async fn wait<E: Exchange>(delay: Duration, exchange: &mut E, local: &mut Local) -> Result<(), End> {
+    let timer = &mut local.timer;
+    timer.set(Instant::now() + delay);
+    poll_fn(|context| {
+        if exchange.body_is_complete() && exchange.poll_gone(context).is_ready() {
+            return Poll::Ready(Err(End::ClientGone));
+        }
+        timer.poll(context).map(Ok)
+    })
+    .await
 }
 
 /// Where a request that came in plain is to be sent on to, where its listener serves nothing else.

@@ -15,7 +15,7 @@ use crate::request::Request;
 use crate::respond::answer::Fixed;
 use crate::respond::files::Files;
 use crate::shed::{Admission, Load};
-use crate::snapshot::Proxy;
+use crate::snapshot::{Proxy, Route};
 use crate::websocket::handshake::Handshake;
 use crate::websocket::places::Place;
 use crate::worker::Leave;
@@ -45,8 +45,17 @@ pub struct State<'a> {
     pub load: &'a Arc<Load>,
 }
 
+/// A request that may go on, and where its route leads.
+pub struct Admitted<'s> {
+    pub route: &'s Route,
+    pub permit: Permit,
+    pub admission: Admission,
+}
+
 /// What is to be done with a request that nobody refused.
 pub enum Next<'s> {
+    /// It has to wait for its turn before the rest is decided.
+    Wait(Box<Admitted<'s>>),
     Answer {
         fixed: &'s Fixed,
         permit: Permit,

@@ -20,7 +20,7 @@ pub(super) const TIMEOUTS: [&str; 4] = ["head", "body", "idle", "write"];
 pub(super) const REASONS: [Reason; 4] = [Reason::Cpu, Reason::Memory, Reason::InFlight, Reason::Concurrency];
 
 /// In the order of `code_index`.
-pub(super) const CODES: [&str; 30] = [
+pub(super) const CODES: [&str; 31] = [
     "bad_request",
     "request_timeout",
     "body_too_large",
@@ -51,6 +51,7 @@ pub(super) const CODES: [&str; 30] = [
     "too_many_websockets",
     "websockets_full",
     "unknown_protocol",
+    "banned",
 ];
 
 /// Where a refusal is counted. An index and not the code's text, so that counting compares no texts.
@@ -86,6 +87,7 @@ fn code_index(refusal: &Refusal) -> usize {
         Refusal::TooManyWebSockets { .. } => 27,
         Refusal::WebSocketsFull { .. } => 28,
         Refusal::UnknownProtocol => 29,
+        Refusal::Banned(_) => 30,
     }
 }
 
@@ -339,6 +341,7 @@ mod tests {
             Refusal::TooManyWebSockets { limit: 1 },
             Refusal::WebSocketsFull { limit: 1 },
             Refusal::UnknownProtocol,
+            Refusal::Banned(LimitState::default()),
         ]
     }
 

@@ -76,6 +76,19 @@ pub struct PendingLine {
     pub requests: u32,
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LimitLine {
+    /// Callers that limit counters are kept for now.
+    pub keys: u64,
+    /// How often a caller found no room for a counter.
+    pub full: u64,
+    pub waiting: u64,
+    /// How often a request found no room to wait.
+    pub waiting_full: u64,
+    pub bans: u64,
+    pub bans_so_far: u64,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct External {
     /// `gateway_version` of the record.
@@ -86,10 +99,7 @@ pub struct External {
     /// Milliseconds since the epoch at which that version went live.
     pub config_applied_ms: u64,
     pub uptime_ms: u64,
-    /// Callers that limit counters are kept for now.
-    pub limit_keys: u64,
-    /// How often a caller found no room for a counter.
-    pub limit_full: u64,
+    pub limits: LimitLine,
     /// Files on their way to clients.
     pub file_transfers: u64,
     pub records: QueueCounts,

@@ -36,7 +36,7 @@ pub use cells::{Cell, PerWorker};
 pub use counts::{NodeMetrics, TimeoutKind, WorkerCounts};
 pub use entry::{Entry, Names, Times};
 pub use external::{
-    BreakerLine, BreakerState, ConcurrencyLine, External, InstanceLine, OverloadLine, PendingLine,
+    BreakerLine, BreakerState, ConcurrencyLine, External, InstanceLine, LimitLine, OverloadLine, PendingLine,
     ServiceLine,
 };
 pub use http2::{Flood, Http2Slot, ResetCause};

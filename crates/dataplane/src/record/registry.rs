@@ -24,6 +24,7 @@ pub struct Registry {
     pub(super) services: Family<ServiceMetrics>,
     pub(super) listeners: Family<ListenerMetrics>,
     pub(super) tiers: Family<Tally>,
+    pub(super) trials: Family<Tally>,
     pub(super) identities: Family<Tally>,
     node: NodeMetrics,
 }
@@ -37,6 +38,7 @@ impl Registry {
             services: Family::new(),
             listeners: Family::new(),
             tiers: Family::new(),
+            trials: Family::new(),
             identities: Family::new(),
             node: NodeMetrics::new(workers),
         }
@@ -70,6 +72,11 @@ impl Registry {
         self.tiers.get_plain(name, || Tally::new(self.workers))
     }
 
+    /// Requests that a tier on trial would have refused.
+    pub fn trial(&self, name: &str) -> Arc<Tally> {
+        self.trials.get_plain(name, || Tally::new(self.workers))
+    }
+
     /// Credentials that an identity has refused.
     pub fn identity(&self, name: &str) -> Arc<Tally> {
         self.identities.get_plain(name, || Tally::new(self.workers))
@@ -90,6 +97,7 @@ impl Registry {
         self.services.sweep();
         self.listeners.sweep();
         self.tiers.sweep();
+        self.trials.sweep();
         self.identities.sweep();
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::counts::{ALGORITHMS, CODES, MALFORMED, REASONS, TIMEOUTS, reason};
-use super::external::External;
+use super::external::{External, LimitLine};
 use super::histogram::{Overhead, Whole};
 use super::metrics::{ListenerMetrics, RouteTotals, ServiceMetrics, Tally};
 use super::registry::{Family, Registry};
@@ -116,6 +116,9 @@ fn refusals(text: &mut Text, registry: &Registry) {
     let name = "gateway_rate_limited_total";
     text.heading(name, Counter, "Requests over the limit of a tier.");
     tallies(text, name, "tier", &registry.tiers);
+    let name = "gateway_rate_limit_dry_run_total";
+    text.heading(name, Counter, "Requests that a tier with `dry_run` would have refused.");
+    tallies(text, name, "tier", &registry.trials);
 }
 
 fn overload(text: &mut Text, registry: &Registry, external: &External) {
@@ -346,16 +349,20 @@ fn service_states(text: &mut Text, external: &External) {
     scrape_breakers::print(text, &external.breakers);
 }
 
+fn limits(text: &mut Text, now: &LimitLine) {
+    text.single("gateway_limit_keys", Gauge, "Callers that limit counters are kept for.", now.keys);
+    let help = "Callers for whom no limit counter was free.";
+    text.single("gateway_limit_full_total", Counter, help, now.full);
+    text.single("gateway_limit_waiting", Gauge, "Requests that wait in leaky buckets now.", now.waiting);
+    let help = "Requests refused because as many waited in leaky buckets as may.";
+    text.single("gateway_limit_waiting_full_total", Counter, help, now.waiting_full);
+    text.single("gateway_limit_bans", Gauge, "Callers that are banned now.", now.bans);
+    text.single("gateway_limit_bans_total", Counter, "Bans that began.", now.bans_so_far);
+}
+
 fn queues(text: &mut Text, external: &External) {
     let records = external.records;
-    text.single(
-        "gateway_limit_keys",
-        Gauge,
-        "Callers that limit counters are kept for.",
-        external.limit_keys,
-    );
-    let help = "Callers for whom no limit counter was free.";
-    text.single("gateway_limit_full_total", Counter, help, external.limit_full);
+    limits(text, &external.limits);
     let help = "Files on their way to clients now.";
     text.single("gateway_file_transfers", Gauge, help, external.file_transfers);
     text.single("gateway_records_total", Counter, "Records handed to the queue.", records.written);

@@ -21,7 +21,8 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     breaker_transitions_total:counter instance_healthy:gauge \
     instance_state:gauge instance_requests_total:counter instance_in_flight_requests:gauge \
     instance_ejections_total:counter ejections_prevented_total:counter balance_panic:gauge balance_panics_total:counter \
-    limit_keys:gauge limit_full_total:counter records_total:counter records_dropped_total:counter \
+    limit_keys:gauge limit_full_total:counter rate_limit_dry_run_total:counter limit_waiting:gauge \
+    limit_waiting_full_total:counter limit_bans:gauge limit_bans_total:counter records_total:counter records_dropped_total:counter \
     records_queued:gauge config_version:gauge config_applied_timestamp_seconds:gauge uptime_seconds:gauge \
     build_info:gauge worker_panics_total:counter tls_handshakes_total:counter tls_handshakes_open:gauge \
     requests_shed_total:counter shed_priorities:gauge cpu_percent:gauge \
@@ -34,7 +35,7 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     websocket_messages_total:counter websocket_closed_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 62] = [
+const PRINTED: [&str; 67] = [
     r#"gateway_concurrency_limit{service="users"} 20"#,
     r#"gateway_concurrency_in_flight{service="users"} 2"#,
     r#"gateway_upstream_pending_requests{service="users"} 3"#,
@@ -90,6 +91,11 @@ const PRINTED: [&str; 62] = [
     r#"gateway_balance_panics_total{service="users"} 7"#,
     "gateway_limit_keys 5",
     "gateway_limit_full_total 6",
+    "gateway_limit_waiting 7",
+    "gateway_limit_waiting_full_total 8",
+    "gateway_limit_bans 9",
+    "gateway_limit_bans_total 10",
+    r#"gateway_rate_limit_dry_run_total{tier="standard"} 1"#,
     "gateway_records_total 10",
     "gateway_records_dropped_total 2",
     "gateway_records_queued 3",
@@ -120,6 +126,7 @@ fn busy() -> (Registry, External) {
     users.websocket(1).passed([2, 3]);
     users.websocket(1).closed(Closed::Idle);
     registry.tier("standard").count(1);
+    registry.trial("standard").count(1);
     registry.identity("mobile").count(0);
     registry.unidentified().count(0);
     let listener = registry.listener("public");
@@ -161,8 +168,7 @@ fn external() -> External {
         config_version: 7,
         config_applied_ms: 1_738_852_200_042,
         uptime_ms: 61_500,
-        limit_keys: 5,
-        limit_full: 6,
+        limits: LimitLine { keys: 5, full: 6, waiting: 7, waiting_full: 8, bans: 9, bans_so_far: 10 },
         records: QueueCounts { written: 10, dropped: 2, queued: 3 },
         worker_connections: vec![3, 4],
         concurrencies: vec![ConcurrencyLine { service: "users".into(), in_flight: 2, limit: 20 }],

@@ -143,14 +143,46 @@ impl UpstreamFault {
     }
 }
 
+/// What a caller was counted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyKind {
+    #[default]
+    Global,
+    Service,
+    Route,
+    User,
+    ApiKey,
+    ClientIp,
+    Header,
+    /// By several of these together.
+    Several,
+}
+
+impl KeyKind {
+    /// The word of the configuration for it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Global => "global",
+            Self::Service => "service",
+            Self::Route => "route",
+            Self::User => "user",
+            Self::ApiKey => "api_key",
+            Self::ClientIp => "client_ip",
+            Self::Header => "header",
+            Self::Several => "several",
+        }
+    }
+}
+
 /// What a limited caller is told: `X-RateLimit-*`, `Retry-After`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitState {
     /// Index of the tier in the snapshot.
     pub tier: u32,
+    pub key: KeyKind,
     pub limit: u64,
     pub remaining: u64,
-    /// Epoch second at which the window resets (requirement RL-15).
+    /// Epoch second at which the window resets, or all of the limit is free again (requirement RL-15).
     pub reset: u64,
     /// Whole seconds until the formula admits a request; 0 while admitted.
     pub retry_after: u64,

@@ -21,6 +21,7 @@ use crate::http1::response_head::{ResponseHead, ResponseHeader};
 use crate::http1::response_names::KnownResponse;
 use crate::refusal::LimitState;
 use crate::request::Request;
+use crate::snapshot::document::LimitHeaders;
 use compress::Coding;
 use policy::Policy;
 
@@ -30,7 +31,7 @@ pub struct Facts<'a> {
     pub request: &'a Request,
     /// Of the route; that of the whole configuration before a route was found.
     pub policy: Option<&'a Policy>,
-    pub limit: Option<LimitState>,
+    pub limit: Option<Limited<'a>>,
     /// Since the request began.
     pub elapsed: Duration,
     /// The `Date` of now, for answers of our own and services that send none.
@@ -39,6 +40,27 @@ pub struct Facts<'a> {
     pub close: bool,
     /// A cookie of the gateway's own.
     pub cookie: Option<&'a [u8]>,
+}
+
+/// The limit of a request, and how its caller is told.
+#[derive(Clone, Copy)]
+pub struct Limited<'a> {
+    pub state: LimitState,
+    pub form: LimitHeaders,
+    /// `RateLimit-Policy` of the tier, and what `RateLimit` begins with.
+    pub policy: Option<[&'a [u8]; 2]>,
+    /// Milliseconds since the epoch.
+    pub now_ms: u64,
+}
+
+impl Limited<'_> {
+    fn has_x(&self) -> bool {
+        matches!(self.form, LimitHeaders::XRatelimit | LimitHeaders::Both)
+    }
+
+    fn has_ietf(&self) -> bool {
+        matches!(self.form, LimitHeaders::Ietf | LimitHeaders::Both)
+    }
 }
 
 /// Writes the head of a service's response, whose body follows in that coding.
@@ -81,14 +103,15 @@ fn body_of(response: &ResponseHead, coding: Coding) -> ResponseBody {
 
 /// Hop-by-hop headers end here; those that we set ourselves are ours alone.
 fn passes(header: &ResponseHeader, facts: &Facts<'_>) -> bool {
-    use KnownResponse::{Deprecation, Sunset, XRateLimit, XRequestId, XResponseTimeMs};
+    use KnownResponse::{Deprecation, RateLimit, Sunset, XRateLimit, XRequestId, XResponseTimeMs};
     let known = header.known;
     if known == KnownResponse::Other {
         return true;
     }
     let is_ours = match (known, facts.policy) {
         (XRequestId | XResponseTimeMs, _) => true,
-        (XRateLimit, _) => facts.limit.is_some(),
+        (XRateLimit, _) => facts.limit.is_some_and(|limit| limit.has_x()),
+        (RateLimit, _) => facts.limit.is_some_and(|limit| limit.has_ietf()),
         (Deprecation | Sunset, policy) => policy.is_some_and(Policy::is_deprecated),
         (_, policy) => known.is_cors() && policy.is_some_and(|policy| policy.cors.is_some()),
     };
@@ -105,8 +128,8 @@ fn write_ours<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, present: policy:
     if let Some(cookie) = facts.cookie {
         exchange.header(b"set-cookie", cookie);
     }
-    if let Some(state) = facts.limit {
-        write_limit(exchange, state);
+    if let Some(limit) = &facts.limit {
+        write_limit(exchange, limit);
     }
     if let Some(policy) = facts.policy {
         policy.write(exchange, facts.request, present);
@@ -133,9 +156,22 @@ fn thousandths(value: u64) -> [u8; 3] {
     [value / 100, value / 10 % 10, value % 10].map(|digit| b'0' + digit as u8)
 }
 
-fn write_limit<E: Exchange>(exchange: &mut E, state: LimitState) {
-    let mut digits = itoa::Buffer::new();
-    exchange.header(b"x-ratelimit-limit", digits.format(state.limit).as_bytes());
-    exchange.header(b"x-ratelimit-remaining", digits.format(state.remaining).as_bytes());
-    exchange.header(b"x-ratelimit-reset", digits.format(state.reset).as_bytes());
+fn write_limit<E: Exchange>(exchange: &mut E, limit: &Limited<'_>) {
+    let state = &limit.state;
+    if limit.has_x() {
+        let mut digits = itoa::Buffer::new();
+        exchange.header(b"x-ratelimit-limit", digits.format(state.limit).as_bytes());
+        exchange.header(b"x-ratelimit-remaining", digits.format(state.remaining).as_bytes());
+        exchange.header(b"x-ratelimit-reset", digits.format(state.reset).as_bytes());
+    }
+    if let (true, Some([policy, begin])) = (limit.has_ietf(), limit.policy) {
+        let mut digits = itoa::Buffer::new();
+        let mut value = Vec::with_capacity(begin.len() + 24);
+        value.extend_from_slice(begin);
+        value.extend_from_slice(digits.format(state.remaining).as_bytes());
+        value.extend_from_slice(b";t=");
+        value.extend_from_slice(digits.format(state.reset.saturating_sub(limit.now_ms / 1000)).as_bytes());
+        exchange.header(b"ratelimit-policy", policy);
+        exchange.header(b"ratelimit", &value);
+    }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::exchange::Exchange;
 use crate::http1::response_names::KnownResponse;
-use crate::refusal::{CredentialKind, Refusal};
+use crate::refusal::{CredentialKind, LimitState, Refusal};
 use crate::request::Request;
 use crate::respond::answer::{body_for, end_head};
 use crate::respond::pages::{Choice, Form, Pages, Words};
@@ -149,6 +149,7 @@ fn write_reasons<E: Exchange>(exchange: &mut E, request: &Request, refusal: &Ref
         | Refusal::AuthenticationUnavailable { .. }
         | Refusal::MissingScope { .. }
         | Refusal::OverLimit(_)
+        | Refusal::Banned(_)
         | Refusal::LimiterUnavailable
         | Refusal::ServiceUnavailable { .. }
         | Refusal::BadGateway(_)
@@ -213,25 +214,29 @@ struct Body<'a> {
     limit: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tier: Option<&'a str>,
+    /// What the caller was counted by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     backend: Option<&'a str>,
 }
 
 impl<'a> Body<'a> {
     fn of(error: &'a str, message: Cow<'static, str>, request_id: &'a str, retry_after: Option<u64>) -> Self {
-        Self { error, message, request_id, retry_after, limit: None, tier: None, backend: None }
+        Self { error, message, request_id, retry_after, limit: None, tier: None, key: None, backend: None }
     }
 }
 
 fn body(refusal: &Refusal, request_id: &str, told: Told<'_>) -> Vec<u8> {
-    let limit = if let Refusal::OverLimit(state) = refusal { Some(state.limit) } else { None };
+    let limit = refusal.limit();
     let names_service = matches!(
         refusal,
         Refusal::ServiceUnavailable { .. } | Refusal::BadGateway(_) | Refusal::UpstreamTimeout
     );
     json(&Body {
-        limit,
+        limit: limit.map(|state| state.limit),
         tier: told.tier.filter(|_| limit.is_some()),
+        key: limit.map(|state| state.key.text()),
         backend: told.service.filter(|_| names_service),
         ..Body::of(refusal.code(), message(refusal), request_id, refusal.retry_after())
     })
@@ -266,9 +271,7 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
             "credentials cannot be checked at the moment; try again later".into()
         }
         Refusal::MissingScope { scope } => format!("the scope {scope} is required").into(),
-        Refusal::OverLimit(state) => {
-            format!("more than {} requests; try again in {} s", state.limit, state.retry_after.max(1)).into()
-        }
+        Refusal::OverLimit(state) | Refusal::Banned(state) => limited(refusal, state).into(),
         Refusal::LimiterUnavailable => "limits cannot be checked at the moment; try again later".into(),
         Refusal::ServiceUnavailable { .. } => "the service is not available; try again later".into(),
         Refusal::BadGateway(_) => "the service could not be reached or gave no valid answer".into(),
@@ -287,10 +290,19 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
     }
 }
 
+/// A ban says nothing of the limit: waiting for that would not help.
+fn limited(refusal: &Refusal, state: &LimitState) -> String {
+    let seconds = state.retry_after.max(1);
+    if matches!(refusal, Refusal::Banned(_)) {
+        return format!("refused too often; banned for another {seconds} s");
+    }
+    format!("more than {} requests; try again in {seconds} s", state.limit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::refusal::{LimitState, UpstreamFault};
+    use crate::refusal::{KeyKind, UpstreamFault};
 
     fn text(refusal: &Refusal) -> String {
         let pages = Pages::default();
@@ -300,12 +312,13 @@ mod tests {
 
     #[test]
     fn the_error_comes_first_and_names_are_escaped() {
-        let state = LimitState { tier: 0, limit: 5, remaining: 0, reset: 60, retry_after: 7 };
+        let state =
+            LimitState { tier: 0, key: KeyKind::User, limit: 5, remaining: 0, reset: 60, retry_after: 7 };
         assert_eq!(
             text(&Refusal::OverLimit(state)),
             concat!(
                 r#"{"error":"rate_limit_exceeded","message":"more than 5 requests; try again in 7 s","#,
-                r#""request_id":"id-1","retry_after":7,"limit":5,"tier":"a \"tier\""}"#,
+                r#""request_id":"id-1","retry_after":7,"limit":5,"tier":"a \"tier\"","key":"user"}"#,
                 "\n"
             )
         );

@@ -10,6 +10,7 @@ use serde::Deserialize;
 pub use super::document_answer::*;
 pub use super::document_balance::*;
 pub use super::document_identity::*;
+pub use super::document_limit::*;
 pub use super::document_listener::*;
 pub use super::document_overload::*;
 pub use super::document_route::*;
@@ -36,6 +37,12 @@ pub struct SnapshotDocument {
     pub authorities: Authorities,
     /// Name of the tier that unmatched and unauthenticated requests are charged to, by client address (D1, D2).
     pub unauthenticated_tier: Option<String>,
+    /// Name of the tier that failed authentications are charged to by client address; an address for which nothing is left
+    /// is refused before anything else.
+    #[serde(default)]
+    pub failed_authentication_tier: Option<String>,
+    #[serde(default)]
+    pub limit_headers: LimitHeaders,
     /// Absent: only `max_in_flight` sheds.
     pub overload: Option<OverloadDocument>,
     /// Of refusals before a route is found, and of routes that say nothing.
@@ -44,6 +51,10 @@ pub struct SnapshotDocument {
     /// Added to refusals before a route is found.
     #[serde(default)]
     pub security_headers: bool,
+}
+
+fn waiting() -> u32 {
+    1_000
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -57,6 +68,9 @@ pub struct NodeDocument {
     pub max_in_flight: u32,
     /// Callers that limit counters are kept for, all tiers together.
     pub max_limit_keys: u32,
+    /// Requests that leaky buckets let wait at one time.
+    #[serde(default = "waiting")]
+    pub max_limit_waiting: u32,
     /// Records waiting for Python before the oldest are dropped and counted (O14: 10,000). With 0, none are written.
     pub record_queue: u32,
     /// Verified tokens remembered by each worker.
@@ -67,25 +81,6 @@ pub struct NodeDocument {
     pub max_compressions: u32,
     /// Bodies that are kept for another attempt, all together.
     pub max_retry_memory_bytes: u64,
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct TierDocument {
-    pub name: String,
-    pub at: String,
-    pub limit: u64,
-    pub window_ms: u64,
-    pub per: PerDocument,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum PerDocument {
-    User,
-    ApiKey,
-    ClientIp,
-    Global,
 }
 
 /// One request for `decide`: as a client would send it. The address is the peer's.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::document_answer::{CompressionDocument, ErrorPagesDocument, FilesDocument};
+use super::document_limit::RateLimitDocument;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -250,22 +251,6 @@ pub struct AuthDocument {
     pub scopes: Vec<String>,
     /// A request without any credential goes on as anonymous; a wrong credential is still a 401 (O25).
     pub optional: bool,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RateLimitDocument {
-    pub at: String,
-    pub tier: String,
-    pub on_failure: OnFailure,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum OnFailure {
-    Local,
-    Open,
-    Closed,
 }
 
 /// Applied in the order remove, set, add. Names in lower case.

@@ -4,11 +4,13 @@ pub mod document;
 mod document_answer;
 mod document_balance;
 mod document_identity;
+mod document_limit;
 mod document_listener;
 mod document_overload;
 mod document_route;
 mod document_service;
 mod document_tls;
+mod limits;
 mod listeners;
 mod retries;
 mod routes;
@@ -33,8 +35,8 @@ use crate::websocket;
 pub use document::Http2Limits;
 use document::{
     FORMAT, IdentityDocument, IdentityKindDocument, NodeDocument, ServiceDocument, SnapshotDocument,
-    TierDocument,
 };
+pub use limits::{LimitSettings, TierEntry};
 pub use listeners::Listener;
 pub use routes::{Action, Proxy, Route};
 pub use services::ServiceEntry;
@@ -100,7 +102,7 @@ pub struct Snapshot {
     pub node: Box<str>,
     pub software: Box<str>,
     pub overload: shed::Settings,
-    pub max_limit_keys: u32,
+    pub limits: LimitSettings,
     pub record_queue: u32,
     pub token_cache: u32,
     pub bounds: NodeBounds,
@@ -112,9 +114,7 @@ pub struct Snapshot {
     pub identities: Identities,
     pub identity_entries: Vec<IdentityEntry>,
     pub tiers: Tiers,
-    pub tier_entries: Vec<Counted>,
-    /// Charged for requests that no route or no credential accounts for (D1, D2).
-    pub unauthenticated_tier: Option<u32>,
+    pub tier_entries: Vec<TierEntry>,
     /// Pages of refusals before a route is found, and of routes without pages of their own.
     pub error_pages: Arc<Pages>,
     /// Headers of those refusals.
@@ -160,12 +160,11 @@ impl Snapshot {
             lasting,
         };
         let routes = context.routes()?;
-        let unauthenticated_tier = context.unauthenticated_tier()?;
         let metrics = lasting.metrics;
         Ok(Self {
             version: document.version,
             overload: shed::Settings::compile(document.overload.as_ref(), document.node.max_in_flight),
-            max_limit_keys: document.node.max_limit_keys,
+            limits: LimitSettings::compile(&document, &tiers)?,
             record_queue: document.node.record_queue,
             token_cache: document.node.token_cache,
             listeners: listeners::compile(&document, lasting)?,
@@ -179,7 +178,6 @@ impl Snapshot {
             identity_entries: identity_entries(&document, metrics),
             tiers,
             tier_entries: tier_entries(&document, metrics),
-            unauthenticated_tier,
             error_pages,
             unrouted_response: Policy::unrouted(document.security_headers),
             unrouted: metrics.unrouted(),
@@ -198,8 +196,8 @@ fn identity_entries(document: &SnapshotDocument, metrics: &record::Registry) -> 
     document.identities.iter().map(|identity| IdentityEntry::compile(identity, metrics)).collect()
 }
 
-fn tier_entries(document: &SnapshotDocument, metrics: &record::Registry) -> Vec<Counted> {
-    document.tiers.iter().map(|tier| Counted::tier(tier, metrics)).collect()
+fn tier_entries(document: &SnapshotDocument, metrics: &record::Registry) -> Vec<TierEntry> {
+    document.tiers.iter().map(|tier| TierEntry::compile(tier, metrics)).collect()
 }
 
 impl Named {
@@ -214,12 +212,6 @@ impl Named {
 
     fn pair(&self) -> (&str, &str) {
         (&self.name, &self.at)
-    }
-}
-
-impl Counted {
-    fn tier(document: &TierDocument, metrics: &record::Registry) -> Self {
-        Self { named: Named::new(&document.name, &document.at), refused: metrics.tier(&document.name) }
     }
 }
 
@@ -254,7 +246,7 @@ impl Snapshot {
             Rule::Identity(index) => {
                 self.identity_entries.get(index as usize).map(|entry| &entry.counted.named)
             }
-            Rule::Tier(index) => self.tier_entries.get(index as usize).map(|entry| &entry.named),
+            Rule::Tier(index) => self.tier_entries.get(index as usize).map(|entry| &entry.counted.named),
             Rule::Service(index) => self.service_entries.get(index as usize).map(|entry| &entry.named),
         }
     }

@@ -113,7 +113,7 @@ impl Context<'_> {
             limit: route
                 .rate_limit
                 .as_ref()
-                .map(|limit| LimitRule::compile(limit, self.tiers))
+                .map(|limit| LimitRule::compile(limit, self.tiers, &route.name, service))
                 .transpose()?,
             action: self.action(route)?,
             gone_after_ms: route.gone_after_ms,
@@ -219,12 +219,6 @@ impl Context<'_> {
         withheld.sort_unstable();
         withheld.dedup();
         withheld.into_iter().map(|header| header.as_bytes().into()).collect()
-    }
-
-    pub fn unauthenticated_tier(&self) -> Result<Option<u32>, String> {
-        let Some(name) = &self.document.unauthenticated_tier else { return Ok(None) };
-        let index = self.document.tiers.iter().position(|tier| tier.name == *name);
-        index.map(|index| Some(index as u32)).ok_or_else(|| format!("snapshot: unknown tier `{name}`"))
     }
 }
 

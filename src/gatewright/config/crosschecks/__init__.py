@@ -8,6 +8,7 @@ from gatewright.config.crosschecks import (
     breakers,
     expressions,
     headers,
+    limits,
     listening,
     names,
     overlaps,
@@ -34,6 +35,7 @@ THEMES = (
     overload,
     pages,
     retries,
+    limits,
 )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from gatewright.config.crosschecks.view import View
-from gatewright.config.models import BUILT_IN_TIERS, MtlsIdentity, Route
+from gatewright.config.models import BUILT_IN_TIERS, MtlsIdentity, RateLimit, Route
 from gatewright.config.validation import unknown
 from gatewright.errors import Problem
 
@@ -14,11 +14,12 @@ def check(view: View) -> Iterator[Problem]:
         yield from _service(view, number, route)
         yield from _identities(view, number, route)
         if route.rate_limit is not None:
-            yield from _tier(view, route.rate_limit.tier, ("routes", number, "rate_limit", "tier"))
+            yield from _limit(view, route.rate_limit, ("routes", number, "rate_limit"))
     defaults = view.gateway.defaults
     if defaults.rate_limit is not None:
-        yield from _tier(view, defaults.rate_limit.tier, ("defaults", "rate_limit", "tier"))
+        yield from _limit(view, defaults.rate_limit, ("defaults", "rate_limit"))
     yield from _tier(view, defaults.unauthenticated_tier, ("defaults", "unauthenticated_tier"))
+    yield from _tier(view, defaults.failed_authentication_tier, ("defaults", "failed_authentication_tier"))
     for tier, position in view.key_tiers:
         if tier not in _tiers(view) or tier == "none":
             yield position.problem(f"an API key names an {unknown(tier, 'tier', _tiers(view))}")
@@ -63,6 +64,16 @@ def _unasked(view: View, number: int, accept: Sequence[str]) -> Iterator[Problem
             yield view.at("routes", number, "auth", "accept", place).warning(
                 f"no listener asks for the certificates of identity `{name}`; {cure}"
             )
+
+
+def _limit(view: View, limit: RateLimit, location: tuple[str | int, ...]) -> Iterator[Problem]:
+    for place, name in enumerate(limit.tier):
+        where = (*location, "tier", place)
+        yield from _tier(view, name, where)
+        if name in limit.tier[:place]:
+            yield view.at(*where).problem(f"tier `{name}` is named twice")
+        elif name == "none" and len(limit.tier) > 1:
+            yield view.at(*where).problem("`none` means no limit and stands alone")
 
 
 def _tiers(view: View) -> list[str]:

@@ -14,7 +14,6 @@ from gatewright.config.models.breakers import CircuitBreaker
 from gatewright.config.models.gateway import SECTION_LISTS, Defaults, Gateway
 from gatewright.config.models.health import GrpcHealthCheck, HealthCheck, TcpHealthCheck
 from gatewright.config.models.identities import (
-    BUILT_IN_TIERS,
     ApiKeyEntry,
     ApiKeyIdentity,
     ApiKeys,
@@ -22,7 +21,6 @@ from gatewright.config.models.identities import (
     JwtIdentity,
     MtlsIdentity,
     PublicKey,
-    Tier,
 )
 from gatewright.config.models.listeners import Http2, Listener
 from gatewright.config.models.node import (
@@ -41,7 +39,6 @@ from gatewright.config.models.routes import (
     Cors,
     HeaderChanges,
     Match,
-    RateLimit,
     Redirect,
     Respond,
     Rewrite,
@@ -50,18 +47,21 @@ from gatewright.config.models.routes import (
 )
 from gatewright.config.models.services import Instance, Pool, Service, ServiceHttp2
 from gatewright.config.models.sharing import CircuitBreakers, Redis
+from gatewright.config.models.tiers import BUILT_IN_TIERS, Adaptive, Ban, RateLimit, Tier
 from gatewright.config.models.tls import Certificate, ClientCertificates, ListenerTls, ServiceTls
 from gatewright.config.models.websocket import WebSocket
 
 __all__ = [
     "BUILT_IN_TIERS",
     "SECTION_LISTS",
+    "Adaptive",
     "Admin",
     "ApiKeyEntry",
     "ApiKeyIdentity",
     "ApiKeys",
     "Auth",
     "Backoff",
+    "Ban",
     "Budget",
     "Certificate",
     "CircuitBreaker",

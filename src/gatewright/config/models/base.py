@@ -49,6 +49,12 @@ def _one_or_many(value: object) -> object:
     return value if value is None or isinstance(value, list | tuple) else [value]
 
 
+def _switched(value: object) -> object:
+    if value is False or value == "off":
+        return None
+    return {} if value is True or value == "on" else value
+
+
 def _header_name(name: str) -> str:
     if not _TOKEN.fullmatch(name):
         message = f"`{name}` is not a header name; use letters, digits and `-`"

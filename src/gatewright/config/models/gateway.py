@@ -2,30 +2,41 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from gatewright.config.models.answers import ErrorPages
 from gatewright.config.models.base import OneOrMany, Section, Text, Texts
-from gatewright.config.models.identities import Identities, Tier
+from gatewright.config.models.identities import Identities
 from gatewright.config.models.listeners import Listener
 from gatewright.config.models.node import Admin, Node, Records, Reload
 from gatewright.config.models.overload import Overload
-from gatewright.config.models.routes import RateLimit, Route, _tier_alone
+from gatewright.config.models.routes import NONE, Route
 from gatewright.config.models.services import Service
 from gatewright.config.models.sharing import CircuitBreakers, Redis
+from gatewright.config.models.tiers import RateLimitField, Tier
 from gatewright.config.quantities import Duration, Timeout
 
 
 class Defaults(Section):
     """What routes do where they do not say otherwise."""
 
-    rate_limit: Annotated[RateLimit | None, BeforeValidator(_tier_alone)] = Field(
-        None, description="The limit of routes without one, a tier's name, or `none`."
+    rate_limit: RateLimitField = Field(
+        None, description="The limit of routes without one, the name of a tier or several, or `none`."
     )
     unauthenticated_tier: Text = Field(
         "unauthenticated",
         description="Tier that unmatched and unauthenticated requests are charged to by client address, or "
         "`none`.",
+    )
+    failed_authentication_tier: Text = Field(
+        NONE,
+        description="Tier that failed authentications are charged to by client address, or `none`. An "
+        "address for which it has nothing left is refused before anything else, with good credentials too.",
+    )
+    limit_headers: Literal["x_ratelimit", "ietf", "both", "none"] = Field(
+        "x_ratelimit",
+        description="Headers that tell callers of their limits: `X-RateLimit-*`, the fields `RateLimit` and "
+        "`RateLimit-Policy` of the IETF's draft, both, or none.",
     )
     timeout: Timeout = Field(Duration.of("10s"), description="The timeout of routes without one.")
     security_headers: bool = Field(True, description="Whether routes that do not say add security headers.")

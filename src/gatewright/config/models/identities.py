@@ -170,29 +170,3 @@ class MtlsIdentity(Section):
 
 Identity = Annotated[JwtIdentity | ApiKeyIdentity | MtlsIdentity, Field(discriminator="kind")]
 Identities = Annotated[list[Identity], OneOrMany]
-
-
-class Tier(Section):
-    """A named rate limit. `standard`, `premium`, `third_party` and `unauthenticated` exist without being
-    defined.
-    """
-
-    name: Name = Field(description="Name that routes refer to; `none` means no limit and cannot be taken.")
-    limit: int = Field(ge=1, le=1_000_000_000_000, description="Requests in a window; above it 429.")
-    window: Annotated[Duration, duration("1s", "1d")] = Field(
-        Duration.of("60s"), description="Length of the sliding window."
-    )
-    per: Literal["user", "api_key", "client_ip", "global"] = Field(
-        "user",
-        description="Whom the limit is counted for. Callers without a user or key are counted by client "
-        "address.",
-    )
-
-
-BUILT_IN_TIERS = (
-    Tier(name="standard", limit=100, per="user"),
-    Tier(name="premium", limit=500, per="user"),
-    Tier(name="third_party", limit=50, per="api_key"),
-    Tier(name="unauthenticated", limit=30, per="client_ip"),
-)
-"""Tiers that exist unless a configuration defines one of the same name."""

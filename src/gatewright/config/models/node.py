@@ -35,6 +35,13 @@ class Node(Section):
         description="Callers that rate limits are counted for, all tiers together; above it a check counts "
         "as failed and the route's `on_failure` decides.",
     )
+    max_limit_waiting: int = Field(
+        1000,
+        ge=1,
+        le=1_000_000,
+        description="Requests that tiers with `leaky_bucket` let wait at one time, on the whole node; "
+        "above it they are refused with 429.",
+    )
     token_cache: int = Field(
         10_000,
         ge=0,
@@ -60,6 +67,11 @@ class Node(Section):
         Size.of("64MiB"),
         description="Bodies that are kept for another attempt, all together; above it a request whose body "
         "is still coming is sent once, and `gateway_retry_bodies_dropped_total` counts it.",
+    )
+    quota_save_interval: Annotated[Duration, duration("100ms", "60s")] = Field(
+        Duration.of("2s"),
+        description="How often the counts of tiers with `calendar` are stored in the state directory. A "
+        "node that is killed forgets at most what it counted in this time; one that ends, nothing.",
     )
     state_directory: Text | None = Field(
         None,

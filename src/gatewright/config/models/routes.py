@@ -18,9 +18,11 @@ from gatewright.config.models.base import (
     Section,
     Text,
     Texts,
+    _switched,
 )
 from gatewright.config.models.identities import _exactly_one
 from gatewright.config.models.retries import Hedge, Retry
+from gatewright.config.models.tiers import RateLimitField
 from gatewright.config.models.websocket import WebSocket
 from gatewright.config.quantities import Duration, Size, Timeout, duration, size
 
@@ -37,16 +39,6 @@ def _value_alone(value: object) -> object:
 
 def _path_alone(value: object) -> object:
     return {"path": value} if isinstance(value, str) else value
-
-
-def _tier_alone(value: object) -> object:
-    return {"tier": value} if isinstance(value, str) else value
-
-
-def _switched(value: object) -> object:
-    if value is False or value == "off":
-        return None
-    return {} if value is True or value == "on" else value
 
 
 def _none_alone(value: object) -> object:
@@ -166,17 +158,6 @@ class Auth(Section):
     )
 
 
-class RateLimit(Section):
-    """The limit of a route. A tier's name alone may stand for it, `none` for no limit."""
-
-    tier: Name = Field(description="Name of a tier, or `none`.")
-    on_failure: Literal["local", "open", "closed"] = Field(
-        "local",
-        description="When there is no room to count a caller (`node.max_limit_keys`): `local` forgets the "
-        "oldest counts, `open` lets pass uncounted, `closed` refuses with 503.",
-    )
-
-
 class HeaderChanges(Section):
     """Changes of headers, made in the order remove, set, add."""
 
@@ -239,10 +220,10 @@ class Route(Section):
     auth: Annotated[Auth | None, BeforeValidator(_none_alone)] = Field(
         None, description="Who may use it; `none`, the default, is everybody."
     )
-    rate_limit: Annotated[RateLimit | None, BeforeValidator(_tier_alone)] = Field(
+    rate_limit: RateLimitField = Field(
         None,
-        description="Its limit, a tier's name, or `none`. By default that of `defaults`, else `standard` "
-        "where `auth` is required and `unauthenticated` elsewhere.",
+        description="Its limit, the name of a tier or several, or `none`. By default that of `defaults`, "
+        "else `standard` where `auth` is required and `unauthenticated` elsewhere.",
     )
     timeout: Timeout | None = Field(
         None,

@@ -1,75 +1,7 @@
-//! Limits as a caller meets them: tiers, who is counted, bounds, threads.
-
-use std::sync::Arc;
+//! Tiers: who is counted, changes of the configuration, listings.
 
 use super::*;
-use crate::authorize::{self, ScopePolicy};
-use crate::caller::{Caller, CallerKind};
-
-const MINUTE: u64 = 60_000;
-/// 12:00:00 of some day: the beginning of a minute.
-const NOON: u64 = 1_800_014_400_000;
-
-fn tier(name: &str, limit: u64, per: PerDocument) -> TierDocument {
-    TierDocument { name: name.to_owned(), at: "gateway.yaml:9:3".to_owned(), limit, window_ms: MINUTE, per }
-}
-
-fn rule(tiers: &Tiers, tier: &str, on_failure: OnFailure) -> LimitRule {
-    let document =
-        RateLimitDocument { at: "gateway.yaml:20:5".to_owned(), tier: tier.to_owned(), on_failure };
-    LimitRule::compile(&document, tiers).unwrap()
-}
-
-fn grant(caller: Caller) -> Grant {
-    authorize::grant(&ScopePolicy::default(), Arc::new(caller)).unwrap()
-}
-
-fn user(name: &str) -> Grant {
-    grant(Caller { user: Some(name.into()), ..Caller::new(CallerKind::User, Some(0), Vec::new()) })
-}
-
-fn partner(id: &str, tier: Option<&str>) -> Grant {
-    let caller = Caller::new(CallerKind::Partner, Some(1), Vec::new());
-    grant(Caller { key_id: Some(id.into()), tier: tier.map(Into::into), ..caller })
-}
-
-fn nobody() -> Grant {
-    grant(Caller::anonymous())
-}
-
-const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
-
-/// Counters and tiers of one test.
-struct Bench {
-    counters: Counters,
-    tiers: Tiers,
-    on_failure: OnFailure,
-}
-
-impl Bench {
-    fn new(tiers: &[TierDocument]) -> Self {
-        Self::bounded(tiers, 10_000)
-    }
-
-    fn bounded(tiers: &[TierDocument], maximum: usize) -> Self {
-        let counters = Counters::new(maximum);
-        let tiers = Tiers::compile(tiers, &counters).unwrap();
-        Self { counters, tiers, on_failure: OnFailure::Local }
-    }
-
-    fn limits(&self) -> Limits<'_> {
-        Limits { counters: &self.counters, tiers: &self.tiers }
-    }
-
-    fn ask(&self, tier: &str, grant: Grant, client: IpAddr, now: u64) -> Result<Option<LimitState>, Refusal> {
-        let rule = rule(&self.tiers, tier, self.on_failure);
-        acquire(self.limits(), Some(&rule), grant, client, now).map(|permit| permit.state())
-    }
-
-    fn admitted(&self, tier: &str, grant: &Grant, now: u64, requests: usize) -> usize {
-        (0..requests).filter(|_| self.ask(tier, grant.clone(), CLIENT, now).is_ok()).count()
-    }
-}
+use crate::snapshot::document::{CalendarDocument, CalendarUnit};
 
 #[test]
 fn the_101st_request_of_a_minute_is_refused_with_the_time_to_wait() {
@@ -106,20 +38,32 @@ fn a_changed_limit_keeps_the_counts() {
     let mut bench = Bench::new(&[tier("standard", 100, PerDocument::User)]);
     assert_eq!(bench.admitted("standard", &user("ann"), NOON, 60), 60);
     let documents = [tier("new", 1, PerDocument::User), tier("standard", 70, PerDocument::User)];
-    bench.tiers = Tiers::compile(&documents, &bench.counters).unwrap();
+    bench.change(&documents);
     assert_eq!(bench.admitted("standard", &user("ann"), NOON, 60), 10);
 }
 
 #[test]
-fn a_changed_window_begins_afresh() {
-    let mut bench = Bench::new(&[tier("standard", 5, PerDocument::User)]);
-    assert_eq!(bench.admitted("standard", &user("ann"), NOON, 9), 5);
-    let document = TierDocument { window_ms: 2 * MINUTE, ..tier("standard", 5, PerDocument::User) };
-    bench.tiers = Tiers::compile(&[document], &bench.counters).unwrap();
-    assert_eq!(bench.admitted("standard", &user("ann"), NOON, 9), 5);
-    // Taking the change back is no way to twice the limit.
-    bench.tiers = Tiers::compile(&[tier("standard", 5, PerDocument::User)], &bench.counters).unwrap();
-    assert_eq!(bench.admitted("standard", &user("ann"), NOON, 9), 0);
+fn no_change_of_a_tier_resets_its_counts() {
+    let standard = || tier("standard", 6, PerDocument::User);
+    let with = |algorithm| TierDocument { algorithm, ..standard() };
+    let mut bench = Bench::new(&[standard()]);
+    assert_eq!(bench.admitted("standard", &user("ann"), NOON, 5), 5);
+    for changed in [
+        TierDocument { window_ms: 2 * MINUTE, ..standard() },
+        with(LimitAlgorithmDocument::FixedWindow),
+        with(LimitAlgorithmDocument::SlidingLog),
+        with(LimitAlgorithmDocument::TokenBucket { burst: 6 }),
+        with(LimitAlgorithmDocument::Calendar(CalendarDocument { unit: CalendarUnit::Day, offsets: vec![] })),
+    ] {
+        bench.change(std::slice::from_ref(&changed));
+        let state = bench.ask("standard", user("ann"), CLIENT, NOON).unwrap().unwrap();
+        assert_eq!((state.limit, state.remaining), (6, 0), "{changed:?}");
+        assert!(bench.ask("standard", user("ann"), CLIENT, NOON).is_err(), "{changed:?}");
+        // Back again, with one fewer.
+        bench.counters.reset(None, None);
+        bench.change(&[standard()]);
+        assert_eq!(bench.admitted("standard", &user("ann"), NOON, 5), 5);
+    }
 }
 
 #[test]
@@ -180,11 +124,12 @@ fn the_tier_of_an_api_key_replaces_that_of_the_route_where_it_exists() {
 
 #[test]
 fn a_route_without_a_rule_is_not_limited() {
-    let bench = Bench::new(&[]);
-    let permit = acquire(bench.limits(), None, user("ann"), CLIENT, NOON).unwrap();
+    let (bench, request) = (Bench::new(&[]), Request::new(CLIENT));
+    let mut trail = Trail::default();
+    let permit = acquire(bench.limits(), None, user("ann"), (&request, NOON), &mut trail).unwrap();
     assert_eq!(permit.state(), None);
     assert_eq!(permit.grant().caller().user.as_deref(), Some("ann"));
-    assert!(bench.counters.is_empty());
+    assert!(bench.counters.is_empty() && trail.steps().is_empty());
 }
 
 #[test]
@@ -201,77 +146,6 @@ fn a_limit_of_nothing_admits_nobody_and_keeps_nothing() {
     let bench = Bench::new(&[tier("none", 0, PerDocument::User)]);
     assert_eq!(bench.admitted("none", &user("ann"), NOON, 5), 0);
     assert!(bench.counters.is_empty());
-}
-
-#[test]
-fn four_threads_on_one_caller_admit_exactly_the_limit() {
-    let bench = Bench::new(&[tier("standard", 12_345, PerDocument::User)]);
-    let admitted: usize = std::thread::scope(|scope| {
-        let run = || bench.admitted("standard", &user("ann"), NOON, 10_000);
-        let threads: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
-    });
-    assert_eq!(admitted, 12_345);
-}
-
-fn flood(bench: &Bench, callers: std::ops::Range<u32>, now: u64) -> Vec<Result<Option<LimitState>, Refusal>> {
-    callers.map(|number| bench.ask("standard", user(&format!("u{number}")), CLIENT, now)).collect()
-}
-
-#[test]
-fn callers_beyond_the_bound_push_out_others_where_the_route_fails_locally() {
-    for maximum in [1, 10, 100, 5_000] {
-        let bench = Bench::bounded(&[tier("standard", 1, PerDocument::User)], maximum);
-        assert!(flood(&bench, 0..20_000, NOON).iter().all(Result::is_ok));
-        assert!(bench.counters.len() <= maximum, "{} of {maximum}", bench.counters.len());
-        assert!(bench.counters.len() * 10 >= maximum * 9);
-        assert!(bench.counters.bound_hits() >= 15_000 - 1_000);
-    }
-}
-
-#[test]
-fn callers_beyond_the_bound_pass_uncounted_or_not_at_all_as_the_route_says() {
-    let mut bench = Bench::bounded(&[tier("standard", 5, PerDocument::User)], 10);
-    assert!(flood(&bench, 0..10, NOON).iter().all(Result::is_ok));
-    bench.on_failure = OnFailure::Open;
-    assert_eq!(flood(&bench, 10..11, NOON), [Ok(None)]);
-    bench.on_failure = OnFailure::Closed;
-    assert_eq!(flood(&bench, 10..11, NOON), [Err(Refusal::LimiterUnavailable)]);
-    // Those who have a count are still counted.
-    assert!(matches!(flood(&bench, 0..1, NOON).as_slice(), [Ok(Some(LimitState { remaining: 3, .. }))]));
-    assert_eq!(bench.counters.bound_hits(), 2);
-}
-
-#[test]
-fn expired_counts_make_room_before_anybody_is_refused() {
-    let mut bench = Bench::bounded(&[tier("standard", 5, PerDocument::User)], 10);
-    bench.on_failure = OnFailure::Closed;
-    assert!(flood(&bench, 0..10, NOON).iter().all(Result::is_ok));
-    assert!(flood(&bench, 10..11, NOON + 2 * MINUTE - 1).iter().all(Result::is_err));
-    assert!(flood(&bench, 10..20, NOON + 2 * MINUTE).iter().all(Result::is_ok));
-}
-
-#[test]
-fn the_oldest_windows_go_first() {
-    let bench = Bench::bounded(&[tier("standard", 5, PerDocument::User)], 8);
-    flood(&bench, 0..4, NOON);
-    flood(&bench, 4..8, NOON + MINUTE);
-    flood(&bench, 100..104, NOON + MINUTE);
-    let listed = bench.counters.busiest("standard", 100, NOON + MINUTE);
-    let names: Vec<_> = listed.iter().map(|usage| usage.caller.as_str()).collect();
-    for kept in 4..8 {
-        assert!(names.contains(&format!("user:u{kept}").as_str()), "{names:?}");
-    }
-}
-
-#[test]
-fn a_smaller_bound_holds_at_once() {
-    let bench = Bench::bounded(&[tier("standard", 5, PerDocument::User)], 5_000);
-    flood(&bench, 0..4_000, NOON);
-    bench.counters.set_maximum(1_000);
-    assert!(bench.counters.len() <= 1_000);
-    flood(&bench, 4_000..8_000, NOON);
-    assert!(bench.counters.len() <= 1_000);
 }
 
 #[test]
@@ -328,26 +202,29 @@ fn errors_of_the_configuration_name_the_rule_and_its_place() {
     assert_eq!(error, "gateway.yaml:9:3: tier `a`: the name is repeated");
     let empty = TierDocument { window_ms: 0, ..tier("a", 1, PerDocument::User) };
     assert!(Tiers::compile(&[empty], &counters).unwrap_err().contains("window"));
-    let document = RateLimitDocument {
-        at: "gateway.yaml:20:5".to_owned(),
-        tier: "gone".to_owned(),
-        on_failure: OnFailure::Open,
+    let compile = |tiers: &[&str]| {
+        let known = Tiers::compile(&[tier("a", 1, PerDocument::User)], &counters).unwrap();
+        LimitRule::compile(&rate_limit(tiers), &known, "orders", "").unwrap_err()
     };
-    let error = LimitRule::compile(&document, &Tiers::default()).unwrap_err();
-    assert_eq!(error, "gateway.yaml:20:5: there is no tier `gone`");
+    assert_eq!(compile(&["gone"]), "gateway.yaml:20:5: there is no tier `gone`");
+    assert_eq!(compile(&["a", "a"]), "gateway.yaml:20:5: tier `a` is named twice");
+    assert!(compile(&[]).contains("1 to 8"));
+    let both =
+        TierDocument { per: vec![PerDocument::User, PerDocument::User], ..tier("a", 1, PerDocument::User) };
+    assert!(Tiers::compile(&[both], &counters).unwrap_err().contains("twice"));
 }
 
 #[test]
 #[ignore = "a measurement, not a claim: run it with --release or --profile quick"]
 fn measure_one_check() {
     let bench = Bench::new(&[tier("standard", u64::MAX / MINUTE, PerDocument::User)]);
-    let rule = rule(&bench.tiers, "standard", OnFailure::Local);
+    let rule = bench.rule(rate_limit(&["standard"]));
     let grants: Vec<_> = (0..1000).map(|number| user(&format!("user-{number}"))).collect();
     let rounds = 1000;
     let start = std::time::Instant::now();
     for _ in 0..rounds {
         for grant in &grants {
-            acquire(bench.limits(), Some(&rule), grant.clone(), CLIENT, NOON).unwrap();
+            bench.begin(&rule, grant.clone(), CLIENT, NOON).unwrap();
         }
     }
     println!("limit: {} ns a check", start.elapsed().as_nanos() / (rounds * grants.len() as u128));

@@ -1,0 +1,47 @@
+//! Limits as Python sees them: bans, and quotas that are to survive the process.
+
+use serde_json::{Value, json};
+
+use crate::engine::{EngineError, unix_ms};
+use crate::limit::{Ban, QuotaLine};
+use crate::node::Node;
+
+/// Bans that are listed; the longest come first.
+const LISTED_BANS: usize = 1_000;
+
+/// The callers that are banned, as a list.
+pub fn bans(node: &Node) -> Vec<u8> {
+    let now_ms = unix_ms();
+    let Some(snapshot) = node.snapshot() else { return b"[]".to_vec() };
+    let line = |ban: Ban| {
+        json!({
+            "tier": ban.tier,
+            "caller": ban.caller,
+            "until_ms": ban.until_ms,
+            "remaining_ms": ban.until_ms.saturating_sub(now_ms),
+            "bans": ban.bans,
+        })
+    };
+    let list: Vec<Value> =
+        node.counters.bans(&snapshot.tiers, LISTED_BANS, now_ms).into_iter().map(line).collect();
+    Value::from(list).to_string().into_bytes()
+}
+
+/// What was added to quotas since the last call; `None` where nothing was.
+pub fn take_quotas(node: &Node, maximum: usize) -> Option<Vec<u8>> {
+    let snapshot = node.snapshot()?;
+    let lines = node.counters.take_unsaved(&snapshot.tiers, maximum);
+    if lines.is_empty() {
+        return None;
+    }
+    // Texts and numbers into memory cannot fail.
+    serde_json::to_vec(&lines).ok()
+}
+
+/// Adds what was stored to the quotas of the live snapshot; gives how many lines counted.
+pub fn restore_quotas(node: &Node, json: &[u8]) -> Result<usize, EngineError> {
+    let lines: Vec<QuotaLine> =
+        serde_json::from_slice(json).map_err(|error| EngineError::Engine(format!("quotas: {error}")))?;
+    let Some(snapshot) = node.snapshot() else { return Ok(0) };
+    Ok(node.counters.restore(&snapshot.tiers, &lines, unix_ms()))
+}

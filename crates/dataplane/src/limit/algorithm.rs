@@ -1,0 +1,203 @@
+//! What a tier allows, and the states that algorithms keep: small values, each with a pure step.
+//!
+//! A step is `read` (may a request of this cost pass now?), and `charge` where the request really passes. Time is an
+//! argument, nothing is looked up, so a store elsewhere can run the same steps.
+
+use super::bucket::Bucket;
+use super::fixed::{Fixed, Period, Quota};
+use super::log::Log;
+use super::places::{Place, Places};
+use super::window::Window;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Algorithm {
+    SlidingWindow,
+    FixedWindow,
+    SlidingLog,
+    /// Token bucket and GCRA, which differ in nothing but the burst.
+    Bucket,
+    Leaky,
+    Concurrency,
+    /// Fixed windows of a calendar, kept over restarts.
+    Quota,
+}
+
+/// What a tier allows, at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rule {
+    pub(super) algorithm: Algorithm,
+    /// In a window; of concurrency, at once.
+    pub(super) limit: u64,
+    /// At least 1.
+    pub(super) window_ms: u64,
+    /// What a bucket holds. `burst * window_ms` fits 63 bits, as do the products with `limit`.
+    pub(super) burst: u64,
+    /// How long a leaky bucket lets a request wait.
+    pub(super) max_delay_ms: u64,
+    /// The period of now, where a calendar says it.
+    pub(super) period: Option<Period>,
+}
+
+/// What a request needs to pass, and what it is charged for that. They differ where the cost is only known afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cost {
+    /// At least 1.
+    pub(super) needed: u64,
+    pub(super) charged: u64,
+}
+
+impl Cost {
+    pub(super) const ONE: Self = Self { needed: 1, charged: 1 };
+    /// Passes where there is anything left, and pays later.
+    pub(super) const LATER: Self = Self { needed: 1, charged: 0 };
+
+    pub(super) fn of(weight: u64) -> Self {
+        Self { needed: weight.max(1), charged: weight }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Admitted,
+    Refused,
+    Banned,
+}
+
+/// The answer for one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub(super) verdict: Verdict,
+    /// The most that `remaining` can be.
+    pub(super) limit: u64,
+    /// What is left when the request has passed.
+    pub(super) remaining: u64,
+    /// Epoch second, rounded up, at which the window ends, or all is free again.
+    pub(super) reset: u64,
+    /// Whole seconds, rounded up; 0 where admitted.
+    pub(super) retry_after: u64,
+    /// How long an admitted request has to wait before it goes on.
+    pub(super) delay_ms: u64,
+}
+
+impl Reading {
+    pub(super) fn admitted(limit: u64, remaining: u64, reset: u64) -> Self {
+        Self { verdict: Verdict::Admitted, limit, remaining, reset, retry_after: 0, delay_ms: 0 }
+    }
+
+    pub(super) fn refused(limit: u64, reset: u64, retry_after: u64) -> Self {
+        Self { verdict: Verdict::Refused, limit, remaining: 0, reset, retry_after, delay_ms: 0 }
+    }
+
+    pub(super) fn is_admitted(&self) -> bool {
+        self.verdict == Verdict::Admitted
+    }
+}
+
+/// Milliseconds as a client is told them.
+pub(super) fn seconds(milliseconds: u64) -> u64 {
+    milliseconds.div_ceil(1000).max(1)
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum State {
+    Window(Window),
+    Fixed(Fixed),
+    Quota(Box<Quota>),
+    Log(Box<Log>),
+    Bucket(Bucket),
+    Places(Places),
+}
+
+impl State {
+    pub(super) fn fresh(rule: &Rule, now_ms: u64) -> Self {
+        match rule.algorithm {
+            Algorithm::SlidingWindow => Self::Window(Window::fresh(rule, now_ms)),
+            Algorithm::FixedWindow => Self::Fixed(Fixed::fresh(rule, now_ms)),
+            Algorithm::Quota => Self::Quota(Box::new(Quota::fresh(rule, now_ms))),
+            Algorithm::SlidingLog => Self::Log(Box::default()),
+            Algorithm::Bucket | Algorithm::Leaky => Self::Bucket(Bucket::fresh(now_ms)),
+            Algorithm::Concurrency => Self::Places(Places::default()),
+        }
+    }
+
+    /// May this request pass? Moves the state to `now`, and charges nothing.
+    pub(super) fn read(&mut self, rule: &Rule, now_ms: u64, cost: Cost) -> Reading {
+        match self {
+            Self::Window(window) => window.read(rule, now_ms, cost),
+            Self::Fixed(fixed) => fixed.read(rule, now_ms, cost),
+            Self::Quota(quota) => quota.read(rule, now_ms, cost),
+            Self::Log(log) => log.read(rule, now_ms, cost),
+            Self::Bucket(bucket) if rule.algorithm == Algorithm::Leaky => bucket.queue(rule, now_ms, cost),
+            Self::Bucket(bucket) => bucket.read(rule, now_ms, cost),
+            Self::Places(places) => places.read(rule, now_ms),
+        }
+    }
+
+    /// Charges what passes, after `read` at the same moment. Of concurrency, the place is the charge.
+    pub(super) fn charge(&mut self, rule: &Rule, now_ms: u64, cost: u64) -> Option<Place> {
+        match self {
+            Self::Window(window) => window.charge(cost),
+            Self::Fixed(fixed) => fixed.charge(cost),
+            Self::Quota(quota) => quota.charge(cost),
+            Self::Log(log) => log.charge(now_ms, cost),
+            Self::Bucket(bucket) => bucket.charge(rule, cost),
+            Self::Places(places) => return Some(places.take()),
+        }
+        None
+    }
+
+    /// What counts at this moment, of a state that was made with this window.
+    pub(super) fn used_at(&self, window_ms: u64, now_ms: u64) -> u64 {
+        match self {
+            Self::Window(window) => window.used_at(window_ms, now_ms),
+            Self::Fixed(fixed) => fixed.used_at(now_ms),
+            Self::Quota(quota) => quota.fixed.used_at(now_ms),
+            Self::Log(log) => log.used_at(window_ms, now_ms),
+            Self::Bucket(bucket) => bucket.used_at(window_ms, now_ms),
+            Self::Places(places) => places.taken(),
+        }
+    }
+
+    /// From here on it says no more than a fresh one. `u64::MAX` while places are taken: nobody knows for how long.
+    pub(super) fn expires_at_ms(&self, window_ms: u64) -> u64 {
+        match self {
+            Self::Window(window) => window.expires_at_ms(window_ms),
+            Self::Fixed(fixed) => fixed.expires_at_ms(),
+            Self::Quota(quota) => quota.fixed.expires_at_ms(),
+            Self::Log(log) => log.expires_at_ms(window_ms),
+            Self::Bucket(bucket) => bucket.expires_at_ms(),
+            Self::Places(places) if places.taken() == 0 => 0,
+            Self::Places(_) => u64::MAX,
+        }
+    }
+
+    /// Is it of the kind that the rule's algorithm keeps?
+    pub(super) fn fits(&self, rule: &Rule) -> bool {
+        match self {
+            Self::Window(_) => rule.algorithm == Algorithm::SlidingWindow,
+            Self::Fixed(_) => rule.algorithm == Algorithm::FixedWindow,
+            Self::Quota(_) => rule.algorithm == Algorithm::Quota,
+            Self::Log(_) => rule.algorithm == Algorithm::SlidingLog,
+            Self::Bucket(_) => matches!(rule.algorithm, Algorithm::Bucket | Algorithm::Leaky),
+            Self::Places(_) => rule.algorithm == Algorithm::Concurrency,
+        }
+    }
+
+    /// The state of a changed rule: what was used stays used, so that no change of the configuration resets a counter.
+    /// Requests under way and requests counted are different things, and do not become each other.
+    pub(super) fn carried(&self, window_ms: u64, rule: &Rule, now_ms: u64) -> Self {
+        let mut state = Self::fresh(rule, now_ms);
+        if !matches!(self, Self::Places(_)) && rule.algorithm != Algorithm::Concurrency {
+            state.charge(rule, now_ms, self.used_at(window_ms, now_ms));
+        }
+        state
+    }
+
+    /// How much more memory it takes than others, in counters.
+    pub(super) fn slots(&self) -> usize {
+        match self {
+            Self::Log(log) => log.slots(),
+            Self::Window(_) | Self::Fixed(_) | Self::Quota(_) | Self::Bucket(_) | Self::Places(_) => 0,
+        }
+    }
+}
