@@ -165,6 +165,8 @@ def test_an_extended_connect_that_leaves_no_stream_open_is_told_why(
         answer = client.response(ask(client, *headers, ends=ends))
         told = "an extended CONNECT has ended its stream, or told a length of what follows"
         assert (answer.status, answer.json()["message"]) == (400, told)
+        # Counted once the answer is out: the record says so.
+        assert node.record()["status"] == 400
         assert node.metric("gateway_malformed_total", reason="extended_connect") == 1
 
 
