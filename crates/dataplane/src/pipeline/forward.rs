@@ -69,7 +69,7 @@ pub async fn forward<E: Exchange>(
         }
         Carried::Upgraded(leg) => {
             drop(coded);
-            // From here on it is no request in flight: all that it holds is its place among the WebSockets of the route.
+            // From here on it is no request in flight: it holds its place on the route, and those of its permit.
             let Plan { proxy, socket, admission, .. } = plan;
             drop(admission);
             let (Some(settings), Some(socket)) = (&proxy.websocket, socket) else {
