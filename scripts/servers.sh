@@ -13,12 +13,14 @@ needed=(
     curl=curl
     haproxy=haproxy
     ip=iproute2
+    postgres=postgresql
 )
 if [ "${1:-}" = --bench ]; then
     needed=(nginx=nginx-light haproxy=haproxy caddy=caddy wrk=wrk h2load=nghttp2-client valgrind=valgrind taskset=util-linux)
 fi
 # Debian keeps servers where an ordinary user's path does not look.
 PATH=$PATH:/usr/sbin:/sbin
+for directory in /usr/lib/postgresql/*/bin; do PATH=$PATH:$directory; done
 
 packages=() programs=()
 find_missing() {
@@ -56,7 +58,7 @@ install_missing() {
     if [ "$ours" = yes ]; then as_root rm -f "$policy"; fi
     # Nor at the next start of the machine: it was asked for a program, not for a service.
     if [ -d /run/systemd/system ]; then
-        for package in nginx redis-server prometheus haproxy caddy; do
+        for package in nginx redis-server prometheus haproxy caddy postgresql; do
             case " ${packages[*]} " in
             *" $package"*) as_root systemctl disable --quiet "$package" 2>/dev/null || true ;;
             esac

@@ -10,7 +10,8 @@ import pytest
 from gateway.ports import unused_ports
 
 # Debian keeps servers where an ordinary user's path does not look.
-SERVER_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+DEBIAN = ["/usr/sbin", "/sbin", *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
+SERVER_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), *DEBIAN])
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -87,10 +87,31 @@ class Engine:
         """One batch of records as JSON lines, at most about `maximum_bytes`; `None` when none came in time."""
 
     def next_questions(self, wait_seconds: float) -> bytes | None:
-        """A list of `{"id": int, "kind": "refresh_keys", "identity": str}`; `None` when none came in time."""
+        """A list of `{"id": int, "kind": "refresh_keys", "identity": str}` and `{"id": int, "kind": "look_up_key",
+        "prefix": str, "hash": str, "digest": str}`; `None` when none came in time.
+
+        Of an API key the question has the 12 characters that name it, the HMAC-SHA-256 under `key_store.secret` of all
+        but its last 8, and the SHA-256 of the whole, both hexadecimal.
+        """
 
     def answer(self, question: int, result: bytes) -> None:
-        """Let the requests that wait for this question go on. `result` is `{"ok": bool}`. Unknown ids are ignored."""
+        """Let the requests that wait for this question go on. Unknown ids are ignored.
+
+        `result` is `{"ok": bool}`; of an API key `{"ok": true, "key": ENTRY, "ttl_ms": int | null}`, with an entry as
+        `set_keys` takes it that may be believed for so long, or
+        `{"ok": true, "refused": "unknown" | "revoked" | "expired"}`, or `{"ok": false}` where nobody can tell. Raises
+        `EngineError` for anything else, and who waits is told that there is no answer.
+        """
+
+    def forget_keys(self, ids: bytes) -> int:
+        """Forget what was answered about API keys: a JSON list of their ids, or `null` for all; give how many were
+        known. The next use of each asks again.
+        """
+
+    def key_uses(self) -> bytes:
+        """Uses of API keys that were looked up, since the last call: a list of `{"id", "requests", "last_ms",
+        "networks": [ADDRESS], "more": bool}`, the networks by their first address (/24 of IPv4, /48 of IPv6).
+        """
 
     def metrics(self) -> str:
         """Everything counted, as Prometheus text (exposition format 0.0.4)."""

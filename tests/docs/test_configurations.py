@@ -56,6 +56,7 @@ def place(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A directory with the keys and secrets that the papers speak of."""
     shutil.copytree(repository / "examples" / "keys", tmp_path / "keys")
     (tmp_path / "keys" / "admin-token").write_text("0123456789abcdef0123456789abcdef\n")
+    (tmp_path / "keys" / "store-secret").write_text("0123456789abcdef0123456789abcdef\n")
     (tmp_path / "keys" / "pepper").write_text("0123456789abcdef\n")
     (tmp_path / "keys" / "issuer.pem").write_text(ISSUER)
     Authority(tmp_path / "keys").issue("public", "example.com")
@@ -63,7 +64,7 @@ def place(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "dist").mkdir()
     (tmp_path / "routes").mkdir()
     (tmp_path / "routes" / "one.yaml").write_text("routes: [{name: one, match: /one, service: self}]\n")
-    for name in ("INTERNAL_JWT_SECRET", "STICKY_SECRET"):
+    for name in ("INTERNAL_JWT_SECRET", "STICKY_SECRET", "STORE_PASSWORD"):
         monkeypatch.setenv(name, "0123456789abcdef0123456789abcdef")
     return tmp_path
 

@@ -241,7 +241,9 @@ def test_targets_are_refused_as_the_reference_says(
 
 
 CALL = re.compile(
-    r"(?:^|`|\$ )(?:gatewright|gw) ([a-z]+(?: (?:create|list|generate-jwk))?)\b([^`\n]*)", re.MULTILINE
+    r"(?:^|`|\$ )(?:gatewright|gw) "
+    r"([a-z]+(?: (?:create|list|show|rotate|revoke|usage|generate-jwk))?)\b([^`\n]*)",
+    re.MULTILINE,
 )
 
 

@@ -2,17 +2,14 @@
 
 import asyncio
 import contextlib
-import shutil
 import signal
-import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from redis import Redis
 
-from gateway import Node, Origin, get, one_route, plain
+from gateway import Node, Origin, RedisServer, get, one_route, plain
 from gatewright.control.sharing import BreakerSharing, SharingSettings
 
 pytestmark = pytest.mark.needs("redis-server")
@@ -22,41 +19,9 @@ BREAKER = "circuit_breaker: {minimum_requests: 2, open_for: 30s, probes: 1, ramp
 SECONDS = 15.0
 
 
-class Server:
-    """A redis-server of this test's own."""
-
-    def __init__(self, port: int, directory: Path) -> None:
-        self.port = port
-        self._directory = directory
-        self._process: subprocess.Popen[bytes] | None = None
-        self.start()
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        program = shutil.which("redis-server") or "redis-server"
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--daemonize", "no"]
-        with (self._directory / "redis.log").open("ab") as log:
-            self._process = subprocess.Popen([program, *options], cwd=self._directory, stdout=log, stderr=log)
-
-    def signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(10)
-
-    def ask(self) -> Any:
-        return Redis.from_url(self.url, decode_responses=True, socket_timeout=5)
-
-
 @pytest.fixture
-def server(free_port: Callable[[], int], tmp_path: Path) -> Iterator[Server]:
-    running = Server(free_port(), tmp_path)
+def server(free_port: Callable[[], int], tmp_path: Path) -> Iterator[RedisServer]:
+    running = RedisServer(free_port(), tmp_path)
     yield running
     running.kill()
 
@@ -86,7 +51,7 @@ class Half:
 
 
 @pytest.fixture
-async def halves(origin: Origin, server: Server) -> AsyncIterator[tuple[Half, Half]]:
+async def halves(origin: Origin, server: RedisServer) -> AsyncIterator[tuple[Half, Half]]:
     made = Half(origin), Half(origin)
     settings = SharingSettings(server.url, timeout=0.2, interval=0.05, open_for={"users": 30.0})
     for half in made:
@@ -106,7 +71,7 @@ async def until(wanted: Callable[[], bool]) -> None:
 
 
 async def test_an_opening_and_a_closing_reach_the_other_node(
-    halves: tuple[Half, Half], server: Server
+    halves: tuple[Half, Half], server: RedisServer
 ) -> None:
     one, other = halves
     await one.fail()
@@ -126,7 +91,7 @@ async def test_an_opening_and_a_closing_reach_the_other_node(
     assert other.sharing.health.pushed == 0
 
 
-async def test_what_a_person_holds_stays_on_its_node(halves: tuple[Half, Half], server: Server) -> None:
+async def test_what_a_person_holds_stays_on_its_node(halves: tuple[Half, Half], server: RedisServer) -> None:
     one, other = halves
     one.node.engine.set_breaker("users", b'{"action": "open", "by": "ann", "why": null}')
     await other.fail()
@@ -139,7 +104,7 @@ async def test_what_a_person_holds_stays_on_its_node(halves: tuple[Half, Half], 
 
 @pytest.mark.parametrize("fault", ["killed", "hung"])
 async def test_without_redis_breakers_go_on_and_sharing_comes_back_by_itself(
-    halves: tuple[Half, Half], server: Server, fault: str, caplog: pytest.LogCaptureFixture
+    halves: tuple[Half, Half], server: RedisServer, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, other = halves
     if fault == "killed":
@@ -159,7 +124,9 @@ async def test_without_redis_breakers_go_on_and_sharing_comes_back_by_itself(
     assert one.sharing.health.connected
 
 
-async def test_garbage_under_our_names_is_nobodys_news(halves: tuple[Half, Half], server: Server) -> None:
+async def test_garbage_under_our_names_is_nobodys_news(
+    halves: tuple[Half, Half], server: RedisServer
+) -> None:
     one, other = halves
     redis = server.ask()
     garbage = {"state": "open", "failure_count": "x", "last_failure_at": "nan", "opened_at": "inf"}
@@ -179,7 +146,7 @@ async def test_garbage_under_our_names_is_nobodys_news(halves: tuple[Half, Half]
 
 
 async def test_a_restarted_redis_without_its_data_learns_again_what_is_open(
-    halves: tuple[Half, Half], server: Server
+    halves: tuple[Half, Half], server: RedisServer
 ) -> None:
     one, other = halves
     await one.fail()

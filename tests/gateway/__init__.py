@@ -6,8 +6,11 @@ from gateway.configuration import listener, one_route, routes
 from gateway.credentials import ApiKey, Issuer
 from gateway.http2 import GoneAway, Http2, Reset
 from gateway.http2_origin import Http2Origin
+from gateway.key_store import KeyedNode, until, with_store
 from gateway.node import Node, Record, steps
 from gateway.origin import CLOSE, RESET, Connection, Origin, Received, plain
+from gateway.postgres import Postgres
+from gateway.redis import RedisServer
 from gateway.refusals import Refused
 
 __all__ = [
@@ -22,11 +25,14 @@ __all__ = [
     "Http2",
     "Http2Origin",
     "Issuer",
+    "KeyedNode",
     "Node",
     "Origin",
     "Pair",
+    "Postgres",
     "Received",
     "Record",
+    "RedisServer",
     "Refused",
     "Reset",
     "Response",
@@ -42,4 +48,6 @@ __all__ = [
     "request",
     "routes",
     "steps",
+    "until",
+    "with_store",
 ]

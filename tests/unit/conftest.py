@@ -26,6 +26,13 @@ class FakeEngine:
         self.answers: queue.SimpleQueue[tuple[int, bytes]] = queue.SimpleQueue()
         self.drained = threading.Event()
 
+    def forget_keys(self, ids: bytes) -> int:
+        self.calls.append(("forget_keys", json.loads(ids)))
+        return 0
+
+    def key_uses(self) -> bytes:
+        return b"[]"
+
     def start(self) -> None:
         self.calls.append(("start",))
 

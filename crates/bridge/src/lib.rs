@@ -98,6 +98,15 @@ impl Engine {
         enter(py, || self.engine.answer(question, result))
     }
 
+    fn forget_keys(&self, py: Python<'_>, ids: &[u8]) -> PyResult<usize> {
+        enter(py, || self.engine.forget_keys(ids))
+    }
+
+    fn key_uses<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let uses = py.detach(|| self.engine.key_uses());
+        PyBytes::new(py, &uses)
+    }
+
     fn metrics(&self, py: Python<'_>) -> String {
         py.detach(|| self.engine.metrics())
     }

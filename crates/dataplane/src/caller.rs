@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallerKind {
     /// Nobody was identified, and the route allows that.
@@ -45,6 +47,8 @@ pub struct Caller {
     pub key_id: Option<Arc<str>>,
     /// Name of the tier that replaces the route's.
     pub tier: Option<Arc<str>>,
+    /// Where the caller may call from; `None`: from everywhere.
+    pub networks: Option<Arc<[IpNet]>>,
     /// The signature had been verified by an earlier request.
     pub cached: bool,
 }
@@ -62,6 +66,7 @@ impl Caller {
             partner: None,
             key_id: None,
             tier: None,
+            networks: None,
             cached: false,
         }
     }

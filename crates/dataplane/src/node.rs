@@ -119,6 +119,9 @@ impl Node {
         self.counters.set_max_waiting(snapshot.limits.max_waiting);
         self.records.resize(u64::from(snapshot.record_queue));
         self.services.adopt(&snapshot.services);
+        if let Some(document) = &snapshot.identities.key_store {
+            self.keys.stored().configure(document);
+        }
         self.live.store(Some(snapshot));
         self.applied_ms.store(unix_ms, Ordering::Relaxed);
         self.metrics.sweep();

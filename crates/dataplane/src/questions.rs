@@ -1,6 +1,7 @@
 //! Rare look-ups that only Python can answer. One question at a time for the same thing; every asker has a deadline.
 
 use std::collections::VecDeque;
+use std::mem::discriminant;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,14 +11,34 @@ use tokio::sync::oneshot;
 
 /// Requests that may wait for one answer; a further one is told that there is none.
 const MAX_WAITING: usize = 1_000;
-/// Questions that may be open at once.
-const MAX_OPEN: usize = 100;
+/// Questions about key sets that may be open at once.
+pub const MAX_REFRESHES: usize = 100;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Question {
     /// A token names a key that the identity's key set does not have (requirement AU-9).
     RefreshKeys { identity: String },
+    /// An API key that nothing is known of yet (requirement AU-21). The key itself is not in here: it is named by its
+    /// public prefix, its keyed hash (hexadecimal) and its SHA-256.
+    LookUpKey { prefix: String, hash: String, digest: String },
+}
+
+/// How long an asker waits, and how many questions of the kind may be open at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    pub deadline: Duration,
+    pub open: usize,
+}
+
+/// What an asker is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    Yes,
+    No,
+    Late,
+    /// Too many questions are open, or too many requests wait for this one.
+    Full,
 }
 
 #[derive(Serialize)]
@@ -42,6 +63,16 @@ impl State {
         open.retain(|_, (_, waiting)| waiting.iter().any(|sender| !sender.is_closed()));
         untaken.retain(|question| open.contains_key(question));
     }
+
+    /// Has nobody asked this yet, and are as many of its kind open as may be? One kind never takes the places of
+    /// another.
+    fn is_full(&self, question: &Question, open: usize) -> bool {
+        if self.open.len() < open || self.open.contains_key(question) {
+            return false;
+        }
+        let kind = discriminant(question);
+        self.open.keys().filter(|other| discriminant(*other) == kind).count() >= open
+    }
 }
 
 /// What became of asking.
@@ -64,23 +95,26 @@ impl Questions {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits at most `deadline` for an answer; `false` when there is none in time, or it is no.
-    pub async fn ask(&self, question: Question, deadline: Duration) -> bool {
-        match self.enqueue(question) {
-            Asked::Full => false,
-            Asked::Waits(answer) => matches!(tokio::time::timeout(deadline, answer).await, Ok(Ok(true))),
+    pub async fn ask(&self, question: Question, patience: Patience) -> Reply {
+        match self.enqueue(question, patience.open) {
+            Asked::Full => Reply::Full,
+            Asked::Waits(answer) => match tokio::time::timeout(patience.deadline, answer).await {
+                Ok(Ok(true)) => Reply::Yes,
+                Ok(Ok(false) | Err(_)) => Reply::No,
+                Err(_) => Reply::Late,
+            },
         }
     }
 
-    fn enqueue(&self, question: Question) -> Asked {
+    fn enqueue(&self, question: Question, most: usize) -> Asked {
         let mut state = self.lock();
-        if state.open.len() >= MAX_OPEN {
+        if state.is_full(&question, most) {
             state.sweep();
         }
-        let State { next, open, untaken, closed, .. } = &mut *state;
-        if *closed || (open.len() >= MAX_OPEN && !open.contains_key(&question)) {
+        if state.closed || state.is_full(&question, most) {
             return Asked::Full;
         }
+        let State { next, open, untaken, .. } = &mut *state;
         let (id, waiting) = open.entry(question.clone()).or_default();
         waiting.retain(|sender| !sender.is_closed());
         if waiting.len() >= MAX_WAITING {
@@ -115,6 +149,12 @@ impl Questions {
             .filter_map(|question| state.open.get(question).map(|(id, _)| Numbered { id: *id, question }))
             .collect();
         serde_json::to_vec(&numbered).ok()
+    }
+
+    /// The question of this number, while it is open.
+    pub fn find(&self, id: u64) -> Option<Question> {
+        let state = self.lock();
+        state.open.iter().find(|(_, (open, _))| *open == id).map(|(question, _)| question.clone())
     }
 
     /// Lets everybody who waits for this question go on. An unknown id is ignored.
@@ -156,8 +196,8 @@ mod tests {
     #[test]
     fn two_askers_share_one_question_and_its_answer() {
         let questions = Questions::default();
-        let mut first = waits(questions.enqueue(question()));
-        let mut second = waits(questions.enqueue(question()));
+        let mut first = waits(questions.enqueue(question(), MAX_REFRESHES));
+        let mut second = waits(questions.enqueue(question(), MAX_REFRESHES));
         let taken = questions.take(Duration::ZERO).unwrap();
         assert_eq!(taken, br#"[{"id":1,"kind":"refresh_keys","identity":"mobile"}]"#);
         assert_eq!(questions.take(Duration::ZERO), None);
@@ -169,9 +209,9 @@ mod tests {
     #[test]
     fn a_question_whose_askers_have_all_left_is_asked_again() {
         let questions = Questions::default();
-        drop(waits(questions.enqueue(question())));
+        drop(waits(questions.enqueue(question(), MAX_REFRESHES)));
         assert!(questions.take(Duration::ZERO).unwrap().starts_with(br#"[{"id":1,"#));
-        let mut second = waits(questions.enqueue(question()));
+        let mut second = waits(questions.enqueue(question(), MAX_REFRESHES));
         assert!(questions.take(Duration::ZERO).unwrap().starts_with(br#"[{"id":2,"#));
         questions.answer(1, true);
         assert!(second.try_recv().is_err());
@@ -183,7 +223,7 @@ mod tests {
     fn a_question_that_nobody_has_taken_is_not_queued_twice() {
         let questions = Questions::default();
         for _ in 0..3 {
-            drop(waits(questions.enqueue(question())));
+            drop(waits(questions.enqueue(question(), MAX_REFRESHES)));
         }
         assert_eq!(questions.lock().untaken.len(), 1);
     }
@@ -193,18 +233,34 @@ mod tests {
         let questions = Questions::default();
         let named = |number: usize| Question::RefreshKeys { identity: number.to_string() };
         let mut waiting: Vec<_> =
-            (0..MAX_OPEN).map(|number| waits(questions.enqueue(named(number)))).collect();
-        assert!(matches!(questions.enqueue(question()), Asked::Full));
+            (0..MAX_REFRESHES).map(|number| waits(questions.enqueue(named(number), MAX_REFRESHES))).collect();
+        assert!(matches!(questions.enqueue(question(), MAX_REFRESHES), Asked::Full));
         waiting.pop();
-        drop(waits(questions.enqueue(question())));
-        assert_eq!(questions.lock().open.len(), MAX_OPEN);
+        drop(waits(questions.enqueue(question(), MAX_REFRESHES)));
+        assert_eq!(questions.lock().open.len(), MAX_REFRESHES);
+    }
+
+    #[test]
+    fn questions_of_one_kind_leave_the_places_of_another() {
+        let questions = Questions::default();
+        let key = |number: usize| {
+            let text = number.to_string();
+            Question::LookUpKey { prefix: text.clone(), hash: text.clone(), digest: text }
+        };
+        let _waiting: Vec<_> = (0..3).map(|number| waits(questions.enqueue(key(number), 3))).collect();
+        assert!(matches!(questions.enqueue(key(3), 3), Asked::Full));
+        let _another = waits(questions.enqueue(key(2), 3));
+        let _refresh = waits(questions.enqueue(question(), 1));
+        let other = Question::RefreshKeys { identity: "other".to_owned() };
+        assert!(matches!(questions.enqueue(other, 1), Asked::Full));
     }
 
     #[test]
     fn the_number_of_waiting_requests_is_bounded() {
         let questions = Questions::default();
-        let _waiting: Vec<_> = (0..MAX_WAITING).map(|_| waits(questions.enqueue(question()))).collect();
-        assert!(matches!(questions.enqueue(question()), Asked::Full));
+        let _waiting: Vec<_> =
+            (0..MAX_WAITING).map(|_| waits(questions.enqueue(question(), MAX_REFRESHES))).collect();
+        assert!(matches!(questions.enqueue(question(), MAX_REFRESHES), Asked::Full));
     }
 
     #[test]

@@ -119,10 +119,13 @@ pub enum Refusal {
     },
     AuthenticationUnavailable {
         identity: u32,
+        cause: Unjudged,
     },
     MissingScope {
         scope: Arc<str>,
     },
+    /// The key may be used from some networks only, and the client is in none of them.
+    AddressNotAllowed,
     OverLimit(LimitState),
     /// It was refused too often; the time to wait is that of the ban (O6).
     Banned(LimitState),
@@ -168,7 +171,7 @@ impl Refusal {
         match self {
             Self::Malformed(_) | Self::BadHandshake(_) => 400,
             Self::Unauthenticated { .. } => 401,
-            Self::MissingScope { .. } => 403,
+            Self::MissingScope { .. } | Self::AddressNotAllowed => 403,
             Self::NoRoute | Self::NoFile => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::Slow(_) => 408,
@@ -202,7 +205,7 @@ impl Refusal {
     pub fn grpc_status(&self) -> u8 {
         match self {
             Self::Slow(_) | Self::UpstreamTimeout | Self::DeadlineExceeded => 4,
-            Self::MissingScope { .. } => 7,
+            Self::MissingScope { .. } | Self::AddressNotAllowed => 7,
             Self::OverLimit(_)
             | Self::Banned(_)
             | Self::TooManyWebSockets { .. }
@@ -248,6 +251,7 @@ impl Refusal {
             Self::Unauthenticated { kind: CredentialKind::Certificate, .. } => "invalid_client_certificate",
             Self::AuthenticationUnavailable { .. } => "authentication_unavailable",
             Self::MissingScope { .. } => "insufficient_scope",
+            Self::AddressNotAllowed => "address_not_allowed",
             Self::OverLimit(_) => "rate_limit_exceeded",
             Self::Banned(_) => "banned",
             Self::LimiterUnavailable => "limiter_unavailable",
@@ -289,6 +293,7 @@ impl Refusal {
             | Self::MethodNotAllowed { .. }
             | Self::Unauthenticated { .. }
             | Self::MissingScope { .. }
+            | Self::AddressNotAllowed
             | Self::BadGateway(_)
             | Self::UpstreamTimeout
             | Self::DeadlineExceeded

@@ -8,6 +8,7 @@ import psutil
 
 from gatewright.control.expiry import expiries
 from gatewright.control.node import Node
+from gatewright.keystore.sharing import SharingHealth
 
 PROCESS = psutil.Process()
 
@@ -116,6 +117,61 @@ def dependency_metrics(node: Node) -> list[str]:
             [({}, node.discovery.failures)],
         ),
         *sharing_metrics(node),
+        *key_store_metrics(node),
+    ]
+
+
+def key_store_metrics(node: Node) -> list[str]:
+    keys = node.stored_keys
+    return [
+        *family(
+            "gateway_key_store_connected",
+            "gauge",
+            "1 while the store of API keys can be asked; 0 also where there is none.",
+            [({}, 1.0 if keys.health.connected else 0.0)],
+        ),
+        *family(
+            "gateway_key_store_failures_total",
+            "counter",
+            "Attempts to ask or write the store of API keys that failed.",
+            [({}, keys.health.failures)],
+        ),
+        *key_sharing_metrics(keys.sharing),
+        *family(
+            "gateway_key_uses_lost_total",
+            "counter",
+            "Uses of API keys that were not written because the store could not be for too long.",
+            [({}, keys.usage.lost)],
+        ),
+        *family(
+            "gateway_key_leaks_suspected_total",
+            "counter",
+            "Alerts that an API key was used from too many networks.",
+            [({}, keys.usage.leaks.alerts)],
+        ),
+    ]
+
+
+def key_sharing_metrics(health: SharingHealth) -> list[str]:
+    return [
+        *family(
+            "gateway_key_sharing_connected",
+            "gauge",
+            "1 while API keys are shared with other nodes; 0 also where that is not configured.",
+            [({}, 1.0 if health.connected else 0.0)],
+        ),
+        *family(
+            "gateway_key_sharing_failures_total",
+            "counter",
+            "Attempts to ask the memory of shared API keys that failed.",
+            [({}, health.failures)],
+        ),
+        *family(
+            "gateway_key_sharing_hits_total",
+            "counter",
+            "API keys that another node had looked up.",
+            [({}, health.hits)],
+        ),
     ]
 
 

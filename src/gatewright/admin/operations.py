@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from gatewright.admin import views
 from gatewright.admin.answers import Denied, answer
 from gatewright.admin.breakers import add_breakers
+from gatewright.admin.keys import add_keys
 from gatewright.admin.limits import add_limits
 from gatewright.control.node import Node
 from gatewright.records.query import ask
@@ -26,6 +27,7 @@ def operations(node: Node) -> APIRouter:
     router = APIRouter()
     add_views(router, node)
     add_breakers(router, node)
+    add_keys(router, node)
     add_limits(router, node)
     add_records(router, node)
     add_actions(router, node)

@@ -33,11 +33,13 @@ async def health(node: Node) -> Document:
     key_sets = node.key_sets.state()
     faults = [one["name"] for one in services if one["healthy"] == 0]
     faults += [str(one["identity"]) for one in key_sets if not one["has_keys"]]
+    key_store = node.stored_keys.state()
+    faults += ["key_store"] if key_store is not None and not key_store["connected"] else []
     return {
         "status": word(node, bool(faults) or node.status.state == "invalid"),
         "version": __version__,
         "config": configuration(node),
-        "dependencies": {"services": services, "key_sets": key_sets},
+        "dependencies": {"services": services, "key_sets": key_sets, "key_store": key_store},
         **warnings(node),
     }
 

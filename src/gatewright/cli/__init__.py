@@ -25,7 +25,10 @@ COMMANDS = {
         "Say why a request got its answer, or which answer it would get.",
     ),
     "token": ("gatewright.cli.token:token", "Print a signed development token."),
-    "keys": ("gatewright.cli.keys:keys", "Make and list API keys; make development signing keys."),
+    "keys": (
+        "gatewright.cli.keys:keys",
+        "Make, show, rotate and revoke API keys; make development signing keys.",
+    ),
     "records": ("gatewright.cli.records:records", "Print stored decision records."),
     "status": ("gatewright.cli.status:status", "Say how a node, its services and its configuration are."),
     "breakers": ("gatewright.cli.breakers:breakers", "Show and reset circuit breakers."),

@@ -24,6 +24,10 @@ class NodeError(GatewrightError):
         self.status = status
 
 
+class NoNodeError(NodeError):
+    """Nobody answers at the address."""
+
+
 def locate(given: str | None) -> tuple[str, str | None]:
     """The admin URL and its token: `--admin`, `GATEWRIGHT_ADMIN`, `gateway.yaml` here, else the default
     address.
@@ -47,20 +51,23 @@ def locate(given: str | None) -> tuple[str, str | None]:
 
 
 def ask(
-    method: str, path: str, admin: str | None = None, parameters: Mapping[str, Any] | None = None
+    method: str,
+    path: str,
+    admin: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    body: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One operation of the admin API. Raises `NodeError` with what to do."""
     url, token = locate(admin)
     headers = {"authorization": f"Bearer {token}"} if token else {}
+    asked: dict[str, Any] = {"params": parameters or None, "headers": headers, "json": body}
     try:
-        response = httpx2.request(
-            method, url + path, params=parameters or None, headers=headers, timeout=SECONDS, trust_env=False
-        )
+        response = httpx2.request(method, url + path, **asked, timeout=SECONDS, trust_env=False)
         document = response.json()
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         cure = "start one with `gatewright run`, or name it with --admin URL"
         message = f"no node answers at {url} ({error}); {cure}"
-        raise NodeError(message) from error
+        raise NoNodeError(message) from error
     except ValueError as error:
         raise NodeError(f"what answers at {url} is not the admin listener of a gateway") from error
     if response.status_code >= 400:

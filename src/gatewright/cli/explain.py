@@ -164,6 +164,8 @@ def foretell(configs: list[Path], request: dict[str, Any], keys: list[str], as_j
                 f"note: the keys of `{source.identity}` are fetched and not known here; {hint}",
                 file=sys.stderr,
             )
+    if configuration.key_store is not None:
+        print("note: the key store is not asked, so none of its keys is known here", file=sys.stderr)
     answers = decide(
         configuration.snapshot(1, system_resolver), json.dumps(known).encode(), json.dumps([request]).encode()
     )

@@ -45,6 +45,25 @@ class Address:
         return self.host == "localhost" if ip is None else ip.is_loopback
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def read_network(text: str) -> Network:
+    """Give a network, or the one address that is written. Raises `ValueError` with what would work."""
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        message = f"`{text}` is not a network; write `10.0.0.0/8`, `10.1.2.3` or `fd00::/8`"
+        raise ValueError(message) from error
+    if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
+        message = f"`{text}` is a network of IPv4 addresses; write it as one of IPv4"
+        raise ValueError(message)
+    if "/" in text and str(network.network_address) != text.partition("/")[0]:
+        message = f"`{text}` has bits set outside its prefix; write `{network}`"
+        raise ValueError(message)
+    return network
+
+
 @dataclass(frozen=True, slots=True)
 class UnixPath:
     """A socket in the file system, by its absolute path."""

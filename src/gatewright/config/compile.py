@@ -16,7 +16,7 @@ from gatewright.config.compile_route import compile_route
 from gatewright.config.compile_service import compile_service
 from gatewright.config.compile_tiers import compile_tiers
 from gatewright.config.loading import Loaded
-from gatewright.config.models import ApiKeyIdentity, JwtIdentity
+from gatewright.config.models import ApiKeyIdentity, JwtIdentity, KeyStore
 from gatewright.config.models.routes import NONE
 from gatewright.errors import Problem
 
@@ -47,6 +47,7 @@ def compile(
         "listeners": [compile_listener(loaded, number) for number in range(len(gateway.listeners))],
         "services": services,
         "identities": [_identity(loaded, number) for number in range(len(gateway.identities))],
+        "key_store": None if gateway.key_store is None else _key_store(gateway.key_store),
         "tiers": compile_tiers(loaded),
         "routes": [compile_route(loaded, number) for number in range(len(gateway.routes))],
         "authorities": {
@@ -106,7 +107,25 @@ def _jwt(identity: JwtIdentity, keys: object) -> dict[str, Any]:
 
 
 def _api_key(identity: ApiKeyIdentity, keys: object) -> dict[str, Any]:
-    return {"header": identity.header.lower(), "pepper": identity.pepper, "keys": keys}
+    return {
+        "header": identity.header.lower(),
+        "pepper": identity.pepper,
+        "keys": keys,
+        "stored": bool(identity.keys.store),
+    }
+
+
+def _key_store(store: KeyStore) -> dict[str, Any]:
+    return {
+        "secret": store.secret,
+        "cache_ttl_ms": int(store.cache_ttl),
+        "cache_keys": store.cache_keys,
+        "refused_ttl_ms": int(store.refused_ttl),
+        "cache_refused": store.cache_refused,
+        "timeout_ms": int(store.timeout),
+        "max_lookups": store.max_lookups,
+        "lookups_per_address": store.lookups_per_address,
+    }
 
 
 def _tier(name: str) -> str | None:

@@ -30,6 +30,9 @@ def compile_tiers(loaded: "Loaded") -> list[dict[str, Any]]:
     used |= {gateway.defaults.unauthenticated_tier, gateway.defaults.failed_authentication_tier}
     for document in loaded.keys.values():
         used |= {key["tier"] for key in document["keys"] if isinstance(key, dict) and key.get("tier")}
+    if gateway.key_store is not None:
+        # Which tiers its keys name, nobody knows beforehand.
+        used |= {tier.name for tier in BUILT_IN_TIERS}
     defined = [(tier, str(loaded.at("tiers", number))) for number, tier in enumerate(gateway.tiers)]
     names = {tier.name for tier in gateway.tiers}
     built_in = [(tier, "built-in") for tier in BUILT_IN_TIERS if tier.name in used - names]

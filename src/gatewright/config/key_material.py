@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gatewright.config.addresses import read_network
 from gatewright.config.models import ApiKeyEntry, ApiKeyIdentity, Gateway, Jwks, JwtIdentity, PublicKey
 from gatewright.config.positions import Node, Position
 from gatewright.config.validation import explain
@@ -151,6 +152,8 @@ def _pem_keys(public: PublicKey, material: KeyMaterial, position: Position) -> l
 def _api_keys(
     identity: ApiKeyIdentity, material: KeyMaterial, root: Node, location: tuple[str | int, ...]
 ) -> list[Any] | None:
+    if identity.keys.store:
+        return None
     if identity.keys.file is None:
         position = root.find((*location, "keys", "keys"))
         return _entries(identity.keys.keys or [], material, position, "")
@@ -208,4 +211,13 @@ def _entry(entry: ApiKeyEntry, material: KeyMaterial, position: Position, source
         "scopes": entry.scopes,
         "tier": entry.tier,
         "expires_at_ms": expires,
+        "networks": list(_networks(entry, material, position, source)),
     }
+
+
+def _networks(entry: ApiKeyEntry, material: KeyMaterial, position: Position, source: str) -> Iterator[str]:
+    for text in entry.networks:
+        try:
+            yield str(read_network(text))
+        except ValueError as error:
+            material.problems.append(position.problem(f"{source}key `{entry.id}`: {error}"))

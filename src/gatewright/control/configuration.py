@@ -12,12 +12,14 @@ from pathlib import Path
 from gatewright.config import Loaded, load
 from gatewright.config import compile as compile_snapshot
 from gatewright.config.addresses import Resolver, read_address
-from gatewright.config.models import FileSink, Gateway, JwtIdentity, SqliteSink
+from gatewright.config.models import BUILT_IN_TIERS, FileSink, Gateway, JwtIdentity, SqliteSink
 from gatewright.control.quotas import QuotaSettings
 from gatewright.control.sharing import SharingSettings
 from gatewright.control.state import StateDirectory, choose_directory
 from gatewright.discovery.dns import NamedInstance
 from gatewright.identity.fetch import KeySetSource, KeySetTimes
+from gatewright.keystore.settings import KeyStoreSettings, LeakSettings
+from gatewright.keystore.sharing import SharingSettings as KeySharingSettings
 from gatewright.records.build import SinkSettings
 
 
@@ -50,6 +52,7 @@ class Configuration:
     services: tuple[tuple[str, tuple[NamedInstance, ...]], ...]
     sharing: SharingSettings | None
     quotas: QuotaSettings
+    key_store: KeyStoreSettings | None
 
     @property
     def gateway(self) -> Gateway:
@@ -65,6 +68,7 @@ def read(paths: Sequence[Path]) -> Configuration:
     loaded = load(paths)
     gateway = loaded.gateway
     first = Path(paths[0])
+    base = first if first.is_dir() else first.parent
     state = StateDirectory(choose_directory(first, gateway.node.state_directory))
     return Configuration(
         loaded=loaded,
@@ -73,11 +77,12 @@ def read(paths: Sequence[Path]) -> Configuration:
         warnings=tuple(str(warning) for warning in loaded.warnings),
         state=state,
         admin=admin_settings(gateway),
-        sinks=sink_settings(gateway, state, first if first.is_dir() else first.parent),
+        sinks=sink_settings(gateway, state, base),
         key_sets=key_set_sources(gateway),
         services=named_instances(gateway),
         sharing=sharing_settings(gateway),
         quotas=quota_settings(gateway),
+        key_store=key_store_settings(gateway, state, base),
     )
 
 
@@ -137,6 +142,31 @@ def quota_settings(gateway: Gateway) -> QuotaSettings:
     """Which counts outlive the process."""
     kept = tuple(tier.name for tier in gateway.tiers if tier.calendar is not None)
     return QuotaSettings(kept, gateway.node.quota_save_interval / 1000)
+
+
+def key_store_settings(gateway: Gateway, state: StateDirectory, base: Path) -> KeyStoreSettings | None:
+    """The store of API keys, if there is one; its file is in the state directory unless it is named."""
+    store = gateway.key_store
+    if store is None:
+        return None
+    leaks = None if store.leaks is None else LeakSettings(store.leaks.networks, store.leaks.window / 1000)
+    tiers = {tier.name for tier in (*BUILT_IN_TIERS, *gateway.tiers)}
+    sharing = None
+    if gateway.redis is not None and store.share == "redis":
+        redis = gateway.redis
+        sharing = KeySharingSettings(redis.url, redis.timeout / 1000, store.cache_ttl / 1000)
+    return KeyStoreSettings(
+        secret=store.secret,
+        path=base / store.path if store.path else state.path / "keys.db",
+        url=store.url,
+        timeout=store.timeout / 1000,
+        watch_interval=store.watch_interval / 1000,
+        usage_interval=store.usage_interval / 1000,
+        usage_retention=store.usage_retention / 1000,
+        leaks=leaks,
+        sharing=sharing,
+        tiers=tuple(sorted(tiers)),
+    )
 
 
 def named_instances(gateway: Gateway) -> tuple[tuple[str, tuple[NamedInstance, ...]], ...]:

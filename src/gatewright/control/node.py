@@ -24,6 +24,7 @@ from gatewright.errors import EngineError
 from gatewright.identity.fetch import KeySetSource, fetch_key_set
 from gatewright.identity.key_sets import KeySets
 from gatewright.identity.questions import QuestionWorker
+from gatewright.keystore.service import StoredKeys
 from gatewright.records.build import SinkSettings, build_sinks
 from gatewright.records.worker import RecordWorker
 
@@ -51,6 +52,8 @@ class DataPlane(Protocol):
     def lift_bans(self, tier: str | None, caller: str | None) -> int: ...
     def take_quotas(self, maximum: int) -> bytes | None: ...
     def restore_quotas(self, quotas: bytes) -> int: ...
+    def forget_keys(self, ids: bytes) -> int: ...
+    def key_uses(self) -> bytes: ...
     def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None: ...
     def next_questions(self, wait_seconds: float) -> bytes | None: ...
     def answer(self, question: int, result: bytes) -> None: ...
@@ -83,7 +86,10 @@ class Node:
         self.quotas = QuotaKeeper(engine, state.quotas)
         self.records = RecordWorker(engine)
         self.expiry = ExpiryWatch(self.loaded)
-        self.questions = QuestionWorker(engine, self.key_sets.refresh_for_unknown_key)
+        self.stored_keys = StoredKeys(engine)
+        self.questions = QuestionWorker(
+            engine, self.key_sets.refresh_for_unknown_key, self.stored_keys.look_up
+        )
         self._client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=20))
         # Held while a configuration gets live; whoever holds it knows that none does.
         self.applying = asyncio.Lock()
@@ -113,11 +119,13 @@ class Node:
             await self.discovery.look_up(configuration.services)
             snapshot = await asyncio.to_thread(self._compile, configuration)
             await self.key_sets.use(configuration.key_sets, FIRST_KEYS_SECONDS)
+            await self.stored_keys.use(configuration.key_store)
             try:
                 version = await asyncio.to_thread(self.engine.apply, snapshot)
             except EngineError:
                 before = self.configuration
                 await self.key_sets.use(before.key_sets if before else (), FIRST_KEYS_SECONDS)
+                await self.stored_keys.use(before.key_store if before else None)
                 raise
             self.status.applied(
                 version, [*configuration.warnings, *self._not_live_before_restart(configuration)]
@@ -168,6 +176,7 @@ class Node:
         await asyncio.to_thread(self.questions.close)
         self.discovery.close()
         await self.sharing.use(None)
+        await self.stored_keys.use(None)
         await self._client.aclose()
 
     def _not_live_before_restart(self, configuration: Configuration) -> list[str]:

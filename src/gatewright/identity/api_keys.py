@@ -1,4 +1,5 @@
-"""API-key files: `{"keys": [{"id", "hash", "partner", "scopes", "tier", "expires_at"}]}`, hashes only.
+"""API-key files: `{"keys": [{"id", "hash", "partner", "scopes", "tier", "expires_at", "networks"}]}`, hashes
+only.
 
 A key is shown once, when it is made. What is stored is its SHA-256, or its HMAC-SHA256 where the identity
 has a pepper.
@@ -40,6 +41,7 @@ class NewKey:
     scopes: tuple[str, ...] = ()
     tier: str | None = None
     expires_at: datetime | None = None
+    networks: tuple[str, ...] = ()
 
 
 def new_secret() -> str:
@@ -66,6 +68,8 @@ def entry_of(key: NewKey, secret: str, pepper: str | None = None) -> dict[str, o
         entry["tier"] = key.tier
     if key.expires_at is not None:
         entry["expires_at"] = key.expires_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if key.networks:
+        entry["networks"] = list(key.networks)
     return entry
 
 

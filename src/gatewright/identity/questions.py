@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 log = logging.getLogger("gatewright.identity")
 
@@ -21,12 +21,23 @@ class QuestionSource(Protocol):
     def answer(self, question: int, result: bytes) -> None: ...
 
 
-class QuestionWorker:
-    """Takes questions until it is closed. `refresh` answers `refresh_keys` for one identity."""
+Question = dict[str, Any]
 
-    def __init__(self, source: QuestionSource, refresh: Callable[[str], Awaitable[bool]]) -> None:
+
+class QuestionWorker:
+    """Takes questions until it is closed. `refresh` answers `refresh_keys` for one identity, `look_up`
+    answers `look_up_key`.
+    """
+
+    def __init__(
+        self,
+        source: QuestionSource,
+        refresh: Callable[[str], Awaitable[bool]],
+        look_up: Callable[[Question], Awaitable[Question]] | None = None,
+    ) -> None:
         self._source = source
         self._refresh = refresh
+        self._look_up = look_up
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -41,11 +52,15 @@ class QuestionWorker:
         if self._thread is not None:
             self._thread.join(2 * WAIT_SECONDS)
 
-    async def answer(self, question: dict[str, object]) -> None:
+    async def answer(self, question: Question) -> None:
         """Answer one question; an unknown kind is answered with no, so that nobody waits for its deadline."""
-        is_known = question.get("kind") == "refresh_keys"
-        good = is_known and await self._refresh(str(question.get("identity")))
-        self._source.answer(int(str(question["id"])), json.dumps({"ok": bool(good)}).encode())
+        result: Question = {"ok": False}
+        if question.get("kind") == "refresh_keys":
+            result = {"ok": bool(await self._refresh(str(question.get("identity"))))}
+        elif question.get("kind") == "look_up_key" and self._look_up is not None:
+            result = await self._look_up(question)
+        # Nothing is awaited in between: what was looked up is still true when the data plane learns it.
+        self._source.answer(int(str(question["id"])), json.dumps(result).encode())
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         while not self._ending.is_set():

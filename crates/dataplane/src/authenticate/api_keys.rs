@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use aws_lc_rs::{constant_time, digest, hmac};
 use hashbrown::HashTable;
+use ipnet::IpNet;
 
+use super::generations::{HASH, KeyedHash};
 use crate::caller::{Caller, CallerKind, is_header_safe, is_scope};
 use crate::refusal::CredentialFault;
 use crate::snapshot::document::{ApiKeyEntryDocument, ApiKeysDocument};
 
 /// Bytes of a key as sent.
 const MAX_KEY: usize = 512;
-const HASH: usize = 32;
 
 /// How keys become the hashes that are stored.
 pub(super) enum Hashing {
@@ -43,14 +44,15 @@ impl Hashing {
     }
 }
 
-struct ApiKey {
-    hash: [u8; HASH],
-    expires_at_ms: u64,
-    id: Arc<str>,
+pub(super) struct ApiKey {
+    pub(super) hash: KeyedHash,
+    pub(super) expires_at_ms: u64,
+    pub(super) id: Arc<str>,
     partner: Arc<str>,
     tier: Option<Arc<str>>,
     scopes: Arc<[Arc<str>]>,
     scopes_text: Arc<str>,
+    networks: Option<Arc<[IpNet]>>,
 }
 
 /// The compiled keys of one identity. Immutable; a change is a new set.
@@ -98,7 +100,7 @@ impl ApiKeys {
 }
 
 impl ApiKey {
-    fn compile(entry: &ApiKeyEntryDocument) -> Result<Self, String> {
+    pub(super) fn compile(entry: &ApiKeyEntryDocument) -> Result<Self, String> {
         for (member, text) in [("id", &entry.id), ("partner", &entry.partner)] {
             if !is_header_safe(text) {
                 return Err(format!("`{member}` must be 1 to 256 bytes that can be sent in a header"));
@@ -116,10 +118,11 @@ impl ApiKey {
             tier: entry.tier.as_deref().map(Into::into),
             scopes: entry.scopes.iter().map(|scope| scope.as_str().into()).collect(),
             scopes_text: entry.scopes.join(" ").into(),
+            networks: networks(&entry.networks)?,
         })
     }
 
-    fn caller(&self, identity: u32) -> Caller {
+    pub(super) fn caller(&self, identity: u32) -> Caller {
         Caller {
             kind: CallerKind::Partner,
             identity: Some(identity),
@@ -129,9 +132,17 @@ impl ApiKey {
             partner: Some(Arc::clone(&self.partner)),
             key_id: Some(Arc::clone(&self.id)),
             tier: self.tier.clone(),
+            networks: self.networks.clone(),
             cached: false,
         }
     }
+}
+
+/// `None` where there are none: then the key may be used from everywhere.
+fn networks(texts: &[String]) -> Result<Option<Arc<[IpNet]>>, String> {
+    let read = |text: &String| text.parse().map_err(|_| format!("`{text}` is no network"));
+    let networks: Arc<[IpNet]> = texts.iter().map(read).collect::<Result<_, _>>()?;
+    Ok((!networks.is_empty()).then_some(networks))
 }
 
 /// The hashes are uniformly distributed already, and nobody can choose a key by its hash.
@@ -139,7 +150,7 @@ fn prefix(hash: &[u8; HASH]) -> u64 {
     hash.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-fn hash_from_hex(text: &str) -> Option<[u8; HASH]> {
+pub(super) fn hash_from_hex(text: &str) -> Option<[u8; HASH]> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),

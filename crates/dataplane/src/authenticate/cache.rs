@@ -40,6 +40,20 @@ pub struct TokenCache {
     older: HashTable<Entry>,
     half: usize,
     anonymous: Arc<Caller>,
+    /// What the last decision of this worker would have to ask the key store.
+    wanted: Option<Wanted>,
+}
+
+/// An API key that nothing is known of, told by all but itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Index in the snapshot of the identity that wants to know.
+    pub identity: u32,
+    /// The public part, by which the store finds it.
+    pub prefix: String,
+    /// HMAC under the store's secret.
+    pub hash: [u8; 32],
+    pub sha256: [u8; 32],
 }
 
 impl TokenCache {
@@ -50,7 +64,17 @@ impl TokenCache {
             older: HashTable::new(),
             half: capacity / 2,
             anonymous: Arc::new(Caller::anonymous()),
+            wanted: None,
         }
+    }
+
+    /// What has to be looked up before the request can be decided; given once.
+    pub fn take_wanted(&mut self) -> Option<Wanted> {
+        self.wanted.take()
+    }
+
+    pub(super) fn want(&mut self, wanted: Wanted) {
+        self.wanted = Some(wanted);
     }
 
     /// Follows the configuration, which may change while the cache is in use. A smaller one begins empty.

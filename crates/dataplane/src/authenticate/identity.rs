@@ -1,17 +1,21 @@
 //! One identity of the configuration, compiled: what it reads, by which keys it judges.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::api_keys::{ApiKeys, Hashing};
-use super::cache::{NewEntry, Proof, TokenCache};
+use super::cache::{NewEntry, Proof, TokenCache, Wanted};
 use super::certificate::CertificateIdentity;
 use super::claims::{Accepted, ClaimRules, issuer_of};
 use super::key_store::{Current, KeyStore};
+use super::stored_identity::StoredIdentity;
 use super::token::{MAX_TOKEN, Token};
 use super::token_keys::TokenKeys;
 use crate::caller::{Caller, CallerKind};
-use crate::refusal::{CredentialFault, CredentialKind, Refusal};
-use crate::snapshot::document::{ApiKeyDocument, IdentityDocument, IdentityKindDocument, JwtDocument};
+use crate::refusal::{CredentialFault, CredentialKind, Refusal, Unjudged};
+use crate::snapshot::document::{
+    ApiKeyDocument, IdentityDocument, IdentityKindDocument, JwtDocument, KeyStoreDocument,
+};
 use crate::tls::ClientCertificate;
 
 pub(super) struct Identity {
@@ -24,6 +28,7 @@ pub(super) struct Identity {
 pub(super) enum Kind {
     Jwt(JwtIdentity),
     ApiKey(ApiKeyIdentity),
+    StoredApiKey(StoredIdentity),
     Certificate(CertificateIdentity),
 }
 
@@ -47,7 +52,7 @@ pub(super) enum Failure {
     /// The token says that it is from another issuer.
     NotMeant,
     Fault(CredentialFault),
-    NoKeys,
+    Unjudged(Unjudged),
 }
 
 impl Failure {
@@ -57,10 +62,12 @@ impl Failure {
         match self {
             Self::NotMeant => 0,
             Self::Fault(fault) => 1 + u8::from(fault != CredentialFault::UnknownKey),
-            Self::NoKeys => 3,
+            Self::Unjudged(_) => 3,
         }
     }
 }
+
+const NO_KEYS: Failure = Failure::Unjudged(Unjudged::NoKeys);
 
 impl From<CredentialFault> for Failure {
     fn from(fault: CredentialFault) -> Self {
@@ -72,18 +79,25 @@ impl From<CredentialFault> for Failure {
 #[derive(Default)]
 pub struct Identities {
     list: Vec<Arc<Identity>>,
+    /// How the key store is asked, where an identity has its keys there.
+    pub key_store: Option<KeyStoreDocument>,
 }
 
 impl Identities {
     /// The error names the identity and where it stands in the user's files.
-    pub fn compile(documents: &[IdentityDocument], store: &KeyStore) -> Result<Self, String> {
-        let mut identities = Self::default();
+    pub fn compile(
+        documents: &[IdentityDocument],
+        key_store: &Option<KeyStoreDocument>,
+        store: &KeyStore,
+    ) -> Result<Self, String> {
+        let sources = Sources { key_store: key_store.as_ref(), store };
+        let mut identities = Self { key_store: key_store.clone(), ..Self::default() };
         for (index, document) in (0..).zip(documents) {
             let place = |error: String| format!("{}: identity `{}`: {error}", document.at, document.name);
             if identities.find(&document.name).is_some() {
                 return Err(place("the name is repeated".to_owned()));
             }
-            identities.list.push(Arc::new(Identity::compile(index, document, store).map_err(place)?));
+            identities.list.push(Arc::new(Identity::compile(index, document, sources).map_err(place)?));
         }
         Ok(identities)
     }
@@ -93,13 +107,26 @@ impl Identities {
     }
 }
 
+/// Where identities get their keys from.
+#[derive(Clone, Copy)]
+struct Sources<'a> {
+    key_store: Option<&'a KeyStoreDocument>,
+    store: &'a KeyStore,
+}
+
 impl Identity {
-    fn compile(index: u32, document: &IdentityDocument, store: &KeyStore) -> Result<Self, String> {
+    fn compile(index: u32, document: &IdentityDocument, sources: Sources<'_>) -> Result<Self, String> {
+        let store = sources.store;
         let generation = store.generation_of(&document.name, &format!("{index} {:?}", document.kind));
         let (header, kind) = match &document.kind {
             IdentityKindDocument::Jwt(jwt) => {
                 let keys = JwtIdentity::keys(&document.name, jwt, generation, store)?;
                 (&jwt.header, Kind::Jwt(JwtIdentity::compile(jwt, generation, keys)))
+            }
+            IdentityKindDocument::ApiKey(api_key) if api_key.stored => {
+                let document = sources.key_store.ok_or("there is no key store")?;
+                let stored = StoredIdentity::compile(document, Arc::clone(store.stored()));
+                (&api_key.header, Kind::StoredApiKey(stored))
             }
             IdentityKindDocument::ApiKey(api_key) => {
                 let keys = ApiKeyIdentity::keys(&document.name, api_key, store)?;
@@ -116,7 +143,7 @@ impl Identity {
     pub(super) fn refusal(&self, failure: Failure) -> Refusal {
         let identity = self.index;
         let fault = match failure {
-            Failure::NoKeys => return Refusal::AuthenticationUnavailable { identity },
+            Failure::Unjudged(cause) => return Refusal::AuthenticationUnavailable { identity, cause },
             Failure::NotMeant => CredentialFault::WrongIssuer,
             Failure::Fault(fault) => fault,
         };
@@ -130,14 +157,14 @@ impl Identity {
                 let (one, another) = (one.rules.issuer(), another.rules.issuer());
                 one.is_some() && another.is_some() && one != another
             }
-            (Kind::Jwt(_) | Kind::ApiKey(_) | Kind::Certificate(_), _) => false,
+            (Kind::Jwt(_) | Kind::ApiKey(_) | Kind::StoredApiKey(_) | Kind::Certificate(_), _) => false,
         }
     }
 
     pub(super) fn remembered(&self, attempt: &mut Attempt<'_>) -> Option<Arc<Caller>> {
         match &self.kind {
             Kind::Jwt(jwt) => jwt.remembered(attempt),
-            Kind::ApiKey(_) | Kind::Certificate(_) => None,
+            Kind::ApiKey(_) | Kind::StoredApiKey(_) | Kind::Certificate(_) => None,
         }
     }
 
@@ -151,6 +178,7 @@ impl Identity {
             Kind::Jwt(jwt) if issuer.is_some() && !jwt.rules.may_accept(issuer) => Err(Failure::NotMeant),
             Kind::Jwt(jwt) => jwt.verify(self.index, attempt),
             Kind::ApiKey(api_key) => api_key.identify(self.index, attempt),
+            Kind::StoredApiKey(stored) => stored.identify(self.index, attempt),
             // No header carries it; see `certified`.
             Kind::Certificate(_) => Err(Failure::Fault(CredentialFault::Missing)),
         }
@@ -166,7 +194,7 @@ impl Identity {
     ) -> Result<Arc<Caller>, Failure> {
         match &self.kind {
             Kind::Certificate(kind) => Ok(kind.identify(self.index, certificate, now_ms)?),
-            Kind::Jwt(_) | Kind::ApiKey(_) => Err(Failure::NotMeant),
+            Kind::Jwt(_) | Kind::ApiKey(_) | Kind::StoredApiKey(_) => Err(Failure::NotMeant),
         }
     }
 }
@@ -175,7 +203,7 @@ impl Kind {
     pub(super) fn credential(&self) -> CredentialKind {
         match self {
             Self::Jwt(_) => CredentialKind::Token,
-            Self::ApiKey(_) => CredentialKind::ApiKey,
+            Self::ApiKey(_) | Self::StoredApiKey(_) => CredentialKind::ApiKey,
             Self::Certificate(_) => CredentialKind::Certificate,
         }
     }
@@ -208,7 +236,7 @@ impl JwtIdentity {
     fn verify(&self, index: u32, attempt: &mut Attempt<'_>) -> Result<Arc<Caller>, Failure> {
         // Without keys a good token and a bad one look alike, so neither is called bad.
         let current = self.keys.load();
-        let keys = current.as_ref().filter(|keys| !keys.is_empty()).ok_or(Failure::NoKeys)?;
+        let keys = current.as_ref().filter(|keys| !keys.is_empty()).ok_or(NO_KEYS)?;
         let bytes = self.token(attempt.credential)?;
         let token = Token::read(bytes)?;
         keys.verify(&token)?;
@@ -238,10 +266,9 @@ impl ApiKeyIdentity {
     /// An empty set is an answer here: every key was withdrawn.
     fn identify(&self, index: u32, attempt: &Attempt<'_>) -> Result<Arc<Caller>, Failure> {
         let current = self.keys.load();
-        let keys = current.as_ref().ok_or(Failure::NoKeys)?;
+        let keys = current.as_ref().ok_or(NO_KEYS)?;
         let hash = self.hashing.hash(attempt.credential)?;
-        let now_ms = u64::try_from(attempt.now_ms).unwrap_or(u64::MAX);
-        Ok(keys.caller(&hash, index, now_ms)?)
+        Ok(keys.caller(&hash, index, attempt.now_unix_ms())?)
     }
 }
 
@@ -260,15 +287,39 @@ fn token_of(value: &[u8], is_bearer: bool) -> Result<&[u8], CredentialFault> {
 /// One credential on its way through the identities that may know it.
 pub(super) struct Attempt<'a> {
     credential: &'a [u8],
+    client: IpAddr,
     cache: &'a mut TokenCache,
     now_ms: i64,
     hash: Option<u64>,
 }
 
 impl<'a> Attempt<'a> {
-    pub(super) fn new(credential: &'a [u8], cache: &'a mut TokenCache, now_unix_ms: u64) -> Self {
+    pub(super) fn new(
+        credential: &'a [u8],
+        client: IpAddr,
+        cache: &'a mut TokenCache,
+        now_unix_ms: u64,
+    ) -> Self {
         let now_ms = i64::try_from(now_unix_ms).unwrap_or(i64::MAX);
-        Self { credential, cache, now_ms, hash: None }
+        Self { credential, client, cache, now_ms, hash: None }
+    }
+
+    pub(super) fn credential(&self) -> &'a [u8] {
+        self.credential
+    }
+
+    /// Where the request comes from.
+    pub(super) fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    pub(super) fn now_unix_ms(&self) -> u64 {
+        u64::try_from(self.now_ms).unwrap_or(u64::MAX)
+    }
+
+    /// Leaves word that this has to be looked up.
+    pub(super) fn want(&mut self, wanted: Wanted) {
+        self.cache.want(wanted);
     }
 
     /// The hash in the cache, made once for all identities. `None` where a token is too long to be worth it.

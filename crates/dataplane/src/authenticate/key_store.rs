@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::api_keys::ApiKeys;
+use super::stored_keys::StoredKeys;
 use super::token_keys::TokenKeys;
 use crate::snapshot::document::ApiKeysDocument;
 
@@ -25,6 +26,7 @@ pub struct KeyStore {
     slots: Mutex<HashMap<String, Slot>>,
     identities: Mutex<HashMap<String, Stamp>>,
     last_generation: AtomicU64,
+    stored: Arc<StoredKeys>,
 }
 
 /// A set is compiled by its shape, so that it can come before the snapshot that says what kind the identity is.
@@ -49,6 +51,11 @@ struct KeysDocument {
 impl KeyStore {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The keys that are looked up one by one.
+    pub fn stored(&self) -> &Arc<StoredKeys> {
+        &self.stored
     }
 
     /// Replaces the keys of an identity: a JWKS, or `{"keys": [...]}` of API keys (told by their `hash`); an empty list

@@ -1,14 +1,19 @@
 //! Authenticate: who calls?
 //! Takes the route's `AuthPolicy` and the `Request`. Gives a `Caller`. Refuses with `Unauthenticated`, or with
-//! `AuthenticationUnavailable` where there are no keys to judge by. It never lets a wrong credential through.
+//! `AuthenticationUnavailable` where there are no keys to judge by, or the key store has to be asked first. It never lets a wrong credential through.
 
 mod api_keys;
+mod askers;
 mod cache;
 mod certificate;
 mod claims;
+mod generations;
 mod identity;
 mod key_store;
+mod key_uses;
 mod members;
+mod stored_identity;
+mod stored_keys;
 mod token;
 mod token_keys;
 
@@ -23,10 +28,12 @@ use crate::request::Request;
 use crate::snapshot::document::AuthDocument;
 use crate::tls::ClientCertificate;
 
-pub use cache::TokenCache;
+pub use cache::{TokenCache, Wanted};
 pub use identity::Identities;
 use identity::{Attempt, Failure, Identity};
 pub use key_store::KeyStore;
+pub use key_uses::KeyUse;
+pub use stored_keys::{Believed, StoredKeys, StoredKeysSize};
 
 /// Which identities a route accepts, in order, and whether it goes on without any.
 #[derive(Clone)]
@@ -149,7 +156,7 @@ pub fn identify(
             return group.certified(certificate, now_unix_ms);
         }
         if let Some(credential) = group.credential(request) {
-            return group.identify(Attempt::new(credential?, cache, now_unix_ms));
+            return group.identify(Attempt::new(credential?, request.client, cache, now_unix_ms));
         }
     }
     if policy.is_optional {

@@ -3,6 +3,7 @@
 mod breakers;
 mod control;
 mod explain;
+mod keys;
 mod limits;
 mod listening;
 mod meter;
@@ -19,8 +20,6 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use serde::Deserialize;
 
 use crate::balance::BreakerChange;
 use crate::io::address::Address;
@@ -74,12 +73,6 @@ struct Running {
     /// What another process has handed over, until the first snapshot is live.
     inherited: Vec<Inherited>,
     stopped: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Answer {
-    ok: bool,
 }
 
 /// One data plane. All methods may be called from any thread.
@@ -208,12 +201,23 @@ impl Engine {
         self.node.questions.take(wait)
     }
 
-    /// `result` is `{"ok": bool}`.
+    /// `result` as in `AnswerDocument`. What cannot be used is no answer: who waits is told that there is none.
     pub fn answer(&self, question: u64, result: &[u8]) -> Result<(), EngineError> {
-        let answer: Answer = serde_json::from_slice(result)
-            .map_err(|error| EngineError::Engine(format!("answer: {error}")))?;
-        self.node.questions.answer(question, answer.ok);
-        Ok(())
+        let refused = |error: String| EngineError::Engine(format!("answer: {error}"));
+        let read = serde_json::from_slice(result).map_err(|error| error.to_string());
+        let learned = read.and_then(|answer| keys::learn(&self.node, question, &answer));
+        self.node.questions.answer(question, *learned.as_ref().unwrap_or(&false));
+        learned.map(|_| ()).map_err(refused)
+    }
+
+    /// Forgets what is known of API keys of the store; `ids` is a JSON list of their ids, or `null` for all.
+    pub fn forget_keys(&self, ids: &[u8]) -> Result<usize, EngineError> {
+        keys::forget(&self.node, ids).map_err(EngineError::Engine)
+    }
+
+    /// How keys of the store were used since the last call, as a JSON list.
+    pub fn key_uses(&self) -> Vec<u8> {
+        keys::uses(&self.node)
     }
 
     pub fn metrics(&self) -> String {

@@ -11,7 +11,8 @@ use crate::balance::{InstanceSummary, ServiceSummary, Standing};
 use crate::node::Node;
 use crate::proxy::queue::Queue;
 use crate::record::{
-    self, ConcurrencyLine, External, InstanceLine, LimitLine, OverloadLine, PendingLine, ServiceLine,
+    self, ConcurrencyLine, External, InstanceLine, KeyCacheLine, LimitLine, OverloadLine, PendingLine,
+    ServiceLine,
 };
 use crate::shed::{Concurrency, Load};
 use crate::snapshot::TierEntry;
@@ -35,6 +36,7 @@ fn external(node: &Node) -> External {
         uptime_ms: node.started.elapsed().as_millis() as u64,
         limits: limit_line(node),
         file_transfers: u64::from(node.file_transfers.load(Ordering::Relaxed)),
+        key_cache: key_cache_line(node),
         records: node.records.counts(),
         breakers: services.iter().flat_map(|service| breakers::lines(service, clock)).collect(),
         overload: overload_line(&node.load),
@@ -58,6 +60,11 @@ fn limit_line(node: &Node) -> LimitLine {
         bans,
         bans_so_far,
     }
+}
+
+fn key_cache_line(node: &Node) -> KeyCacheLine {
+    let size = node.keys.stored().size();
+    KeyCacheLine { known: size.known as u64, unknown: size.refused as u64, evicted: size.evicted }
 }
 
 fn concurrency_lines(node: &Node) -> Vec<ConcurrencyLine> {

@@ -1,6 +1,6 @@
 //! Why a refusal happened, for the record: which stage, which rule, which inputs. The client is told less.
 
-use crate::refusal::{Interruption, LimitState, Refusal, Shortage, Unavailable};
+use crate::refusal::{CredentialFault, Interruption, LimitState, Refusal, Shortage, Unavailable, Unjudged};
 use crate::respond::refuse::message;
 use crate::trail::{Inputs, Rule, Stage};
 
@@ -31,12 +31,12 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
         Refusal::Gone => (Stage::Route, route, none()),
         Refusal::MethodNotAllowed { allow } => (Stage::Route, Rule::None, none().text("allow", allow)),
         Refusal::Overloaded { shortage, .. } => (Stage::Shed, route, shed(*shortage)),
-        Refusal::Unauthenticated { identity, fault, .. } => {
-            let rule = identity.map_or(route, Rule::Identity);
-            (Stage::Authenticate, rule, none().fixed("reason", fault.text()))
-        }
-        Refusal::AuthenticationUnavailable { identity } => no_keys(*identity),
+        Refusal::Unauthenticated { identity, fault, .. } => unproved(*identity, route, *fault),
+        Refusal::AuthenticationUnavailable { identity, cause } => unjudged(*identity, *cause),
         Refusal::MissingScope { scope } => (Stage::Authorize, route, none().text("missing_scope", scope)),
+        Refusal::AddressNotAllowed => {
+            (Stage::Authorize, route, none().fixed("reason", "the client's address"))
+        }
         Refusal::OverLimit(state) | Refusal::Banned(state) => over(state),
         Refusal::LimiterUnavailable => (Stage::Limit, route, none().fixed("reason", "the counters are full")),
         Refusal::ServiceUnavailable { cause, .. } => (Stage::Balance, service, unavailable(cause)),
@@ -57,9 +57,13 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
     Explanation { stage, rule, inputs, error_type: error_type(refusal), message }
 }
 
-fn no_keys(identity: u32) -> (Stage, Rule, Inputs) {
-    let inputs = Inputs::none().fixed("reason", "the identity has no keys");
-    (Stage::Authenticate, Rule::Identity(identity), inputs)
+fn unproved(identity: Option<u32>, route: Rule, fault: CredentialFault) -> (Stage, Rule, Inputs) {
+    let rule = identity.map_or(route, Rule::Identity);
+    (Stage::Authenticate, rule, Inputs::none().fixed("reason", fault.text()))
+}
+
+fn unjudged(identity: u32, cause: Unjudged) -> (Stage, Rule, Inputs) {
+    (Stage::Authenticate, Rule::Identity(identity), Inputs::none().fixed("reason", cause.text()))
 }
 
 fn over(state: &LimitState) -> (Stage, Rule, Inputs) {

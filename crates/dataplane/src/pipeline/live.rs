@@ -1,26 +1,30 @@
 //! Deciding for a request that is really there: with the worker's own counters, and once more where Python can help.
 
+use std::fmt::Write;
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use crate::authenticate::Wanted;
 use crate::exchange::Exchange;
 use crate::intake;
 use crate::pipeline::account::Visit;
 use crate::pipeline::end::End;
 use crate::pipeline::{Admitted, Facts, Local, Next, State, charge_unaccounted, direct, limits, stages};
-use crate::questions::Question;
-use crate::refusal::{CredentialFault, Refusal};
+use crate::questions::{MAX_REFRESHES, Patience, Question, Reply};
+use crate::record::KeyLookup;
+use crate::refusal::{CredentialFault, Refusal, Unjudged};
 use crate::request::{Request, Scheme};
 use crate::respond::answer::Fixed;
 use crate::respond::cors;
 use crate::respond::location::Location;
 use crate::route;
+use crate::snapshot::document::KeyStoreDocument;
 use crate::snapshot::{Listener, Snapshot};
 use crate::worker::Worker;
 
-/// Decides once more where Python found the key that a token names. Only the last refusal is charged: a client whose key
-/// is found has guessed nothing.
+/// Decides once more where Python found the key that a token names, or knew the API key. Only the last refusal is
+/// charged: a client whose key is found has guessed nothing.
 pub async fn reconsider<'v>(
     worker: &Worker,
     visit: &'v Visit,
@@ -28,17 +32,85 @@ pub async fn reconsider<'v>(
     local: &mut Local,
     mut refusal: Refusal,
 ) -> Result<Next<'v>, Refusal> {
-    if let Some(identity) = unknown_key(&refusal)
-        && ask_for_keys(worker, visit, identity).await
-    {
-        local.account.begin();
-        match decide(worker, visit, request, local) {
-            Ok(next) => return Ok(next),
-            Err(again) => refusal = again,
+    match help(worker, visit, request, &refusal).await {
+        Help::None => {}
+        Help::Unjudged(identity, cause) => {
+            refusal = Refusal::AuthenticationUnavailable { identity, cause };
+        }
+        Help::Again => {
+            local.account.begin();
+            match decide(worker, visit, request, local) {
+                Ok(next) => return Ok(next),
+                Err(again) => refusal = again,
+            }
         }
     }
     let limits = limits(&visit.snapshot, &worker.node.counters, &worker.node.load);
     Err(charge_unaccounted(limits, &visit.snapshot, request, (visit.facts, refusal)))
+}
+
+/// What Python could do about a refusal.
+enum Help {
+    None,
+    /// The request is to be decided once more.
+    Again,
+    Unjudged(u32, Unjudged),
+}
+
+async fn help(worker: &Worker, visit: &Visit, request: &Request, refusal: &Refusal) -> Help {
+    if let Some(identity) = unknown_key(refusal) {
+        let found = ask_for_keys(worker, visit, identity).await;
+        return if found { Help::Again } else { Help::None };
+    }
+    let Refusal::AuthenticationUnavailable { cause: Unjudged::NotLookedUp, .. } = refusal else {
+        return Help::None;
+    };
+    let wanted = worker.tokens.borrow_mut().take_wanted();
+    match (wanted, &visit.snapshot.identities.key_store) {
+        // On the heap, since every connection would have to have room for it.
+        (Some(wanted), Some(store)) => Box::pin(look_up(worker, visit, request, wanted, store)).await,
+        (None, _) | (_, None) => Help::None,
+    }
+}
+
+/// Asks the key store for a key, once for all who wait. No answer is no permission.
+async fn look_up(
+    worker: &Worker,
+    visit: &Visit,
+    request: &Request,
+    wanted: Wanted,
+    store: &KeyStoreDocument,
+) -> Help {
+    let counts = &worker.counts().key_lookups;
+    let identity = wanted.identity;
+    let stored = worker.node.keys.stored();
+    if !stored.may_ask(request.client, store.lookups_per_address, visit.facts.unix_ms) {
+        counts.count(KeyLookup::PerAddress);
+        return Help::Unjudged(identity, Unjudged::TooManyFromAddress);
+    }
+    let Wanted { prefix, hash, sha256, .. } = wanted;
+    let question = Question::LookUpKey { prefix, hash: hexadecimal(&hash), digest: hexadecimal(&sha256) };
+    let patience =
+        Patience { deadline: Duration::from_millis(store.timeout_ms), open: store.max_lookups as usize };
+    let (lookup, cause) = match worker.node.questions.ask(question, patience).await {
+        Reply::Yes => {
+            counts.count(KeyLookup::Answered);
+            return Help::Again;
+        }
+        Reply::No => (KeyLookup::Failed, Unjudged::NoAnswer),
+        Reply::Late => (KeyLookup::Late, Unjudged::Late),
+        Reply::Full => (KeyLookup::Full, Unjudged::TooManyLookups),
+    };
+    counts.count(lookup);
+    Help::Unjudged(identity, cause)
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing into a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn unknown_key(refusal: &Refusal) -> Option<u32> {
@@ -108,5 +180,6 @@ async fn ask_for_keys(worker: &Worker, visit: &Visit, identity: u32) -> bool {
     let entry = visit.snapshot.identity_entries.get(identity as usize);
     let Some(entry) = entry.filter(|entry| entry.keys_are_pushed) else { return false };
     let question = Question::RefreshKeys { identity: entry.counted.named.name.to_string() };
-    worker.node.questions.ask(question, worker.node.options.identity_timeout()).await
+    let patience = Patience { deadline: worker.node.options.identity_timeout(), open: MAX_REFRESHES };
+    worker.node.questions.ask(question, patience).await == Reply::Yes
 }

@@ -1,6 +1,7 @@
 //! What is counted for the whole node: refusals, timeouts, hang-ups, token look-ups.
 
 use super::cells::{Cell, PerWorker};
+use super::keys::KeyLookups;
 use crate::refusal::{CredentialKind, Malformed, Reason, Refusal};
 use crate::snapshot::document::Priority;
 
@@ -20,7 +21,7 @@ pub(super) const TIMEOUTS: [&str; 4] = ["head", "body", "idle", "write"];
 pub(super) const REASONS: [Reason; 4] = [Reason::Cpu, Reason::Memory, Reason::InFlight, Reason::Concurrency];
 
 /// In the order of `code_index`.
-pub(super) const CODES: [&str; 31] = [
+pub(super) const CODES: [&str; 32] = [
     "bad_request",
     "request_timeout",
     "body_too_large",
@@ -52,6 +53,7 @@ pub(super) const CODES: [&str; 31] = [
     "websockets_full",
     "unknown_protocol",
     "banned",
+    "address_not_allowed",
 ];
 
 /// Where a refusal is counted. An index and not the code's text, so that counting compares no texts.
@@ -88,6 +90,7 @@ fn code_index(refusal: &Refusal) -> usize {
         Refusal::WebSocketsFull { .. } => 28,
         Refusal::UnknownProtocol => 29,
         Refusal::Banned(_) => 30,
+        Refusal::AddressNotAllowed => 31,
     }
 }
 
@@ -189,6 +192,7 @@ pub struct WorkerCounts {
     pub accept_pauses: Cell,
     /// Connections accepted here and served by another worker.
     pub handed_over: Cell,
+    pub key_lookups: KeyLookups,
     /// Answers that went on as they were because as many were being compressed as may be.
     pub compressions_skipped: Cell,
     /// Bodies that were not kept for another attempt because the node kept as much as it may.
@@ -212,6 +216,7 @@ impl Default for WorkerCounts {
             panics: Cell::default(),
             accept_pauses: Cell::default(),
             handed_over: Cell::default(),
+            key_lookups: KeyLookups::default(),
             compressions_skipped: Cell::default(),
             retry_bodies_dropped: Cell::default(),
             compressed: std::array::from_fn(|_| Cell::default()),
@@ -302,7 +307,9 @@ impl NodeMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::refusal::{CredentialFault, HandshakeFault, LimitState, Shortage, Unavailable, UpstreamFault};
+    use crate::refusal::{
+        CredentialFault, HandshakeFault, LimitState, Shortage, Unavailable, Unjudged, UpstreamFault,
+    };
     use std::time::Duration;
 
     fn every_refusal() -> Vec<Refusal> {
@@ -321,7 +328,7 @@ mod tests {
             Refusal::Overloaded { shortage, retry_after: wait },
             unauthenticated(CredentialKind::Token),
             unauthenticated(CredentialKind::ApiKey),
-            Refusal::AuthenticationUnavailable { identity: 0 },
+            Refusal::AuthenticationUnavailable { identity: 0, cause: Unjudged::NoKeys },
             Refusal::MissingScope { scope: "a".into() },
             Refusal::OverLimit(LimitState::default()),
             Refusal::LimiterUnavailable,
@@ -342,6 +349,7 @@ mod tests {
             Refusal::WebSocketsFull { limit: 1 },
             Refusal::UnknownProtocol,
             Refusal::Banned(LimitState::default()),
+            Refusal::AddressNotAllowed,
         ]
     }
 

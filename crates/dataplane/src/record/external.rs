@@ -1,5 +1,6 @@
 //! What other stages own and a scrape shows; the engine fills it in.
 
+use super::keys::KeyCacheLine;
 use super::queue::QueueCounts;
 
 /// The printed value is the number.
@@ -102,6 +103,7 @@ pub struct External {
     pub limits: LimitLine,
     /// Files on their way to clients.
     pub file_transfers: u64,
+    pub key_cache: KeyCacheLine,
     pub records: QueueCounts,
     pub overload: OverloadLine,
     /// One for each service whose limit adapts.

@@ -11,6 +11,7 @@ mod escape;
 mod external;
 mod histogram;
 mod http2;
+mod keys;
 mod line;
 mod metrics;
 mod queue;
@@ -40,6 +41,7 @@ pub use external::{
     ServiceLine,
 };
 pub use http2::{Flood, Http2Slot, ResetCause};
+pub use keys::{KeyCacheLine, KeyLookup, KeyLookups};
 pub use line::{Quoted, encode_rule};
 pub use metrics::{
     Handshake, Hedged, ListenerMetrics, RouteMetrics, Sample, ServiceMetrics, ServiceSlot, Tally,

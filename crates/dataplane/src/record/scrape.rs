@@ -9,7 +9,7 @@ use super::metrics::{ListenerMetrics, RouteTotals, ServiceMetrics, Tally};
 use super::registry::{Family, Registry};
 use super::text::Kind::{Counter, Gauge, Histogram};
 use super::text::{Labels, Text};
-use super::{scrape_breakers, scrape_instances, scrape_retries, scrape_websockets};
+use super::{keys, scrape_breakers, scrape_instances, scrape_retries, scrape_websockets};
 use crate::refusal::Reason;
 
 /// Room that the fixed part takes, and each route.
@@ -29,6 +29,7 @@ pub fn print(registry: &Registry, external: &External) -> String {
     concurrency(&mut text, external);
     pending(&mut text, external);
     authentication(&mut text, registry);
+    keys::print(&mut text, registry, external);
     listeners(&mut text, registry);
     workers(&mut text, registry, external);
     clients(&mut text, registry);

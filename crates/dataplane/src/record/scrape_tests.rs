@@ -32,10 +32,14 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     compressed_responses_total:counter compression_bytes_total:counter compressions_skipped_total:counter \
     retries_total:counter retry_budget_exhausted_total:counter retry_bodies_dropped_total:counter hedges_total:counter \
     file_transfers:gauge proxy_protocol_errors_total:counter websocket_connections:gauge \
-    websocket_messages_total:counter websocket_closed_total:counter";
+    websocket_messages_total:counter websocket_closed_total:counter \
+    key_lookups_total:counter key_cache_keys:gauge key_cache_evictions_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 67] = [
+const PRINTED: [&str; 70] = [
+    r#"gateway_key_cache_keys{state="known"} 7"#,
+    r#"gateway_key_cache_evictions_total 3"#,
+    r#"gateway_key_lookups_total{outcome="late"} 1"#,
     r#"gateway_concurrency_limit{service="users"} 20"#,
     r#"gateway_concurrency_in_flight{service="users"} 2"#,
     r#"gateway_upstream_pending_requests{service="users"} 3"#,
@@ -144,6 +148,7 @@ fn busy() -> (Registry, External) {
     let node = registry.node().worker(0);
     node.refused(&Refusal::Malformed(Malformed::BareLineFeed));
     node.timed_out(TimeoutKind::Body);
+    node.key_lookups.count(KeyLookup::Late);
     node.shed(Reason::Cpu, Priority::P3);
     node.in_flight.add(4);
     node.in_flight.subtract(1);
@@ -162,6 +167,7 @@ fn external() -> External {
     let service =
         ServiceLine { service: "users".into(), panics: true, panics_so_far: 7, ejections_prevented: 8 };
     External {
+        key_cache: KeyCacheLine { known: 7, unknown: 2, evicted: 3 },
         file_transfers: 3,
         software: "0.1.0".into(),
         node: "gateway-3".into(),

@@ -45,6 +45,35 @@ impl CredentialFault {
     }
 }
 
+/// Why a credential can be called neither good nor bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unjudged {
+    NoKeys,
+    /// The key store was not asked: `explain` does not.
+    NotLookedUp,
+    /// The key store cannot tell, or says nothing usable.
+    NoAnswer,
+    /// The key store has not answered in time.
+    Late,
+    /// Too many look-ups are under way (`key_store.max_lookups`).
+    TooManyLookups,
+    /// Too many look-ups for one address (`key_store.lookups_per_address`).
+    TooManyFromAddress,
+}
+
+impl Unjudged {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::NoKeys => "the identity has no keys",
+            Self::NotLookedUp => "the key store was not asked",
+            Self::NoAnswer => "the key store cannot answer",
+            Self::Late => "the key store did not answer in time",
+            Self::TooManyLookups => "too many keys are being looked up",
+            Self::TooManyFromAddress => "too many keys were looked up for this address",
+        }
+    }
+}
+
 /// Which kind of credential a 401 speaks of; decides its code (requirements AU-7, AU-22).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialKind {

@@ -122,6 +122,14 @@ fn write_retry_after<E: Exchange>(exchange: &mut E, retry_after: Option<u64>) {
     }
 }
 
+/// The version of WebSocket that is spoken here.
+fn write_version<E: Exchange>(exchange: &mut E, request: &Request) {
+    if !request.extended {
+        exchange.header_lines(b"connection: Upgrade\r\nupgrade: websocket\r\n");
+    }
+    exchange.header(b"sec-websocket-version", b"13");
+}
+
 /// Headers that say what would work.
 fn write_reasons<E: Exchange>(exchange: &mut E, request: &Request, refusal: &Refusal) {
     write_retry_after(exchange, refusal.retry_after());
@@ -131,11 +139,7 @@ fn write_reasons<E: Exchange>(exchange: &mut E, request: &Request, refusal: &Ref
         Refusal::RangeNotSatisfiable { length } => {
             exchange.header(b"content-range", format!("bytes */{length}").as_bytes());
         }
-        Refusal::WebSocketVersion if request.extended => {
-            exchange.header(b"sec-websocket-version", b"13");
-        }
-        Refusal::WebSocketVersion => exchange
-            .header_lines(b"connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"),
+        Refusal::WebSocketVersion => write_version(exchange, request),
         Refusal::Overloaded { shortage, .. } => {
             exchange.header(b"x-load-shed", shortage.reason.text().as_bytes());
         }
@@ -148,6 +152,7 @@ fn write_reasons<E: Exchange>(exchange: &mut E, request: &Request, refusal: &Ref
         | Refusal::NoRoute
         | Refusal::AuthenticationUnavailable { .. }
         | Refusal::MissingScope { .. }
+        | Refusal::AddressNotAllowed
         | Refusal::OverLimit(_)
         | Refusal::Banned(_)
         | Refusal::LimiterUnavailable
@@ -271,6 +276,7 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
             "credentials cannot be checked at the moment; try again later".into()
         }
         Refusal::MissingScope { scope } => format!("the scope {scope} is required").into(),
+        Refusal::AddressNotAllowed => "this caller may not call from this address".into(),
         Refusal::OverLimit(state) | Refusal::Banned(state) => limited(refusal, state).into(),
         Refusal::LimiterUnavailable => "limits cannot be checked at the moment; try again later".into(),
         Refusal::ServiceUnavailable { .. } => "the service is not available; try again later".into(),

@@ -30,6 +30,9 @@ pub struct SnapshotDocument {
     pub listeners: Vec<ListenerDocument>,
     pub services: Vec<ServiceDocument>,
     pub identities: Vec<IdentityDocument>,
+    /// Absent where no identity has its keys there.
+    #[serde(default)]
+    pub key_store: Option<KeyStoreDocument>,
     pub tiers: Vec<TierDocument>,
     pub routes: Vec<RouteDocument>,
     /// Lists of certificates that services and clients are trusted by; each list is here once.

@@ -65,6 +65,52 @@ pub struct ApiKeyDocument {
     pub pepper: Option<String>,
     /// Inline keys; `null` where Python pushes them with `set_keys`.
     pub keys: Option<ApiKeysDocument>,
+    /// The keys are those of the key store, and neither here nor pushed.
+    #[serde(default)]
+    pub stored: bool,
+}
+
+/// The store that Python looks API keys up in, one by one.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyStoreDocument {
+    /// Key of the HMAC that makes hashes and checksums of keys.
+    pub secret: String,
+    /// How long an answer holds.
+    pub cache_ttl_ms: u64,
+    pub cache_keys: u32,
+    /// The same of keys that the store does not know or refuses.
+    pub refused_ttl_ms: u64,
+    pub cache_refused: u32,
+    /// How long a request waits for an answer.
+    pub timeout_ms: u64,
+    /// Look-ups that may be under way at once.
+    pub max_lookups: u32,
+    /// Look-ups that one client address may cause in a second.
+    pub lookups_per_address: u32,
+}
+
+/// Why the store refuses a key.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyRefusalDocument {
+    Unknown,
+    Revoked,
+    Expired,
+}
+
+/// The answer to a question. `ok` alone says that newer keys were fetched; of an API key the store says one of the others.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerDocument {
+    pub ok: bool,
+    #[serde(default)]
+    pub key: Option<ApiKeyEntryDocument>,
+    #[serde(default)]
+    pub refused: Option<KeyRefusalDocument>,
+    /// How long the key may be believed, where that is shorter than `cache_ttl_ms`.
+    #[serde(default)]
+    pub ttl_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -86,4 +132,7 @@ pub struct ApiKeyEntryDocument {
     /// Tier that replaces the route's for this key.
     pub tier: Option<String>,
     pub expires_at_ms: Option<u64>,
+    /// Where it may be used from, in CIDR notation; empty: from everywhere.
+    #[serde(default)]
+    pub networks: Vec<String>,
 }

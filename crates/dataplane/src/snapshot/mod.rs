@@ -147,7 +147,7 @@ impl Snapshot {
     }
 
     fn compile_document(document: SnapshotDocument, lasting: &Lasting<'_>) -> Result<Self, String> {
-        let identities = Identities::compile(&document.identities, lasting.keys)?;
+        let identities = Identities::compile(&document.identities, &document.key_store, lasting.keys)?;
         let tiers = Tiers::compile(&document.tiers, lasting.counters)?;
         let secure = |service: &ServiceDocument| services::secure(&document, service, lasting.tls);
         let services = lasting.services.compile(&document.services, &secure)?;
@@ -219,7 +219,7 @@ impl IdentityEntry {
     fn compile(document: &IdentityDocument, metrics: &record::Registry) -> Self {
         let keys_are_pushed = match &document.kind {
             IdentityKindDocument::Jwt(jwt) => jwt.keys.is_none(),
-            IdentityKindDocument::ApiKey(api_key) => api_key.keys.is_none(),
+            IdentityKindDocument::ApiKey(api_key) => api_key.keys.is_none() && !api_key.stored,
             IdentityKindDocument::Mtls(_) => false,
         };
         let named = Named::new(&document.name, &document.at);

@@ -18,6 +18,7 @@ from gatewright.config.crosschecks import (
     retries,
     routing,
     serving,
+    sharing,
 )
 from gatewright.config.crosschecks.view import View
 from gatewright.errors import Problem
@@ -28,6 +29,7 @@ THEMES = (
     listening,
     serving,
     breakers,
+    sharing,
     routing,
     expressions,
     headers,

@@ -1,6 +1,5 @@
 """Circuit breakers: rules that could never speak, and options that would do nothing."""
 
-import importlib.util
 from collections.abc import Iterator
 
 from gatewright.config.crosschecks.view import View
@@ -32,18 +31,6 @@ def _own(view: View) -> Iterator[Problem]:
 def _sharing(view: View) -> Iterator[Problem]:
     gateway = view.gateway
     shares = gateway.circuit_breakers.share == "redis"
-    if shares and gateway.redis is None:
-        yield view.at("circuit_breakers", "share").problem(
-            "`redis` is not configured; add `redis: {url: redis://HOST}`"
-        )
-    if shares and importlib.util.find_spec("redis") is None:
-        yield view.at("circuit_breakers", "share").problem(
-            "the Redis client is not installed; `pip install 'gatewright[redis]'`"
-        )
-    if not shares and gateway.redis is not None:
-        yield view.key_at("redis").problem(
-            "`redis` does nothing; share something, with `circuit_breakers: {share: redis}`"
-        )
     if not shares and "interval" in gateway.circuit_breakers.model_fields_set:
         yield view.key_at("circuit_breakers", "interval").problem(
             "`interval` does nothing without `share: redis`; leave it out"

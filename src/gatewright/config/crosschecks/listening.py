@@ -1,9 +1,16 @@
 """Listeners and the admin address: they can be listened on, and nobody is let in by accident."""
 
-import ipaddress
 from collections.abc import Iterator, Sequence
 
-from gatewright.config.addresses import MAX_PATH, Address, Endpoint, UnixPath, read_address, read_endpoint
+from gatewright.config.addresses import (
+    MAX_PATH,
+    Address,
+    Endpoint,
+    UnixPath,
+    read_address,
+    read_endpoint,
+    read_network,
+)
 from gatewright.config.crosschecks.view import View
 from gatewright.config.positions import Position
 from gatewright.errors import Problem
@@ -83,14 +90,9 @@ def _list(view: View, location: tuple[str | int, ...], texts: Sequence[str]) -> 
     for place, text in enumerate(texts):
         position = view.at(*location, "from", place)
         try:
-            network = ipaddress.ip_network(text, strict=False)
-        except ValueError:
-            yield position.problem(f"`{text}` is not a network; write `10.0.0.0/8`, `10.1.2.3` or `fd00::/8`")
+            network = read_network(text)
+        except ValueError as error:
+            yield position.problem(str(error))
             continue
-        if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
-            cure = "write it as one of IPv4"
-            yield position.problem(f"`{text}` is a network of IPv4 addresses; {cure}")
-        elif "/" in text and str(network.network_address) != text.partition("/")[0]:
-            yield position.problem(f"`{text}` has bits set outside its prefix; write `{network}`")
-        elif network.prefixlen == 0:
+        if network.prefixlen == 0:
             yield position.warning(f"`{text}` lets everybody name any address as the client's")

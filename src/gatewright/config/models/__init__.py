@@ -22,6 +22,7 @@ from gatewright.config.models.identities import (
     MtlsIdentity,
     PublicKey,
 )
+from gatewright.config.models.key_store import KeyStore, Leaks
 from gatewright.config.models.listeners import Http2, Listener
 from gatewright.config.models.node import (
     Admin,
@@ -86,6 +87,8 @@ __all__ = [
     "Instance",
     "Jwks",
     "JwtIdentity",
+    "KeyStore",
+    "Leaks",
     "LeastRequests",
     "Listener",
     "ListenerTls",

@@ -7,6 +7,7 @@ from pydantic import Field
 from gatewright.config.models.answers import ErrorPages
 from gatewright.config.models.base import OneOrMany, Section, Text, Texts
 from gatewright.config.models.identities import Identities
+from gatewright.config.models.key_store import KeyStore
 from gatewright.config.models.listeners import Listener
 from gatewright.config.models.node import Admin, Node, Records, Reload
 from gatewright.config.models.overload import Overload
@@ -58,6 +59,9 @@ class Gateway(Section):
     admin: Admin = Field(default_factory=Admin, description="Where health, metrics and the admin API answer.")
     services: Annotated[list[Service], OneOrMany] = Field(default_factory=list, description="What is behind.")
     identities: Identities = Field(default_factory=list, description="Ways to prove who calls.")
+    key_store: KeyStore | None = Field(
+        None, description="Where API keys of identities with `keys: {store: true}` are; none by default."
+    )
     tiers: Annotated[list[Tier], OneOrMany] = Field(default_factory=list, description="Named rate limits.")
     routes: Annotated[list[Route], OneOrMany] = Field(default_factory=list, description="What goes where.")
     defaults: Defaults = Field(

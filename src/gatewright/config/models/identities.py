@@ -117,6 +117,11 @@ class ApiKeyEntry(Section):
         description="Moment after which the key is refused, such as `2027-01-31T00:00:00Z`; never by "
         "default.",
     )
+    networks: Texts = Field(
+        default_factory=list,
+        description="Where the key may be used from, such as `203.0.113.0/24`; elsewhere 403. Everywhere by "
+        "default.",
+    )
 
 
 class ApiKeys(Section):
@@ -128,10 +133,11 @@ class ApiKeys(Section):
         "`gatewright keys` writes it.",
     )
     keys: list[ApiKeyEntry] | None = Field(None, description="The keys themselves, hashed.")
+    store: Literal[True] | None = Field(None, description="The keys are those of `key_store`.")
 
     @model_validator(mode="after")
     def _one_source(self) -> "ApiKeys":
-        _exactly_one(self, "file", "keys")
+        _exactly_one(self, "file", "keys", "store")
         return self
 
 

@@ -76,7 +76,10 @@ fn a_pepper_changes_every_hash() {
 fn a_withdrawn_key_is_refused_by_the_next_request() {
     let mut route = Route::new(&[api_key("partners", None, Value::Null)], false);
     let asked = [("x-api-key", "old")];
-    assert_eq!(route.ask(&asked, NOW), Err(Refusal::AuthenticationUnavailable { identity: 0 }));
+    assert_eq!(
+        route.ask(&asked, NOW),
+        Err(Refusal::AuthenticationUnavailable { identity: 0, cause: Unjudged::NoKeys })
+    );
     route.store.set("partners", &key_set(&[entry("k1", sha256("old")), entry("k2", sha256("new"))])).unwrap();
     assert!(route.ask(&asked, NOW).is_ok());
     route.store.set("partners", &key_set(&[entry("k2", sha256("new"))])).unwrap();
@@ -122,7 +125,7 @@ fn a_broken_list_is_refused_with_its_place_and_reason() {
         ),
     ] {
         let document = api_key("partners", None, json!({"keys": keys}));
-        let error = Identities::compile(&[document], &KeyStore::new()).err().expect("it compiled");
+        let error = Identities::compile(&[document], &None, &KeyStore::new()).err().expect("it compiled");
         assert_eq!(error, format!("gateway.yaml:12:5: identity `partners`: {reason}"));
         assert!(KeyStore::new().set("partners", &key_set(keys.as_array().unwrap())).is_err());
     }

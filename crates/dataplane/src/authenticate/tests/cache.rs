@@ -45,7 +45,10 @@ fn a_key_change_is_noticed_by_the_next_request() {
     route.store.set("mobile", &key_set(&[jwk("EdDSA")])).unwrap();
     assert_eq!(route.fault(&good), Fault::UnknownKey);
     route.store.set("mobile", &key_set(&[])).unwrap();
-    assert_eq!(route.bearer(&good), Err(Refusal::AuthenticationUnavailable { identity: 0 }));
+    assert_eq!(
+        route.bearer(&good),
+        Err(Refusal::AuthenticationUnavailable { identity: 0, cause: Unjudged::NoKeys })
+    );
 }
 
 #[test]

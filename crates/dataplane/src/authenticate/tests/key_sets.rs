@@ -8,7 +8,7 @@ fn inline(keys: &[Value]) -> IdentityDocument {
 }
 
 fn compile_error(document: IdentityDocument) -> String {
-    Identities::compile(&[document], &KeyStore::new()).err().expect("it compiled")
+    Identities::compile(&[document], &None, &KeyStore::new()).err().expect("it compiled")
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn an_rsa_key_without_algorithm_is_for_rs256_only() {
 #[test]
 fn no_keys_is_503_whether_none_came_or_none_is_left() {
     let mut route = Route::new(&[jwt("mobile", json!({}))], false);
-    let unavailable = Refusal::AuthenticationUnavailable { identity: 0 };
+    let unavailable = Refusal::AuthenticationUnavailable { identity: 0, cause: Unjudged::NoKeys };
     assert_eq!(route.bearer(&token("ES256", json!({}))), Err(unavailable.clone()));
     assert_eq!(route.bearer("nonsense"), Err(unavailable.clone()));
     route.store.set("mobile", &key_set(&[])).unwrap();
@@ -115,7 +115,7 @@ fn two_keys_of_one_name_and_algorithm_are_refused() {
 
 #[test]
 fn a_repeated_identity_is_refused() {
-    let error = Identities::compile(&[inline(&[]), inline(&[])], &KeyStore::new()).err().unwrap();
+    let error = Identities::compile(&[inline(&[]), inline(&[])], &None, &KeyStore::new()).err().unwrap();
     assert_eq!(error, "gateway.yaml:12:5: identity `mobile`: the name is repeated");
 }
 

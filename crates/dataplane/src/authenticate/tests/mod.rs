@@ -4,6 +4,7 @@ mod api_keys;
 mod cache;
 mod key_sets;
 mod policies;
+mod stored;
 mod tokens;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -20,7 +21,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::refusal::CredentialKind;
+use crate::refusal::{CredentialKind, Unjudged};
 use crate::request::{Header, Known};
 use crate::snapshot::document::{IdentityDocument, IdentityKindDocument};
 
@@ -151,7 +152,8 @@ pub(super) struct Route {
 pub(super) fn policy(store: &KeyStore, documents: &[IdentityDocument], optional: bool) -> AuthPolicy {
     let accept = documents.iter().map(|document| document.name.clone()).collect();
     let auth = AuthDocument { at: "gateway.yaml:30:5".to_owned(), accept, scopes: Vec::new(), optional };
-    AuthPolicy::compile(&auth, &Identities::compile(documents, store).unwrap()).unwrap()
+    let identities = Identities::compile(documents, &Some(stored::key_store()), store).unwrap();
+    AuthPolicy::compile(&auth, &identities).unwrap()
 }
 
 impl Route {

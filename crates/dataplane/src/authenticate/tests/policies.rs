@@ -132,7 +132,7 @@ fn policy_for(store: &KeyStore, documents: &[IdentityDocument], accept: &[&str])
     let accept = accept.iter().map(|name| (*name).to_owned()).collect();
     let auth =
         AuthDocument { at: "gateway.yaml:30:5".to_owned(), accept, scopes: Vec::new(), optional: false };
-    AuthPolicy::compile(&auth, &Identities::compile(documents, store).unwrap()).unwrap()
+    AuthPolicy::compile(&auth, &Identities::compile(documents, &None, store).unwrap()).unwrap()
 }
 
 #[test]
@@ -143,13 +143,13 @@ fn an_identity_without_keys_makes_it_503_only_where_no_other_accepts() {
     assert_eq!(route.bearer(&token("ES256", json!({}))).unwrap().identity, Some(1));
     assert_eq!(
         route.bearer(&token("EdDSA", json!({}))),
-        Err(Refusal::AuthenticationUnavailable { identity: 0 })
+        Err(Refusal::AuthenticationUnavailable { identity: 0, cause: Unjudged::NoKeys })
     );
 }
 
 #[test]
 fn a_policy_that_names_no_identity_is_refused() {
-    let identities = Identities::compile(&[partners()], &KeyStore::new()).unwrap();
+    let identities = Identities::compile(&[partners()], &None, &KeyStore::new()).unwrap();
     let auth = |accept: &[&str]| AuthDocument {
         at: "gateway.yaml:30:5".to_owned(),
         accept: accept.iter().map(|name| (*name).to_owned()).collect(),

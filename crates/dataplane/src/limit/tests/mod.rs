@@ -48,7 +48,7 @@ fn rate_limit(tiers: &[&str]) -> RateLimitDocument {
 }
 
 fn grant(caller: Caller) -> Grant {
-    authorize::grant(&ScopePolicy::default(), Arc::new(caller)).unwrap()
+    authorize::grant(&ScopePolicy::default(), Arc::new(caller), CLIENT).unwrap()
 }
 
 fn user(name: &str) -> Grant {

@@ -1,0 +1,84 @@
+//! API keys of a store: their form says whether it is worth asking for them at all.
+//!
+//! `pk_live_`, 12 characters by which the store finds the key, 32 that are secret, 8 that check the others. The last 8 can
+//! only be computed with the gateway's secret, so whoever invents keys never gets as far as a look-up.
+
+use std::sync::Arc;
+
+use aws_lc_rs::{constant_time, digest, hmac};
+
+use super::cache::Wanted;
+use super::generations::{HASH, KeyedHash};
+use super::identity::{Attempt, Failure};
+use super::stored_keys::StoredKeys;
+use crate::caller::Caller;
+use crate::refusal::{CredentialFault, Unjudged};
+use crate::snapshot::document::KeyStoreDocument;
+
+const MARK: &[u8] = b"pk_live_";
+const PREFIX: usize = 12;
+const SECRET: usize = 32;
+const CHECK: usize = 8;
+const ALPHABET: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+pub(super) struct StoredIdentity {
+    secret: Box<hmac::Key>,
+    keys: Arc<StoredKeys>,
+}
+
+impl StoredIdentity {
+    pub(super) fn compile(document: &KeyStoreDocument, keys: Arc<StoredKeys>) -> Self {
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, document.secret.as_bytes());
+        Self { secret: Box::new(secret), keys }
+    }
+
+    pub(super) fn identify(&self, index: u32, attempt: &mut Attempt<'_>) -> Result<Arc<Caller>, Failure> {
+        let key = attempt.credential();
+        let (prefix, hash) = self.read(key)?;
+        match self.keys.find(&hash, index, attempt.client(), attempt.now_unix_ms()) {
+            Some(found) => Ok(found?),
+            None => {
+                let mut sha256 = [0; HASH];
+                sha256.copy_from_slice(digest::digest(&digest::SHA256, key).as_ref());
+                attempt.want(Wanted { identity: index, prefix: text(prefix), hash, sha256 });
+                Err(Failure::Unjudged(Unjudged::NotLookedUp))
+            }
+        }
+    }
+
+    /// The prefix and the keyed hash of what has the form of a key and its checksum.
+    fn read<'a>(&self, key: &'a [u8]) -> Result<(&'a [u8], KeyedHash), CredentialFault> {
+        let rest = key.strip_prefix(MARK).ok_or(CredentialFault::UnknownKey)?;
+        if rest.len() != PREFIX + SECRET + CHECK || !rest.iter().all(u8::is_ascii_alphanumeric) {
+            return Err(CredentialFault::UnknownKey);
+        }
+        let (signed, check) = key.split_at_checked(key.len() - CHECK).ok_or(CredentialFault::UnknownKey)?;
+        let mut hash = [0; HASH];
+        hash.copy_from_slice(hmac::sign(&self.secret, signed).as_ref());
+        constant_time::verify_slices_are_equal(&checksum(&hash), check)
+            .map_err(|_| CredentialFault::UnknownKey)?;
+        Ok((rest.get(..PREFIX).unwrap_or_default(), hash))
+    }
+}
+
+fn checksum(hash: &KeyedHash) -> [u8; CHECK] {
+    let mut check = [0; CHECK];
+    for (character, byte) in check.iter_mut().rev().zip(hash.iter().rev()) {
+        *character = ALPHABET.get(usize::from(*byte) % ALPHABET.len()).copied().unwrap_or_default();
+    }
+    check
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+pub(super) fn key_of(secret: &str, prefix: &str, random: &str) -> (String, String) {
+    let signed = format!("pk_live_{prefix}{random}");
+    let mut hash = [0; HASH];
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    hash.copy_from_slice(hmac::sign(&key, signed.as_bytes()).as_ref());
+    let hex = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    (signed + &text(&checksum(&hash)), hex)
+}

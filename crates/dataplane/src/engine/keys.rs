@@ -1,0 +1,32 @@
+//! API keys of the store: what Python answers, withdraws, and is told of their use.
+
+use std::collections::HashSet;
+
+use crate::authenticate::Believed;
+use crate::node::Node;
+use crate::questions::Question;
+use crate::snapshot::document::AnswerDocument;
+
+/// Gives whether whoever waits may decide again.
+pub fn learn(node: &Node, question: u64, answer: &AnswerDocument) -> Result<bool, String> {
+    let Some(Question::LookUpKey { hash, .. }) = node.questions.find(question) else { return Ok(answer.ok) };
+    let found = match (answer.ok, &answer.key, answer.refused) {
+        (false, None, None) => return Ok(false),
+        (true, Some(key), None) => Ok(key),
+        (true, None, Some(refusal)) => Err(refusal),
+        (true | false, ..) => return Err("of a key, either `key` or `refused` is said".to_owned()),
+    };
+    let until = Believed { now_ms: super::unix_ms(), for_ms: answer.ttl_ms };
+    node.keys.stored().learn(&hash, found, until).map(|()| true)
+}
+
+pub fn forget(node: &Node, ids: &[u8]) -> Result<usize, String> {
+    let ids: Option<HashSet<String>> =
+        serde_json::from_slice(ids).map_err(|error| format!("ids of keys: {error}"))?;
+    Ok(node.keys.stored().forget(ids.as_ref()))
+}
+
+pub fn uses(node: &Node) -> Vec<u8> {
+    // Texts and numbers into memory cannot fail.
+    serde_json::to_vec(&node.keys.stored().take_uses()).unwrap_or_default()
+}

@@ -1,0 +1,126 @@
+"""API keys of the store: made, shown, rotated, revoked. The text of a key is in one answer, nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse
+
+from gatewright.admin.answers import Denied, answer
+from gatewright.admin.breakers import By, Why, address
+from gatewright.control.node import Node
+from gatewright.keystore import operations
+from gatewright.keystore.database import KeyStoreError
+from gatewright.keystore.operations import Document, Wish, WrongKeyError
+from gatewright.keystore.store import LONGEST_LIST, KeyStore, UnknownKeyError
+
+log = logging.getLogger("gatewright.audit")
+
+SECONDS = 10.0
+DAY = 86_400
+
+
+class WishedKey(BaseModel):
+    """A key to be made."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    partner: str = Field(description="Whose key it is; becomes `X-Partner-ID`.")
+    consumer: str | None = Field(None, description="Who of the partner uses it; shown, and sent to nobody.")
+    tier: str | None = Field(None, description="Tier that replaces the route's for this key.")
+    scopes: list[str] = Field(default_factory=list, description="What it may do.")
+    networks: list[str] = Field(
+        default_factory=list, description="Where it may be used from, such as `203.0.113.0/24`."
+    )
+    metadata: dict[str, str] = Field(default_factory=dict, description="Anything worth keeping.")
+    expires_at: str | None = Field(None, description="RFC 3339 time after which it is refused.")
+    expires_in: int | None = Field(None, ge=1, le=3650 * DAY, description="The same in seconds from now.")
+
+
+def add_keys(router: APIRouter, node: Node) -> None:
+    """Add the operations on API keys."""
+    add_readings(router, node)
+
+    @router.post("/keys", summary="Make an API key; the answer has it, this once", status_code=201)
+    async def create(request: Request, wish: Annotated[WishedKey, Body()], by: By = None) -> JSONResponse:
+        tiers = node.stored_keys.settings.tiers if node.stored_keys.settings else ()
+        who = by or address(request)
+        made = await done(operations.create(store_of(node), Wish(**wish.model_dump()), tiers, who))
+        audit("api key created", made, who)
+        return answer(made, 201)
+
+    @router.post("/keys/{key}/rotate", summary="Give a key a new secret; the old one stays valid for a while")
+    async def rotate(
+        request: Request,
+        key: str,
+        by: By = None,
+        overlap: Annotated[
+            int | None, Query(ge=0, le=90 * DAY, description="For how many seconds; 7 days by default")
+        ] = None,
+    ) -> JSONResponse:
+        made = await done(operations.rotate(store_of(node), key, overlap))
+        await node.stored_keys.tell([key])
+        audit("api key rotated", made, by or address(request))
+        return answer(made)
+
+    @router.post("/keys/{key}/revoke", summary="End a key for ever, on every node")
+    async def revoke(request: Request, key: str, by: By = None, why: Why = None) -> JSONResponse:
+        who = by or address(request)
+        ended = await done(operations.revoke(store_of(node), key, who, why))
+        await node.stored_keys.tell([key])
+        audit("api key revoked", ended, who, why)
+        return answer(ended)
+
+
+def add_readings(router: APIRouter, node: Node) -> None:
+    @router.get("/keys", summary="API keys of the store by id, without their secrets")
+    async def listed(
+        partner: str | None = None,
+        after: Annotated[str, Query(description="Id to go on behind")] = "",
+        limit: Annotated[int, Query(ge=1, le=LONGEST_LIST)] = 100,
+    ) -> JSONResponse:
+        return answer(await done(operations.listed(store_of(node), partner, after, limit)))
+
+    @router.get("/keys/{key}", summary="One API key, without its secrets")
+    async def show(key: str) -> JSONResponse:
+        return answer(await done(operations.show(store_of(node), key)))
+
+    @router.get("/keys/{key}/usage", summary="Requests of a key by hour")
+    async def usage(
+        key: str, seconds: Annotated[int, Query(ge=1, le=3650 * DAY, description="How far back")] = 7 * DAY
+    ) -> JSONResponse:
+        await node.stored_keys.flush()
+        return answer(await done(operations.usage(store_of(node), key, seconds)))
+
+
+def store_of(node: Node) -> KeyStore:
+    """The open store. Raises `Denied` where there is none."""
+    if node.stored_keys.settings is None:
+        raise Denied(
+            404, "no_key_store", "no `key_store` is configured; keys of files are changed in their files"
+        )
+    return node.stored_keys.store
+
+
+async def done(work: Coroutine[Any, Any, Document]) -> Document:
+    """What an operation gives. Raises `Denied` for what it refuses, and where the store cannot be asked."""
+    try:
+        async with asyncio.timeout(SECONDS):
+            return await work
+    except UnknownKeyError as error:
+        raise Denied(404, "unknown_key", str(error)) from error
+    except WrongKeyError as error:
+        raise Denied(400, "bad_request", str(error)) from error
+    except (KeyStoreError, TimeoutError) as error:
+        cause = str(error) or "no answer in time"
+        raise Denied(503, "key_store_unavailable", f"the key store cannot be asked: {cause}") from error
+
+
+def audit(event: str, key: Document, by: str, why: str | None = None) -> None:
+    """Say who did what to which key; never the key."""
+    log.warning(event, extra={"key": key["id"], "partner": key["partner"], "by": by, "why": why})

@@ -1,0 +1,61 @@
+"""What nodes share: a server that is named, a client that is installed, and somebody who uses it."""
+
+import importlib.util
+from collections.abc import Iterator
+
+from gatewright.config.crosschecks.view import View
+from gatewright.config.models import ApiKeyIdentity, CircuitBreakers, KeyStore
+from gatewright.errors import Problem
+
+
+def check(view: View) -> Iterator[Problem]:
+    """Find stores that nobody uses, and users of stores that are not there."""
+    gateway = view.gateway
+    sharers: list[tuple[str, CircuitBreakers | KeyStore]] = [("circuit_breakers", gateway.circuit_breakers)]
+    if gateway.key_store is not None:
+        sharers.append(("key_store", gateway.key_store))
+    sharing = [section for section, settings in sharers if settings.share == "redis"]
+    for section in sharing:
+        yield from _redis(view, section)
+    if not sharing and gateway.redis is not None:
+        yield view.key_at("redis").problem(
+            "`redis` does nothing; share something, with `circuit_breakers: {share: redis}`"
+        )
+    yield from _key_store(view)
+
+
+def _redis(view: View, section: str) -> Iterator[Problem]:
+    if view.gateway.redis is None:
+        yield view.at(section, "share").problem("`redis` is not configured; add `redis: {url: redis://HOST}`")
+    if importlib.util.find_spec("redis") is None:
+        yield view.at(section, "share").problem(
+            "the Redis client is not installed; `pip install 'gatewright[redis]'`"
+        )
+
+
+def _key_store(view: View) -> Iterator[Problem]:
+    store = view.gateway.key_store
+    users = [
+        (number, identity)
+        for number, identity in enumerate(view.gateway.identities)
+        if isinstance(identity, ApiKeyIdentity) and identity.keys.store
+    ]
+    for number, identity in users:
+        if store is None and view.complete:
+            yield view.at("identities", number, "keys").problem(
+                "`key_store` is not configured; add `key_store: {secret: ...}`"
+            )
+        if identity.pepper is not None:
+            yield view.at("identities", number, "pepper").problem(
+                "`pepper` does nothing here; keys of the store are hashed with `key_store.secret`"
+            )
+    if store is None:
+        return
+    if not users and view.complete:
+        yield view.key_at("key_store").problem(
+            "`key_store` does nothing; let an identity use it, with `kind: api_key, keys: {store: true}`"
+        )
+    if store.url is not None and importlib.util.find_spec("asyncpg") is None:
+        yield view.at("key_store", "url").problem(
+            "the PostgreSQL client is not installed; `pip install 'gatewright[postgresql]'`"
+        )

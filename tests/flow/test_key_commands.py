@@ -1,0 +1,232 @@
+"""`gatewright keys` and the admin API on the store of a node that runs, and on the store alone."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from gateway import Origin, get
+from gatewright.cli import run
+
+SECRET = "a secret of the store, not less than 32 characters"
+
+
+class Gateway:
+    """A directory with a configuration, and a whole node for it where one is started."""
+
+    def __init__(self, directory: Path, origin: Origin, ports: tuple[int, int]) -> None:
+        self.directory = directory
+        self.public, self.admin = ports
+        self.file = directory / "gateway.yaml"
+        self.file.write_text(
+            f"""
+listeners: [{{name: public, address: "127.0.0.1:{self.public}"}}]
+admin: {{address: "127.0.0.1:{self.admin}"}}
+services: [{{name: users, instances: ["{origin.address}"]}}]
+key_store: {{secret: "{SECRET}", path: keys.db, watch_interval: 50ms, usage_interval: 100ms}}
+identities: [{{name: partners, kind: api_key, keys: {{store: true}}}}]
+routes: [{{name: users, match: /*, service: users, auth: {{accept: [partners]}}, rate_limit: none}}]
+records: {{sinks: []}}
+"""
+        )
+        self._process: subprocess.Popen[str] | None = None
+        self.lines: list[str] = []
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "gatewright", "run", str(self.file)]
+        self._process = subprocess.Popen(command, cwd=self.directory, stderr=subprocess.PIPE, text=True)
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self.lines.append(line)
+            if "is live" in line:
+                return
+        raise AssertionError("".join(self.lines))
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            _, rest = self._process.communicate(timeout=30)
+            self.lines += rest.splitlines()
+            self._process = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.admin}"
+
+    def status(self, key: str) -> int:
+        return get(("127.0.0.1", self.public), "/", ("X-API-Key", key)).status
+
+    def ask(self, method: str, path: str, **given: Any) -> httpx2.Response:
+        return httpx2.request(method, f"{self.url}/api/v1{path}", trust_env=False, **given)
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, origin: Origin, free_port: Callable[[], int]) -> Iterator[Gateway]:
+    made = Gateway(tmp_path, origin, (free_port(), free_port()))
+    yield made
+    made.stop()
+
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """One `gatewright keys` in this process: exit code, output, what it said beside."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = run(["keys", *arguments])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+def test_a_key_lives_from_its_making_to_its_end_through_a_running_node(
+    gateway: Gateway, command: Command
+) -> None:
+    gateway.start()
+    at = ("--admin", gateway.url)
+    wishes = ("--partner", "acme", "--consumer", "billing", "--scope", "a", "--metadata", "team=x")
+    code, key, said = command("create", *wishes, *at)
+    key = key.strip()
+    assert code == 0
+    assert key not in said
+    assert gateway.status(key) == 200
+    (listed,) = json.loads(command("list", "--json", *at)[1])
+    identifier = listed["id"]
+    assert identifier in said
+    assert (listed["consumer"], listed["metadata"], listed["state"]) == ("billing", {"team": "x"}, "active")
+    code, rotated, _ = command("rotate", identifier, "--overlap", "1h", *at)
+    new = rotated.strip()
+    assert (gateway.status(new), gateway.status(key)) == (200, 200)
+    used = json.loads(command("usage", identifier, "--json", *at)[1])
+    # The first use of each secret was decided once it was known.
+    assert used["requests"] == 3
+    assert "3 requests" in command("usage", identifier, *at)[1]
+    assert command("revoke", identifier, "--why", "it leaked", *at)[1] == f"revoked {identifier}\n"
+    # At once on the node that was asked, though both were known there.
+    assert (gateway.status(new), gateway.status(key)) == (401, 401)
+    shown = json.loads(command("show", identifier, "--json", *at)[1])
+    assert (shown["state"], shown["revoked_why"]) == ("revoked", "it leaked")
+    assert shown["revoked_by"]
+    assert command("revoke", identifier, *at)[0] == 1
+    gateway.stop()
+    events = [json.loads(line) for line in gateway.lines if line.startswith("{")]
+    audit = [event for event in events if event["logger"] == "gatewright.audit"]
+    told = ["api key created", "api key rotated", "api key revoked"]
+    assert [event["event"] for event in audit] == told
+    assert {event["key"] for event in audit} == {identifier}
+    assert all(event["by"] for event in audit)
+    assert key[8:] not in "".join(gateway.lines)
+    assert new[8:] not in "".join(gateway.lines)
+
+
+def test_the_store_can_be_worked_on_beside_a_node_and_without_one(
+    gateway: Gateway, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(gateway.directory)
+    monkeypatch.delenv("GATEWRIGHT_ADMIN", raising=False)
+    # Nobody answers at the admin address of `gateway.yaml`.
+    code, key, said = command("create", "--partner", "acme", "--expires", "1d")
+    assert code == 0
+    assert "working on the key store of gateway.yaml itself" in said
+    gateway.start()
+    assert gateway.status(key.strip()) == 200
+    # The node takes notice of what is done to its database.
+    (listed,) = json.loads(command("list", "--json", "--config", str(gateway.file))[1])
+    assert command("revoke", listed["id"], "--config", str(gateway.file))[0] == 0
+    end = time.monotonic() + 5
+    while gateway.status(key.strip()) != 401:
+        assert time.monotonic() < end
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        ({"partner": "a\r\nX-Admin: 1"}, "`partner` must be"),
+        ({"partner": " a"}, "`partner` must be"),
+        ({"partner": "a", "consumer": ""}, "`consumer` must be"),
+        ({"partner": "a", "scopes": ["a b"]}, "the scope `a b` is not"),
+        ({"partner": "a", "networks": ["10.0.0.1/8"]}, "has bits set outside its prefix"),
+        ({"partner": "a", "networks": ["here"]}, "is not a network"),
+        ({"partner": "a", "tier": "gold"}, "unknown tier `gold`; known: premium, standard"),
+        ({"partner": "a", "expires_at": "soon"}, "`expires_at` is no moment"),
+        ({"partner": "a", "expires_at": "2001-01-01"}, "cannot end before it begins"),
+        ({"partner": "a", "expires_at": "2101-01-01", "expires_in": 5}, "not both"),
+        ({"partner": "a", "metadata": {"a": "x" * 2000}}, "metadata has"),
+        ({"partner": "a", "secret": "mine"}, "Extra inputs"),
+        ({}, "`partner`: Field required"),
+    ],
+)
+def test_a_wish_that_cannot_be_is_refused_with_what_would_work(
+    wanted: Gateway, wish: dict[str, Any], message: str
+) -> None:
+    response = wanted.ask("POST", "/keys", json=wish)
+    assert response.status_code == 400, response.text
+    assert message in response.json()["message"]
+    assert response.json()["request_id"]
+
+
+@pytest.fixture(scope="module")
+def wanted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A node whose store is only talked about."""
+    import socket
+
+    with Origin() as origin, socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        ports = one.getsockname()[1], other.getsockname()[1]
+        one.close()
+        other.close()
+        gateway = Gateway(tmp_path_factory.mktemp("wanted"), origin, ports)
+        gateway.start()
+        yield gateway
+        gateway.stop()
+
+
+def test_unknown_keys_are_404_and_bounds_of_questions_hold(wanted: Gateway) -> None:
+    for method, path in (
+        ("GET", "/keys/key_0"),
+        ("GET", "/keys/key_0/usage"),
+        ("POST", "/keys/key_0/rotate"),
+        ("POST", "/keys/key_0/revoke"),
+    ):
+        response = wanted.ask(method, path)
+        assert (response.status_code, response.json()["error"]) == (404, "unknown_key"), path
+    for path in ("/keys?limit=0", "/keys?limit=100000", "/keys/key_0/usage?seconds=0"):
+        assert wanted.ask("GET", path).status_code == 400, path
+    assert wanted.ask("POST", "/keys/key_0/rotate?overlap=99999999").status_code == 400
+
+
+def test_keys_are_listed_page_by_page_and_by_partner(wanted: Gateway) -> None:
+    made = [
+        wanted.ask("POST", "/keys", json={"partner": partner}).json()["id"]
+        for partner in ("one", "two", "one", "one")
+    ]
+    first = wanted.ask("GET", "/keys?limit=3").json()
+    rest = wanted.ask("GET", f"/keys?after={first['next']}").json()
+    assert sorted(made) == [key["id"] for key in (*first["keys"], *rest["keys"])]
+    assert rest["next"] is None
+    assert len(wanted.ask("GET", "/keys?partner=one").json()["keys"]) == 3
+    assert all("hash" not in key and "key" not in key for key in first["keys"])
+
+
+def test_other_pages_of_the_same_browser_make_no_keys(wanted: Gateway) -> None:
+    headers = {"origin": "https://evil.test"}
+    response = wanted.ask("POST", "/keys", json={"partner": "a"}, headers=headers)
+    assert (response.status_code, response.json()["error"]) == (403, "foreign_origin")
+
+
+def test_the_answer_with_a_key_is_not_to_be_stored(wanted: Gateway) -> None:
+    response = wanted.ask("POST", "/keys", json={"partner": "a"})
+    assert response.status_code == 201
+    assert response.headers["cache-control"] == "no-store"
+    assert response.json()["key"].startswith("pk_live_")

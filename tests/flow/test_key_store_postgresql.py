@@ -1,0 +1,100 @@
+"""Two nodes and one PostgreSQL: what one node revokes, the other refuses, and no failure lets anybody in."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway import KeyedNode, Origin, Postgres, until, with_store
+
+pytestmark = pytest.mark.needs("postgres")
+
+
+@pytest.fixture
+def server(free_port: Callable[[], int]) -> Iterator[Postgres]:
+    running = Postgres(free_port())
+    yield running
+    running.close()
+
+
+@pytest.fixture
+async def pair(
+    origin: Origin, server: Postgres, tmp_path: Path
+) -> AsyncIterator[tuple[KeyedNode, KeyedNode]]:
+    text = with_store(origin, f"url: '{server.url}', timeout: 300ms")
+    async with KeyedNode(text, tmp_path) as one, KeyedNode(text, tmp_path) as other:
+        yield one, other
+
+
+async def test_a_key_of_one_node_is_known_and_revoked_on_the_other(pair: tuple[KeyedNode, KeyedNode]) -> None:
+    one, other = pair
+    key, text = await one.create()
+    assert await one.status(text) == await other.status(text) == 200
+    await other.keys.store.revoke(key.id)
+    await other.keys.tell([key.id])
+
+    async def is_refused() -> bool:
+        return await one.status(text) == 401
+
+    assert await other.status(text) == 401
+    await until(is_refused, seconds=5)
+
+
+async def test_uses_of_all_nodes_are_added_up(pair: tuple[KeyedNode, KeyedNode]) -> None:
+    one, other = pair
+    key, text = await one.create()
+    for node, times in ((one, 2), (other, 3)):
+        for _ in range(times):
+            assert await node.status(text) == 200
+
+    async def counted() -> bool:
+        return sum(requests for _, requests in await one.keys.store.usage(key.id, 0)) == 5
+
+    await until(counted)
+
+
+@pytest.mark.parametrize("fault", ["killed", "hung"])
+async def test_without_the_server_known_keys_go_on_and_it_comes_back_by_itself(
+    pair: tuple[KeyedNode, KeyedNode], server: Postgres, fault: str
+) -> None:
+    one, _ = pair
+    _, known = await one.create()
+    _, other = await one.create()
+    assert await one.status(known) == 200
+    if fault == "killed":
+        await asyncio.to_thread(server.stop)
+    else:
+        server.freeze(True)
+    statuses = [await one.status(key) for key in (other, known, other)]
+    assert statuses == [503, 200, 503]
+    assert not one.keys.health.connected
+    assert one.keys.health.error
+    assert "gatewright@" not in one.keys.health.error
+    if fault == "killed":
+        await asyncio.to_thread(server.start)
+    else:
+        server.freeze(False)
+
+    async def is_back() -> bool:
+        return await one.status(other) == 200
+
+    await until(is_back, seconds=30)
+    await until(lambda: one.keys.health.connected)
+
+
+async def test_a_node_that_starts_without_the_server_refuses_until_it_is_there(
+    origin: Origin, server: Postgres, tmp_path: Path
+) -> None:
+    text = with_store(origin, f"url: '{server.url}', timeout: 300ms")
+    async with KeyedNode(text, tmp_path) as first:
+        _, key = await first.create()
+    await asyncio.to_thread(server.stop)
+    async with KeyedNode(text, tmp_path) as later:
+        assert await later.status(key) == 503
+        await asyncio.to_thread(server.start)
+
+        async def is_back() -> bool:
+            return await later.status(key) == 200
+
+        await until(is_back, seconds=30)
