@@ -21,6 +21,8 @@ OF_THE_PROCESS = {
     *("token", "sinks", "kind"),
     *("path", "retention", "reload", "watch", "debounce", "file", "url", "allow_http", "refresh"),
     *("minimum_refresh", "lifetime", "timeout", "balance", "name"),
+    # tests/unit/control/test_quotas.py and tests/faults/test_quotas.py: by Python, and by processes that end.
+    "quota_save_interval",
     # tests/flow/test_shared_breakers.py: by nodes of its own.
     *("redis", "circuit_breakers"),
 }

@@ -17,6 +17,7 @@ from gateway import (
     Response,
     encode,
     get,
+    listener,
     one_route,
     plain,
     routes,
@@ -301,6 +302,37 @@ def test_a_subject_may_be_several_things_together(origin: Origin) -> None:
         one = next(caller for caller in callers if "header:" in caller and caller.endswith("+route:b"))
         assert node.engine.reset_limits("both", one) == 1
         assert [status("/b", "phone"), status("/a", "phone")] == [200, 429]
+
+
+def test_addresses_of_one_network_are_one_caller(origin: Origin) -> None:
+    given = tiers("name: homes, limit: 1, window: 1h, per: client_ip, ipv6_prefix: 48")
+    text = one_route(origin, "rate_limit: homes", given, listener("trusted_proxies: 127.0.0.1"))
+    with Node(text) as node:
+
+        def status(address: str) -> int:
+            return get(node.address, "/", ("X-Forwarded-For", address)).status
+
+        assert [status("2001:db8:1:1::1"), status("2001:db8:1:2::1"), status("2001:db8:2::1")] == [
+            200,
+            429,
+            200,
+        ]
+
+
+def test_a_limit_shrinks_to_its_floor_while_the_processors_are_busy(origin: Origin) -> None:
+    whole = 1_000_000
+    given = tiers(f"name: narrow, limit: {whole}, per: global, adaptive: {{threshold: 0.1, floor: 0.5}}")
+    overload = "overload: {cpu: {window: 1s, p1: 100, p2: 100, p3: 100}}"
+    with Node(one_route(origin, "rate_limit: narrow", given, overload)) as node:
+
+        def limit() -> int:
+            return int(get(node.address, "/").get("x-ratelimit-limit") or 0)
+
+        end = time.monotonic() + 30
+        while (shrunk := limit()) == whole:
+            assert time.monotonic() < end, node.state()["overload"]
+            sum(range(300_000))
+        assert whole / 2 <= shrunk < whole
 
 
 @pytest.mark.parametrize("form", ["x_ratelimit", "ietf", "both", "none"])
