@@ -28,6 +28,8 @@ def reference() -> str:
 
 def main() -> None:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_PATH
+    # Usage lines begin with the program that runs; here, with the one that readers type.
+    sys.argv[0] = "gatewright"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(reference(), encoding="utf-8")
 

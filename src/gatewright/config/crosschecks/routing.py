@@ -71,8 +71,9 @@ def _idle_options(view: View, number: int, route: Route) -> Iterator[Problem]:
 
 
 def _idle_rate(view: View, number: int, route: Route) -> Iterator[Problem]:
-    own = route.websocket and route.websocket.messages_per_second
-    of_caller = route.websocket and route.websocket.messages_per_second_per_caller
+    if route.websocket is None:
+        return
+    own, of_caller = route.websocket.messages_per_second, route.websocket.messages_per_second_per_caller
     if own and of_caller and own >= of_caller:
         yield view.at("routes", number, "websocket", "messages_per_second").problem(
             f"{own} does nothing beside `messages_per_second_per_caller: {of_caller}`, which one connection "
