@@ -1,102 +1,15 @@
-//! What a tier allows, and the states that algorithms keep: small values, each with a pure step.
+//! The states that algorithms keep: small values, each with a pure step.
 //!
 //! A step is `read` (may a request of this cost pass now?), and `charge` where the request really passes. Time is an
 //! argument, nothing is looked up, so a store elsewhere can run the same steps.
 
 use super::bucket::Bucket;
-use super::fixed::{Fixed, Period, Quota};
+use super::fixed::{Fixed, Quota};
 use super::log::Log;
 use super::places::{Place, Places};
+use super::reading::Reading;
+use super::rule::{Algorithm, Cost, Rule};
 use super::window::Window;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Algorithm {
-    SlidingWindow,
-    FixedWindow,
-    SlidingLog,
-    /// Token bucket and GCRA, which differ in nothing but the burst.
-    Bucket,
-    Leaky,
-    Concurrency,
-    /// Fixed windows of a calendar, kept over restarts.
-    Quota,
-}
-
-/// What a tier allows, at this moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rule {
-    pub(super) algorithm: Algorithm,
-    /// In a window; of concurrency, at once.
-    pub(super) limit: u64,
-    /// At least 1.
-    pub(super) window_ms: u64,
-    /// What a bucket holds. `burst * window_ms` fits 63 bits, as do the products with `limit`.
-    pub(super) burst: u64,
-    /// How long a leaky bucket lets a request wait.
-    pub(super) max_delay_ms: u64,
-    /// The period of now, where a calendar says it.
-    pub(super) period: Option<Period>,
-}
-
-/// What a request needs to pass, and what it is charged for that. They differ where the cost is only known afterwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cost {
-    /// At least 1.
-    pub(super) needed: u64,
-    pub(super) charged: u64,
-}
-
-impl Cost {
-    pub(super) const ONE: Self = Self { needed: 1, charged: 1 };
-    /// Passes where there is anything left, and pays later.
-    pub(super) const LATER: Self = Self { needed: 1, charged: 0 };
-
-    pub(super) fn of(weight: u64) -> Self {
-        Self { needed: weight.max(1), charged: weight }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Admitted,
-    Refused,
-    Banned,
-}
-
-/// The answer for one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reading {
-    pub(super) verdict: Verdict,
-    /// The most that `remaining` can be.
-    pub(super) limit: u64,
-    /// What is left when the request has passed.
-    pub(super) remaining: u64,
-    /// Epoch second, rounded up, at which the window ends, or all is free again.
-    pub(super) reset: u64,
-    /// Whole seconds, rounded up; 0 where admitted.
-    pub(super) retry_after: u64,
-    /// How long an admitted request has to wait before it goes on.
-    pub(super) delay_ms: u64,
-}
-
-impl Reading {
-    pub(super) fn admitted(limit: u64, remaining: u64, reset: u64) -> Self {
-        Self { verdict: Verdict::Admitted, limit, remaining, reset, retry_after: 0, delay_ms: 0 }
-    }
-
-    pub(super) fn refused(limit: u64, reset: u64, retry_after: u64) -> Self {
-        Self { verdict: Verdict::Refused, limit, remaining: 0, reset, retry_after, delay_ms: 0 }
-    }
-
-    pub(super) fn is_admitted(&self) -> bool {
-        self.verdict == Verdict::Admitted
-    }
-}
-
-/// Milliseconds as a client is told them.
-pub(super) fn seconds(milliseconds: u64) -> u64 {
-    milliseconds.div_ceil(1000).max(1)
-}
 
 #[derive(Clone, Debug)]
 pub(super) enum State {

@@ -6,7 +6,8 @@
 //!
 //! The level is in requests times the window, and sinks by the limit each millisecond: nothing is ever rounded.
 
-use super::algorithm::{Cost, Reading, Rule, seconds};
+use super::reading::{Reading, seconds};
+use super::rule::{Cost, Rule};
 
 /// The level of one caller in one tier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Days and months, in UTC or in a zone whose changes of offset Python has looked up.
 
-use super::fixed::Period;
+use super::rule::Period;
 use crate::snapshot::document::{CalendarDocument, CalendarUnit};
 
 const DAY_MS: i64 = 86_400_000;

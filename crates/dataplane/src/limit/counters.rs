@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::DefaultHashBuilder;
 
-use super::algorithm::{Reading, State};
+use super::algorithm::State;
+use super::reading::Reading;
 use super::shard::{Ask, Entry, Full, Shard};
 use super::subject::{Subject, Wanted};
 use super::waiting::Waiting;

@@ -1,7 +1,7 @@
 //! Costs that are only known when the response is: what a request still owes.
 
 use super::Limits;
-use super::algorithm::Cost;
+use super::rule::Cost;
 use super::shard::{Ask, Key};
 use super::subject::{Owned, Part};
 use super::tier::Tiers;

@@ -2,15 +2,8 @@
 //!
 //! A period is a multiple of the window since the epoch, or a day or month of a calendar.
 
-use super::algorithm::{Cost, Reading, Rule, seconds};
-
-/// A stretch of time that is counted for itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Period {
-    /// Rises by one from each to the next.
-    pub(super) index: u64,
-    pub(super) end_ms: u64,
-}
+use super::reading::{Reading, seconds};
+use super::rule::{Cost, Period, Rule};
 
 /// The count of one caller in one tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

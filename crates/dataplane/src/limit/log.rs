@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::algorithm::{Cost, Reading, Rule, seconds};
+use super::reading::{Reading, seconds};
+use super::rule::{Cost, Rule};
 
 /// Marks that take about as much memory as a counter of another kind.
 const MARKS_OF_A_SLOT: usize = 8;

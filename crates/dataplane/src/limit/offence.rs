@@ -1,7 +1,7 @@
 //! What becomes of callers that are refused again and again: `Retry-After` grows, and in the end they are banned for a
 //! time. Pure: the time is an argument. Requests during a ban are not held against anybody.
 
-use super::algorithm::{Reading, Verdict, seconds};
+use super::reading::{Reading, Verdict, seconds};
 use crate::snapshot::document::TierDocument;
 
 /// Doublings after which there is nothing left to double.

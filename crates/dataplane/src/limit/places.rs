@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::algorithm::{Reading, Rule};
+use super::reading::Reading;
+use super::rule::Rule;
 
 /// The places of one caller in one tier that are taken.
 #[derive(Clone, Debug, Default)]

@@ -3,9 +3,9 @@
 
 use std::sync::MutexGuard;
 
-use super::algorithm::{Reading, Verdict};
 use super::counters::Counters;
 use super::places::Place;
+use super::reading::{Reading, Verdict};
 use super::shard::{Ask, Full, Shard};
 use super::waiting::Seat;
 

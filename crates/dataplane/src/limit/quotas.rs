@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::algorithm::State;
 use super::counters::Counters;
+use super::rule::{Algorithm, Cost};
 use super::shard::{Ask, Key};
 use super::subject::{MAX_PARTS, Part};
 use super::tier::Tiers;
-use super::{Cost, algorithm::Algorithm};
 
 /// A count of one caller in one period of a tier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,9 +2,11 @@
 
 use hashbrown::HashTable;
 
-use super::algorithm::{Cost, Reading, Rule, State, Verdict};
+use super::algorithm::State;
 use super::offence::{Offence, Penalty};
 use super::places::Place;
+use super::reading::{Reading, Verdict};
+use super::rule::{Cost, Rule};
 use super::subject::{Owned, Subject};
 
 /// Candidates of which the one that expires first is evicted.

@@ -2,11 +2,11 @@
 
 use hashbrown::HashMap;
 
-use super::algorithm::{Algorithm, Cost, Rule};
 use super::calendar::Calendar;
 use super::counters::Counters;
 use super::offence::Penalty;
 use super::plan::MAX_TIERS;
+use super::rule::{Algorithm, Cost, Rule};
 use super::scope::Scope;
 use crate::snapshot::document::{
     AdaptiveDocument, CountsDocument, LimitAlgorithmDocument, OnFailure, RateLimitDocument, TierDocument,

@@ -3,7 +3,8 @@
 //! Used = previous count x (1 - elapsed / window) + current count. A request is refused when used >= limit. Both sides
 //! are multiplied by the window, so nothing is ever rounded. A request that costs more than 1 needs as much more room.
 
-use super::algorithm::{Cost, Reading, Rule, seconds};
+use super::reading::{Reading, seconds};
+use super::rule::{Cost, Rule};
 
 /// The counts of one caller in one tier. Windows begin at multiples of their length since the epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

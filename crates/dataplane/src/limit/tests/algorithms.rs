@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::super::algorithm::{Algorithm, Cost, Rule, State};
-use super::super::fixed::Period;
+use super::super::algorithm::State;
+use super::super::rule::Period;
+use super::super::rule::{Algorithm, Cost, Rule};
 
 /// What an algorithm promises, told without any cleverness.
 trait Model {

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::super::algorithm::{Algorithm, Cost, Reading, Rule};
+use super::super::reading::Reading;
+use super::super::rule::{Algorithm, Cost, Rule};
 use super::super::window::Window;
 
 fn rule(limit: u64, window_ms: u64) -> Rule {
