@@ -23,6 +23,8 @@ OF_THE_PROCESS = {
     *("minimum_refresh", "lifetime", "timeout", "balance", "name"),
     # tests/unit/control/test_quotas.py and tests/faults/test_quotas.py: by Python, and by processes that end.
     "quota_save_interval",
+    # tests/unit/keystore/test_store.py: what the store does once an hour.
+    "usage_retention",
     # tests/flow/test_shared_breakers.py: by nodes of its own.
     *("redis", "circuit_breakers"),
 }

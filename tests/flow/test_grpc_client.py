@@ -142,7 +142,8 @@ def test_a_deadline_reaches_the_service_and_ends_the_call(service: GrpcService) 
         assert failed.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert service.cancelled.wait(DEADLINE)
         assert service.deadline is not None
-        assert 0 < service.deadline <= 0.5
+        # Its own, and not the route's five seconds; the client's library rounds what it sends up.
+        assert 0 < service.deadline < 1
 
 
 def test_a_call_that_is_cancelled_is_cancelled_at_the_service(service: GrpcService) -> None:

@@ -3,11 +3,14 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from gateway import KeyedNode, Origin, Refused, steps, until, with_store
+from gateway.key_store import SECRET
+from gatewright.keystore.credentials import new_credential
 from gatewright.keystore.database import KeyStoreError
 from gatewright.keystore.keys import Found
 from gatewright.keystore.keys import Refused as RefusedKey
@@ -59,8 +62,6 @@ async def test_a_key_is_found_in_the_file_only_as_a_hash(keyed: KeyedNode, tmp_p
 async def test_an_invented_key_is_refused_and_nobody_is_asked(keyed: KeyedNode, origin: Origin) -> None:
     _, text = await keyed.create()
     other = KeyStore(keyed.keys.store._database, "another secret, as long as the first one was")
-    from gatewright.keystore.credentials import new_credential
-
     foreign = new_credential(other._secret).text
     for wrong in (foreign, text[:-1] + ("a" if text[-1] != "a" else "b"), text[:-1], "pk_live_", "x" * 60):
         refused("the key is not known").check(keyed.node, await keyed.get(wrong))
@@ -69,14 +70,38 @@ async def test_an_invented_key_is_refused_and_nobody_is_asked(keyed: KeyedNode, 
 
 
 async def test_a_key_that_was_never_stored_is_asked_for_once(keyed: KeyedNode) -> None:
-    from gateway.key_store import SECRET
-    from gatewright.keystore.credentials import new_credential
-
     text = new_credential(SECRET).text
     for _ in range(3):
         refused("the key is not known").check(keyed.node, await keyed.get(text))
     assert keyed.lookups() == 1
     assert keyed.node.metric("gateway_key_cache_keys", state="refused") == 1
+
+
+async def test_a_key_is_asked_for_again_when_the_time_of_what_is_known_is_over(
+    origin: Origin, tmp_path: Path
+) -> None:
+    async with KeyedNode(with_store(origin, "cache_ttl: 1s, refused_ttl: 1s"), tmp_path) as keyed:
+        _, good = await keyed.create()
+
+        async def is_asked_again(text: str, status: int) -> bool:
+            before = keyed.lookups()
+            assert await keyed.status(text) == status
+            return keyed.lookups() > before
+
+        for text, status in ((good, 200), (new_credential(SECRET).text, 401)):
+            assert await keyed.status(text) == status
+            await until(partial(is_asked_again, text, status), seconds=10)
+
+
+async def test_so_many_keys_are_remembered_and_no_more(origin: Origin, tmp_path: Path) -> None:
+    text = with_store(origin, "cache_keys: 100, cache_refused: 100, lookups_per_address: 1000")
+    async with KeyedNode(text + "defaults: {unauthenticated_tier: none}\n", tmp_path) as keyed:
+        for _ in range(110):
+            _, good = await keyed.create()
+            assert await keyed.status(good) == 200
+            assert await keyed.status(new_credential(SECRET).text) == 401
+        for state in ("known", "refused"):
+            assert 50 <= keyed.node.metric("gateway_key_cache_keys", state=state) <= 100
 
 
 async def test_many_who_come_with_one_new_key_cause_one_look_up(keyed: KeyedNode) -> None:
@@ -241,12 +266,23 @@ async def test_uses_are_written_in_batches_with_the_last_of_them(keyed: KeyedNod
     assert shown.last_used_ms == pytest.approx(keyed.keys.store.now_ms(), abs=60_000)
 
 
+async def test_a_key_that_is_used_from_too_many_networks_raises_one_alert(
+    origin: Origin, tmp_path: Path
+) -> None:
+    text = with_store(origin, "leaks: {networks: 2}", listener="trusted_proxies: 127.0.0.1")
+    async with KeyedNode(text, tmp_path) as keyed:
+        _, secret = await keyed.create()
+        for network in ("192.0.2", "198.51.100", "203.0.113", "203.0.114"):
+            response = await keyed.get(secret, ("X-Forwarded-For", f"{network}.9"))
+            assert response.status == 200
+        await until(lambda: keyed.keys.usage.leaks.alerts)
+        await keyed.keys.write_uses()
+        assert keyed.keys.usage.leaks.alerts == 1
+
+
 async def test_a_damaged_file_refuses_its_keys_until_it_is_whole(origin: Origin, tmp_path: Path) -> None:
     (tmp_path / "keys.db").write_bytes(b"no database at all" * 100)
     async with KeyedNode(with_store(origin), tmp_path) as keyed:
-        from gateway.key_store import SECRET
-        from gatewright.keystore.credentials import new_credential
-
         assert not keyed.keys.health.connected
         assert await keyed.status(new_credential(SECRET).text) == 503
         (tmp_path / "keys.db").unlink()
