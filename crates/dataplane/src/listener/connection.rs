@@ -94,6 +94,7 @@ pub async fn serve(
     if client.run().await == Ended::Preface {
         // A task of its own, so that neither protocol's connections have room for what the other's need.
         let (worker, id) = (Rc::clone(&client.worker), client.guard.id);
+        client.local.timer.moved();
         let task = tokio::task::spawn_local(async move { client.speak_http2().await });
         worker.hand_over(id, task.abort_handle());
     }
