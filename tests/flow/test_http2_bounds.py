@@ -2,7 +2,8 @@
 
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -227,47 +228,49 @@ def test_a_client_that_reads_nothing_is_cut_off(origin: Origin) -> None:
                 client.response(1)
 
 
-def test_windows_open_only_for_what_was_taken(origin: Origin) -> None:
+@contextmanager
+def held_upload(origin: Origin, options: str) -> Iterator[tuple[Http2, int, threading.Event]]:
+    """A client and the stream of its upload, which waits for the only connection until the event is set."""
     hold = threading.Event()
-    options = listener("http2: {stream_window: 64KiB}")
-    with Node(one_route(origin, "", options, service="pool: {max_connections: 1}")) as node:
+    listening = listener(f"http2: {{{options}}}")
+    with Node(one_route(origin, "", listening, service="pool: {max_connections: 1}")) as node:
         origin.script(hold, plain())
         with Http2(node.address) as first, Http2(node.address) as client:
             first.begin("/first")
             origin.next_request()
-            stream = client.begin("/up", [], "POST", ends=False)
-            for _ in range(4):
-                client.data(stream, b"x" * 16_383)
-            client.send(frame(PING, 0, 0, b"12345678"))
-            assert client.wait_for(PING).payload == b"12345678"
-            assert stream not in grown(client)
-            hold.set()
-            while stream not in grown(client):
-                client.next_frame()
-            client.data(stream, b"y", ends=True)
-            assert client.response(stream).status == 200
-            assert len(origin.next_request().body) == 4 * 16_383 + 1
+            yield client, client.begin("/up", [], "POST", ends=False), hold
+
+
+def send_ahead(client: Http2, stream: int, length: int) -> None:
+    """Four pieces of this length; when this is over, the gateway has read them."""
+    for _ in range(4):
+        client.data(stream, b"x" * length)
+    client.send(frame(PING, 0, 0, b"12345678"))
+    assert client.wait_for(PING).payload == b"12345678"
+
+
+def test_windows_open_only_for_what_was_taken(origin: Origin) -> None:
+    with held_upload(origin, "stream_window: 64KiB") as (client, stream, hold):
+        send_ahead(client, stream, 16_383)
+        assert stream not in grown(client)
+        hold.set()
+        while stream not in grown(client):
+            client.next_frame()
+        client.data(stream, b"y", ends=True)
+        assert client.response(stream).status == 200
+        assert len(origin.next_request().body) == 4 * 16_383 + 1
 
 
 def test_all_streams_together_may_send_ahead_what_the_connection_may(origin: Origin) -> None:
-    hold = threading.Event()
-    options = listener("http2: {stream_window: 64KiB, connection_window: 64KiB}")
-    with Node(one_route(origin, "", options, service="pool: {max_connections: 1}")) as node:
-        origin.script(hold, plain())
-        with Http2(node.address) as first, Http2(node.address) as client:
-            first.begin("/first")
-            origin.next_request()
-            stream = client.begin("/up", [], "POST", ends=False)
-            for _ in range(4):
-                client.data(stream, b"x" * 16_000)
-            client.send(frame(PING, 0, 0, b"12345678"))
-            client.wait_for(PING)
-            assert 0 not in grown(client)
-            hold.set()
-            while 0 not in grown(client):
-                client.next_frame()
-            client.data(stream, b"", ends=True)
-            assert client.response(stream).status == 200
+    windows = "stream_window: 64KiB, connection_window: 64KiB"
+    with held_upload(origin, windows) as (client, stream, hold):
+        send_ahead(client, stream, 16_000)
+        assert 0 not in grown(client)
+        hold.set()
+        while 0 not in grown(client):
+            client.next_frame()
+        client.data(stream, b"", ends=True)
+        assert client.response(stream).status == 200
 
 
 def grown(client: Http2) -> dict[int, int]:

@@ -9,7 +9,7 @@ from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 
 from gateway import Client, Http2Origin, Node, Refused, encode, get, raw, request
-from gateway.http2_origin import Stream, http2, wait
+from gateway.http2_origin import Stream, first_only, http2, wait
 
 MIB = 1 << 20
 POST_CHUNKED = b"POST /up HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -25,20 +25,6 @@ def bad_gateway(fault: str) -> Refused:
         error_type=fault,
         body={"backend": "users"},
     )
-
-
-def first_only(misbehave: Callable[[Stream], None]) -> Callable[[Stream], None]:
-    """Misbehaves once, then answers."""
-    seen = threading.Event()
-
-    def handler(stream: Stream) -> None:
-        if seen.is_set():
-            stream.answer()
-        else:
-            seen.set()
-            misbehave(stream)
-
-    return handler
 
 
 def reset(code: ErrorCodes) -> Callable[[Stream], None]:

@@ -1,6 +1,5 @@
 """Retries where the service speaks HTTP/2, and of gRPC calls."""
 
-import threading
 from collections.abc import Callable
 
 import pytest
@@ -8,20 +7,7 @@ from h2.errors import ErrorCodes
 
 from gateway import Http2Origin, Node, request
 from gateway.attempts import ask, attempts, retry
-from gateway.http2_origin import Stream, http2, wait
-
-
-def failing_once(fail: Callable[[Stream], None]) -> Callable[[Stream], None]:
-    seen = threading.Event()
-
-    def handler(stream: Stream) -> None:
-        if seen.is_set():
-            stream.answer()
-        else:
-            seen.set()
-            fail(stream)
-
-    return handler
+from gateway.http2_origin import Stream, first_only, http2, wait
 
 
 def reset_stream(stream: Stream) -> None:
@@ -41,7 +27,7 @@ def test_services_that_speak_http2_are_asked_again_alike(fail: Callable[[Stream]
         arrived.append(stream.body)
         answer(stream)
 
-    answer = failing_once(fail)
+    answer = first_only(fail)
     route = retry("per_try_timeout: 200ms")
     with Http2Origin(on_end) as origin, Node(http2(origin, route=route)) as node:
         assert ask(node, "PUT", b"body") == 200
@@ -65,7 +51,7 @@ def test_calls_are_made_again_for_a_status_that_the_service_says_at_once(
             stream.head([("grpc-status", "5" if told == "not listed" else "14")], ends=True)
 
     route = retry("methods: [POST]", "on: [grpc_unavailable]")
-    with Http2Origin(failing_once(fail)) as origin, Node(http2(origin, route=route)) as node:
+    with Http2Origin(first_only(fail)) as origin, Node(http2(origin, route=route)) as node:
         request(node.address, "/a.B/C", CALL, "POST", b"\0\0\0\0\0")
         record = node.record()
         assert record["attempts"] == attempts_made

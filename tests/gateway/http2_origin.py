@@ -264,3 +264,17 @@ class Http2Origin:
         finally:
             with contextlib.suppress(OSError):
                 connection.socket.close()
+
+
+def first_only(misbehave: Callable[[Stream], None]) -> Callable[[Stream], None]:
+    """Misbehaves once, then answers."""
+    seen = threading.Event()
+
+    def handler(stream: Stream) -> None:
+        if seen.is_set():
+            stream.answer()
+        else:
+            seen.set()
+            misbehave(stream)
+
+    return handler
