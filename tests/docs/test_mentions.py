@@ -121,7 +121,7 @@ def test_codes_in_metrics_are_those_of_the_reference(exposition: str, reference:
 
 
 def test_reasons_of_refused_credentials_are_in_the_reference(repository: Path, reference: Path) -> None:
-    source = (repository / "crates/dataplane/src/refusal/causes.rs").read_text(encoding="utf-8")
+    source = (repository / "crates/dataplane/src/refusal/credentials.rs").read_text(encoding="utf-8")
     texts = source[source.index("impl CredentialFault") : source.index("pub enum CredentialKind")]
     page = (reference / "refusals.md").read_text(encoding="utf-8")
     assert [text for text in re.findall(r'=> "([^"]+)"', texts) if f"- {text}\n" not in page] == []

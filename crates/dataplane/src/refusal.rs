@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod causes;
+mod credentials;
 
 pub use causes::*;
+pub use credentials::*;
 
 /// Why a head or body was not a request. The texts are part of the contract: docs and tests name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! `registry` holds every metric, `scrape` prints them.
 
 mod cells;
+mod codes;
 mod counts;
 mod entry;
 mod escape;
@@ -13,6 +14,8 @@ mod histogram;
 mod http2;
 mod keys;
 mod line;
+mod listeners;
+mod malformed;
 mod metrics;
 mod queue;
 mod recorder;
@@ -21,8 +24,11 @@ mod registry;
 mod scrape;
 mod scrape_breakers;
 mod scrape_instances;
+mod scrape_listeners;
 mod scrape_retries;
+mod scrape_services;
 mod scrape_websockets;
+mod services;
 mod statuses;
 mod text;
 mod timestamp;
@@ -43,11 +49,11 @@ pub use external::{
 pub use http2::{Flood, Http2Slot, ResetCause};
 pub use keys::{KeyCacheLine, KeyLookup, KeyLookups};
 pub use line::{Quoted, encode_rule};
-pub use metrics::{
-    Handshake, Hedged, ListenerMetrics, RouteMetrics, Sample, ServiceMetrics, ServiceSlot, Tally,
-};
+pub use listeners::{Handshake, ListenerMetrics};
+pub use metrics::{RouteMetrics, Sample, Tally};
 pub use queue::{Queue, QueueCounts};
 pub use recorder::Recorder;
 pub use registry::Registry;
 pub use scrape::print;
+pub use services::{Hedged, ServiceMetrics, ServiceSlot};
 pub use websocket::{Closed, WebSocketSlot};

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::counts::NodeMetrics;
-use super::metrics::{ListenerMetrics, RouteMetrics, ServiceMetrics, Tally};
+use super::listeners::ListenerMetrics;
+use super::metrics::{RouteMetrics, Tally};
+use super::services::ServiceMetrics;
 
 /// Names of one kind that have counters of their own; further ones share `other`.
 const NAMES: usize = 2_000;

@@ -1,15 +1,18 @@
 //! Everything counted, as Prometheus text. Reads with relaxed loads; no worker waits for a scrape.
 
-use std::sync::Arc;
-
-use super::counts::{ALGORITHMS, CODES, MALFORMED, REASONS, TIMEOUTS, reason};
+use super::codes::CODES;
+use super::counts::{ALGORITHMS, REASONS, TIMEOUTS};
 use super::external::{External, LimitLine};
 use super::histogram::{Overhead, Whole};
-use super::metrics::{ListenerMetrics, RouteTotals, ServiceMetrics, Tally};
+use super::malformed::{MALFORMED, reason};
+use super::metrics::{RouteTotals, Tally};
 use super::registry::{Family, Registry};
 use super::text::Kind::{Counter, Gauge, Histogram};
 use super::text::{Labels, Text};
-use super::{keys, scrape_breakers, scrape_instances, scrape_retries, scrape_websockets};
+use super::{
+    keys, scrape_breakers, scrape_instances, scrape_listeners, scrape_retries, scrape_services,
+    scrape_websockets,
+};
 use crate::refusal::Reason;
 
 /// Room that the fixed part takes, and each route.
@@ -30,14 +33,14 @@ pub fn print(registry: &Registry, external: &External) -> String {
     pending(&mut text, external);
     authentication(&mut text, registry);
     keys::print(&mut text, registry, external);
-    listeners(&mut text, registry);
+    scrape_listeners::print(&mut text, registry);
     workers(&mut text, registry, external);
     clients(&mut text, registry);
     compression(&mut text, registry);
-    services(&mut text, registry);
+    scrape_services::print(&mut text, registry);
     scrape_retries::print(&mut text, registry);
     scrape_websockets::print(&mut text, registry);
-    service_states(&mut text, external);
+    scrape_breakers::print(&mut text, &external.breakers);
     scrape_instances::print(&mut text, external);
     queues(&mut text, external);
     node(&mut text, registry, external);
@@ -187,40 +190,6 @@ fn tallies(text: &mut Text, name: &str, label: &str, family: &Family<Tally>) {
     }
 }
 
-fn listeners(text: &mut Text, registry: &Registry) {
-    let listeners = registry.listeners.list();
-    let mut family = |name: &str, kind, help: &str, value: fn(&ListenerMetrics) -> u64| {
-        text.heading(name, kind, help);
-        for (listener, metrics) in &listeners {
-            text.series(name, &Labels::new("listener", listener), value(metrics));
-        }
-    };
-    family("gateway_connections_total", Counter, "Client connections accepted.", |listener| {
-        listener.sum(|slot| &slot.accepted)
-    });
-    family("gateway_connections", Gauge, "Client connections open now.", |listener| {
-        listener.sum(|slot| &slot.open)
-    });
-    let help = "Client connections closed at once because the listener had its maximum.";
-    family("gateway_connections_refused_total", Counter, help, |listener| listener.sum(|slot| &slot.refused));
-    let help = "Client connections that spoke HTTP/2.";
-    family("gateway_http2_connections_total", Counter, help, |listener| {
-        listener.sum(|slot| &slot.http2.connections)
-    });
-    let help = "TLS handshakes in progress now.";
-    family("gateway_tls_handshakes_open", Gauge, help, |listener| listener.sum(|slot| &slot.handshakes_open));
-    let help = "Client connections closed at once because their client had its maximum.";
-    family("gateway_connections_per_client_refused_total", Counter, help, |listener| {
-        listener.sum(|slot| &slot.refused_clients)
-    });
-    let help = "Client connections closed because their PROXY header was wrong, missing or late.";
-    family("gateway_proxy_protocol_errors_total", Counter, help, |listener| {
-        listener.sum(|slot| &slot.proxy_protocol_errors)
-    });
-    protocols(text, &listeners);
-    handshakes(text, &listeners);
-}
-
 fn workers(text: &mut Text, registry: &Registry, external: &External) {
     let name = "gateway_worker_connections";
     text.heading(name, Gauge, "Client connections open now, by worker.");
@@ -234,36 +203,6 @@ fn workers(text: &mut Text, registry: &Registry, external: &External) {
     let help = "Pauses in accepting connections because no descriptor or memory was left.";
     text.single("gateway_accept_pauses_total", Counter, help, pauses);
 }
-
-fn handshakes(text: &mut Text, listeners: &[(Arc<str>, Arc<ListenerMetrics>)]) {
-    let name = "gateway_tls_handshakes_total";
-    text.heading(name, Counter, "TLS handshakes of clients, by how they ended.");
-    for (listener, metrics) in listeners {
-        for (outcome, count) in metrics.handshakes() {
-            text.series(name, &Labels::new("listener", listener).and("outcome", outcome), count);
-        }
-    }
-}
-
-fn protocols(text: &mut Text, listeners: &[(Arc<str>, Arc<ListenerMetrics>)]) {
-    let mut family = |name: &str, help: &str, label: &str, values: fn(&ListenerMetrics) -> Vec<Value>| {
-        text.heading(name, Counter, help);
-        for (listener, metrics) in listeners {
-            for (value, count) in values(metrics) {
-                text.series(name, &Labels::new("listener", listener).and(label, value), count);
-            }
-        }
-    };
-    let help = "Requests of clients, by protocol.";
-    family("gateway_listener_requests_total", help, "protocol", |listener| listener.requests().collect());
-    let help = "Streams of HTTP/2 that were reset, by the client or by the gateway.";
-    family("gateway_http2_resets_total", help, "cause", |listener| listener.resets().collect());
-    let help = "Connections of HTTP/2 that were closed because their client sent too much of a kind.";
-    family("gateway_http2_floods_total", help, "kind", |listener| listener.floods().collect());
-}
-
-/// A label and a count.
-type Value = (&'static str, u64);
 
 fn clients(text: &mut Text, registry: &Registry) {
     let node = registry.node();
@@ -305,49 +244,6 @@ fn compression(text: &mut Text, registry: &Registry) {
     let skipped = node.sum(|counts| &counts.compressions_skipped);
     let help = "Answers that were not compressed because `node.max_compressions` were.";
     text.single("gateway_compressions_skipped_total", Counter, help, skipped);
-}
-
-fn services(text: &mut Text, registry: &Registry) {
-    let services = registry.services.list();
-    let mut family = |name: &str, kind, help: &str, print: fn(&mut Text, &str, &Labels, &ServiceMetrics)| {
-        text.heading(name, kind, help);
-        for (service, metrics) in &services {
-            print(text, name, &Labels::new("service", service), metrics);
-        }
-    };
-    let help = "Connections opened to a service.";
-    family("gateway_upstream_connections_total", Counter, help, |text, name, labels, metrics| {
-        text.series(name, labels, metrics.sum(|slot| &slot.opened));
-    });
-    let help = "Connections to a service now, waiting in the pool (idle) or carrying a request (active).";
-    family("gateway_backend_connections", Gauge, help, |text, name, labels, metrics| {
-        text.series(name, &labels.clone().and("state", "idle"), metrics.sum(|slot| &slot.idle));
-        text.series(name, &labels.clone().and("state", "active"), metrics.sum(|slot| &slot.active));
-    });
-    let help = "Requests under way on HTTP/2 connections to a service now.";
-    family("gateway_upstream_streams", Gauge, help, |text, name, labels, metrics| {
-        text.series(name, labels, metrics.sum(|slot| &slot.streams));
-    });
-    let help = "Attempts at a service that failed, by fault.";
-    family("gateway_upstream_failures_total", Counter, help, |text, name, labels, metrics| {
-        for (fault, count) in metrics.faults() {
-            text.series(name, &labels.clone().and("fault", fault), count);
-        }
-    });
-    let help = "Requests refused with 503 on behalf of a service, by cause.";
-    family("gateway_service_unavailable_total", Counter, help, |text, name, labels, metrics| {
-        for (cause, count) in metrics.causes() {
-            text.series(name, &labels.clone().and("cause", cause), count);
-        }
-    });
-    let help = "Requests sent again, without any `retry`, because a connection had been closed or refused.";
-    family("gateway_stale_resends_total", Counter, help, |text, name, labels, metrics| {
-        text.series(name, labels, metrics.sum(|slot| &slot.resent));
-    });
-}
-
-fn service_states(text: &mut Text, external: &External) {
-    scrape_breakers::print(text, &external.breakers);
 }
 
 fn limits(text: &mut Text, now: &LimitLine) {

@@ -1,7 +1,7 @@
 //! Further attempts, as Prometheus text.
 
-use super::metrics::ServiceMetrics;
 use super::registry::Registry;
+use super::services::ServiceMetrics;
 use super::text::Kind::Counter;
 use super::text::{Labels, Text};
 

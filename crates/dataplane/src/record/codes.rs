@@ -1,0 +1,136 @@
+//! The codes under which refusals are counted.
+
+use crate::refusal::{CredentialKind, Refusal};
+
+/// In the order of `code_index`.
+pub(super) const CODES: [&str; 32] = [
+    "bad_request",
+    "request_timeout",
+    "body_too_large",
+    "uri_too_long",
+    "headers_too_large",
+    "no_route",
+    "method_not_allowed",
+    "overloaded",
+    "invalid_token",
+    "invalid_api_key",
+    "authentication_unavailable",
+    "insufficient_scope",
+    "rate_limit_exceeded",
+    "limiter_unavailable",
+    "service_unavailable",
+    "bad_gateway",
+    "upstream_timeout",
+    "internal_error",
+    "misdirected_request",
+    "invalid_client_certificate",
+    "deadline_exceeded",
+    "no_file",
+    "precondition_failed",
+    "range_not_satisfiable",
+    "gone",
+    "bad_handshake",
+    "websocket_version",
+    "too_many_websockets",
+    "websockets_full",
+    "unknown_protocol",
+    "banned",
+    "address_not_allowed",
+];
+
+/// Where a refusal is counted. An index and not the code's text, so that counting compares no texts.
+pub(super) fn code_index(refusal: &Refusal) -> usize {
+    match refusal {
+        Refusal::Malformed(_) => 0,
+        Refusal::Slow(_) => 1,
+        Refusal::BodyTooLarge { .. } => 2,
+        Refusal::UriTooLong { .. } => 3,
+        Refusal::HeadersTooLarge { .. } => 4,
+        Refusal::NoRoute => 5,
+        Refusal::MethodNotAllowed { .. } => 6,
+        Refusal::Overloaded { .. } => 7,
+        Refusal::Unauthenticated { kind: CredentialKind::Token, .. } => 8,
+        Refusal::Unauthenticated { kind: CredentialKind::ApiKey, .. } => 9,
+        Refusal::AuthenticationUnavailable { .. } => 10,
+        Refusal::MissingScope { .. } => 11,
+        Refusal::OverLimit(_) => 12,
+        Refusal::LimiterUnavailable => 13,
+        Refusal::ServiceUnavailable { .. } => 14,
+        Refusal::BadGateway(_) => 15,
+        Refusal::UpstreamTimeout => 16,
+        Refusal::Internal => 17,
+        Refusal::Misdirected => 18,
+        Refusal::Unauthenticated { kind: CredentialKind::Certificate, .. } => 19,
+        Refusal::DeadlineExceeded => 20,
+        Refusal::NoFile => 21,
+        Refusal::PreconditionFailed => 22,
+        Refusal::RangeNotSatisfiable { .. } => 23,
+        Refusal::Gone => 24,
+        Refusal::BadHandshake(_) => 25,
+        Refusal::WebSocketVersion => 26,
+        Refusal::TooManyWebSockets { .. } => 27,
+        Refusal::WebSocketsFull { .. } => 28,
+        Refusal::UnknownProtocol => 29,
+        Refusal::Banned(_) => 30,
+        Refusal::AddressNotAllowed => 31,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refusal::{
+        CredentialFault, HandshakeFault, LimitState, Malformed, Reason, Shortage, Unavailable, Unjudged,
+        UpstreamFault,
+    };
+    use std::time::Duration;
+
+    fn every_refusal() -> Vec<Refusal> {
+        let wait = Duration::from_secs(1);
+        let shortage = Shortage { reason: Reason::Cpu, value: 61, threshold: 60, resumes: 55 };
+        let unauthenticated =
+            |kind| Refusal::Unauthenticated { kind, identity: None, fault: CredentialFault::Missing };
+        vec![
+            Refusal::Malformed(Malformed::ForwardedFor),
+            Refusal::Slow("head"),
+            Refusal::BodyTooLarge { limit: 1 },
+            Refusal::UriTooLong { limit: 1 },
+            Refusal::HeadersTooLarge { limit: 1 },
+            Refusal::NoRoute,
+            Refusal::MethodNotAllowed { allow: "GET".into() },
+            Refusal::Overloaded { shortage, retry_after: wait },
+            unauthenticated(CredentialKind::Token),
+            unauthenticated(CredentialKind::ApiKey),
+            Refusal::AuthenticationUnavailable { identity: 0, cause: Unjudged::NoKeys },
+            Refusal::MissingScope { scope: "a".into() },
+            Refusal::OverLimit(LimitState::default()),
+            Refusal::LimiterUnavailable,
+            Refusal::ServiceUnavailable { cause: Unavailable::NoInstance, retry_after: wait },
+            Refusal::BadGateway(UpstreamFault::ConnectionReset),
+            Refusal::UpstreamTimeout,
+            Refusal::Internal,
+            Refusal::Misdirected,
+            unauthenticated(CredentialKind::Certificate),
+            Refusal::DeadlineExceeded,
+            Refusal::NoFile,
+            Refusal::PreconditionFailed,
+            Refusal::RangeNotSatisfiable { length: 1 },
+            Refusal::Gone,
+            Refusal::BadHandshake(HandshakeFault::Key),
+            Refusal::WebSocketVersion,
+            Refusal::TooManyWebSockets { limit: 1 },
+            Refusal::WebSocketsFull { limit: 1 },
+            Refusal::UnknownProtocol,
+            Refusal::Banned(LimitState::default()),
+            Refusal::AddressNotAllowed,
+        ]
+    }
+
+    #[test]
+    fn each_refusal_is_counted_under_its_own_code() {
+        assert_eq!(every_refusal().len(), CODES.len());
+        for refusal in every_refusal() {
+            assert_eq!(CODES[code_index(&refusal)], refusal.code());
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What lies behind a refusal of a credential.
+
+/// What was wrong with a credential. For the record only: the client learns none of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialFault {
+    Missing,
+    Malformed,
+    Repeated,
+    TooLong,
+    UnknownKey,
+    WrongAlgorithm,
+    BadSignature,
+    CriticalHeader,
+    MissingExpiry,
+    Expired,
+    NotYetValid,
+    IssuedInFuture,
+    WrongIssuer,
+    WrongAudience,
+    Revoked,
+    NoName,
+}
+
+impl CredentialFault {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Missing => "no credential was sent",
+            Self::Malformed => "the credential is malformed",
+            Self::Repeated => "the credential was sent more than once",
+            Self::TooLong => "the credential is too long",
+            Self::UnknownKey => "the key is not known",
+            Self::WrongAlgorithm => "the algorithm is not the key's",
+            Self::BadSignature => "the signature does not verify",
+            Self::CriticalHeader => "the token demands an extension (`crit`)",
+            Self::MissingExpiry => "the token has no `exp`",
+            Self::Expired => "the credential has expired",
+            Self::NotYetValid => "the token is not valid yet",
+            Self::IssuedInFuture => "the token was issued in the future",
+            Self::WrongIssuer => "the issuer is not the expected one",
+            Self::WrongAudience => "the audience does not include this service",
+            Self::Revoked => "the credential was revoked",
+            Self::NoName => "the certificate does not name a caller",
+        }
+    }
+}
+
+/// Why a credential can be called neither good nor bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unjudged {
+    NoKeys,
+    /// The key store was not asked: `explain` does not.
+    NotLookedUp,
+    /// The key store cannot tell, or says nothing usable.
+    NoAnswer,
+    /// The key store has not answered in time.
+    Late,
+    /// Too many look-ups are under way (`key_store.max_lookups`).
+    TooManyLookups,
+    /// Too many look-ups for one address (`key_store.lookups_per_address`).
+    TooManyFromAddress,
+}
+
+impl Unjudged {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::NoKeys => "the identity has no keys",
+            Self::NotLookedUp => "the key store was not asked",
+            Self::NoAnswer => "the key store cannot answer",
+            Self::Late => "the key store did not answer in time",
+            Self::TooManyLookups => "too many keys are being looked up",
+            Self::TooManyFromAddress => "too many keys were looked up for this address",
+        }
+    }
+}
+
+/// Which kind of credential a 401 speaks of; decides its code (requirements AU-7, AU-22).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKind {
+    Token,
+    ApiKey,
+    Certificate,
+}
