@@ -86,7 +86,7 @@ fn admit<'s>(
     }
     let admission = shed::admit(state.load, &snapshot.overload, route.priority, route.concurrency.as_ref())?;
     let caller = authenticate::identify(route.auth.as_ref(), request, state.tokens, facts.unix_ms)?;
-    let grant = authorize::grant(&route.scopes, account.identified(route, caller), request.client)?;
+    let grant = authorize::grant(&route.policy, account.identified(route, caller), request.client)?;
     account.granted(route);
     let asked = (request, facts.unix_ms);
     let permit = limit::acquire(limits, route.limit.as_ref(), grant, asked, &mut account.trail)?;

@@ -109,7 +109,7 @@ impl Account {
     }
 
     pub fn granted(&mut self, route: &Route) {
-        if route.scopes.is_demanding() {
+        if route.policy.is_demanding() {
             self.trail.push(Stage::Authorize, "granted", Rule::None, Inputs::none());
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::authenticate::{AuthPolicy, Identities};
-use crate::authorize::ScopePolicy;
+use crate::authorize;
 use crate::balance::BreakerUse;
 use crate::intake;
 use crate::limit::{LimitRule, Tiers};
@@ -29,7 +29,7 @@ pub struct Route {
     pub named: Named,
     pub priority: Priority,
     pub auth: Option<AuthPolicy>,
-    pub scopes: ScopePolicy,
+    pub policy: authorize::Policy,
     pub limit: Option<LimitRule>,
     pub action: Action,
     /// Milliseconds since the epoch from which on the route is no more.
@@ -93,9 +93,11 @@ impl Context<'_> {
 
     fn compile(&self, route: &RouteDocument) -> Result<Route, String> {
         texts::check(route)?;
-        let (auth, scopes) = match &route.auth {
-            None => (None, ScopePolicy::default()),
-            Some(auth) => (Some(AuthPolicy::compile(auth, self.identities)?), ScopePolicy::compile(auth)),
+        let (auth, policy) = match &route.auth {
+            None => (None, authorize::Policy::default()),
+            Some(auth) => {
+                (Some(AuthPolicy::compile(auth, self.identities)?), authorize::Policy::compile(auth))
+            }
         };
         let (dropped, lines) = compile_changes(&route.request_headers);
         let service = match &route.action {
@@ -109,7 +111,7 @@ impl Context<'_> {
             named: Named::new(&route.name, &route.at),
             priority: route.priority,
             auth,
-            scopes,
+            policy,
             limit: route
                 .rate_limit
                 .as_ref()

@@ -10,7 +10,7 @@ mod window;
 use std::sync::Arc;
 
 use super::*;
-use crate::authorize::{self, ScopePolicy};
+use crate::authorize::{self, Policy};
 use crate::caller::{Caller, CallerKind};
 use crate::snapshot::document::{
     CountsDocument, LimitAlgorithmDocument, OnFailure, PerDocument, RateLimitDocument, TierDocument,
@@ -48,7 +48,7 @@ fn rate_limit(tiers: &[&str]) -> RateLimitDocument {
 }
 
 fn grant(caller: Caller) -> Grant {
-    authorize::grant(&ScopePolicy::default(), Arc::new(caller), CLIENT).unwrap()
+    authorize::grant(&Policy::default(), Arc::new(caller), CLIENT).unwrap()
 }
 
 fn user(name: &str) -> Grant {
