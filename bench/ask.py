@@ -21,12 +21,12 @@ STREAM = 1
 Answer = tuple[int, int]
 
 
-def ask_http1(port: int, path: str, body: bytes, token: str | None) -> Answer:
+def ask_http1(port: int, path: str, body: bytes, headers: dict[str, str]) -> Answer:
     """HTTP/1.1 without TLS."""
-    return ask(http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS), path, body, token)
+    return ask(http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS), path, body, headers)
 
 
-def ask_tls(port: int, path: str, body: bytes, token: str | None) -> Answer:
+def ask_tls(port: int, path: str, body: bytes, headers: dict[str, str]) -> Answer:
     """HTTP/1.1 over TLS, whose certificate must be the bench's own. Raises `BenchError` below TLS 1.3."""
     context = ssl.create_default_context(cafile=str(CERTIFICATE_FILE))
     connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=SECONDS, context=context)
@@ -34,11 +34,10 @@ def ask_tls(port: int, path: str, body: bytes, token: str | None) -> Answer:
     if not isinstance(connection.sock, ssl.SSLSocket) or connection.sock.version() != "TLSv1.3":
         connection.close()
         raise BenchError(f"port {port} does not speak TLS 1.3")
-    return ask(connection, path, body, token)
+    return ask(connection, path, body, headers)
 
 
-def ask(connection: http.client.HTTPConnection, path: str, body: bytes, token: str | None) -> Answer:
-    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+def ask(connection: http.client.HTTPConnection, path: str, body: bytes, headers: dict[str, str]) -> Answer:
     try:
         connection.request("POST" if body else "GET", path, body or None, headers)
         answer = connection.getresponse()

@@ -74,12 +74,13 @@ class Client:
 
 def wire_requests(scenario: Scenario, credentials: Credentials) -> list[bytes]:
     """What the client sends, with the headers that wrk sends."""
-    authorizations = [""]
-    if scenario.policy:
-        authorizations = [f"Authorization: Bearer {token}\r\n" for token in credentials.tokens[:16]]
     return [
-        f"GET {scenario.paths[0]} HTTP/1.1\r\nHost: bench.example\r\n{authorization}\r\n".encode()
-        for authorization in authorizations
+        "".join([
+            f"GET {scenario.paths[0]} HTTP/1.1\r\nHost: bench.example\r\n",
+            *(f"{name}: {value}\r\n" for name, value in headers.items()),
+            "\r\n",
+        ]).encode()
+        for headers in scenario.headers(credentials)[:16]
     ]
 
 
@@ -182,9 +183,12 @@ def subject_named(name: str) -> Subject:
 
 
 def is_simple(scenario: Scenario) -> bool:
-    """Whether the fixed client can send it: HTTP/1.1 without TLS, no body, kept-alive connections."""
+    """Whether the fixed client can send it: HTTP/1.1 without TLS, no body, kept-alive connections; and nobody
+    has to look up keys, for which the data plane alone has no Python.
+    """
+    has_keys = scenario.check is not None and scenario.check.api_key
     beyond = (scenario.upload_bytes, scenario.new_connections, scenario.tls, scenario.http2, scenario.idle)
-    return not any(beyond)
+    return not any((*beyond, scenario.websocket, has_keys))
 
 
 def read_arguments() -> argparse.Namespace:

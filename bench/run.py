@@ -119,7 +119,8 @@ def measure(plan: Plan, trial: Trial, number: int) -> Measurement:
         )  # So that a log written behind the requests has those of the warm-up before it is emptied.
         empty(peer.log_file())
         before = running.cpu()
-        served = offer(plan.load, peer.port, scenario, trial.credentials)
+        load = replace(plan.load, seconds=max(plan.load.seconds, scenario.least_seconds))
+        served = offer(load, peer.port, scenario, trial.credentials)
         cpu = running.cpu() - before
         memory = running.memory()
     # Counted once the peer has ended: by then it has written what it ever will.
@@ -201,7 +202,8 @@ def main() -> int:
     WORK.mkdir(parents=True)
     # Nginx drops root for its worker, which then reads the origin's files here.
     WORK.chmod(0o755)
-    credentials = make_credentials(WORK)
+    needs_keys = any(one.check is not None and one.check.api_key for one in plan.scenarios)
+    credentials = make_credentials(WORK, keys=needs_keys)
     make_certificate()
     # The clients that run in this process belong on the core of the load generator.
     os.sched_setaffinity(0, {plan.load.core})

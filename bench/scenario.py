@@ -3,8 +3,9 @@
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
+from checks import CALLER_HEADER, KEY_HEADER, Check, Limiter, SigningAlgorithm
 from tokens import Credentials
 
 WORK = Path(__file__).resolve().parent / "work"
@@ -20,6 +21,8 @@ WEBSOCKET_MESSAGE = b"x" * 100
 # High enough that nobody is refused; every peer still counts.
 UNREACHED_LIMIT = 100_000_000
 WINDOW_SECONDS = 60
+# More requests are put together while they are sent.
+MOST_FORMATTED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,9 @@ class Scenario:
     websocket: bool = False
     # Connections that are held open and send nothing. What is measured then is memory.
     idle: int = 0
+    check: Check | None = None
+    # Below this it would not have seen all of its callers.
+    least_seconds: float = 0
 
     @property
     def prefixes(self) -> list[str]:
@@ -64,8 +70,52 @@ class Scenario:
     def expected_bytes(self) -> int:
         return len(WEBSOCKET_MESSAGE) if self.websocket else BODY_BYTES.get(self.file, len(SMALL_BODY))
 
+    @property
+    def proves(self) -> bool:
+        """Whether requests carry a credential that is checked."""
+        return self.policy or (self.check is not None and self.check.proves)
+
+    @property
+    def is_limited(self) -> bool:
+        return self.policy or (self.check is not None and self.check.limiter is not None)
+
+    @property
+    def callers_limit(self) -> int:
+        """Requests that a caller may send in a minute."""
+        if self.check is None or self.limit != UNREACHED_LIMIT:
+            return self.limit
+        return self.check.unreached_limit
+
     def with_limit(self, limit: int) -> "Scenario":
         return replace(self, name=f"{self.name}-limit", limit=limit)
+
+    def headers(self, credentials: Credentials) -> list[dict[str, str]]:
+        """The headers that tell callers apart, one set for each."""
+        if self.policy:
+            return [bearer(token) for token in credentials.tokens["RS256"]]
+        if self.check is None:
+            return [{}]
+        if self.check.signed is not None:
+            return [bearer(token) for token in credentials.tokens[self.check.signed]]
+        if self.check.api_key:
+            return [{KEY_HEADER: key} for key in credentials.api_keys]
+        return [caller(number) for number in range(min(self.check.callers, MOST_FORMATTED))]
+
+    def forged(self, credentials: Credentials) -> dict[str, str]:
+        """A credential that is right in form and wrong in fact."""
+        if self.check is not None and self.check.api_key:
+            first, second, *_ = credentials.api_keys
+            return {KEY_HEADER: first[:-4] + second[-4:]}
+        algorithm = (self.check.signed if self.check is not None else None) or "RS256"
+        return bearer(credentials.forged(algorithm))
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def caller(number: int) -> dict[str, str]:
+    return {CALLER_HEADER: f"caller-{number}"}
 
 
 SCENARIOS = [
@@ -89,42 +139,78 @@ SCENARIOS = [
     ),
     Scenario("websocket", "WebSocket messages of 100 bytes, each sent back by the origin", websocket=True),
     Scenario("idle-10000", "memory of 10,000 connections that wait after one request each", idle=10_000),
+    *(
+        Scenario(
+            f"limit-{limiter.replace('_', '-')}",
+            f"plain with a limit by header: {limiter}, 256 callers",
+            check=Check(limiter),
+        )
+        for limiter in get_args(Limiter)
+    ),
+    Scenario(
+        "callers-1m",
+        "plain with a limit by header, for a million callers in turn",
+        check=Check("sliding_window", callers=1_000_000),
+        least_seconds=30,
+    ),
+    *(
+        Scenario(
+            f"token-{algorithm.lower()}{'' if remembered else '-first'}",
+            f"plain with {algorithm} tokens of 256 users, {'remembered' if remembered else 'each verified'}",
+            check=Check(signed=algorithm, remembered=remembered),
+        )
+        for algorithm in get_args(SigningAlgorithm)
+        for remembered in (True, False)
+    ),
+    Scenario("key-hit", "plain with API keys of the key store, known", check=Check(api_key=True)),
+    Scenario(
+        "key-miss",
+        "plain with API keys of the key store, each looked up in SQLite",
+        check=Check(api_key=True, remembered=False),
+    ),
 ]
 
 
 def write_script(scenario: Scenario, credentials: Credentials) -> Path:
-    """The requests of a scenario as a script for wrk, formatted before the run begins."""
+    """The requests of a scenario as a script for wrk, formatted before the run begins where they are few."""
     headers: dict[str, str] = {}
     if scenario.new_connections:
         headers["Connection"] = "close"
-    tokens = credentials.tokens if scenario.policy else [""]
+    callers = scenario.headers(credentials)
     lines = [f"wrk.headers[{lua(name)}] = {lua(value)}" for name, value in headers.items()]
     if scenario.upload_bytes:
         lines.append(f'wrk.method = "POST"\nwrk.body = string.rep("x", {scenario.upload_bytes})')
+    if scenario.check is not None and scenario.check.callers > MOST_FORMATTED:
+        lines.append(numbered_requests(scenario.paths[0], scenario.check.callers))
     # One request alone needs no call into Lua: wrk formats it once and sends it again and again.
-    if len(scenario.paths) * len(tokens) == 1 and not scenario.policy:
+    elif len(scenario.paths) * len(callers) == 1:
         lines.append(f"wrk.path = {lua(scenario.paths[0])}")
     else:
-        lines.append(many_requests(scenario.paths, tokens))
+        lines.append(many_requests(scenario.paths, callers))
     path = WORK / f"requests-{scenario.name}.lua"
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
-def many_requests(paths: list[str], tokens: list[str]) -> str:
+def many_requests(paths: list[str], callers: list[dict[str, str]]) -> str:
+    tables = [", ".join(f"[{lua(name)}] = {lua(value)}" for name, value in one.items()) for one in callers]
     return "\n".join([
         f"local paths = {{{', '.join(map(lua, paths))}}}",
-        f"local tokens = {{{', '.join(map(lua, tokens))}}}",
+        f"local callers = {{{', '.join(f'{{{table}}}' for table in tables)}}}",
         MANY_REQUESTS,
     ])
+
+
+def numbered_requests(path: str, callers: int) -> str:
+    return "\n".join([f"local path, callers = {lua(path)}, {callers}", NUMBERED_REQUESTS])
 
 
 MANY_REQUESTS = """
 local requests, next_one = {}, 0
 function init(args)
     for _, path in ipairs(paths) do
-        for _, token in ipairs(tokens) do
-            if token ~= "" then wrk.headers["Authorization"] = "Bearer " .. token end
+        for _, headers in ipairs(callers) do
+            for name, value in pairs(headers) do wrk.headers[name] = value end
             requests[#requests + 1] = wrk.format(nil, path)
         end
     end
@@ -132,6 +218,20 @@ end
 function request()
     next_one = next_one % #requests + 1
     return requests[next_one]
+end
+"""
+
+NUMBERED_REQUESTS = f"""
+local before, after, next_one = "", "", 0
+function init(args)
+    wrk.headers["{CALLER_HEADER}"] = "caller-#"
+    local text = wrk.format(nil, path)
+    local at = text:find("#", 1, true)
+    before, after = text:sub(1, at - 1), text:sub(at + 1)
+end
+function request()
+    next_one = (next_one + 1) % callers
+    return before .. next_one .. after
 end
 """
 

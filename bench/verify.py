@@ -26,7 +26,7 @@ class Trial:
     def start(self, output: Path) -> Running:
         return Running(self.peer.prepare(self.scenario, self.credentials), self.core, output)
 
-    def ask(self, token: str | None) -> Answer:
+    def ask(self, headers: dict[str, str]) -> Answer:
         """Status and length of the answer to one request, in the protocols that the scenario names."""
         port, path = self.peer.port, self.scenario.paths[-1]
         if self.scenario.websocket:
@@ -36,10 +36,10 @@ class Trial:
         if self.scenario.http2:
             return ask_http2(port, path)
         asked = ask_tls if self.scenario.tls else ask_http1
-        return asked(port, path, b"x" * self.scenario.upload_bytes, token)
+        return asked(port, path, b"x" * self.scenario.upload_bytes, headers)
 
-    def expect(self, token: str | None, status: int, why: str) -> None:
-        got, _ = self.ask(token)
+    def expect(self, headers: dict[str, str], status: int, why: str) -> None:
+        got, _ = self.ask(headers)
         if got != status:
             raise BenchError(f"{self.peer.name}, {self.scenario.name}: {why} should get {status}, got {got}")
 
@@ -50,22 +50,28 @@ def verify(trial: Trial) -> None:
     Raises `BenchError`.
     """
     peer, scenario, credentials = trial.peer, trial.scenario, trial.credentials
-    status, size = trial.ask(credentials.tokens[0] if scenario.policy else None)
+    status, size = trial.ask(scenario.headers(credentials)[0])
     if (status, size) != (200, scenario.expected_bytes):
         wanted = f"200 with {scenario.expected_bytes} bytes"
         raise BenchError(f"{peer.name}, {scenario.name}: should give {wanted}, gave {status} with {size}")
-    if scenario.policy and peer.checks_tokens:
-        trial.expect(None, 401, "a request without a token")
-        trial.expect(credentials.forged, 401, "a forged token")
+    if scenario.proves and peer.checks_tokens:
+        trial.expect({}, 401, "a request without a credential")
+        trial.expect(scenario.forged(credentials), 401, "a forged credential")
 
 
 def verify_limit(trial: Trial, output: Path) -> None:
-    """Start the peer with a limit of three and see that it refuses. Raises `BenchError`."""
-    if not (trial.scenario.policy and trial.peer.limits):
+    """Start the peer with a limit of three and see that it refuses. Raises `BenchError`.
+
+    A limit of requests at once is reached by none that come one by one, so it is not tried.
+    """
+    check = trial.scenario.check
+    counts_at_once = check is not None and check.limiter == "concurrency"
+    if not (trial.scenario.is_limited and trial.peer.limits) or counts_at_once:
         return
     small = Trial(trial.peer, trial.scenario.with_limit(TINY_LIMIT), trial.credentials, trial.core)
     with small.start(output):
-        statuses = [small.ask(trial.credentials.tokens[0])[0] for _ in range(TRIES)]
+        headers = trial.scenario.headers(trial.credentials)[0]
+        statuses = [small.ask(headers)[0] for _ in range(TRIES)]
     if 429 not in statuses or 200 not in statuses:
         raise BenchError(
             f"{trial.peer.name}: a limit of {TINY_LIMIT} should admit, then refuse; got {statuses}"

@@ -18,7 +18,7 @@ class Caddy:
     limits = False
 
     def runs(self, scenario: Scenario) -> bool:
-        return True
+        return scenario.check is None
 
     def missing(self) -> str | None:
         return None if shutil.which("caddy", path=PATH) else "caddy"

@@ -43,7 +43,12 @@ class Envoy:
         self.policy = f"jwt_authn {cache} token cache; local_ratelimit for all callers together; JSON log"
 
     def runs(self, scenario: Scenario) -> bool:
-        return self.token_cache or scenario.policy
+        check = scenario.check
+        if check is None:
+            return self.token_cache or scenario.policy
+        if check.signed is not None:
+            return check.remembered == self.token_cache
+        return self.token_cache and check.limiter == "token_bucket"
 
     def missing(self) -> str | None:
         return (
@@ -135,8 +140,14 @@ class Envoy:
         ]
 
     def filters(self, scenario: Scenario, credentials: Credentials) -> list[dict[str, Any]]:
-        if not scenario.policy:
-            return []
+        found = []
+        if scenario.proves:
+            found.append(self.token_filter(credentials))
+        if scenario.is_limited:
+            found.append(self.limit_filter(scenario))
+        return found
+
+    def token_filter(self, credentials: Credentials) -> dict[str, Any]:
         provider: dict[str, Any] = {
             "issuer": ISSUER,
             "audiences": [AUDIENCE],
@@ -145,29 +156,28 @@ class Envoy:
         }
         if self.token_cache:
             provider["jwt_cache_config"] = {"jwt_cache_size": 1000}
-        rule = {"match": {"prefix": "/"}, "requires": {"provider_name": "bench"}}
+        return extension(
+            "envoy.filters.http.jwt_authn",
+            "filters.http.jwt_authn.v3.JwtAuthentication",
+            providers={"bench": provider},
+            rules=[{"match": {"prefix": "/"}, "requires": {"provider_name": "bench"}}],
+        )
+
+    def limit_filter(self, scenario: Scenario) -> dict[str, Any]:
         always = {"default_value": {"numerator": 100}}
         bucket = {
             "max_tokens": scenario.limit,
             "tokens_per_fill": scenario.limit,
             "fill_interval": f"{WINDOW_SECONDS}s",
         }
-        return [
-            extension(
-                "envoy.filters.http.jwt_authn",
-                "filters.http.jwt_authn.v3.JwtAuthentication",
-                providers={"bench": provider},
-                rules=[rule],
-            ),
-            extension(
-                "envoy.filters.http.local_ratelimit",
-                "filters.http.local_ratelimit.v3.LocalRateLimit",
-                stat_prefix="limit",
-                token_bucket=bucket,
-                filter_enabled=always,
-                filter_enforced=always,
-            ),
-        ]
+        return extension(
+            "envoy.filters.http.local_ratelimit",
+            "filters.http.local_ratelimit.v3.LocalRateLimit",
+            stat_prefix="limit",
+            token_bucket=bucket,
+            filter_enabled=always,
+            filter_enforced=always,
+        )
 
 
 def address(port: int) -> dict[str, Any]:

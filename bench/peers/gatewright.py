@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from certificates import CERTIFICATE_FILE, KEY_FILE
+from checks import CALLER_HEADER, KEY_HEADER, Check
 from peers.base import place
 from processes import Command, version_line
 from scenario import WINDOW_SECONDS, Scenario
-from tokens import AUDIENCE, ISSUER, Credentials
+from tokens import AUDIENCE, ISSUER, STORE_SECRET, Credentials
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -68,13 +69,33 @@ class Gatewright:
             "records": {"sinks": []},
         }
         if scenario.policy:
-            keys = {"file": str(credentials.key_set_file)}
-            identity = {"name": "users", "kind": "jwt", "issuer": ISSUER, "audience": AUDIENCE, "jwks": keys}
-            limit = {"name": "bench", "limit": scenario.limit, "window": f"{WINDOW_SECONDS}s", "per": "user"}
-            document["identities"] = [identity]
-            document["tiers"] = [limit]
             document["records"] = {"sinks": [{"kind": "file", "path": str(self.log_file())}]}
+        if scenario.proves:
+            document |= self.identity(scenario.check or Check(signed="RS256"), credentials)
+        if scenario.is_limited:
+            document["tiers"] = [self.tier(scenario)]
         return document
+
+    def identity(self, check: Check, credentials: Credentials) -> dict[str, Any]:
+        """Who the callers are, and how much of that is remembered."""
+        if check.signed is not None:
+            keys = {"file": str(credentials.key_set_file)}
+            jwt = {"name": "users", "kind": "jwt", "issuer": ISSUER, "audience": AUDIENCE, "jwks": keys}
+            return {"identities": [jwt], **({} if check.remembered else {"node": {"token_cache": 0}})}
+        store: dict[str, Any] = {"secret": STORE_SECRET, "path": str(credentials.key_store_file)}
+        if not check.remembered:
+            store |= {"cache_keys": 100, "max_lookups": 10_000, "lookups_per_address": 1_000_000}
+        keys_of_store = {"name": "users", "kind": "api_key", "header": KEY_HEADER, "keys": {"store": True}}
+        return {"key_store": store, "identities": [keys_of_store]}
+
+    def tier(self, scenario: Scenario) -> dict[str, Any]:
+        tier: dict[str, Any] = {"name": "bench", "limit": scenario.callers_limit}
+        if scenario.check is None:
+            return {**tier, "window": f"{WINDOW_SECONDS}s", "per": "user"}
+        tier |= {"per": f"header:{CALLER_HEADER}", "algorithm": scenario.check.limiter}
+        # Requests under way have no window.
+        at_once = scenario.check.limiter == "concurrency"
+        return tier if at_once else {**tier, "window": f"{WINDOW_SECONDS}s"}
 
     def listener(self, scenario: Scenario) -> dict[str, Any]:
         listener = {"name": "public", "address": f"127.0.0.1:{self.port}", "max_connections": 20_000}
@@ -89,6 +110,8 @@ class Gatewright:
         route["priority"] = "P0"
         if scenario.websocket:
             route["websocket"] = True
-        if scenario.policy:
-            return {**route, "auth": {"accept": ["users"]}, "rate_limit": {"tier": "bench"}}
-        return {**route, "auth": "none", "rate_limit": "none"}
+        return {
+            **route,
+            "auth": {"accept": ["users"]} if scenario.proves else "none",
+            "rate_limit": {"tier": "bench"} if scenario.is_limited else "none",
+        }

@@ -4,15 +4,22 @@ import shutil
 from pathlib import Path
 
 from certificates import BOTH_FILE
+from checks import CALLER_HEADER, SigningAlgorithm
 from peers.base import place
 from processes import PATH, Command, version_line
-from scenario import WINDOW_SECONDS, Scenario
+from scenario import MOST_FORMATTED, WINDOW_SECONDS, Scenario
 from tokens import AUDIENCE, ISSUER, Credentials
 
 LOG_FORMAT = (
     '\'{"time":"%t","request_id":"%ID","client":"%ci","method":"%HM","path":"%[var(txn.path)]","status":%ST,'
     '"bytes":%B,"milliseconds":%Ta,"service":"%b","instance":"%s","user":"%[var(txn.user)]"}\''
 )
+LOG = f"""
+    log global
+    log-format {LOG_FORMAT}
+    unique-id-format %{{+X}}o%ci:%cp_%fi:%fp_%Ts_%rt:%pid
+    unique-id-header X-Request-ID
+    http-request set-var(txn.path) path"""
 
 
 class HAProxy:
@@ -23,7 +30,12 @@ class HAProxy:
     limits = True
 
     def runs(self, scenario: Scenario) -> bool:
-        return True
+        """It verifies each token anew, none of EdDSA, and counts requests by a sliding window of its own."""
+        check = scenario.check
+        if check is None:
+            return True
+        verifies = check.signed in ("RS256", "ES256") and not check.remembered
+        return verifies or check.limiter in ("sliding_window", "concurrency")
 
     def missing(self) -> str | None:
         return None if shutil.which("haproxy", path=PATH) else "haproxy"
@@ -70,21 +82,42 @@ backend origin
         return "proto h2" if scenario.http2 else ""
 
     def policy_of_frontend(self, scenario: Scenario, credentials: Credentials) -> str:
-        if not scenario.policy:
-            return ""
+        check = scenario.check
+        parts = []
+        if scenario.policy:
+            parts += [LOG, self.table(scenario), self.token("RS256", credentials)]
+            parts.append(self.limit(scenario, "var(txn.user)"))
+            parts.append("    http-request set-header X-User-ID %[var(txn.user)]")
+        elif check is not None and check.signed is not None:
+            parts.append(self.token(check.signed, credentials))
+        elif check is not None:
+            parts += [self.table(scenario), self.limit(scenario, f"req.hdr({CALLER_HEADER})")]
+        return "\n".join(parts)
+
+    def counter(self, scenario: Scenario) -> str:
+        at_once = scenario.check is not None and scenario.check.limiter == "concurrency"
+        return "conn_cur" if at_once else f"http_req_rate({WINDOW_SECONDS}s)"
+
+    def table(self, scenario: Scenario) -> str:
+        size = "100k" if scenario.check is None or scenario.check.callers <= MOST_FORMATTED else "1100k"
+        kept = f"size {size} expire {WINDOW_SECONDS}s store {self.counter(scenario)}"
+        return f"    stick-table type string len 64 {kept}"
+
+    def limit(self, scenario: Scenario, caller: str) -> str:
+        counted = f"sc_{self.counter(scenario).partition('(')[0]}(0)"
+        return f"""
+    http-request track-sc0 {caller}
+    http-request deny deny_status 429 if {{ {counted} gt {scenario.callers_limit} }}"""
+
+    def token(self, algorithm: SigningAlgorithm, credentials: Credentials) -> str:
         claim = "var(txn.bearer),jwt_payload_query"
-        verified = f'var(txn.bearer),jwt_verify(txn.algorithm,"{credentials.public_key_file}")'
+        key = credentials.public_key_files[algorithm]
+        verified = f'var(txn.bearer),jwt_verify(txn.algorithm,"{key}")'
         refuse = "http-request deny deny_status 401"
         return f"""
-    log global
-    log-format {LOG_FORMAT}
-    unique-id-format %{{+X}}o%ci:%cp_%fi:%fp_%Ts_%rt:%pid
-    unique-id-header X-Request-ID
-    stick-table type string len 64 size 100k expire {WINDOW_SECONDS}s store http_req_rate({WINDOW_SECONDS}s)
-    http-request set-var(txn.path) path
     http-request set-var(txn.bearer) http_auth_bearer
     http-request set-var(txn.algorithm) var(txn.bearer),jwt_header_query('$.alg')
-    {refuse} unless {{ var(txn.algorithm) -m str RS256 }}
+    {refuse} unless {{ var(txn.algorithm) -m str {algorithm} }}
     {refuse} unless {{ {claim}('$.iss') -m str {ISSUER} }}
     {refuse} unless {{ {claim}('$.aud') -m str {AUDIENCE} }}
     {refuse} unless {{ {verified} -m int 1 }}
@@ -92,8 +125,4 @@ backend origin
     http-request set-var(txn.now) date()
     {refuse} if {{ var(txn.expires),sub(txn.now) -m int lt 0 }}
     http-request set-var(txn.user) {claim}('$.sub')
-    http-request track-sc0 var(txn.user)
-    http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt {scenario.limit} }}
-    http-request del-header Authorization
-    http-request set-header X-User-ID %[var(txn.user)]
-"""
+    http-request del-header Authorization"""

@@ -6,7 +6,7 @@ from pathlib import Path
 from certificates import CERTIFICATE_FILE, KEY_FILE
 from peers.base import place
 from processes import PATH, Command, version_line
-from scenario import UNREACHED_LIMIT, Scenario
+from scenario import MOST_FORMATTED, UNREACHED_LIMIT, Scenario
 from tokens import Credentials
 
 LOG_FORMAT = (
@@ -19,12 +19,15 @@ LOG_FORMAT = (
 class Nginx:
     name = "nginx"
     port = 18080
-    policy = "limit_req per address, JSON log; no token check"
+    policy = "limit_req per address (limit-*: per header; limit_conn), JSON log; no token check"
     checks_tokens = False
     limits = True
 
     def runs(self, scenario: Scenario) -> bool:
-        return True
+        check = scenario.check
+        # A million callers are about memory, by whatever algorithm.
+        has_many = check is not None and check.callers > MOST_FORMATTED
+        return check is None or has_many or check.limiter in ("leaky_bucket", "concurrency")
 
     def missing(self) -> str | None:
         return None if shutil.which("nginx", path=PATH) else "nginx"
@@ -84,21 +87,34 @@ http {{
         )
 
     def policy_of_server(self, scenario: Scenario) -> str:
-        if not scenario.policy:
-            return "access_log off;"
-        # It counts by the second; a limit that nobody reaches is the same in both.
-        rate = "1000000r/s" if scenario.limit == UNREACHED_LIMIT else "1r/s"
-        return f"""
+        log = f"""
     log_format record escape=json '{LOG_FORMAT}';
     access_log {self.log_file()} record buffer=64k flush=1s;
-    limit_req_zone $binary_remote_addr zone=callers:10m rate={rate};
-    limit_req_status 429;
 """
+        return (log if scenario.policy else "access_log off;") + self.zone(scenario)
+
+    def zone(self, scenario: Scenario) -> str:
+        """Where it counts callers."""
+        if not scenario.is_limited:
+            return ""
+        if scenario.check is not None and scenario.check.limiter == "concurrency":
+            return "limit_conn_zone $http_x_caller zone=callers:10m; limit_conn_status 429;"
+        # It counts by the second; a limit that nobody reaches is the same in both.
+        rate = "1000000r/s" if scenario.limit == UNREACHED_LIMIT else "1r/s"
+        caller = "$binary_remote_addr" if scenario.check is None else "$http_x_caller"
+        size = "10m" if scenario.check is None or scenario.check.callers <= MOST_FORMATTED else "512m"
+        return f"limit_req_zone {caller} zone=callers:{size} rate={rate}; limit_req_status 429;"
+
+    def limit(self, scenario: Scenario) -> str:
+        if not scenario.is_limited:
+            return ""
+        if scenario.check is not None and scenario.check.limiter == "concurrency":
+            return f"limit_conn callers {min(scenario.callers_limit, 65535)};"
+        reached = scenario.limit != UNREACHED_LIMIT
+        return "limit_req zone=callers;" if reached else "limit_req zone=callers burst=1000 nodelay;"
 
     def location(self, prefix: str, scenario: Scenario) -> str:
-        limit = "limit_req zone=callers burst=1000 nodelay;" if scenario.policy else ""
-        if scenario.limit != UNREACHED_LIMIT:
-            limit = "limit_req zone=callers;"
+        limit = self.limit(scenario)
         if scenario.grpc:
             return f"location {prefix}/ {{ grpc_pass grpc://origin; }}"
         if scenario.websocket:

@@ -104,12 +104,53 @@ from peers import Gatewright
 from scenario import SCENARIOS
 from tokens import Credentials
 scenario = next(one for one in SCENARIOS if one.name == {scenario!r})
-result = Gatewright().document(scenario, Credentials([], "", Path("jwks.json"), Path("public.pem")))
+credentials = Credentials(dict(), "", Path("jwks.json"), dict(), [], Path("keys.db"))
+result = Gatewright().document(scenario, credentials)
 """
     document = in_bench(repository, code)
     names = [route["name"] for route in document["routes"]]
     assert len(names) == len(set(names))
     assert all(re.fullmatch(r"/r\d+/\*", route["match"]["path"]) for route in document["routes"])
+
+
+def test_every_scenario_is_a_configuration_without_problems(repository: Path, tmp_path: Path) -> None:
+    code = f"""
+from pathlib import Path
+import peers.base, peers.gatewright, scenario
+from gatewright.config import load
+from tokens import make_credentials
+directory = Path({str(tmp_path)!r})
+peers.gatewright.place = lambda name: directory
+credentials = make_credentials(directory)
+result = []
+# Certificates are made where the bench runs.
+for one in scenario.SCENARIOS:
+    if one.tls:
+        continue
+    load([peers.gatewright.Gatewright().write(one, credentials)])
+    result.append(one.name)
+"""
+    checked = in_bench(repository, code)
+    assert {"limit-gcra", "callers-1m", "token-eddsa-first", "key-miss"} <= set(checked)
+
+
+def test_each_caller_of_a_check_sends_what_tells_it_from_others(repository: Path) -> None:
+    code = """
+from pathlib import Path
+from scenario import SCENARIOS
+from tokens import Credentials
+tokens = {name: [f"{name}.{number}.s" for number in range(3)] for name in ("RS256", "ES256", "EdDSA")}
+credentials = Credentials(tokens, "", Path("jwks.json"), {}, ["pk_one_abcd", "pk_two_efgh"], Path("keys.db"))
+named = {one.name: one.headers(credentials) for one in SCENARIOS}
+limited = named["limit-gcra"]
+result = [named["plain"], limited[:2], named["token-es256"][0], named["key-hit"], len(limited)]
+"""
+    plain, callers, signed, keys, count = in_bench(repository, code)
+    assert plain == [{}]
+    assert callers == [{"X-Caller": "caller-0"}, {"X-Caller": "caller-1"}]
+    assert count == 256
+    assert signed == {"Authorization": "Bearer ES256.0.s"}
+    assert keys == [{"X-API-Key": "pk_one_abcd"}, {"X-API-Key": "pk_two_efgh"}]
 
 
 H2LOAD = """starting benchmark...

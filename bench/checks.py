@@ -1,0 +1,43 @@
+"""One check alone, such as a limit or a token: its price is the difference to `plain`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+CALLER_HEADER = "X-Caller"
+KEY_HEADER = "X-API-Key"
+
+SigningAlgorithm = Literal["RS256", "ES256", "EdDSA"]
+Limiter = Literal[
+    "sliding_window",
+    "fixed_window",
+    "sliding_log",
+    "token_bucket",
+    "gcra",
+    "leaky_bucket",
+    "concurrency",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What every request of a scenario is checked for: exactly one of `limiter`, `signed` and `api_key`."""
+
+    # A limit for each value of `CALLER_HEADER`, and how many values are sent.
+    limiter: Limiter | None = None
+    callers: int = 256
+    # The algorithm of the tokens' signatures.
+    signed: SigningAlgorithm | None = None
+    # A key of the key store.
+    api_key: bool = False
+    # Whether what was verified or looked up once is known from then on.
+    remembered: bool = True
+
+    @property
+    def proves(self) -> bool:
+        """Whether a request without its credential is refused."""
+        return self.signed is not None or self.api_key
+
+    @property
+    def unreached_limit(self) -> int:
+        """A limit that nobody reaches, by the algorithm: one that remembers each request has less room."""
+        return {"sliding_log": 10_000, "concurrency": 1_000_000}.get(self.limiter or "", 100_000_000)
