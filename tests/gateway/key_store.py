@@ -53,7 +53,7 @@ class KeyedNode:
         self.node = Node(text)
         self.directory = directory
         self.keys = StoredKeys(self.node.engine)
-        self._questions = QuestionWorker(self.node.engine, self._refresh, self.keys.look_up)
+        self._questions = QuestionWorker(self.node.engine, {"look_up_key": self.keys.look_up})
 
     async def __aenter__(self) -> Self:
         assert self.node.loaded is not None
@@ -68,10 +68,6 @@ class KeyedNode:
         await self.keys.use(None)
         await asyncio.to_thread(self.node.stop)
         await asyncio.to_thread(self._questions.close)
-
-    @staticmethod
-    async def _refresh(_: str) -> bool:
-        return False
 
     async def create(self, partner: str = "acme", **wishes: Any) -> tuple[StoredKey, str]:
         return await self.keys.store.create(NewKey(partner, **wishes))

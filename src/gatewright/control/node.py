@@ -88,7 +88,7 @@ class Node:
         self.expiry = ExpiryWatch(self.loaded)
         self.stored_keys = StoredKeys(engine)
         self.questions = QuestionWorker(
-            engine, self.key_sets.refresh_for_unknown_key, self.stored_keys.look_up
+            engine, {"refresh_keys": self.key_sets.answer, "look_up_key": self.stored_keys.look_up}
         )
         self._client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=20))
         # Held while a configuration gets live; whoever holds it knows that none does.

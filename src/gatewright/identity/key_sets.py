@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from gatewright.identity.fetch import KeySetError, KeySetSource
+from gatewright.identity.questions import Question
 
 log = logging.getLogger("gatewright.identity")
 
@@ -72,6 +73,10 @@ class KeySets:
             if self._sets[name].keys is None:
                 self._push(name, NO_KEYS)
         self._changed.set()
+
+    async def answer(self, question: Question) -> Question:
+        """Answer `refresh_keys`."""
+        return {"ok": await self.refresh_for_unknown_key(str(question.get("identity")))}
 
     async def refresh_for_unknown_key(self, identity: str) -> bool:
         """Fetch at once, unless that was tried within the least time between; give whether fresh keys are

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 log = logging.getLogger("gatewright.identity")
@@ -22,22 +22,17 @@ class QuestionSource(Protocol):
 
 
 Question = dict[str, Any]
+Answer = Callable[[Question], Awaitable[Question]]
+
+NO: Question = {"ok": False}
 
 
 class QuestionWorker:
-    """Takes questions until it is closed. `refresh` answers `refresh_keys` for one identity, `look_up`
-    answers `look_up_key`.
-    """
+    """Takes questions until it is closed. `answers` has, by kind of question, who answers it."""
 
-    def __init__(
-        self,
-        source: QuestionSource,
-        refresh: Callable[[str], Awaitable[bool]],
-        look_up: Callable[[Question], Awaitable[Question]] | None = None,
-    ) -> None:
+    def __init__(self, source: QuestionSource, answers: Mapping[str, Answer]) -> None:
         self._source = source
-        self._refresh = refresh
-        self._look_up = look_up
+        self._answers = answers
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -53,12 +48,17 @@ class QuestionWorker:
             self._thread.join(2 * WAIT_SECONDS)
 
     async def answer(self, question: Question) -> None:
-        """Answer one question; an unknown kind is answered with no, so that nobody waits for its deadline."""
-        result: Question = {"ok": False}
-        if question.get("kind") == "refresh_keys":
-            result = {"ok": bool(await self._refresh(str(question.get("identity"))))}
-        elif question.get("kind") == "look_up_key" and self._look_up is not None:
-            result = await self._look_up(question)
+        """Answer one question. With no where nobody does, or who does fails: so that nobody waits for its
+        deadline.
+        """
+        kind = str(question.get("kind"))
+        answer = self._answers.get(kind)
+        try:
+            result = NO if answer is None else await answer(question)
+        except Exception:
+            # Never the question itself: it may hold a secret.
+            log.exception("a question could not be answered", extra={"kind": kind})
+            result = NO
         # Nothing is awaited in between: what was looked up is still true when the data plane learns it.
         self._source.answer(int(str(question["id"])), json.dumps(result).encode())
 

@@ -231,18 +231,23 @@ def test_https_and_loopback_urls_are_accepted(url: str) -> None:
     KeySetSource("mobile", "http://id.example.com/", allow_http=True).check()
 
 
-async def test_a_question_of_the_data_plane_is_answered_once_its_keys_are_there(engine) -> None:
+async def test_a_question_goes_to_who_answers_its_kind_and_no_failure_leaves_it_open(engine) -> None:
     refreshed = []
 
-    async def refresh(identity: str) -> bool:
-        refreshed.append(identity)
-        return True
+    async def refresh(question: dict[str, object]) -> dict[str, object]:
+        refreshed.append(question["identity"])
+        return {"ok": True}
 
-    worker = QuestionWorker(engine, refresh)
+    async def fail(_: dict[str, object]) -> dict[str, object]:
+        raise KeyError("identity")
+
+    worker = QuestionWorker(engine, {"refresh_keys": refresh, "look_up_key": fail})
     worker.start(asyncio.get_running_loop())
-    questions = [{"id": 7, "kind": "refresh_keys", "identity": "mobile"}, {"id": 8, "kind": "news"}]
+    kinds = {7: "refresh_keys", 8: "news", 9: "look_up_key"}
+    questions = [{"id": number, "kind": kind, "identity": "mobile"} for number, kind in kinds.items()]
     engine.questions.put(json.dumps(questions).encode())
-    answers = [await asyncio.to_thread(engine.answers.get, True, 5) for _ in range(2)]
+    answers = [await asyncio.to_thread(engine.answers.get, True, 5) for _ in kinds]
     await asyncio.to_thread(worker.close)
-    assert [(number, json.loads(text)) for number, text in answers] == [(7, {"ok": True}), (8, {"ok": False})]
+    told = {number: json.loads(text)["ok"] for number, text in answers}
+    assert told == {7: True, 8: False, 9: False}
     assert refreshed == ["mobile"]
