@@ -242,7 +242,7 @@ def test_targets_are_refused_as_the_reference_says(
 
 CALL = re.compile(
     r"(?:^|`|\$ )(?:gatewright|gw) "
-    r"([a-z]+(?: (?:create|list|show|rotate|revoke|usage|generate-jwk))?)\b([^`\n]*)",
+    r"([a-z]+(?: (?:create|list|show|change|rotate|revoke|usage|generate-jwk))?)\b([^`\n]*)",
     re.MULTILINE,
 )
 

@@ -129,6 +129,57 @@ def test_a_key_lives_from_its_making_to_its_end_through_a_running_node(
     assert new[8:] not in "".join(gateway.lines)
 
 
+def test_a_key_is_changed_through_a_node_at_once(gateway: Gateway, command: Command) -> None:
+    gateway.start()
+    at = ("--admin", gateway.url)
+    key = command("create", "--partner", "acme", "--tier", "premium", "--metadata", "team=x", *at)[1].strip()
+    assert gateway.status(key) == 200
+    identifier = json.loads(command("list", "--json", *at)[1])[0]["id"]
+
+    def change(*wishes: str) -> dict[str, Any]:
+        code, told, said = command("change", identifier, *wishes, "--json", *at)
+        assert code == 0, said
+        return json.loads(told)
+
+    changed = change("--network", "192.0.2.0/24", "--partner", "globex", "--metadata", "room=2")
+    assert (changed["partner"], changed["tier"]) == ("globex", "premium")
+    assert changed["metadata"] == {"team": "x", "room": "2"}
+    assert changed["changed_by"]
+    # It was known there, with all networks.
+    assert gateway.status(key) == 403
+    changed = change("--without", "networks", "--without", "tier", "--metadata", "team=", "--scope", "a")
+    assert (changed["networks"], changed["tier"], changed["scopes"]) == ([], None, ["a"])
+    assert changed["metadata"] == {"room": "2"}
+    assert gateway.status(key) == 200
+    change("--expires", "1s")
+    end = time.monotonic() + 10
+    while gateway.status(key) != 401:
+        assert time.monotonic() < end
+    # It was refused there, for `refused_ttl`.
+    assert change("--without", "expiry")["expires_at"] is None
+    assert gateway.status(key) == 200
+    code, _, said = command("change", identifier, *at)
+    assert (code, said) == (1, "say what shall be otherwise, such as `scopes` or `tier`\n")
+    assert command("revoke", identifier, *at)[0] == 0
+    assert command("change", identifier, "--scope", "a", *at)[0] == 1
+    gateway.stop()
+    events = [json.loads(line) for line in gateway.lines if line.startswith("{")]
+    told = [event for event in events if event["event"] == "api key changed"]
+    assert told[0]["what"] == ["metadata", "networks", "partner"]
+    assert len(told) == 4
+
+
+def test_a_key_is_changed_in_the_database_itself(gateway: Gateway, command: Command) -> None:
+    on = ("--config", str(gateway.file))
+    command("create", "--partner", "acme", *on)
+    identifier = json.loads(command("list", "--json", *on)[1])[0]["id"]
+    changed = json.loads(command("change", identifier, "--tier", "premium", "--json", *on)[1])
+    assert changed["tier"] == "premium"
+    code, _, said = command("change", identifier, "--tier", "gold", *on)
+    assert code == 1
+    assert "unknown tier `gold`" in said
+
+
 def test_the_store_can_be_worked_on_beside_a_node_and_without_one(
     gateway: Gateway, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +226,29 @@ def test_a_wish_that_cannot_be_is_refused_with_what_would_work(
     assert response.json()["request_id"]
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, "say what shall be otherwise"),
+        ({"partner": None}, "`partner` must be"),
+        ({"scopes": ["a b"]}, "the scope `a b` is not"),
+        ({"networks": ["here"]}, "is not a network"),
+        ({"tier": "gold"}, "unknown tier `gold`"),
+        ({"expires_at": "2101-01-01", "expires_in": 5}, "not both"),
+        ({"expires_at": "2001-01-01"}, "cannot end before it begins"),
+        ({"metadata": {"": "x"}}, "metadata has"),
+        ({"revoked_at": None}, "Extra inputs"),
+    ],
+)
+def test_a_change_that_cannot_be_is_refused_with_what_would_work(
+    wanted: Gateway, change: dict[str, Any], message: str
+) -> None:
+    # Before anybody looks whether there is such a key.
+    response = wanted.ask("PATCH", "/keys/key_0", json=change)
+    assert response.status_code == 400, response.text
+    assert message in response.json()["message"]
+
+
 @pytest.fixture(scope="module")
 def wanted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A node whose store is only talked about."""
@@ -197,9 +271,11 @@ def test_unknown_keys_are_404_and_bounds_of_questions_hold(wanted: Gateway) -> N
         ("GET", "/keys/key_0"),
         ("GET", "/keys/key_0/usage"),
         ("POST", "/keys/key_0/rotate"),
+        ("PATCH", "/keys/key_0"),
         ("POST", "/keys/key_0/revoke"),
     ):
-        response = wanted.ask(method, path)
+        given = {"json": {"tier": None}} if method == "PATCH" else {}
+        response = wanted.ask(method, path, **given)
         assert (response.status_code, response.json()["error"]) == (404, "unknown_key"), path
     for path in ("/keys?limit=0", "/keys?limit=100000", "/keys/key_0/usage?seconds=0"):
         assert wanted.ask("GET", path).status_code == 400, path

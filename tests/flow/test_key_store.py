@@ -12,7 +12,7 @@ from gateway import KeyedNode, Origin, Refused, steps, until, with_store
 from gateway.key_store import SECRET
 from gatewright.keystore.credentials import new_credential
 from gatewright.keystore.database import KeyStoreError
-from gatewright.keystore.keys import Found
+from gatewright.keystore.keys import Found, KeyChange
 from gatewright.keystore.keys import Refused as RefusedKey
 from gatewright.keystore.store import KeyStore
 
@@ -174,6 +174,36 @@ async def test_both_secrets_of_a_rotated_key_are_valid_until_the_old_one_ends(ke
     keyed.node.records(3)
     for ended in (old, new):
         refused("the credential has expired").check(keyed.node, await keyed.get(ended))
+
+
+async def test_a_key_changed_on_one_node_is_another_on_every_node(origin: Origin, tmp_path: Path) -> None:
+    text = with_store(origin, route="scopes: [b]")
+    async with KeyedNode(text, tmp_path) as one, KeyedNode(text, tmp_path) as other:
+        key, secret = await one.create(scopes=("a",))
+        assert await one.status(secret) == await other.status(secret) == 403
+        await one.keys.store.change(key.id, KeyChange({"scopes": ("b",)}))
+        await one.keys.tell([key.id])
+        assert await one.status(secret) == 200
+        await until(lambda: status_is(other, secret, 200), seconds=5)
+
+
+async def test_keys_of_the_secret_before_are_valid_while_it_is_named(origin: Origin, tmp_path: Path) -> None:
+    async with KeyedNode(with_store(origin), tmp_path) as before:
+        key, old = await before.create()
+        assert await before.status(old) == 200
+    new = "the next secret of the store, at least 32 characters"
+    with_both = with_store(origin, f"previous_secret: '{SECRET}'").replace(
+        f"secret: '{SECRET}'", f"secret: '{new}'", 1
+    )
+    async with KeyedNode(with_both, tmp_path) as both:
+        assert await both.status(old) == 200
+        _, made = await both.create()
+        _, rotated = await both.keys.store.rotate(key.id)
+    alone = with_store(origin).replace(SECRET, new)
+    async with KeyedNode(alone, tmp_path) as after:
+        assert [await after.status(one) for one in (made, rotated)] == [200, 200]
+        after.node.records(2)
+        refused("the key is not known").check(after.node, await after.get(old))
 
 
 async def test_without_its_store_a_known_key_goes_on_and_another_gets_503(

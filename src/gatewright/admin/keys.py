@@ -42,17 +42,49 @@ class WishedKey(BaseModel):
     expires_in: int | None = Field(None, ge=1, le=3650 * DAY, description="The same in seconds from now.")
 
 
+class ChangedKey(BaseModel):
+    """What of a key shall be otherwise. What is not named stays; `null` takes away."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    partner: str | None = Field(None, description="Whose key it is from now on.")
+    consumer: str | None = Field(None, description="Who of the partner uses it.")
+    tier: str | None = Field(
+        None, description="Tier that replaces the route's; `null` for that of the route."
+    )
+    scopes: list[str] | None = Field(None, description="All that it may do, in place of what it might.")
+    networks: list[str] | None = Field(
+        None, description="All places where it may be used from; none: everywhere."
+    )
+    metadata: dict[str, str | None] | None = Field(
+        None, description="Names with new values; `null` takes a name out, others stay."
+    )
+    expires_at: str | None = Field(
+        None, description="RFC 3339 time after which it is refused; `null`: never."
+    )
+    expires_in: int | None = Field(None, ge=1, le=3650 * DAY, description="The same in seconds from now.")
+
+
 def add_keys(router: APIRouter, node: Node) -> None:
     """Add the operations on API keys."""
     add_readings(router, node)
 
     @router.post("/keys", summary="Make an API key; the answer has it, this once", status_code=201)
     async def create(request: Request, wish: Annotated[WishedKey, Body()], by: By = None) -> JSONResponse:
-        tiers = node.stored_keys.settings.tiers if node.stored_keys.settings else ()
         who = by or address(request)
-        made = await done(operations.create(store_of(node), Wish(**wish.model_dump()), tiers, who))
+        made = await done(operations.create(store_of(node), Wish(**wish.model_dump()), tiers_of(node), who))
         audit("api key created", made, who)
         return answer(made, 201)
+
+    @router.patch("/keys/{key}", summary="Let a key be otherwise, on every node; its secrets stay")
+    async def change(
+        request: Request, key: str, wish: Annotated[ChangedKey, Body()], by: By = None
+    ) -> JSONResponse:
+        who, wished = by or address(request), wish.model_dump(exclude_unset=True)
+        made = await done(operations.change(store_of(node), key, wished, tiers_of(node), who))
+        await node.stored_keys.tell([key])
+        audit("api key changed", made, who, what=sorted(wished))
+        return answer(made)
 
     @router.post("/keys/{key}/rotate", summary="Give a key a new secret; the old one stays valid for a while")
     async def rotate(
@@ -73,7 +105,7 @@ def add_keys(router: APIRouter, node: Node) -> None:
         who = by or address(request)
         ended = await done(operations.revoke(store_of(node), key, who, why))
         await node.stored_keys.tell([key])
-        audit("api key revoked", ended, who, why)
+        audit("api key revoked", ended, who, why=why)
         return answer(ended)
 
 
@@ -96,6 +128,11 @@ def add_readings(router: APIRouter, node: Node) -> None:
     ) -> JSONResponse:
         await node.stored_keys.flush()
         return answer(await done(operations.usage(store_of(node), key, seconds)))
+
+
+def tiers_of(node: Node) -> tuple[str, ...]:
+    """The tiers that keys may name."""
+    return node.stored_keys.settings.tiers if node.stored_keys.settings else ()
 
 
 def store_of(node: Node) -> KeyStore:
@@ -121,6 +158,6 @@ async def done(work: Coroutine[Any, Any, Document]) -> Document:
         raise Denied(503, "key_store_unavailable", f"the key store cannot be asked: {cause}") from error
 
 
-def audit(event: str, key: Document, by: str, why: str | None = None) -> None:
+def audit(event: str, key: Document, by: str, **beside: object) -> None:
     """Say who did what to which key; never the key."""
-    log.warning(event, extra={"key": key["id"], "partner": key["partner"], "by": by, "why": why})
+    log.warning(event, extra={"key": key["id"], "partner": key["partner"], "by": by, **beside})

@@ -71,6 +71,14 @@ def show(where: Where, key: str) -> Document:
     )
 
 
+def change(where: Where, key: str, wished: Document) -> Document:
+    return either(
+        where,
+        lambda: ask("PATCH", path_of(key), where.admin, {"by": who()}, wished),
+        lambda store, settings: operations.change(store, key, wished, settings.tiers, who()),
+    )
+
+
 def rotate(where: Where, key: str, overlap: int) -> Document:
     return either(
         where,

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -13,7 +13,7 @@ from gatewright.cli.status import Admin, AsJson
 
 keys = App(
     name="keys",
-    help="Make, show, rotate and revoke API keys; make development signing keys.",
+    help="Make, show, change, rotate and revoke API keys; make development signing keys.",
     result_action="return_value",
 )
 
@@ -112,6 +112,51 @@ def show(key: KeyId, *, config: Config = None, admin: Admin = None, as_json: AsJ
 
     where = key_store.Where(config, admin)
     return told(lambda: key_store.show(where, key), as_json, fields)
+
+
+@keys.command
+def change(  # noqa: PLR0913 - one argument an option of the command.
+    key: KeyId,
+    *,
+    partner: Annotated[str | None, Parameter(help="Whose key it is from now on.")] = None,
+    consumer: Annotated[str | None, Parameter(help="Who of the partner uses it.")] = None,
+    scope: Annotated[
+        list[str] | None,
+        Parameter(help="A scope, in place of all that it had; may be repeated.", negative=()),
+    ] = None,
+    network: Annotated[
+        list[str] | None,
+        Parameter(help="Where it may be used from, in place of all before; may be repeated.", negative=()),
+    ] = None,
+    tier: Annotated[str | None, Parameter(help="Rate limit tier that replaces the route's.")] = None,
+    metadata: Annotated[
+        list[str] | None,
+        Parameter(help="`NAME=VALUE` in place of what the name had, `NAME=` to take it out.", negative=()),
+    ] = None,
+    expires: Annotated[str | None, Parameter(help="Lifetime from now on, such as `90d`.")] = None,
+    without: Annotated[
+        list[Literal["consumer", "tier", "scopes", "networks", "expiry"]] | None,
+        Parameter(help="What is taken away; may be repeated.", negative=()),
+    ] = None,
+    config: Config = None,
+    admin: Admin = None,
+    as_json: AsJson = False,
+) -> int:
+    """Let a key of the store be otherwise, on every node; what is not named stays, and so do its secrets."""
+    given = {"partner": partner, "consumer": consumer, "tier": tier, "scopes": scope, "networks": network}
+    wish: Document = {name: value for name, value in given.items() if value is not None}
+    wish |= {"expires_at" if name == "expiry" else name: None for name in without or ()}
+    if metadata:
+        wish["metadata"] = {name: value or None for name, value in map(pair_of, metadata)}
+
+    def made() -> Document:
+        from gatewright.cli import key_store  # noqa: PLC0415 - start-up of the other commands.
+
+        if expires:
+            wish["expires_in"] = lifetime_of(expires)
+        return key_store.change(key_store.Where(config, admin), key, wish)
+
+    return told(made, as_json, fields)
 
 
 @keys.command

@@ -118,6 +118,7 @@ def _api_key(identity: ApiKeyIdentity, keys: object) -> dict[str, Any]:
 def _key_store(store: KeyStore) -> dict[str, Any]:
     return {
         "secret": store.secret,
+        "previous_secret": store.previous_secret,
         "cache_ttl_ms": int(store.cache_ttl),
         "cache_keys": store.cache_keys,
         "refused_ttl_ms": int(store.refused_ttl),

@@ -23,6 +23,17 @@ class NewKey:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyChange:
+    """What of a key shall be otherwise; the rest stays."""
+
+    columns: Mapping[str, str | int | tuple[str, ...] | None] = field(default_factory=dict)
+    """New values by column."""
+    metadata: Mapping[str, str | None] = field(default_factory=dict)
+    """Names with their new values; `None` takes a name out."""
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredSecret:
     """One of the secrets of a key, by its public prefix. A rotated key has two for a while."""
 
@@ -49,6 +60,8 @@ class StoredKey:
     revoked_by: str | None
     revoked_why: str | None
     last_used_ms: int | None
+    changed_at_ms: int | None
+    changed_by: str | None
     secrets: tuple[StoredSecret, ...] = ()
 
     def state(self, now_ms: int) -> str:
@@ -71,6 +84,8 @@ class StoredKey:
             "created_at": moment(self.created_at_ms),
             "created_by": self.created_by,
             "expires_at": moment(self.expires_at_ms),
+            "changed_at": moment(self.changed_at_ms),
+            "changed_by": self.changed_by,
             "revoked_at": moment(self.revoked_at_ms),
             "revoked_by": self.revoked_by,
             "revoked_why": self.revoked_why,
@@ -98,9 +113,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why a key may not be used: `unknown`, `revoked` or `expired`."""
+    """Why a key may not be used: `unknown`, `revoked` or `expired`; and which it is, where it is known."""
 
     why: str
+    id: str | None = None
 
 
 def moment(milliseconds: int | None) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gatewright.config.addresses import read_network
 from gatewright.keystore.database import KeyStoreError
-from gatewright.keystore.keys import NewKey, moment
+from gatewright.keystore.keys import KeyChange, NewKey, moment
 from gatewright.keystore.store import OVERLAP_MS, KeyStore
 
 Document = dict[str, Any]
@@ -65,6 +65,20 @@ async def rotate(store: KeyStore, identifier: str, overlap_seconds: int | None =
     return {"key": text} | key.document(store.now_ms())
 
 
+async def change(
+    store: KeyStore, identifier: str, wished: Mapping[str, Any], tiers: Sequence[str], by: str | None
+) -> Document:
+    """The key with what is wished of it, by the names of `Wish`; what is not named stays, `None` takes away.
+    Raises `KeyStoreError`.
+    """
+    wanted = changed(wished, tiers, by, store.now_ms())
+    if wanted.metadata:
+        together = {**(await store.show(identifier)).metadata, **wanted.metadata}
+        metadata_of({name: value for name, value in together.items() if value is not None})
+    key = await store.change(identifier, wanted)
+    return key.document(store.now_ms())
+
+
 async def revoke(store: KeyStore, identifier: str, by: str | None, why: str | None) -> Document:
     return (await store.revoke(identifier, by, why)).document(store.now_ms())
 
@@ -81,26 +95,62 @@ async def usage(store: KeyStore, identifier: str, seconds: int) -> Document:
 
 def checked(wish: Wish, tiers: Sequence[str], by: str | None, now_ms: Callable[[], int]) -> NewKey:
     """The key as it is stored. Raises `WrongKeyError` with what would work."""
-    for name, text in (("partner", wish.partner), ("consumer", wish.consumer)):
-        if text is not None and not is_header_safe(text):
-            raise WrongKeyError(f"`{name}` must be 1 to 256 bytes that can be sent in a header")
-    if wish.tier is not None and wish.tier not in tiers:
-        raise WrongKeyError(f"unknown tier `{wish.tier}`; known: {', '.join(tiers)}")
-    if len(wish.scopes) > MOST_SCOPES or len(wish.networks) > MOST_NETWORKS:
-        raise WrongKeyError(f"a key has {MOST_SCOPES} scopes and {MOST_NETWORKS} networks at most")
-    for scope in wish.scopes:
-        if not (scope and len(scope) <= LONGEST_TEXT and all("!" <= character <= "~" for character in scope)):
-            raise WrongKeyError(f"the scope `{scope}` is not visible ASCII without spaces")
     return NewKey(
-        partner=wish.partner,
-        consumer=wish.consumer,
-        tier=wish.tier,
-        scopes=tuple(dict.fromkeys(wish.scopes)),
-        networks=tuple(dict.fromkeys(map(network, wish.networks))),
+        partner=owner("partner", wish.partner),
+        consumer=None if wish.consumer is None else owner("consumer", wish.consumer),
+        tier=None if wish.tier is None else tier_of(wish.tier, tiers),
+        scopes=scopes_of(wish.scopes),
+        networks=networks_of(wish.networks),
         metadata=metadata_of(wish.metadata or {}),
-        expires_at_ms=end_of(wish, now_ms()),
+        expires_at_ms=end_of(wish.expires_at, wish.expires_in, now_ms()),
         created_by=by,
     )
+
+
+def changed(wished: Mapping[str, Any], tiers: Sequence[str], by: str | None, now_ms: int) -> KeyChange:
+    """The change as it is stored. Raises `WrongKeyError` with what would work."""
+    readers: dict[str, Callable[[Any], Any]] = {
+        "partner": lambda value: owner("partner", value or ""),
+        "consumer": lambda value: None if value is None else owner("consumer", value),
+        "tier": lambda value: None if value is None else tier_of(value, tiers),
+        "scopes": lambda value: scopes_of(value or ()),
+        "networks": lambda value: networks_of(value or ()),
+    }
+    columns = {name: read(wished[name]) for name, read in readers.items() if name in wished}
+    if "expires_at" in wished or "expires_in" in wished:
+        columns["expires_at_ms"] = end_of(wished.get("expires_at"), wished.get("expires_in"), now_ms)
+    metadata = wished.get("metadata") or {}
+    metadata_of({name: value or "" for name, value in metadata.items()})
+    if not columns and not metadata:
+        raise WrongKeyError("say what shall be otherwise, such as `scopes` or `tier`")
+    return KeyChange(columns, metadata, by)
+
+
+def owner(name: str, text: str) -> str:
+    if not is_header_safe(text):
+        raise WrongKeyError(f"`{name}` must be 1 to 256 bytes that can be sent in a header")
+    return text
+
+
+def tier_of(name: str, tiers: Sequence[str]) -> str:
+    if name not in tiers:
+        raise WrongKeyError(f"unknown tier `{name}`; known: {', '.join(tiers)}")
+    return name
+
+
+def scopes_of(scopes: Sequence[str]) -> tuple[str, ...]:
+    if len(scopes) > MOST_SCOPES:
+        raise WrongKeyError(f"a key has {MOST_SCOPES} scopes at most")
+    for scope in scopes:
+        if not (scope and len(scope) <= LONGEST_TEXT and all("!" <= character <= "~" for character in scope)):
+            raise WrongKeyError(f"the scope `{scope}` is not visible ASCII without spaces")
+    return tuple(dict.fromkeys(scopes))
+
+
+def networks_of(networks: Sequence[str]) -> tuple[str, ...]:
+    if len(networks) > MOST_NETWORKS:
+        raise WrongKeyError(f"a key has {MOST_NETWORKS} networks at most")
+    return tuple(dict.fromkeys(map(network, networks)))
 
 
 def is_header_safe(text: str) -> bool:
@@ -126,14 +176,14 @@ def metadata_of(metadata: Mapping[str, str]) -> Mapping[str, str]:
     return metadata
 
 
-def end_of(wish: Wish, now_ms: int) -> int | None:
-    if wish.expires_at is not None and wish.expires_in is not None:
+def end_of(expires_at: str | None, expires_in: int | None, now_ms: int) -> int | None:
+    if expires_at is not None and expires_in is not None:
         raise WrongKeyError("give `expires_at` or `expires_in`, not both")
-    if wish.expires_in is not None:
-        end = now_ms + wish.expires_in * 1000
-    elif wish.expires_at is not None:
+    if expires_in is not None:
+        end = now_ms + expires_in * 1000
+    elif expires_at is not None:
         try:
-            given = datetime.fromisoformat(wish.expires_at)
+            given = datetime.fromisoformat(expires_at)
         except ValueError as error:
             raise WrongKeyError("`expires_at` is no moment; write it like `2027-01-31T00:00:00Z`") from error
         aware = given if given.tzinfo else given.replace(tzinfo=UTC)

@@ -56,4 +56,8 @@ MIGRATIONS = (
         )
         """,
     ),
+    (
+        "ALTER TABLE api_keys ADD COLUMN changed_at_ms BIGINT",
+        "ALTER TABLE api_keys ADD COLUMN changed_by TEXT",
+    ),
 )

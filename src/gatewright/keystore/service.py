@@ -130,11 +130,12 @@ class StoredKeys:
             except (KeyStoreError, TimeoutError) as error:
                 self._failed(error)
                 return {"ok": False}
+            if self._changed.get(found.id or "", -1.0) >= began:
+                continue
             if isinstance(found, Refused):
-                return {"ok": True, "refused": found.why}
-            if self._changed.get(found.id, -1.0) < began:
-                entry = {**found.entry, "hash": question["hash"]}
-                return {"ok": True, "key": entry, "ttl_ms": found.ttl_ms}
+                return {"ok": True, "refused": found.why, "id": found.id}
+            entry = {**found.entry, "hash": question["hash"]}
+            return {"ok": True, "key": entry, "ttl_ms": found.ttl_ms}
         return {"ok": False}
 
     async def _find(self, store: KeyStore, question: Document) -> Found | Refused:

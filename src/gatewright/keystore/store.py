@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gatewright.keystore.credentials import Credential, new_credential
 from gatewright.keystore.database import Database, KeyStoreError, Row, Statement
-from gatewright.keystore.keys import Found, NewKey, Refused, StoredKey, StoredSecret
+from gatewright.keystore.keys import Found, KeyChange, NewKey, Refused, StoredKey, StoredSecret
 from gatewright.keystore.schema import MIGRATIONS
 
 OVERLAP_MS = 7 * 86_400_000
@@ -21,14 +21,18 @@ HOUR_MS = 3_600_000
 CHANGES_KEPT_MS = 86_400_000
 SECRETS_KEPT_MS = 30 * 86_400_000
 MOST_CHANGES = 1000
+TRIES = 5
 LONGEST_LIST = 1000
 
 COLUMNS = (
     "id, partner, consumer, tier, scopes, networks, metadata, created_at_ms, created_by, expires_at_ms, "
-    "revoked_at_ms, revoked_by, revoked_why, last_used_ms"
+    "revoked_at_ms, revoked_by, revoked_why, last_used_ms, changed_at_ms, changed_by"
 )
+# What a change may touch; nothing else gets into a statement.
+CHANGEABLE = ("partner", "consumer", "tier", "scopes", "networks", "expires_at_ms")
 ADD_KEY = f"""
-INSERT INTO api_keys ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, NULL)
+INSERT INTO api_keys ({COLUMNS}) 
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, NULL, NULL, NULL)
 """  # noqa: S608 - of constants.
 ADD_HASH = """
 INSERT INTO api_key_secrets (prefix, key_id, hash, created_at_ms, expires_at_ms)
@@ -155,6 +159,19 @@ class KeyStore:
             raise UnknownKeyError(f"there is no key `{identifier}` that could be rotated")
         return await self.show(identifier), credential.text
 
+    async def change(self, identifier: str, change: KeyChange) -> StoredKey:
+        """Let a key be otherwise from now on; its secrets stay. Raises `UnknownKeyError` where it ended."""
+        for _ in range(TRIES):
+            before = await self.show(identifier)
+            if before.revoked_at_ms is not None:
+                break
+            statement = changing(before, change, self.now_ms())
+            if (await self._database.change([statement, *self._changed(identifier)]))[0]:
+                return await self.show(identifier)
+        else:
+            raise KeyStoreError(f"others change the key `{identifier}` at the same time; try again")
+        raise UnknownKeyError(f"there is no key `{identifier}` that could be changed")
+
     async def revoke(self, identifier: str, by: str | None = None, why: str | None = None) -> StoredKey:
         """End a key with all its secrets, for ever. Raises `UnknownKeyError` where it has ended before."""
         counts = await self._database.change([
@@ -173,10 +190,10 @@ class KeyStore:
             return Refused("unknown")
         secret_end, key = rows[0][1], key_of(rows[0][2:])
         if key.revoked_at_ms is not None:
-            return Refused("revoked")
+            return Refused("revoked", key.id)
         ends = [end for end in (secret_end, key.expires_at_ms) if end is not None]
         if ends and min(ends) <= self.now_ms():
-            return Refused("expired")
+            return Refused("expired", key.id)
         return Found(key.id, entry_of(key, digest, min(ends, default=None)))
 
     async def last_change(self) -> int:
@@ -226,9 +243,24 @@ class KeyStore:
         ]
 
 
+def changing(before: StoredKey, change: KeyChange, now_ms: int) -> Statement:
+    """The statement that makes a key what it shall be, if nobody else has changed its metadata since."""
+    kept = {name: value for name, value in before.metadata.items() if name not in change.metadata}
+    new = {name: value for name, value in change.metadata.items() if value is not None}
+    values = {name: stored(change.columns[name]) for name in CHANGEABLE if name in change.columns}
+    values |= {"metadata": json.dumps(kept | new), "changed_at_ms": now_ms, "changed_by": change.by}
+    assignments = ", ".join(f"{name} = ?" for name in values)
+    query = f"UPDATE api_keys SET {assignments} WHERE id = ? AND revoked_at_ms IS NULL AND metadata = ?"  # noqa: S608 - of constants.
+    return query, [*values.values(), before.id, json.dumps(dict(before.metadata))]
+
+
+def stored(value: object) -> object:
+    return json.dumps(list(value)) if isinstance(value, tuple) else value
+
+
 def key_of(row: Row, found: tuple[StoredSecret, ...] = ()) -> StoredKey:
     identifier, partner, consumer, tier, scopes, networks, metadata, *rest = row
-    created_at, created_by, expires_at, revoked_at, revoked_by, revoked_why, last_used = rest
+    created_at, created_by, expires_at, revoked_at, revoked_by, revoked_why, last_used, *changed = rest
     return StoredKey(
         id=identifier,
         partner=partner,
@@ -244,6 +276,8 @@ def key_of(row: Row, found: tuple[StoredSecret, ...] = ()) -> StoredKey:
         revoked_by=revoked_by,
         revoked_why=revoked_why,
         last_used_ms=last_used,
+        changed_at_ms=changed[0],
+        changed_by=changed[1],
         secrets=found,
     )
 

@@ -11,8 +11,9 @@ import pytest
 from gateway import Postgres
 from gatewright.keystore.credentials import ALPHABET, checksum, digest_of, new_credential
 from gatewright.keystore.database import Database, KeyStoreError
-from gatewright.keystore.keys import Found, NewKey, Refused
+from gatewright.keystore.keys import Found, KeyChange, NewKey, Refused
 from gatewright.keystore.postgresql import PostgresDatabase
+from gatewright.keystore.schema import MIGRATIONS
 from gatewright.keystore.sqlite import SqliteDatabase
 from gatewright.keystore.store import HOUR_MS, OVERLAP_MS, KeyStore, UnknownKeyError, Use
 
@@ -110,10 +111,10 @@ async def test_a_wrong_hash_or_prefix_is_unknown(store: KeyStore) -> None:
 async def test_a_key_ends_at_its_expiry_and_with_its_revocation(store: KeyStore, clock: Clock) -> None:
     _, text = await store.create(NewKey("acme", expires_at_ms=clock.now + 10))
     clock.now += 10
-    assert await store.find(*asked(text)) == Refused("expired")
+    assert await store.find(*asked(text)) == Refused("expired", (await store.keys())[0].id)
     key, other = await store.create(NewKey("acme"))
     await store.revoke(key.id, "ann", "left")
-    assert await store.find(*asked(other)) == Refused("revoked")
+    assert await store.find(*asked(other)) == Refused("revoked", key.id)
     shown = await store.show(key.id)
     assert (shown.state(clock.now), shown.revoked_by, shown.revoked_why) == ("revoked", "ann", "left")
     with pytest.raises(UnknownKeyError):
@@ -122,13 +123,82 @@ async def test_a_key_ends_at_its_expiry_and_with_its_revocation(store: KeyStore,
         await store.rotate(key.id)
 
 
+async def test_a_changed_key_is_what_it_was_but_for_what_was_named(store: KeyStore, clock: Clock) -> None:
+    wish = NewKey("acme", "billing", "premium", ("a",), ("10.0.0.0/8",), {"team": "x", "room": "1"})
+    key, text = await store.create(wish)
+    clock.now += 5
+    columns = {"scopes": ("b", "c"), "consumer": None, "expires_at_ms": clock.now + DAY_MS}
+    changed = await store.change(key.id, KeyChange(columns, {"team": "y", "room": None}, "ann"))
+    assert changed == await store.show(key.id)
+    assert (changed.scopes, changed.consumer, changed.metadata) == (("b", "c"), None, {"team": "y"})
+    assert (changed.partner, changed.tier, changed.networks) == ("acme", "premium", ("10.0.0.0/8",))
+    assert (changed.changed_at_ms, changed.changed_by, changed.created_at_ms) == (
+        clock.now,
+        "ann",
+        clock.now - 5,
+    )
+    found = await store.find(*asked(text))
+    assert isinstance(found, Found)
+    assert (found.entry["scopes"], found.entry["expires_at_ms"]) == (["b", "c"], clock.now + DAY_MS)
+    assert await store.changes(0) == (1, [key.id])
+
+
+async def test_what_a_change_may_not_touch_stays(store: KeyStore) -> None:
+    key, _ = await store.create(NewKey("acme"))
+    await store.change(key.id, KeyChange({"partner": "globex", "id": "key_0", "revoked_at_ms": 1}))
+    shown = await store.show(key.id)
+    assert (shown.partner, shown.revoked_at_ms) == ("globex", None)
+
+
+async def test_an_expired_key_may_be_given_more_time_and_a_revoked_one_nothing(
+    store: KeyStore, clock: Clock
+) -> None:
+    key, text = await store.create(NewKey("acme", expires_at_ms=clock.now + 1))
+    clock.now += 1
+    assert await store.find(*asked(text)) == Refused("expired", key.id)
+    await store.change(key.id, KeyChange({"expires_at_ms": None}))
+    assert isinstance(await store.find(*asked(text)), Found)
+    await store.revoke(key.id)
+    for gone in (key.id, "key_0"):
+        with pytest.raises(UnknownKeyError):
+            await store.change(gone, KeyChange({"tier": "premium"}))
+    assert await store.find(*asked(text)) == Refused("revoked", key.id)
+
+
+async def test_no_change_of_metadata_is_lost_to_another_at_the_same_time(
+    database: MakeDatabase, store: KeyStore
+) -> None:
+    other = KeyStore(database(), SECRET)
+    await other.open()
+    key, _ = await store.create(NewKey("acme"))
+    await asyncio.gather(
+        store.change(key.id, KeyChange(metadata={"one": "1"})),
+        other.change(key.id, KeyChange(metadata={"two": "2"})),
+    )
+    assert (await store.show(key.id)).metadata == {"one": "1", "two": "2"}
+    await other.close()
+
+
+async def test_tables_of_an_older_release_get_what_is_new(database: MakeDatabase) -> None:
+    old = database()
+    await old.open(MIGRATIONS[:1])
+    columns = "id, partner, scopes, networks, metadata, created_at_ms"
+    await old.change([(f"INSERT INTO api_keys ({columns}) VALUES ('key_1', 'a', '[]', '[]', '{{}}', 1)", [])])  # noqa: S608
+    await old.close()
+    store = KeyStore(database(), SECRET)
+    await store.open()
+    changed = await store.change("key_1", KeyChange({"tier": "premium"}, by="ann"))
+    assert (changed.tier, changed.changed_by) == ("premium", "ann")
+    await store.close()
+
+
 async def test_an_old_secret_is_valid_for_seven_days_and_no_longer(store: KeyStore, clock: Clock) -> None:
     key, old = await store.create(NewKey("acme"))
     _, new = await store.rotate(key.id)
     clock.now += OVERLAP_MS - 1
     assert isinstance(await store.find(*asked(old)), Found)
     clock.now += 1
-    assert await store.find(*asked(old)) == Refused("expired")
+    assert await store.find(*asked(old)) == Refused("expired", key.id)
     assert isinstance(await store.find(*asked(new)), Found)
 
 
@@ -138,7 +208,7 @@ async def test_rotating_again_never_prolongs_an_older_secret(store: KeyStore, cl
     clock.now += DAY_MS // 2
     await store.rotate(key.id)
     clock.now += DAY_MS // 2
-    assert await store.find(*asked(old)) == Refused("expired")
+    assert await store.find(*asked(old)) == Refused("expired", key.id)
 
 
 async def test_secrets_that_ended_long_ago_are_deleted(store: KeyStore, clock: Clock) -> None:

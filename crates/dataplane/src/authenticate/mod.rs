@@ -33,7 +33,7 @@ pub use identity::Identities;
 use identity::{Attempt, Failure, Identity};
 pub use key_store::KeyStore;
 pub use key_uses::KeyUse;
-pub use stored_keys::{Believed, StoredKeys, StoredKeysSize};
+pub use stored_keys::{Believed, KeyRefusal, StoredKeys, StoredKeysSize};
 
 /// Which identities a route accepts, in order, and whether it goes on without any.
 #[derive(Clone)]

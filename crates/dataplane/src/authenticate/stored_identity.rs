@@ -22,14 +22,16 @@ const CHECK: usize = 8;
 const ALPHABET: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
 pub(super) struct StoredIdentity {
-    secret: Box<hmac::Key>,
+    /// The one that keys are made under, and the one before it where that is still believed.
+    secrets: Box<[hmac::Key]>,
     keys: Arc<StoredKeys>,
 }
 
 impl StoredIdentity {
     pub(super) fn compile(document: &KeyStoreDocument, keys: Arc<StoredKeys>) -> Self {
-        let secret = hmac::Key::new(hmac::HMAC_SHA256, document.secret.as_bytes());
-        Self { secret: Box::new(secret), keys }
+        let secrets = std::iter::once(&document.secret).chain(&document.previous_secret);
+        let key = |secret: &String| hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        Self { secrets: secrets.map(key).collect(), keys }
     }
 
     pub(super) fn identify(&self, index: u32, attempt: &mut Attempt<'_>) -> Result<Arc<Caller>, Failure> {
@@ -53,12 +55,18 @@ impl StoredIdentity {
             return Err(CredentialFault::UnknownKey);
         }
         let (signed, check) = key.split_at_checked(key.len() - CHECK).ok_or(CredentialFault::UnknownKey)?;
-        let mut hash = [0; HASH];
-        hash.copy_from_slice(hmac::sign(&self.secret, signed).as_ref());
-        constant_time::verify_slices_are_equal(&checksum(&hash), check)
-            .map_err(|_| CredentialFault::UnknownKey)?;
+        let mut hashes = self.secrets.iter().map(|secret| hash_of(secret, signed));
+        let hash = hashes
+            .find(|hash| constant_time::verify_slices_are_equal(&checksum(hash), check).is_ok())
+            .ok_or(CredentialFault::UnknownKey)?;
         Ok((rest.get(..PREFIX).unwrap_or_default(), hash))
     }
+}
+
+fn hash_of(secret: &hmac::Key, signed: &[u8]) -> KeyedHash {
+    let mut hash = [0; HASH];
+    hash.copy_from_slice(hmac::sign(secret, signed).as_ref());
+    hash
 }
 
 fn checksum(hash: &KeyedHash) -> [u8; CHECK] {
@@ -76,9 +84,7 @@ fn text(bytes: &[u8]) -> String {
 #[cfg(test)]
 pub(super) fn key_of(secret: &str, prefix: &str, random: &str) -> (String, String) {
     let signed = format!("pk_live_{prefix}{random}");
-    let mut hash = [0; HASH];
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    hash.copy_from_slice(hmac::sign(&key, signed.as_bytes()).as_ref());
+    let hash = hash_of(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), signed.as_bytes());
     let hex = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     (signed + &text(&checksum(&hash)), hex)
 }

@@ -30,6 +30,8 @@ struct Refused {
     hash: KeyedHash,
     fault: CredentialFault,
     until_ms: u64,
+    /// Which key it is, where the store knows it: one that has expired may be given more time.
+    id: Option<Box<str>>,
 }
 
 impl Hashed for Known {
@@ -82,6 +84,13 @@ impl Believed {
         let most = most_ms.load(Relaxed);
         self.now_ms.saturating_add(self.for_ms.map_or(most, |given| given.min(most)))
     }
+}
+
+/// That the store refuses a key, and which, where it knows that.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyRefusal<'a> {
+    pub why: KeyRefusalDocument,
+    pub id: Option<&'a str>,
 }
 
 /// How full it is.
@@ -143,7 +152,7 @@ impl StoredKeys {
     pub fn learn(
         &self,
         hash: &str,
-        found: Result<&ApiKeyEntryDocument, KeyRefusalDocument>,
+        found: Result<&ApiKeyEntryDocument, KeyRefusal<'_>>,
         believed: Believed,
     ) -> Result<(), String> {
         let hash = super::api_keys::hash_from_hex(hash).ok_or("the hash is none")?;
@@ -151,7 +160,8 @@ impl StoredKeys {
             Ok(entry) => self.know(ApiKey::compile(entry)?, &hash, believed),
             Err(refusal) => {
                 let until_ms = believed.until(&self.bounds.refused_ttl_ms);
-                let refused = Refused { hash, fault: fault_of(refusal), until_ms };
+                let id = refusal.id.map(Into::into);
+                let refused = Refused { hash, fault: fault_of(refusal.why), until_ms, id };
                 let most = self.bounds.refused.load(Relaxed) / SHARDS;
                 let mut shard = self.shard(&hash);
                 let gone = shard.known.remove(&hash);
@@ -188,9 +198,9 @@ impl StoredKeys {
             let forgotten = shard.known.extract(named);
             count += forgotten.len();
             shard.spill(forgotten);
-            if ids.is_none() {
-                shard.refused = Generations::default();
-            }
+            shard.refused.extract(|refused| {
+                ids.is_none_or(|ids| refused.id.as_ref().is_some_and(|id| ids.contains(&**id)))
+            });
         }
         count
     }

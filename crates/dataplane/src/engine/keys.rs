@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::authenticate::Believed;
+use crate::authenticate::{Believed, KeyRefusal};
 use crate::node::Node;
 use crate::questions::Question;
 use crate::snapshot::document::AnswerDocument;
@@ -13,7 +13,7 @@ pub fn learn(node: &Node, question: u64, answer: &AnswerDocument) -> Result<bool
     let found = match (answer.ok, &answer.key, answer.refused) {
         (false, None, None) => return Ok(false),
         (true, Some(key), None) => Ok(key),
-        (true, None, Some(refusal)) => Err(refusal),
+        (true, None, Some(why)) => Err(KeyRefusal { why, id: answer.id.as_deref() }),
         (true | false, ..) => return Err("of a key, either `key` or `refused` is said".to_owned()),
     };
     let until = Believed { now_ms: super::unix_ms(), for_ms: answer.ttl_ms };

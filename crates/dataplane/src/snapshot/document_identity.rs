@@ -76,6 +76,8 @@ pub struct ApiKeyDocument {
 pub struct KeyStoreDocument {
     /// Key of the HMAC that makes hashes and checksums of keys.
     pub secret: String,
+    /// Another one under which keys were made before; they are valid still.
+    pub previous_secret: Option<String>,
     /// How long an answer holds.
     pub cache_ttl_ms: u64,
     pub cache_keys: u32,
@@ -108,6 +110,9 @@ pub struct AnswerDocument {
     pub key: Option<ApiKeyEntryDocument>,
     #[serde(default)]
     pub refused: Option<KeyRefusalDocument>,
+    /// Which key is refused, where the store knows it.
+    #[serde(default)]
+    pub id: Option<String>,
     /// How long the key may be believed, where that is shorter than `cache_ttl_ms`.
     #[serde(default)]
     pub ttl_ms: Option<u64>,

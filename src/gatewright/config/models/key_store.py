@@ -34,6 +34,11 @@ class KeyStore(Section):
         "`${file:...}` or `${env:...}`. Every node that uses the store needs the same; with another one no "
         "key is valid."
     )
+    previous_secret: Annotated[str, Field(min_length=32)] | None = Field(
+        None,
+        description="The secret before `secret`: keys that were made under it are valid for as long as it "
+        "stands here. New keys are made under `secret` alone.",
+    )
     path: Text | None = Field(
         None,
         description="File of SQLite, relative to the configuration file; `keys.db` in the state directory by "
@@ -99,5 +104,8 @@ class KeyStore(Section):
     def _one_place(self) -> "KeyStore":
         if self.path is not None and self.url is not None:
             message = "give `path` or `url`, not both"
+            raise ValueError(message)
+        if self.previous_secret == self.secret:
+            message = "`previous_secret` is the same as `secret`; leave it out"
             raise ValueError(message)
         return self

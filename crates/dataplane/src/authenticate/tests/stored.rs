@@ -7,6 +7,7 @@ use crate::snapshot::document::{ApiKeyEntryDocument, KeyRefusalDocument, KeyStor
 use CredentialFault as Fault;
 
 const SECRET: &str = "a secret of the store";
+const PREVIOUS: &str = "the secret before it";
 const PREFIX: &str = "AbCdEfGhIj12";
 const AT_NOW: Believed = Believed { now_ms: NOW, for_ms: None };
 const RANDOM: &str = "0123456789abcdefghijklmnopqrstuv";
@@ -14,6 +15,7 @@ const RANDOM: &str = "0123456789abcdefghijklmnopqrstuv";
 pub(super) fn key_store() -> KeyStoreDocument {
     KeyStoreDocument {
         secret: SECRET.to_owned(),
+        previous_secret: Some(PREVIOUS.to_owned()),
         cache_ttl_ms: 300_000,
         cache_keys: 1_600,
         refused_ttl_ms: 30_000,
@@ -39,6 +41,13 @@ fn entry(id: &str, hash: &str) -> ApiKeyEntryDocument {
     let entry = json!({"id": id, "hash": hash, "partner": "acme", "scopes": ["a"], "tier": "gold",
         "expires_at_ms": null, "networks": networks});
     serde_json::from_value(entry).unwrap()
+}
+
+fn refused<'a>(
+    why: KeyRefusalDocument,
+    id: Option<&'a str>,
+) -> Result<&'a ApiKeyEntryDocument, KeyRefusal<'a>> {
+    Err(KeyRefusal { why, id })
 }
 
 fn ask(route: &mut Route, key: &str, now: u64) -> Result<Arc<Caller>, Refusal> {
@@ -108,10 +117,33 @@ fn a_refused_key_is_not_looked_up_again_for_a_while() {
         let mut route = route();
         let (key, hash) = key_of(SECRET, PREFIX, RANDOM);
         route.store.stored().learn(&hash, Ok(&entry("k1", &hash)), AT_NOW).unwrap();
-        route.store.stored().learn(&hash, Err(refusal), AT_NOW).unwrap();
+        route.store.stored().learn(&hash, refused(refusal, None), AT_NOW).unwrap();
         assert_eq!(fault_of(ask(&mut route, &key, NOW + 29_999)), fault);
         assert_eq!(ask(&mut route, &key, NOW + 30_000), Err(not_looked_up()));
     }
+}
+
+#[test]
+fn a_key_that_was_refused_and_has_changed_is_looked_up_again_at_once() {
+    let mut route = route();
+    let (key, hash) = key_of(SECRET, PREFIX, RANDOM);
+    let stored = Arc::clone(route.store.stored());
+    stored.learn(&hash, refused(KeyRefusalDocument::Expired, Some("k1")), AT_NOW).unwrap();
+    stored.forget(Some(&["k2".to_owned()].into()));
+    assert_eq!(fault_of(ask(&mut route, &key, NOW)), Fault::Expired);
+    stored.forget(Some(&["k1".to_owned()].into()));
+    assert_eq!(ask(&mut route, &key, NOW), Err(not_looked_up()));
+}
+
+#[test]
+fn keys_of_the_secret_before_are_looked_up_by_their_hash_under_it() {
+    let mut route = route();
+    let (key, hash) = key_of(PREVIOUS, PREFIX, RANDOM);
+    assert_eq!(ask(&mut route, &key, NOW), Err(not_looked_up()));
+    let wanted = route.cache.take_wanted().unwrap();
+    assert_eq!(Some(wanted.hash), super::super::api_keys::hash_from_hex(&hash));
+    route.store.stored().learn(&hash, Ok(&entry("k1", &hash)), AT_NOW).unwrap();
+    assert!(ask(&mut route, &key, NOW).is_ok());
 }
 
 #[test]
@@ -152,7 +184,7 @@ fn refused_keys_never_push_good_ones_out() {
     route.store.stored().learn(&good, Ok(&entry("k1", &good)), AT_NOW).unwrap();
     for number in 0..20_000 {
         let (_, hash) = key_of(SECRET, PREFIX, &format!("{number:032}"));
-        route.store.stored().learn(&hash, Err(KeyRefusalDocument::Unknown), AT_NOW).unwrap();
+        route.store.stored().learn(&hash, refused(KeyRefusalDocument::Unknown, None), AT_NOW).unwrap();
     }
     let size = route.store.stored().size();
     assert_eq!((size.known, size.evicted), (1, 0));
