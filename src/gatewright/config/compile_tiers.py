@@ -33,6 +33,7 @@ def compile_tiers(loaded: "Loaded") -> list[dict[str, Any]]:
     if gateway.key_store is not None:
         # Which tiers its keys name, nobody knows beforehand.
         used |= {tier.name for tier in BUILT_IN_TIERS}
+    used |= {tier.within for tier in gateway.tiers if tier.within is not None}
     defined = [(tier, str(loaded.at("tiers", number))) for number, tier in enumerate(gateway.tiers)]
     names = {tier.name for tier in gateway.tiers}
     built_in = [(tier, "built-in") for tier in BUILT_IN_TIERS if tier.name in used - names]
@@ -53,6 +54,7 @@ def compile_tier(tier: Tier, at: str) -> dict[str, Any]:
         "dry_run": tier.dry_run,
         "adaptive": _adaptive(tier.adaptive),
         "ban": _ban(tier.ban),
+        "within": tier.within,
         "max_retry_after_ms": 0 if tier.max_retry_after is None else int(tier.max_retry_after),
     }
 

@@ -11,6 +11,7 @@ mod bucket;
 mod calendar;
 mod counters;
 mod debt;
+mod fingerprint;
 mod fixed;
 mod log;
 mod offence;
@@ -324,18 +325,14 @@ impl LimitRule {
         }
     }
 
-    /// The tiers of a request: those of the route, the first replaced by the caller's own.
+    /// The tiers of a request: those of the route, the first replaced by the caller's own, and those that they are within.
     fn chosen<'t>(&self, own: Option<u32>, tiers: &'t Tiers) -> Result<Vec<(u32, &'t Tier)>, Refusal> {
-        let mut indexes: Vec<u32> = self.tiers.to_vec();
-        if let (Some(first), Some(own)) = (indexes.first_mut(), own) {
-            *first = own;
+        let mut list = Vec::with_capacity(MAX_TIERS);
+        let mut own = own;
+        for index in &self.tiers {
+            tiers.append(own.take().unwrap_or(*index), &mut list).ok_or(Refusal::Internal)?;
         }
-        // A route may name the caller's own tier as well; once is enough.
-        if let Some(own) = own {
-            let mut is_first = true;
-            indexes.retain(|index| *index != own || std::mem::take(&mut is_first));
-        }
-        let tier = |index: u32| tiers.get(index).map(|tier| (index, tier)).ok_or(Refusal::Internal);
-        indexes.into_iter().map(tier).collect()
+        // `compile` has seen to it; whoever is beyond would not be counted.
+        if list.len() > MAX_TIERS { Err(Refusal::Internal) } else { Ok(list) }
     }
 }

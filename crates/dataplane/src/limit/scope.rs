@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use super::fingerprint;
 use super::subject::{MAX_PARTS, Part, Subject};
 use crate::caller::Caller;
 use crate::request::Request;
@@ -76,6 +77,7 @@ impl Scope {
                 Some(value) => Part::Header { name, digest: shortened(value) },
                 None => client(),
             },
+            PerDocument::Fingerprint => Part::Fingerprint(fingerprint::of(asked.request)),
         }
     }
 }

@@ -22,6 +22,7 @@ pub(super) enum Part<T> {
     V4(Ipv4Addr),
     V6 { prefix: Ipv6Addr, length: u8 },
     Header { name: T, digest: [u8; 16] },
+    Fingerprint([u8; 16]),
 }
 
 /// A subject, borrowed from the request and its route: its parts in the order of the configuration.
@@ -58,6 +59,7 @@ impl Part<&str> {
             Self::ApiKey(_) => KeyKind::ApiKey,
             Self::V4(_) | Self::V6 { .. } => KeyKind::ClientIp,
             Self::Header { .. } => KeyKind::Header,
+            Self::Fingerprint(_) => KeyKind::Fingerprint,
         }
     }
 
@@ -71,6 +73,7 @@ impl Part<&str> {
             Self::V4(address) => Part::V4(address),
             Self::V6 { prefix, length } => Part::V6 { prefix, length },
             Self::Header { name, digest } => Part::Header { name: name.into(), digest },
+            Self::Fingerprint(digest) => Part::Fingerprint(digest),
         }
     }
 }
@@ -86,6 +89,7 @@ impl Part<Box<str>> {
             Self::V4(address) => Part::V4(*address),
             Self::V6 { prefix, length } => Part::V6 { prefix: *prefix, length: *length },
             Self::Header { name, digest } => Part::Header { name, digest: *digest },
+            Self::Fingerprint(digest) => Part::Fingerprint(*digest),
         }
     }
 }
@@ -142,6 +146,9 @@ impl fmt::Display for Part<&str> {
             Self::V6 { prefix, length } => write!(formatter, "ip:{prefix}/{length}"),
             Self::Header { name, digest } => {
                 write!(formatter, "header:{name}:{:032x}", u128::from_be_bytes(*digest))
+            }
+            Self::Fingerprint(digest) => {
+                write!(formatter, "fingerprint:{:032x}", u128::from_be_bytes(*digest))
             }
         }
     }

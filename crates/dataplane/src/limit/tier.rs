@@ -21,6 +21,8 @@ pub struct Tiers {
     by_name: HashMap<Box<str>, u32>,
     adapts: bool,
     has_trials: bool,
+    /// Tiers that one of them stands for at most, itself and those that it is within.
+    longest: usize,
 }
 
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(super) struct Tier {
     pub(super) dry_run: bool,
     /// Nothing about it needs more than one look at one counter.
     pub(super) is_plain: bool,
+    /// The tiers that it is within, the nearest first.
+    pub(super) above: Box<[u32]>,
     adaptive: Option<AdaptiveDocument>,
     calendar: Option<Calendar>,
     /// `RateLimit-Policy`, and what `RateLimit` begins with.
@@ -56,7 +60,40 @@ impl Tiers {
             tiers.has_trials |= tier.dry_run;
             tiers.list.push(tier);
         }
+        for (index, document) in documents.iter().enumerate() {
+            let above = tiers.above(documents, document)?;
+            tiers.longest = tiers.longest.max(1 + above.len());
+            if let Some(tier) = tiers.list.get_mut(index) {
+                tier.is_plain &= above.is_empty();
+                tier.above = above;
+            }
+        }
         Ok(tiers)
+    }
+
+    fn above(&self, documents: &[TierDocument], document: &TierDocument) -> Result<Box<[u32]>, String> {
+        let place = |error: &str| format!("{}: tier `{}`: {error}", document.at, document.name);
+        let (mut above, mut next) = (Vec::new(), document.within.as_deref());
+        while let Some(name) = next {
+            let index = self.index(name).ok_or_else(|| place(&format!("there is no tier `{name}`")))?;
+            if name == document.name || above.contains(&index) {
+                return Err(place("it is within itself"));
+            }
+            above.push(index);
+            next = documents.get(index as usize).and_then(|other| other.within.as_deref());
+        }
+        Ok(above.into())
+    }
+
+    /// Appends a tier and those that it is within, each that is not in the list yet.
+    pub(super) fn append<'t>(&'t self, index: u32, list: &mut Vec<(u32, &'t Tier)>) -> Option<()> {
+        let tier = self.get(index)?;
+        for one in std::iter::once(index).chain(tier.above.iter().copied()) {
+            if !list.iter().any(|(other, _)| *other == one) {
+                list.push((one, self.get(one)?));
+            }
+        }
+        Some(())
     }
 
     /// Index in the snapshot of the tier with this name.
@@ -117,6 +154,7 @@ impl Tier {
             penalty: Penalty::compile(document)?,
             dry_run: document.dry_run,
             is_plain,
+            above: Box::default(),
             adaptive: document.adaptive,
             calendar,
             policy: policy(&document.name, &rule),
@@ -210,6 +248,16 @@ fn policy(name: &str, rule: &Rule) -> [Box<[u8]>; 2] {
     [text.into_bytes().into(), format!("\"{name}\";r=").into_bytes().into()]
 }
 
+/// How many tiers a request may have, whichever takes the place of the first.
+fn most(named: &[u32], tiers: &Tiers) -> usize {
+    let Some((_, others)) = named.split_first() else { return 0 };
+    let mut list = Vec::new();
+    for index in others {
+        tiers.append(*index, &mut list);
+    }
+    tiers.longest + list.len()
+}
+
 /// The limit of a route.
 #[derive(Debug)]
 pub struct LimitRule {
@@ -238,8 +286,9 @@ impl LimitRule {
             }
             list.push(index);
         }
-        if !(1..=MAX_TIERS).contains(&list.len()) {
-            return Err(format!("{}: {} tiers; 1 to {MAX_TIERS} would work", document.at, list.len()));
+        let most = most(&list, tiers);
+        if !(1..=MAX_TIERS).contains(&most) {
+            return Err(format!("{}: up to {most} tiers; 1 to {MAX_TIERS} would work", document.at));
         }
         Ok(Self {
             tiers: list.into(),

@@ -101,6 +101,7 @@ pub enum KeyKind {
     ApiKey,
     ClientIp,
     Header,
+    Fingerprint,
     /// By several of these together.
     Several,
 }
@@ -116,6 +117,7 @@ impl KeyKind {
             Self::ApiKey => "api_key",
             Self::ClientIp => "client_ip",
             Self::Header => "header",
+            Self::Fingerprint => "fingerprint",
             Self::Several => "several",
         }
     }

@@ -31,6 +31,9 @@ pub struct TierDocument {
     /// How far `Retry-After` grows for callers that come back too early; 0: it does not.
     #[serde(default)]
     pub max_retry_after_ms: u64,
+    /// Name of the tier that counts each of its requests as well, and so on.
+    #[serde(default)]
+    pub within: Option<String>,
 }
 
 /// One subscriber has a /64 at least.
@@ -84,6 +87,8 @@ pub enum PerDocument {
     Global,
     /// Lower case.
     Header(String),
+    /// What the client's software looks like.
+    Fingerprint,
 }
 
 /// What a request costs in a tier.

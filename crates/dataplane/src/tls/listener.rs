@@ -104,11 +104,18 @@ impl ListenerTls {
         Ok(Secured {
             server_name: server_name.map(|name| name.strip_suffix('.').unwrap_or(name).into()),
             protocol: session.alpn_protocol().map(Into::into),
+            agreed: agreed(session),
             client,
             tells_services: self.tells_services,
             certificates: Arc::clone(&self.certificates),
         })
     }
+}
+
+fn agreed(session: &ServerConnection) -> [u8; 4] {
+    let version = session.protocol_version().map_or(0, u16::from).to_be_bytes();
+    let suite = session.negotiated_cipher_suite().map_or(0, |suite| u16::from(suite.suite())).to_be_bytes();
+    [version[0], version[1], suite[0], suite[1]]
 }
 
 /// The name of a protocol in ALPN (RFC 7301).

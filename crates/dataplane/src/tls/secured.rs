@@ -11,6 +11,8 @@ pub struct Secured {
     pub(super) server_name: Option<Box<str>>,
     /// The protocol agreed on by ALPN, such as `http/1.1`; `None` where the client offered none.
     pub protocol: Option<Box<[u8]>>,
+    /// Version and cipher suite agreed on, by their numbers.
+    pub agreed: [u8; 4],
     /// Verified; `None` where the client has shown none.
     pub client: Option<ClientCertificate>,
     /// Services are told about the client's certificate.

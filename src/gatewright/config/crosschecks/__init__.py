@@ -11,6 +11,7 @@ from gatewright.config.crosschecks import (
     limits,
     listening,
     names,
+    nesting,
     overlaps,
     overload,
     pages,
@@ -38,6 +39,7 @@ THEMES = (
     pages,
     retries,
     limits,
+    nesting,
 )
 
 

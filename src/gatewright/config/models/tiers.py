@@ -12,7 +12,7 @@ MOST = 1_000_000_000_000
 MOST_TIERS = 8
 MOST_PARTS = 4
 
-_WORDS = ("user", "api_key", "client_ip", "route", "service", "global")
+_WORDS = ("user", "api_key", "client_ip", "route", "service", "global", "fingerprint")
 _HEADER = "header:"
 _RESPONSE_HEADER = "response_header:"
 
@@ -146,8 +146,14 @@ class Tier(Section):
         min_length=1,
         max_length=MOST_PARTS,
         description="Whom the limit is counted for: `user`, `api_key`, `client_ip`, `route`, `service`, "
-        "`global` or `header:NAME`; several together are counted for each combination. `user` by default. "
+        "`global`, `fingerprint` (what the client's software looks like) or `header:NAME`; several together "
+        "are counted for each combination. `user` by default. "
         "Callers without a user, key or header are counted by client address.",
+    )
+    within: Name | None = Field(
+        None,
+        description="Name of a tier that counts every request of this one as well, such as that of a tenant "
+        "for a tier of its users; that one may be within another. All admit together, or none is charged.",
     )
     ipv6_prefix: int = Field(
         64, ge=16, le=128, description="Length of the prefix that counts as one client address of IPv6."

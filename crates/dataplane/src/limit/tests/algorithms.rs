@@ -7,7 +7,7 @@ use super::super::rule::Period;
 use super::super::rule::{Algorithm, Cost, Rule};
 
 /// What an algorithm promises, told without any cleverness.
-trait Model {
+pub(super) trait Model {
     fn admits(&self, now: u64, needed: u64) -> bool;
     fn charge(&mut self, now: u64, cost: u64);
 }
@@ -124,6 +124,17 @@ impl Model for Arrival {
 
     fn charge(&mut self, now: u64, cost: u64) {
         self.theoretical = self.theoretical.max(now * self.rule.limit) + cost * self.rule.window_ms;
+    }
+}
+
+/// The model of an algorithm whose memory is of what was admitted.
+pub(super) fn model(rule: Rule) -> Box<dyn Model> {
+    match rule.algorithm {
+        Algorithm::SlidingWindow => Box::new(SlidingWindow(rule, Admissions::default())),
+        Algorithm::FixedWindow | Algorithm::Quota => Box::new(FixedWindow(rule, Admissions::default())),
+        Algorithm::SlidingLog => Box::new(SlidingLog(rule, Admissions::default())),
+        Algorithm::Bucket | Algorithm::Leaky => Box::new(Arrival { rule, theoretical: 0 }),
+        Algorithm::Concurrency => unimplemented!("its memory is of what is under way"),
     }
 }
 
@@ -265,6 +276,42 @@ proptest! {
         state.charge(&rule, 60_000, late);
         prop_assert_eq!(state.used_at(60_000, 60_000), late);
         prop_assert_eq!(state.read(&rule, 60_000, Cost::LATER).is_admitted(), late < limit);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_quota_counts_what_is_in_its_period(
+        limit in 3u64..12, lengths in prop::collection::vec(1u64..400, 1..12), schedule in schedules(),
+    ) {
+        // Periods of unequal lengths, as months are.
+        let period = |now: u64| {
+            let (mut end_ms, mut index) = (0, 0);
+            while end_ms <= now {
+                end_ms += lengths[index as usize % lengths.len()];
+                index += 1;
+            }
+            Period { index, end_ms }
+        };
+        let rule = |now| Rule { period: Some(period(now)), ..rule(Algorithm::Quota, limit, 86_400_000) };
+        let (mut state, mut now) = (State::fresh(&rule(schedule.0), schedule.0), schedule.0);
+        let mut admitted: Vec<(u64, u64)> = Vec::new();
+        for (pause, cost) in &schedule.1 {
+            now += pause;
+            let (rule, cost) = (rule(now), Cost::of(*cost));
+            let Period { index, end_ms } = period(now);
+            let used: u64 = admitted.iter().filter(|(at, _)| *at == index).map(|(_, cost)| cost).sum();
+            let reading = state.read(&rule, now, cost);
+            prop_assert_eq!(reading.is_admitted(), used + cost.needed <= limit, "at {}", now);
+            prop_assert_eq!(reading.reset, end_ms.div_ceil(1000));
+            if reading.is_admitted() {
+                prop_assert_eq!(reading.remaining, limit - used - cost.charged);
+                state.charge(&rule, now, cost.charged);
+                admitted.push((index, cost.charged));
+            } else {
+                prop_assert_eq!(reading.retry_after, (end_ms - now).div_ceil(1000).max(1));
+            }
+        }
     }
 }
 

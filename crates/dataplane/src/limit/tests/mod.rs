@@ -2,7 +2,9 @@
 
 mod algorithms;
 mod bounds;
+mod nested;
 mod penalties;
+mod plans;
 mod several;
 mod tiers;
 mod window;
@@ -34,6 +36,7 @@ fn tier(name: &str, limit: u64, per: PerDocument) -> TierDocument {
         adaptive: None,
         ban: None,
         max_retry_after_ms: 0,
+        within: None,
     }
 }
 
