@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::claims::Claims;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallerKind {
     /// Nobody was identified, and the route allows that.
@@ -49,6 +51,8 @@ pub struct Caller {
     pub tier: Option<Arc<str>>,
     /// Where the caller may call from; `None`: from everywhere.
     pub networks: Option<Arc<[IpNet]>>,
+    /// What the token says, where the configuration asks for claims; look up with `Claims::find`.
+    pub claims: Option<Arc<Claims>>,
     /// The signature had been verified by an earlier request.
     pub cached: bool,
 }
@@ -67,6 +71,7 @@ impl Caller {
             key_id: None,
             tier: None,
             networks: None,
+            claims: None,
             cached: false,
         }
     }

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::query;
 use crate::tls::Secured;
 
 /// A range of bytes inside the request's own text.
@@ -278,6 +279,20 @@ impl Request {
             codec.is_some_and(|rest| rest.first().is_none_or(|byte| matches!(byte, b'+' | b';')))
         };
         !self.extended && self.values(b"content-type").next().is_some_and(is_grpc)
+    }
+
+    /// Every value of the cookie with this name, in the order sent.
+    pub fn cookies<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let headers = self.headers.iter().filter(|header| header.known == Known::Cookie);
+        headers
+            .flat_map(|header| self.slice(header.value).split(|byte| *byte == b';'))
+            .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+    }
+
+    /// Every value of the query's parameter with this name, in the order sent and still encoded.
+    pub fn parameters<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let query = self.query.map_or(&[][..], |span| self.slice(span));
+        query::pairs(query).filter(|(own, _)| query::is_text(own, name.as_bytes())).map(|(_, value)| value)
     }
 
     /// Every value of the header with this lower-case name, in the order sent.

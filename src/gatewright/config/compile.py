@@ -9,6 +9,7 @@ from typing import Any
 
 import gatewright
 from gatewright.config.addresses import Resolver, system_resolver
+from gatewright.config.claims import keeps_claims
 from gatewright.config.compile_answer import compile_error_pages
 from gatewright.config.compile_listener import compile_listener
 from gatewright.config.compile_overload import compile_overload
@@ -85,7 +86,7 @@ def _identity(loaded: Loaded, number: int) -> dict[str, Any]:
     identity = loaded.gateway.identities[number]
     keys = loaded.keys.get(identity.name)
     if isinstance(identity, JwtIdentity):
-        kind = _jwt(identity, keys)
+        kind = _jwt(identity, keys) | {"keep_claims": keeps_claims(loaded.gateway)}
     elif isinstance(identity, ApiKeyIdentity):
         kind = _api_key(identity, keys)
     else:
@@ -96,6 +97,8 @@ def _identity(loaded: Loaded, number: int) -> dict[str, Any]:
 def _jwt(identity: JwtIdentity, keys: object) -> dict[str, Any]:
     return {
         "header": identity.header.lower(),
+        "cookie": identity.cookie,
+        "query": identity.query,
         "issuer": identity.issuer,
         "audiences": identity.audience,
         "leeway_ms": int(identity.leeway),

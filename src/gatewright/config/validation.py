@@ -43,6 +43,7 @@ _EXPECTED = {
 
 PATTERNS = {
     r"^0?[0-7]{3}$": 'three octal digits in quotes, such as `"0660"`',
+    r"^[0-9A-Za-z._~-]+$": "letters, digits, `-`, `.`, `_` and `~`",
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$": "1 to 100 letters, digits, `.`, `_` or `-`, the first no sign",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits in lower case, as `gatewright keys` writes them",
     r"^[A-Za-z0-9]([A-Za-z0-9.:_-]{0,252})$": "a host name or an IP address",

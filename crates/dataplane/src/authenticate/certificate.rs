@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use super::attempt::Attempt;
+use super::identity::Failure;
 use crate::caller::{Caller, CallerKind, is_header_safe, is_scope};
 use crate::refusal::CredentialFault;
 use crate::snapshot::document::{CertificateFieldDocument, MtlsDocument};
@@ -29,7 +31,14 @@ impl CertificateIdentity {
         Ok(Self { user_from: document.user_from, scopes, allow })
     }
 
-    pub(super) fn identify(
+    pub(super) fn identify(&self, index: u32, attempt: &Attempt<'_>) -> Result<Arc<Caller>, Failure> {
+        let secured = attempt.request().secured.as_ref();
+        let certificate = secured.and_then(|secured| secured.client.as_ref());
+        let certificate = certificate.ok_or(CredentialFault::Missing)?;
+        Ok(self.judge(index, certificate, attempt.now_unix_ms())?)
+    }
+
+    fn judge(
         &self,
         index: u32,
         certificate: &ClientCertificate,

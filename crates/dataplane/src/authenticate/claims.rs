@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::members::Members;
 use crate::caller::{is_header_safe, is_scope};
+use crate::claims::Claims;
 use crate::refusal::CredentialFault;
 use crate::snapshot::document::JwtDocument;
 
@@ -49,7 +49,7 @@ impl ClaimRules {
         self.issuer.is_none() || self.issuer.as_deref() == issuer
     }
 
-    pub(super) fn check(&self, claims: &Members, now_ms: i64) -> Result<Accepted, CredentialFault> {
+    pub(super) fn check(&self, claims: &Claims, now_ms: i64) -> Result<Accepted, CredentialFault> {
         let (valid_from_ms, valid_until_ms) = self.check_times(claims, now_ms)?;
         if !self.may_accept(issuer_of(claims)?) {
             return Err(CredentialFault::WrongIssuer);
@@ -58,7 +58,7 @@ impl ClaimRules {
         Ok(Accepted { user: self.user(claims)?, scopes: self.scopes(claims)?, valid_from_ms, valid_until_ms })
     }
 
-    fn check_times(&self, claims: &Members, now_ms: i64) -> Result<(i64, i64), CredentialFault> {
+    fn check_times(&self, claims: &Claims, now_ms: i64) -> Result<(i64, i64), CredentialFault> {
         let until = match numeric_date(claims, "exp")? {
             Some(expiry) => expiry.saturating_add(self.leeway_ms),
             None if self.require_expiry => return Err(CredentialFault::MissingExpiry),
@@ -79,7 +79,7 @@ impl ClaimRules {
         Ok((not_before.max(issued), until))
     }
 
-    fn check_audience(&self, claims: &Members) -> Result<(), CredentialFault> {
+    fn check_audience(&self, claims: &Claims) -> Result<(), CredentialFault> {
         let accepts = |audience: &str| self.audiences.iter().any(|own| own == audience);
         let is_meant = match claims.get("aud") {
             None => self.audiences.is_empty(),
@@ -96,7 +96,7 @@ impl ClaimRules {
     }
 
     /// A token without the claim has no user: limits then count by address.
-    fn user(&self, claims: &Members) -> Result<Option<Arc<str>>, CredentialFault> {
+    fn user(&self, claims: &Claims) -> Result<Option<Arc<str>>, CredentialFault> {
         match claims.get(&self.user_claim) {
             None => Ok(None),
             Some(Value::String(user)) if is_header_safe(user) => Ok(Some(user.as_str().into())),
@@ -104,7 +104,7 @@ impl ClaimRules {
         }
     }
 
-    fn scopes(&self, claims: &Members) -> Result<Vec<Arc<str>>, CredentialFault> {
+    fn scopes(&self, claims: &Claims) -> Result<Vec<Arc<str>>, CredentialFault> {
         let mut scopes: Vec<Arc<str>> = Vec::new();
         for value in self.scope_claims.iter().filter_map(|claim| claims.get(claim)) {
             match value {
@@ -128,7 +128,7 @@ impl ClaimRules {
 }
 
 /// `iss` of claims that nobody need have verified: good for choosing an identity, never for trusting one.
-pub(super) fn issuer_of(claims: &Members) -> Result<Option<&str>, CredentialFault> {
+pub(super) fn issuer_of(claims: &Claims) -> Result<Option<&str>, CredentialFault> {
     match claims.get("iss") {
         None => Ok(None),
         Some(Value::String(issuer)) => Ok(Some(issuer)),
@@ -147,7 +147,7 @@ fn add_scope(scopes: &mut Vec<Arc<str>>, scope: &str) -> Result<(), CredentialFa
 }
 
 /// A NumericDate (RFC 7519 section 2) in milliseconds. It may have a fraction.
-fn numeric_date(claims: &Members, name: &str) -> Result<Option<i64>, CredentialFault> {
+fn numeric_date(claims: &Claims, name: &str) -> Result<Option<i64>, CredentialFault> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     if let Some(seconds) = value.as_i64() {
         return Ok(Some(seconds.saturating_mul(1000)));

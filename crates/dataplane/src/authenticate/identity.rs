@@ -1,27 +1,29 @@
 //! One identity of the configuration, compiled: what it reads, by which keys it judges.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::api_keys::{ApiKeys, Hashing};
-use super::cache::{NewEntry, Proof, TokenCache, Wanted};
+use super::attempt::Attempt;
+use super::cache::Proof;
 use super::certificate::CertificateIdentity;
-use super::claims::{Accepted, ClaimRules, issuer_of};
+use super::claims::{Accepted, ClaimRules};
 use super::key_store::{Current, KeyStore};
+use super::source::Source;
 use super::stored_identity::StoredIdentity;
-use super::token::{MAX_TOKEN, Token};
+use super::token::Token;
 use super::token_keys::TokenKeys;
 use crate::caller::{Caller, CallerKind};
+use crate::claims::Claims;
 use crate::refusal::{CredentialFault, CredentialKind, Refusal, Unjudged};
 use crate::snapshot::document::{
     ApiKeyDocument, IdentityDocument, IdentityKindDocument, JwtDocument, KeyStoreDocument,
 };
-use crate::tls::ClientCertificate;
 
 pub(super) struct Identity {
     index: u32,
     name: Box<str>,
-    pub(super) header: Box<[u8]>,
+    /// Where its credential may be, in the order of preference.
+    pub(super) sources: Box<[Source]>,
     pub(super) kind: Kind,
 }
 
@@ -35,9 +37,9 @@ pub(super) enum Kind {
 pub(super) struct JwtIdentity {
     /// Changes when anything about the identity does, so that no cache mixes two meanings of one token.
     generation: u64,
-    /// The value is `Bearer <token>` and not the bare token.
-    is_bearer: bool,
     rules: ClaimRules,
+    /// Callers keep the claims, since something reads them.
+    keeps_claims: bool,
     keys: Current<TokenKeys>,
 }
 
@@ -118,26 +120,27 @@ impl Identity {
     fn compile(index: u32, document: &IdentityDocument, sources: Sources<'_>) -> Result<Self, String> {
         let store = sources.store;
         let generation = store.generation_of(&document.name, &format!("{index} {:?}", document.kind));
-        let (header, kind) = match &document.kind {
+        let (sources, kind) = match &document.kind {
             IdentityKindDocument::Jwt(jwt) => {
                 let keys = JwtIdentity::keys(&document.name, jwt, generation, store)?;
-                (&jwt.header, Kind::Jwt(JwtIdentity::compile(jwt, generation, keys)))
+                (token_sources(jwt), Kind::Jwt(JwtIdentity::compile(jwt, generation, keys)))
             }
             IdentityKindDocument::ApiKey(api_key) if api_key.stored => {
                 let document = sources.key_store.ok_or("there is no key store")?;
                 let stored = StoredIdentity::compile(document, Arc::clone(store.stored()));
-                (&api_key.header, Kind::StoredApiKey(stored))
+                (vec![Source::whole(&api_key.header)], Kind::StoredApiKey(stored))
             }
             IdentityKindDocument::ApiKey(api_key) => {
                 let keys = ApiKeyIdentity::keys(&document.name, api_key, store)?;
                 let hashing = Hashing::compile(api_key.pepper.as_deref());
-                (&api_key.header, Kind::ApiKey(ApiKeyIdentity { hashing, keys }))
+                let kind = Kind::ApiKey(ApiKeyIdentity { hashing, keys });
+                (vec![Source::whole(&api_key.header)], kind)
             }
             IdentityKindDocument::Mtls(mtls) => {
-                (&String::new(), Kind::Certificate(CertificateIdentity::compile(mtls)?))
+                (vec![Source::Certificate], Kind::Certificate(CertificateIdentity::compile(mtls)?))
             }
         };
-        Ok(Self { index, name: document.name.as_str().into(), header: header.as_bytes().into(), kind })
+        Ok(Self { index, name: document.name.as_str().into(), sources: sources.into(), kind })
     }
 
     pub(super) fn refusal(&self, failure: Failure) -> Refusal {
@@ -179,22 +182,7 @@ impl Identity {
             Kind::Jwt(jwt) => jwt.verify(self.index, attempt),
             Kind::ApiKey(api_key) => api_key.identify(self.index, attempt),
             Kind::StoredApiKey(stored) => stored.identify(self.index, attempt),
-            // No header carries it; see `certified`.
-            Kind::Certificate(_) => Err(Failure::Fault(CredentialFault::Missing)),
-        }
-    }
-}
-
-impl Identity {
-    /// Judges the certificate of the connection.
-    pub(super) fn certified(
-        &self,
-        certificate: &ClientCertificate,
-        now_ms: u64,
-    ) -> Result<Arc<Caller>, Failure> {
-        match &self.kind {
-            Kind::Certificate(kind) => Ok(kind.identify(self.index, certificate, now_ms)?),
-            Kind::Jwt(_) | Kind::ApiKey(_) | Kind::StoredApiKey(_) => Err(Failure::NotMeant),
+            Kind::Certificate(kind) => kind.identify(self.index, attempt),
         }
     }
 }
@@ -222,38 +210,28 @@ impl JwtIdentity {
     }
 
     fn compile(document: &JwtDocument, generation: u64, keys: Current<TokenKeys>) -> Self {
-        let (is_bearer, rules) = (document.header == "authorization", ClaimRules::compile(document));
-        Self { generation, is_bearer, rules, keys }
+        let rules = ClaimRules::compile(document);
+        Self { generation, rules, keeps_claims: document.keep_claims, keys }
     }
 
     fn remembered(&self, attempt: &mut Attempt<'_>) -> Option<Arc<Caller>> {
         let keys = self.keys.load().as_ref()?.generation;
-        let token = self.token(attempt.credential).ok()?;
-        let hash = attempt.hash(token)?;
-        attempt.cache.get(hash, token, Proof { identity: self.generation, keys }, attempt.now_ms)
+        attempt.remembered(Proof { identity: self.generation, keys })
     }
 
     fn verify(&self, index: u32, attempt: &mut Attempt<'_>) -> Result<Arc<Caller>, Failure> {
         // Without keys a good token and a bad one look alike, so neither is called bad.
         let current = self.keys.load();
         let keys = current.as_ref().filter(|keys| !keys.is_empty()).ok_or(NO_KEYS)?;
-        let bytes = self.token(attempt.credential)?;
-        let token = Token::read(bytes)?;
+        let token = Token::read(attempt.credential())?;
         keys.verify(&token)?;
-        let accepted = self.rules.check(&token.claims()?, attempt.now_ms)?;
-        let (valid_from_ms, valid_until_ms) = (accepted.valid_from_ms, accepted.valid_until_ms);
-        let caller = user(index, accepted);
-        if let Some(hash) = attempt.hash(bytes) {
-            let proof = Proof { identity: self.generation, keys: keys.generation };
-            let entry =
-                NewEntry { hash, token: bytes, proof, valid_from_ms, valid_until_ms, caller: &caller };
-            attempt.cache.insert(entry, attempt.now_ms);
-        }
+        let claims = token.claims()?;
+        let accepted = self.rules.check(&claims, attempt.now_ms())?;
+        let times = (accepted.valid_from_ms, accepted.valid_until_ms);
+        let claims = self.keeps_claims.then(|| Arc::new(claims));
+        let caller = user(index, accepted, claims);
+        attempt.remember(Proof { identity: self.generation, keys: keys.generation }, times, &caller);
         Ok(Arc::new(caller))
-    }
-
-    fn token<'a>(&self, value: &'a [u8]) -> Result<&'a [u8], CredentialFault> {
-        token_of(value, self.is_bearer)
     }
 }
 
@@ -267,77 +245,19 @@ impl ApiKeyIdentity {
     fn identify(&self, index: u32, attempt: &Attempt<'_>) -> Result<Arc<Caller>, Failure> {
         let current = self.keys.load();
         let keys = current.as_ref().ok_or(NO_KEYS)?;
-        let hash = self.hashing.hash(attempt.credential)?;
+        let hash = self.hashing.hash(attempt.credential())?;
         Ok(keys.caller(&hash, index, attempt.now_unix_ms())?)
     }
 }
 
-fn user(index: u32, accepted: Accepted) -> Caller {
-    Caller { user: accepted.user, ..Caller::new(CallerKind::User, Some(index), accepted.scopes) }
+fn user(index: u32, accepted: Accepted, claims: Option<Arc<Claims>>) -> Caller {
+    Caller { user: accepted.user, claims, ..Caller::new(CallerKind::User, Some(index), accepted.scopes) }
 }
 
-fn token_of(value: &[u8], is_bearer: bool) -> Result<&[u8], CredentialFault> {
-    if !is_bearer {
-        return Ok(value);
-    }
-    let (scheme, token) = value.split_at_checked(b"Bearer ".len()).ok_or(CredentialFault::Malformed)?;
-    if scheme.eq_ignore_ascii_case(b"Bearer ") { Ok(token) } else { Err(CredentialFault::Malformed) }
-}
-
-/// One credential on its way through the identities that may know it.
-pub(super) struct Attempt<'a> {
-    credential: &'a [u8],
-    client: IpAddr,
-    cache: &'a mut TokenCache,
-    now_ms: i64,
-    hash: Option<u64>,
-}
-
-impl<'a> Attempt<'a> {
-    pub(super) fn new(
-        credential: &'a [u8],
-        client: IpAddr,
-        cache: &'a mut TokenCache,
-        now_unix_ms: u64,
-    ) -> Self {
-        let now_ms = i64::try_from(now_unix_ms).unwrap_or(i64::MAX);
-        Self { credential, client, cache, now_ms, hash: None }
-    }
-
-    pub(super) fn credential(&self) -> &'a [u8] {
-        self.credential
-    }
-
-    /// Where the request comes from.
-    pub(super) fn client(&self) -> IpAddr {
-        self.client
-    }
-
-    pub(super) fn now_unix_ms(&self) -> u64 {
-        u64::try_from(self.now_ms).unwrap_or(u64::MAX)
-    }
-
-    /// Leaves word that this has to be looked up.
-    pub(super) fn want(&mut self, wanted: Wanted) {
-        self.cache.want(wanted);
-    }
-
-    /// The hash in the cache, made once for all identities. `None` where a token is too long to be worth it.
-    fn hash(&mut self, token: &[u8]) -> Option<u64> {
-        if token.len() > MAX_TOKEN {
-            return None;
-        }
-        Some(*self.hash.get_or_insert_with(|| self.cache.hash(token)))
-    }
-
-    /// Unverified, and read only where several identities could be meant; what is wrong with the token is left for
-    /// the identity that judges it.
-    pub(super) fn issuer_to_choose_by(&self, identities: usize) -> Option<String> {
-        if identities < 2 {
-            return None;
-        }
-        let bytes = token_of(self.credential, true).unwrap_or(self.credential);
-        let claims = Token::read(bytes).ok()?.claims().ok()?;
-        issuer_of(&claims).ok()?.map(str::to_owned)
-    }
+/// A header before a cookie: browsers send cookies unasked.
+fn token_sources(document: &JwtDocument) -> Vec<Source> {
+    let header = Source::header(&document.header, "Bearer");
+    let cookie = document.cookie.as_deref().map(|name| Source::Cookie(name.into()));
+    let query = document.query.as_deref().map(|name| Source::Query(name.into()));
+    [Some(header), cookie, query].into_iter().flatten().collect()
 }

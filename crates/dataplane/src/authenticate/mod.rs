@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod askers;
+mod attempt;
 mod cache;
 mod certificate;
 mod claims;
@@ -11,7 +12,7 @@ mod generations;
 mod identity;
 mod key_store;
 mod key_uses;
-mod members;
+mod source;
 mod stored_identity;
 mod stored_keys;
 mod token;
@@ -23,16 +24,17 @@ mod tests;
 use std::sync::Arc;
 
 use crate::caller::Caller;
-use crate::refusal::{CredentialFault, CredentialKind, Refusal};
+use crate::refusal::{CredentialFault, Refusal};
 use crate::request::Request;
 use crate::snapshot::document::AuthDocument;
-use crate::tls::ClientCertificate;
 
+use attempt::Attempt;
 pub use cache::{TokenCache, Wanted};
 pub use identity::Identities;
-use identity::{Attempt, Failure, Identity};
+use identity::{Failure, Identity};
 pub use key_store::KeyStore;
 pub use key_uses::KeyUse;
+use source::Source;
 pub use stored_keys::{Believed, KeyRefusal, StoredKeys, StoredKeysSize};
 
 /// Which identities a route accepts, in order, and whether it goes on without any.
@@ -42,9 +44,10 @@ pub struct AuthPolicy {
     is_optional: bool,
 }
 
-/// Identities of one kind that read the same header: one credential, several that may know it.
+/// Identities of one kind that look in the same place: one credential, several that may know it.
 #[derive(Clone)]
 struct Group {
+    source: Source,
     members: Vec<Arc<Identity>>,
 }
 
@@ -56,9 +59,13 @@ impl AuthPolicy {
             let identity = identities
                 .find(name)
                 .ok_or_else(|| format!("{}: there is no identity `{name}`", document.at))?;
-            match groups.iter_mut().find(|group| group.suits(identity)) {
-                Some(group) => group.members.push(Arc::clone(identity)),
-                None => groups.push(Group { members: vec![Arc::clone(identity)] }),
+            for source in &identity.sources {
+                match groups.iter_mut().find(|group| group.suits(source, identity)) {
+                    Some(group) => group.members.push(Arc::clone(identity)),
+                    None => {
+                        groups.push(Group { source: source.clone(), members: vec![Arc::clone(identity)] })
+                    }
+                }
             }
         }
         if groups.is_empty() {
@@ -69,42 +76,16 @@ impl AuthPolicy {
 }
 
 impl Group {
-    fn suits(&self, identity: &Identity) -> bool {
-        self.members.first().is_some_and(|first| {
-            first.kind.credential() == identity.kind.credential() && first.header == identity.header
-        })
+    fn suits(&self, source: &Source, identity: &Identity) -> bool {
+        let kind = identity.kind.credential();
+        self.source == *source && self.members.first().is_some_and(|first| first.kind.credential() == kind)
     }
 
-    /// `None`: the header was not sent.
+    /// `None`: nothing was sent where this group looks.
     fn credential<'a>(&'a self, request: &'a Request) -> Option<Result<&'a [u8], Refusal>> {
         let first = self.members.first()?;
-        let mut values = request.values(&first.header);
-        let value = values.next()?;
-        // Two components could disagree about which of two credentials counts.
-        let is_single = values.next().is_none();
-        Some(if is_single {
-            Ok(value)
-        } else {
-            Err(first.refusal(Failure::Fault(CredentialFault::Repeated)))
-        })
-    }
-
-    /// The certificate of the connection, where this group judges by it and the client has shown one.
-    fn certificate<'a>(&self, request: &'a Request) -> Option<&'a ClientCertificate> {
-        let first = self.members.first()?;
-        let is_ours = first.kind.credential() == CredentialKind::Certificate;
-        request.secured.as_ref().filter(|_| is_ours)?.client.as_ref()
-    }
-
-    fn certified(&self, certificate: &ClientCertificate, now_ms: u64) -> Result<Arc<Caller>, Refusal> {
-        let mut refusal = Refusal::Internal;
-        for member in &self.members {
-            match member.certified(certificate, now_ms) {
-                Ok(caller) => return Ok(caller),
-                Err(failure) => refusal = member.refusal(failure),
-            }
-        }
-        Err(refusal)
+        let found = self.source.read(request)?;
+        Some(found.map_err(|fault| first.refusal(Failure::Fault(fault))))
     }
 
     /// The first member, in order, that knows the credential. Where none does, the weightiest failure is the answer.
@@ -152,11 +133,8 @@ pub fn identify(
 ) -> Result<Arc<Caller>, Refusal> {
     let Some(policy) = policy else { return Ok(cache.anonymous()) };
     for group in &policy.groups {
-        if let Some(certificate) = group.certificate(request) {
-            return group.certified(certificate, now_unix_ms);
-        }
         if let Some(credential) = group.credential(request) {
-            return group.identify(Attempt::new(credential?, request.client, cache, now_unix_ms));
+            return group.identify(Attempt::new(credential?, request, cache, now_unix_ms));
         }
     }
     if policy.is_optional {

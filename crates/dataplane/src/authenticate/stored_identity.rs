@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use aws_lc_rs::{constant_time, digest, hmac};
 
+use super::attempt::Attempt;
 use super::cache::Wanted;
 use super::generations::{HASH, KeyedHash};
-use super::identity::{Attempt, Failure};
+use super::identity::Failure;
 use super::stored_keys::StoredKeys;
 use crate::caller::Caller;
 use crate::refusal::{CredentialFault, Unjudged};

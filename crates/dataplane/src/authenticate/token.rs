@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use super::members::Members;
+use crate::claims::Claims;
 use crate::refusal::CredentialFault;
 
 /// Bytes of a whole token.
@@ -37,18 +37,18 @@ impl<'a> Token<'a> {
         if header.len() > MAX_HEADER {
             return Err(CredentialFault::TooLong);
         }
-        let header = Members::parse(&header).ok_or(CredentialFault::Malformed)?;
+        let header = Claims::parse(&header).ok_or(CredentialFault::Malformed)?;
         let (algorithm, key) = read_header(&header)?;
         Ok(Self { signed, signature: decode(signature)?, algorithm, key, claims })
     }
 
-    pub(super) fn claims(&self) -> Result<Members, CredentialFault> {
-        Members::parse(&decode(self.claims)?).ok_or(CredentialFault::Malformed)
+    pub(super) fn claims(&self) -> Result<Claims, CredentialFault> {
+        Claims::parse(&decode(self.claims)?).ok_or(CredentialFault::Malformed)
     }
 }
 
 /// `jku`, `jwk`, `x5u` and `x5c` are never looked at: keys come from the configuration alone.
-fn read_header(header: &Members) -> Result<(String, Option<String>), CredentialFault> {
+fn read_header(header: &Claims) -> Result<(String, Option<String>), CredentialFault> {
     if header.get("crit").is_some() {
         return Err(CredentialFault::CriticalHeader);
     }

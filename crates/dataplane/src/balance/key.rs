@@ -4,14 +4,13 @@ use std::net::IpAddr;
 
 use super::ask::Ask;
 use super::maglev::hash;
-use crate::request::{Known, Request};
 use crate::snapshot::document::KeyDocument;
 
 /// The hash of a request's key; `None` where the request has none.
 pub(super) fn of(key: &KeyDocument, ask: &Ask<'_>) -> Option<u64> {
     match key {
         KeyDocument::Header(name) => ask.request.values(name.as_bytes()).next().map(hash),
-        KeyDocument::Cookie(name) => cookie(ask.request, name).map(hash),
+        KeyDocument::Cookie(name) => ask.request.cookies(name).next().map(hash),
         KeyDocument::Caller => {
             let caller = ask.caller;
             let name = [&caller.user, &caller.partner, &caller.key_id].into_iter().flatten().next();
@@ -34,13 +33,4 @@ pub(super) fn text(key: &KeyDocument) -> &'static str {
         KeyDocument::ClientIp => "client_ip",
         KeyDocument::Path => "path",
     }
-}
-
-/// The value of the first cookie of this name.
-pub(super) fn cookie<'r>(request: &'r Request, name: &str) -> Option<&'r [u8]> {
-    let headers = request.headers.iter().filter(|header| header.known == Known::Cookie);
-    headers
-        .flat_map(|header| request.slice(header.value).split(|byte| *byte == b';'))
-        .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-        .next()
 }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use super::ask::Ask;
 use super::instance::Instance;
-use super::key;
 use super::roster::Roster;
 use super::standing::Standing;
 use super::terms::Terms;
@@ -52,7 +51,7 @@ pub(super) fn find<'r>(
     let (Some(settings), Some(pins)) = (&terms.balance.sticky, &roster.members.pins) else {
         return (None, Bond::None);
     };
-    let Some(value) = key::cookie(ask.request, &settings.cookie) else { return (None, Bond::New) };
+    let Some(value) = ask.request.cookies(&settings.cookie).next() else { return (None, Bond::New) };
     let place = std::str::from_utf8(value).ok().and_then(|value| pins.place(value));
     let instance = place.and_then(|place| roster.members.instances.get(place as usize));
     let is_in = place.and_then(|place| roster.is_in.get(place as usize)).copied().unwrap_or(false);

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::caller::Caller;
 use crate::io::address::Dotted;
 use crate::proxy::trace::Trace;
+use crate::proxy::withheld::Withheld;
 use crate::request::{Framing, Header, Known, Request, Scheme};
 use crate::websocket::handshake::Handshake;
 
@@ -35,14 +36,14 @@ pub struct OutgoingHead<'a> {
     pub changes: &'a HeaderChanges,
     /// Where the request asks for a WebSocket.
     pub handshake: Option<&'a Handshake>,
-    /// Headers that carry credentials which the route does not forward.
-    pub withheld: &'a [Box<[u8]>],
+    /// Credentials that the route does not forward.
+    pub withheld: &'a Withheld,
 }
 
 /// Where an outgoing head goes, in the words of one protocol. What goes is decided by `OutgoingHead` alone.
 pub trait HeadSink {
     /// The first thing said.
-    fn target(&mut self, request: &Request, path: &[u8], authority: &[u8]);
+    fn target(&mut self, request: &Request, path: &[u8], query: Option<&[u8]>, authority: &[u8]);
 
     /// Begins a header of ours; `prefix` is `name: `. The pieces of its value follow, then `end`.
     fn begin(&mut self, prefix: &'static [u8]);
@@ -79,7 +80,9 @@ pub trait HeadSink {
 impl OutgoingHead<'_> {
     pub fn write<S: HeadSink>(&self, sink: &mut S) {
         let request = self.request;
-        sink.target(request, self.path, self.host.unwrap_or(request.slice(request.authority)));
+        let query = self.withheld.query(request);
+        let authority = self.host.unwrap_or(request.slice(request.authority));
+        sink.target(request, self.path, query.as_deref(), authority);
         self.write_forwarded(sink);
         self.write_identity(sink);
         sink.framing(request.framing);
@@ -98,8 +101,12 @@ impl OutgoingHead<'_> {
         for header in &request.headers {
             let name = request.slice(header.name);
             let goes_on = match header.known {
-                Known::Other | Known::Authorization => {
-                    !self.withheld.iter().any(|withheld| **withheld == *name)
+                Known::Other | Known::Authorization => !self.withheld.has_header(name),
+                Known::Cookie if !self.withheld.cookies.is_empty() => {
+                    if !self.changes.drops(name) {
+                        self.withheld.pass_cookies(sink, request, header);
+                    }
+                    false
                 }
                 Known::Cookie | Known::Origin | Known::UserAgent => true,
                 Known::Tracestate => self.trace.continues,

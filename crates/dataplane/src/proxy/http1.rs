@@ -217,13 +217,13 @@ impl Http1 {
 struct HeadLines<'a>(&'a mut Vec<u8>);
 
 impl HeadSink for HeadLines<'_> {
-    fn target(&mut self, request: &Request, path: &[u8], authority: &[u8]) {
+    fn target(&mut self, request: &Request, path: &[u8], query: Option<&[u8]>, authority: &[u8]) {
         self.piece(request.slice(request.method_text));
         self.0.push(b' ');
         self.piece(path);
-        if let Some(query) = request.query {
+        if let Some(query) = query {
             self.0.push(b'?');
-            self.piece(request.slice(query));
+            self.piece(query);
         }
         self.own(b" HTTP/1.1\r\nhost: ", authority);
     }

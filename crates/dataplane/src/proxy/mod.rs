@@ -23,6 +23,7 @@ mod replay;
 pub mod retry;
 pub mod trace;
 pub mod upstream;
+pub mod withheld;
 mod writing;
 
 use std::cell::RefCell;

@@ -13,6 +13,11 @@ pub trait Names {
     fn encoded(&self, _rule: Rule) -> Option<&[u8]> {
         None
     }
+
+    /// Parameters of the query whose values are secrets of the configuration's own, beside those that always are.
+    fn secret_parameters(&self) -> &[Box<str>] {
+        &[]
+    }
 }
 
 /// Durations in whole microseconds.

@@ -48,7 +48,8 @@ fn request(out: &mut Vec<u8>, entry: &Entry<'_>) {
     known(out, request.slice(request.path), TARGET_LIMIT);
     literal(out, b",\"query_string\":\"");
     if let Some(query) = request.query {
-        redact::query(out, cut(request.slice(query), TARGET_LIMIT));
+        let secrets = entry.names.secret_parameters();
+        redact::query(out, cut(request.slice(query), TARGET_LIMIT), secrets);
     }
     literal(out, b"\",\"status\":");
     if entry.status == 0 {

@@ -1,6 +1,7 @@
 //! Query strings without their secrets (O31).
 
 use super::escape::unquoted;
+use crate::query;
 
 /// Names whose values are secrets, in lower case and without `_` or `-`.
 const SECRET: [&[u8]; 17] = [
@@ -29,13 +30,13 @@ const LONGEST: usize = 13;
 /// Writes a query as JSON text with `***` in place of the value of each parameter that has a secret name.
 ///
 /// Names are compared as a service would read them: percent-decoded, without regard to case, `_` and `-`, and
-/// by each part of `user[password]` and `user.password`.
-pub(super) fn query(out: &mut Vec<u8>, query: &[u8]) {
+/// by each part of `user[password]` and `user.password`. `more` are secret by exactly their names.
+pub(super) fn query(out: &mut Vec<u8>, query: &[u8], more: &[Box<str>]) {
     for (index, parameter) in query.split(|&byte| byte == b'&').enumerate() {
         if index > 0 {
             out.push(b'&');
         }
-        match secret_value(parameter) {
+        match secret_value(parameter, more) {
             Some(start) => {
                 unquoted(out, parameter.get(..start).unwrap_or_default());
                 out.extend_from_slice(b"***");
@@ -47,11 +48,13 @@ pub(super) fn query(out: &mut Vec<u8>, query: &[u8]) {
 
 /// Where the first secret value of a parameter starts. Some services also split at `;`, so each such part may be
 /// a name of its own; what follows a secret's `;` may still belong to the secret.
-fn secret_value(parameter: &[u8]) -> Option<usize> {
+fn secret_value(parameter: &[u8], more: &[Box<str>]) -> Option<usize> {
+    let is_more = |name: &[u8]| more.iter().any(|secret| query::is_text(name, secret.as_bytes()));
     let mut start = 0;
     for part in parameter.split(|&byte| byte == b';') {
         if let Some(equals) = memchr::memchr(b'=', part)
-            && is_secret(part.get(..equals).unwrap_or_default())
+            && let Some(name) = part.get(..equals)
+            && (is_secret(name) || is_more(name))
         {
             return Some(start + equals + 1);
         }
@@ -119,7 +122,7 @@ mod tests {
 
     fn redacted(text: &str) -> String {
         let mut out = Vec::new();
-        query(&mut out, text.as_bytes());
+        query(&mut out, text.as_bytes(), &["t".into()]);
         String::from_utf8(out).expect("UTF-8")
     }
 
@@ -157,6 +160,11 @@ mod tests {
         ] {
             assert_eq!(redacted(&format!("{name}=CANARY&z")), format!("{name}=***&z"));
         }
+    }
+
+    #[test]
+    fn a_name_of_the_configuration_is_secret_in_every_spelling() {
+        assert_eq!(redacted("a=1&t=CANARY&%74=CANARY&tt=1"), "a=1&t=***&%74=***&tt=1");
     }
 
     #[test]

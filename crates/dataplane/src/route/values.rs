@@ -3,6 +3,7 @@
 use regex::bytes::Regex;
 
 use super::regexes::whole;
+use crate::query::{Decoded, is_text, pairs};
 use crate::request::Request;
 use crate::snapshot::document::{MatchDocument, ValueMatchDocument, ValueTestDocument};
 
@@ -85,7 +86,7 @@ impl ValueMatch {
             Test::Absent => values.next().is_none(),
             Test::Exact(expected) => values.any(|value| is_text(value, expected)),
             Test::Regex(regex) => {
-                values.any(|value| regex.is_match(&Decoded { rest: value }.collect::<Vec<u8>>()))
+                values.any(|value| regex.is_match(&Decoded::new(value).collect::<Vec<u8>>()))
             }
         }
     }
@@ -93,41 +94,4 @@ impl ValueMatch {
 
 fn query_of(request: &Request) -> &[u8] {
     request.query.map_or(&[], |span| request.slice(span))
-}
-
-/// The `name=value` pairs of a query, still encoded. A pair without `=` has an empty value.
-fn pairs(query: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    query.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let mut halves = pair.splitn(2, |byte| *byte == b'=');
-        (halves.next().unwrap_or_default(), halves.next().unwrap_or_default())
-    })
-}
-
-fn is_text(encoded: &[u8], text: &[u8]) -> bool {
-    Decoded { rest: encoded }.eq(text.iter().copied())
-}
-
-/// Decodes `%XX` once and `+` as a space, byte by byte, so that comparing needs no buffer.
-struct Decoded<'a> {
-    rest: &'a [u8],
-}
-
-impl Iterator for Decoded<'_> {
-    type Item = u8;
-
-    fn next(&mut self) -> Option<u8> {
-        if let [b'%', high, low, rest @ ..] = self.rest
-            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
-        {
-            self.rest = rest;
-            return Some(high << 4 | low);
-        }
-        let (first, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(if *first == b'+' { b' ' } else { *first })
-    }
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }

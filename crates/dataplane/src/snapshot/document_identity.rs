@@ -36,6 +36,12 @@ pub struct MtlsDocument {
 pub struct JwtDocument {
     /// Lower-case header that carries `Bearer <token>`.
     pub header: String,
+    /// Cookie that carries the token, where there is no such header.
+    #[serde(default)]
+    pub cookie: Option<String>,
+    /// Parameter of the query that carries it, where there is neither.
+    #[serde(default)]
+    pub query: Option<String>,
     /// `null`: any issuer.
     pub issuer: Option<String>,
     /// One of them must be in `aud`; empty: any audience.
@@ -46,6 +52,9 @@ pub struct JwtDocument {
     pub user_claim: String,
     /// Claims read for scopes: a space-separated text or a list of texts.
     pub scope_claims: Vec<String>,
+    /// Callers keep all that the token says, because a rule, a tenant or a limit reads it.
+    #[serde(default)]
+    pub keep_claims: bool,
     /// Inline key set; `null` where Python pushes it with `set_keys`.
     pub keys: Option<KeySetDocument>,
 }

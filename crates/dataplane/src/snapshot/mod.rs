@@ -16,6 +16,7 @@ mod retries;
 mod routes;
 mod services;
 mod texts;
+mod withheld;
 
 use std::sync::Arc;
 
@@ -121,6 +122,8 @@ pub struct Snapshot {
     pub unrouted_response: Policy,
     pub unrouted: Arc<RouteMetrics>,
     pub unidentified: Arc<Tally>,
+    /// Parameters of the query that no record may show.
+    secret_parameters: Box<[Box<str>]>,
     has_websockets: bool,
 }
 
@@ -182,6 +185,7 @@ impl Snapshot {
             unrouted_response: Policy::unrouted(document.security_headers),
             unrouted: metrics.unrouted(),
             unidentified: metrics.unidentified(),
+            secret_parameters: withheld::names(withheld::parameters(&document.identities)),
             node: document.node.name.into(),
             software: document.node.software.into(),
         })
@@ -234,6 +238,10 @@ impl Names for Snapshot {
 
     fn encoded(&self, rule: Rule) -> Option<&[u8]> {
         self.named(rule).map(|named| &*named.encoded)
+    }
+
+    fn secret_parameters(&self) -> &[Box<str>] {
+        &self.secret_parameters
     }
 }
 

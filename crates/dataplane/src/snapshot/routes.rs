@@ -10,6 +10,7 @@ use crate::intake;
 use crate::limit::{LimitRule, Tiers};
 use crate::proxy::head::HeaderChanges;
 use crate::proxy::retry::{Hedge, Retry};
+use crate::proxy::withheld::Withheld;
 use crate::record::RouteMetrics;
 use crate::respond::answer::Fixed;
 use crate::respond::files::Files;
@@ -19,10 +20,10 @@ use crate::respond::policy::{Policy, compile_changes};
 use crate::route::{self, Forwarding};
 use crate::shed::Concurrency;
 use crate::snapshot::document::{
-    ActionDocument, BreakerUseDocument, HostHeader, IdentityKindDocument, PathMatchDocument, PathParameters,
-    Priority, ProxyDocument, RouteDocument, SnapshotDocument,
+    ActionDocument, BreakerUseDocument, HostHeader, PathMatchDocument, PathParameters, Priority,
+    ProxyDocument, RouteDocument, SnapshotDocument,
 };
-use crate::snapshot::{Lasting, Named, retries, texts};
+use crate::snapshot::{Lasting, Named, retries, texts, withheld};
 use crate::websocket;
 
 pub struct Route {
@@ -36,8 +37,8 @@ pub struct Route {
     pub gone_after_ms: Option<u64>,
     pub timeout: Duration,
     pub max_body: u64,
-    /// Headers that carry credentials, of whatever identity, and are not forwarded.
-    pub withheld: Box<[Box<[u8]>]>,
+    /// Credentials, of whatever identity, that are not forwarded.
+    pub withheld: Withheld,
     pub request_headers: HeaderChanges,
     pub response: Policy,
     pub error_pages: Arc<Pages>,
@@ -49,8 +50,6 @@ pub struct Route {
     /// `None`: one instance is asked at a time.
     pub hedge: Option<Box<Hedge>>,
 }
-
-const AUTHORIZATION: &str = "authorization";
 
 #[derive(Debug)]
 pub enum Action {
@@ -121,7 +120,7 @@ impl Context<'_> {
             gone_after_ms: route.gone_after_ms,
             timeout: Duration::from_millis(route.timeout_ms),
             max_body: route.max_body_bytes,
-            withheld: self.withheld(route),
+            withheld: withheld::compile(&self.document.identities, route),
             request_headers: HeaderChanges { dropped, lines },
             response: Policy::compile(route).without(self.load_header(service)),
             error_pages: self.error_pages(route),
@@ -202,25 +201,6 @@ impl Context<'_> {
                 Ok(BreakerUse::Own(place as u32))
             }
         }
-    }
-
-    /// A token's header goes on with `forward_authorization`, an API key's with `forward_api_key`. `Authorization` is a
-    /// token's unless an identity says otherwise: clients mean the gateway with it on every route.
-    fn withheld(&self, route: &RouteDocument) -> Box<[Box<[u8]>]> {
-        let carriers = self.document.identities.iter().filter_map(|identity| match &identity.kind {
-            IdentityKindDocument::Jwt(jwt) => Some((jwt.header.as_str(), route.forward_authorization)),
-            IdentityKindDocument::ApiKey(key) => Some((key.header.as_str(), route.forward_api_key)),
-            IdentityKindDocument::Mtls(_) => None,
-        });
-        let mut withheld: Vec<&str> =
-            carriers.clone().filter(|(_, goes_on)| !goes_on).map(|(header, _)| header).collect();
-        let is_carrier = carriers.clone().any(|(header, _)| header == AUTHORIZATION);
-        if !is_carrier && !route.forward_authorization {
-            withheld.push(AUTHORIZATION);
-        }
-        withheld.sort_unstable();
-        withheld.dedup();
-        withheld.into_iter().map(|header| header.as_bytes().into()).collect()
     }
 }
 

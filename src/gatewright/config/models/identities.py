@@ -65,7 +65,22 @@ class JwtIdentity(Section):
 
     name: Name = Field(description="Name that routes refer to.")
     kind: Literal["jwt"] = Field("jwt", description="`jwt`; must be written in files.")
-    header: HeaderName = Field("Authorization", description="Header that carries `Bearer` and the token.")
+    header: HeaderName = Field(
+        "Authorization",
+        description="Header that carries the token: behind `Bearer` in `Authorization`, which under any "
+        "other scheme is for somebody else; alone in any other header.",
+    )
+    cookie: Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", max_length=64)] | None = Field(
+        None,
+        description="Cookie that carries the token where that header does not. None by default. Browsers "
+        "send cookies with requests that other pages cause.",
+    )
+    query: Annotated[str, Field(pattern=r"^[0-9A-Za-z._~-]+$", max_length=64)] | None = Field(
+        None,
+        description="Parameter of the query that carries the token where neither header nor cookie does. "
+        "None by default, since addresses end up in logs and histories. It is never sent on to a service, "
+        "and no record shows it.",
+    )
     issuer: Text | None = Field(None, description="What `iss` must be; anything by default.")
     audience: Texts = Field(
         default_factory=list,

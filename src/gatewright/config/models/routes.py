@@ -244,7 +244,9 @@ class Route(Section):
         description="Whether to use the breaker of the service; `own` for one that this route has for "
         "itself, by the rules of the service.",
     )
-    forward_authorization: bool = Field(False, description="Send the token's header on to the service.")
+    forward_authorization: bool = Field(
+        False, description="Send the header, or the cookie, that carries the token on to the service."
+    )
     forward_api_key: bool = Field(False, description="Send the API key's header on to the service.")
     request_headers: HeaderChanges = Field(
         default_factory=HeaderChanges, description="Changes of the request's headers for the service."

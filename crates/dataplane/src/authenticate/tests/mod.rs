@@ -21,8 +21,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::http1::request_names::known;
 use crate::refusal::{CredentialKind, Unjudged};
-use crate::request::{Header, Known};
+use crate::request::Header;
 use crate::snapshot::document::{IdentityDocument, IdentityKindDocument};
 
 pub(super) const NOW_S: u64 = 1_800_000_000;
@@ -177,7 +178,18 @@ impl Route {
     }
 
     pub(super) fn ask(&mut self, headers: &[(&str, &str)], now: u64) -> Result<Arc<Caller>, Refusal> {
-        identify(Some(&self.policy), &request(headers), &mut self.cache, now)
+        self.ask_with(headers, "", now)
+    }
+
+    pub(super) fn ask_with(
+        &mut self,
+        headers: &[(&str, &str)],
+        query: &str,
+        now: u64,
+    ) -> Result<Arc<Caller>, Refusal> {
+        let mut request = request(headers);
+        request.query = Some(request.append(query.as_bytes()));
+        identify(Some(&self.policy), &request, &mut self.cache, now)
     }
 
     pub(super) fn bearer(&mut self, token: &str) -> Result<Arc<Caller>, Refusal> {
@@ -197,7 +209,8 @@ pub(super) fn request(headers: &[(&str, &str)]) -> Request {
     let mut request = Request::new(IpAddr::V4(Ipv4Addr::LOCALHOST));
     for (name, value) in headers {
         let (name, value) = (request.append(name.as_bytes()), request.append(value.as_bytes()));
-        request.headers.push(Header { name, value, known: Known::Other });
+        let known = known(request.slice(name));
+        request.headers.push(Header { name, value, known });
     }
     request
 }

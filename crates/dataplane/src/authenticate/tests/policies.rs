@@ -36,8 +36,11 @@ fn nothing_sent_is_missing_with_the_kind_of_the_first_identity() {
 fn optional_excuses_a_missing_credential_and_no_other_fault() {
     let mut route = Route::new(&[keyed("mobile", "ES256", json!({})), partners()], true);
     assert_eq!(*route.ask(&[], NOW).unwrap(), Caller::anonymous());
-    for wrong in ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer x.y.z"] {
+    for wrong in ["Bearer", "Bearer ", "Bearer x.y.z", "bearer  x"] {
         assert_eq!(fault_of(route.ask(&[("authorization", wrong)], NOW)), Fault::Malformed, "{wrong:?}");
+    }
+    for other in ["", "Basic YTpi", "DPoP x.y.z", "Bearerx", "x.y.z"] {
+        assert_eq!(*route.ask(&[("authorization", other)], NOW).unwrap(), Caller::anonymous(), "{other:?}");
     }
     assert_eq!(fault_of(route.ask(&[("x-api-key", "wrong")], NOW)), Fault::UnknownKey);
     assert_eq!(fault_of(route.ask(&[("x-api-key", "")], NOW)), Fault::Malformed);
@@ -61,8 +64,54 @@ fn a_repeated_credential_is_refused_even_where_both_are_good() {
     let good = format!("Bearer {}", token("ES256", json!({})));
     let bearer = ("authorization", good.as_str());
     assert_eq!(fault_of(route.ask(&[bearer, bearer], NOW)), Fault::Repeated);
+    let basic = ("authorization", "Basic YTpi");
+    assert_eq!(fault_of(route.ask(&[bearer, basic], NOW)), Fault::Repeated);
+    assert_eq!(fault_of(route.ask(&[basic, bearer], NOW)), Fault::Repeated);
     let key = ("x-api-key", "secret");
     assert_eq!(fault_of(route.ask(&[key, key], NOW)), Fault::Repeated);
+}
+
+#[test]
+fn a_token_is_looked_for_in_the_header_then_the_cookie_then_the_query() {
+    let places = json!({"cookie": "session", "query": "access_token"});
+    let mut route = Route::new(&[keyed("mobile", "ES256", places)], false);
+    let named = |user: &str| token("ES256", json!({"sub": user}));
+    let (bearer, cookie) = (format!("Bearer {}", named("a")), format!("x=1; session={}; y", named("b")));
+    let query = format!("access_token={}", named("c"));
+    let (bearer, cookie) = (("authorization", bearer.as_str()), ("cookie", cookie.as_str()));
+    for (headers, query, user) in [
+        (&[cookie, bearer][..], query.as_str(), "a"),
+        (&[cookie], &query, "b"),
+        (&[], &query, "c"),
+        (&[("authorization", "Basic YTpi")], &query, "c"),
+    ] {
+        assert_eq!(route.ask_with(headers, query, NOW).unwrap().user.as_deref(), Some(user));
+    }
+    // A wrong one is not saved by a right one in another place.
+    let wrong = [("authorization", "Bearer x"), cookie];
+    assert_eq!(fault_of(route.ask_with(&wrong, "", NOW)), Fault::Malformed);
+    assert_eq!(fault_of(route.ask_with(&[("cookie", "session=x")], &query, NOW)), Fault::Malformed);
+    for (headers, query) in
+        [(&[cookie, cookie][..], String::new()), (&[], format!("{query}&access%5Ftoken=x"))]
+    {
+        assert_eq!(fault_of(route.ask_with(headers, &query, NOW)), Fault::Repeated);
+    }
+    let other = [("cookie", "sessions=x; Session=y; x=session=z"), ("x-api-key", "z")];
+    assert_eq!(fault_of(route.ask_with(&other, "Access_token=x&token=y", NOW)), Fault::Missing);
+}
+
+#[test]
+fn claims_are_kept_only_where_something_reads_them() {
+    let nested = token("ES256", json!({"realm_access": {"roles": ["clerk"]}}));
+    for keeps in [false, true] {
+        let mut route = Route::new(&[keyed("mobile", "ES256", json!({"keep_claims": keeps}))], false);
+        for is_remembered in [false, true] {
+            let caller = route.bearer(&nested).unwrap();
+            assert_eq!(caller.cached, is_remembered);
+            let roles = caller.claims.as_ref().and_then(|claims| claims.find("realm_access.roles"));
+            assert_eq!(roles, keeps.then_some(&json!(["clerk"])));
+        }
+    }
 }
 
 #[test]
@@ -72,9 +121,19 @@ fn the_scheme_is_bearer_in_any_case_with_one_space() {
     for scheme in ["Bearer ", "bearer ", "BEARER "] {
         assert!(route.ask(&[("authorization", &format!("{scheme}{good}"))], NOW).is_ok(), "{scheme}");
     }
-    for scheme in ["", "Bearer", "Bearer  ", "Bearer\t", "Token ", "Bearer: ", "Bearer Bearer "] {
+    for (scheme, fault) in [
+        ("Bearer  ", Fault::Malformed),
+        ("Bearer Bearer ", Fault::Malformed),
+        // Of another scheme, and so for somebody else.
+        ("", Fault::Missing),
+        ("Bearer", Fault::Missing),
+        ("Bearer\t", Fault::Missing),
+        ("Bearer: ", Fault::Missing),
+        ("Token ", Fault::Missing),
+        ("DPoP ", Fault::Missing),
+    ] {
         let answer = route.ask(&[("authorization", &format!("{scheme}{good}"))], NOW);
-        assert_eq!(fault_of(answer), Fault::Malformed, "{scheme:?}");
+        assert_eq!(fault_of(answer), fault, "{scheme:?}");
     }
 }
 

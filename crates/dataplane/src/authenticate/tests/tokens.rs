@@ -223,7 +223,13 @@ fn repeated_members_are_refused_where_two_readers_could_differ() {
         let bad = token_of_texts("ES256", &twice(&header, member), &claims);
         assert_eq!(route.fault(&bad), Fault::Malformed, "{member}");
     }
-    for member in ["\"sub\":\"admin\"", "\"exp\":1900000000", "\"aud\":\"api\"", "\"s\\u0075b\":\"admin\""] {
+    for member in [
+        "\"x\":{\"roles\":[],\"roles\":[\"admin\"]}",
+        "\"sub\":\"admin\"",
+        "\"exp\":1900000000",
+        "\"aud\":\"api\"",
+        "\"s\\u0075b\":\"admin\"",
+    ] {
         let bad = token_of_texts("ES256", &header, &twice(&claims, member));
         assert_eq!(route.fault(&bad), Fault::Malformed, "{member}");
     }

@@ -85,12 +85,12 @@ fn path_and_query(target: Bytes) -> Option<PathAndQuery> {
 }
 
 impl HeadSink for RequestHead {
-    fn target(&mut self, request: &Canonical, path: &[u8], authority: &[u8]) {
+    fn target(&mut self, request: &Canonical, path: &[u8], query: Option<&[u8]>, authority: &[u8]) {
         self.method = self.append(request.slice(request.method_text));
         self.path = self.append(path);
-        if let Some(query) = request.query {
+        if let Some(query) = query {
             self.append(b"?");
-            self.path.end = self.append(request.slice(query)).end;
+            self.path.end = self.append(query).end;
         }
         self.authority = self.append(authority);
     }

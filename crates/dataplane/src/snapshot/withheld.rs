@@ -1,0 +1,55 @@
+//! Which parts of a request carry credentials, and whether a route sends them on.
+
+use crate::proxy::withheld::Withheld;
+use crate::snapshot::document::{IdentityDocument, IdentityKindDocument, JwtDocument, RouteDocument};
+
+const AUTHORIZATION: &str = "authorization";
+
+/// A token's header and cookie go on with `forward_authorization`, an API key's header with `forward_api_key`, a
+/// parameter of the query never: it would end up in the service's log. `Authorization` is a token's unless an identity
+/// says otherwise: clients mean the gateway with it on every route.
+pub(super) fn compile(identities: &[IdentityDocument], route: &RouteDocument) -> Withheld {
+    let withholds_tokens = !route.forward_authorization;
+    let cookies = tokens(identities).filter(|_| withholds_tokens).filter_map(|jwt| jwt.cookie.as_deref());
+    Withheld {
+        headers: headers(identities, route),
+        cookies: names(cookies),
+        parameters: names(parameters(identities)),
+    }
+}
+
+/// Parameters of the query that carry credentials.
+pub(super) fn parameters(identities: &[IdentityDocument]) -> impl Iterator<Item = &str> {
+    tokens(identities).filter_map(|jwt| jwt.query.as_deref())
+}
+
+pub(super) fn names<'a>(names: impl Iterator<Item = &'a str>) -> Box<[Box<str>]> {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    names.into_iter().map(Into::into).collect()
+}
+
+fn tokens(identities: &[IdentityDocument]) -> impl Iterator<Item = &JwtDocument> {
+    identities.iter().filter_map(|identity| match &identity.kind {
+        IdentityKindDocument::Jwt(jwt) => Some(jwt),
+        IdentityKindDocument::ApiKey(_) | IdentityKindDocument::Mtls(_) => None,
+    })
+}
+
+fn headers(identities: &[IdentityDocument], route: &RouteDocument) -> Box<[Box<[u8]>]> {
+    let carriers = identities.iter().filter_map(|identity| match &identity.kind {
+        IdentityKindDocument::Jwt(jwt) => Some((jwt.header.as_str(), route.forward_authorization)),
+        IdentityKindDocument::ApiKey(key) => Some((key.header.as_str(), route.forward_api_key)),
+        IdentityKindDocument::Mtls(_) => None,
+    });
+    let mut withheld: Vec<&str> =
+        carriers.clone().filter(|(_, goes_on)| !goes_on).map(|(header, _)| header).collect();
+    let is_carrier = carriers.clone().any(|(header, _)| header == AUTHORIZATION);
+    if !is_carrier && !route.forward_authorization {
+        withheld.push(AUTHORIZATION);
+    }
+    withheld.sort_unstable();
+    withheld.dedup();
+    withheld.into_iter().map(|header| header.as_bytes().into()).collect()
+}
