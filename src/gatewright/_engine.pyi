@@ -83,6 +83,17 @@ class Engine:
         counted. Raises `EngineError` for other documents.
         """
 
+    def take_bans(self, maximum: int) -> bytes | None:
+        """Bans that began or were lifted since the last call, `maximum` at most; `None` where none did. A list of
+        `{"tier", "caller", "until_ms", "bans", "ends_ms"}`, with 0 in `until_ms` for a lift; only the data plane reads
+        `caller`. Each is given once: whoever takes it stores and tells it.
+        """
+
+    def restore_bans(self, bans: bytes) -> int:
+        """Let bans hold, and end them, as stored or told by another node, in the form of `take_bans`; give how many changed
+        anything. A line that is none is left out. Raises `EngineError` for what is no list.
+        """
+
     def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None:
         """One batch of records as JSON lines, at most about `maximum_bytes`; `None` when none came in time."""
 

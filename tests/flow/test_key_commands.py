@@ -29,7 +29,7 @@ class Gateway:
 listeners: [{{name: public, address: "127.0.0.1:{self.public}"}}]
 admin: {{address: "127.0.0.1:{self.admin}"}}
 services: [{{name: users, instances: ["{origin.address}"]}}]
-key_store: {{secret: "{SECRET}", path: keys.db, watch_interval: 50ms, usage_interval: 100ms}}
+key_store: {{secret: "{SECRET}", path: keys.db, timeout: 10s, watch_interval: 50ms, usage_interval: 100ms}}
 identities: [{{name: partners, kind: api_key, keys: {{store: true}}}}]
 routes: [{{name: users, match: /*, service: users, auth: {{accept: [partners]}}, rate_limit: none}}]
 records: {{sinks: []}}

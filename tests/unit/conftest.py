@@ -82,6 +82,12 @@ class FakeEngine:
     def restore_quotas(self, quotas: bytes) -> int:
         return len(json.loads(quotas))
 
+    def take_bans(self, maximum: int) -> bytes | None:
+        return None
+
+    def restore_bans(self, bans: bytes) -> int:
+        return len(json.loads(bans))
+
     def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None:
         try:
             return self.records.get(timeout=min(wait_seconds, 0.02))

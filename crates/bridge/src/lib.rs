@@ -79,6 +79,15 @@ impl Engine {
         enter(py, || self.engine.restore_quotas(quotas))
     }
 
+    fn take_bans<'py>(&self, py: Python<'py>, maximum: usize) -> Option<Bound<'py, PyBytes>> {
+        let bans = py.detach(|| self.engine.take_bans(maximum));
+        bans.map(|bans| PyBytes::new(py, &bans))
+    }
+
+    fn restore_bans(&self, py: Python<'_>, bans: &[u8]) -> PyResult<usize> {
+        enter(py, || self.engine.restore_bans(bans))
+    }
+
     fn next_records<'py>(
         &self,
         py: Python<'py>,

@@ -25,6 +25,8 @@ def add_limits(router: APIRouter, node: Node, under: str = "") -> None:
 
     @router.post(f"{under}/rate-limits/reset", summary="Forget counters of a tier, of a caller, or all")
     async def reset_limits(tier: str | None = None, caller: str | None = None) -> JSONResponse:
+        # First, and told: what is forgotten here must not come back from elsewhere.
+        await node.bans.lift(tier, caller)
         count = await asyncio.to_thread(node.engine.reset_limits, tier, caller)
         # The caller's name is personal; that counters were reset is what the audit needs.
         log.warning("limits reset", extra={"tier": tier, "one_caller": caller is not None, "count": count})
@@ -32,10 +34,11 @@ def add_limits(router: APIRouter, node: Node, under: str = "") -> None:
 
     @router.get(f"{under}/rate-limits/bans", summary="Callers that are banned, the longest bans first")
     async def bans() -> JSONResponse:
-        return answer({"bans": json.loads(await asyncio.to_thread(node.engine.bans))})
+        listed = json.loads(await asyncio.to_thread(node.engine.bans))
+        return answer({"bans": listed, "sharing": node.bans.state()})
 
     @router.post(f"{under}/rate-limits/bans/lift", summary="End bans of a tier, of a caller, or all")
     async def lift_bans(tier: str | None = None, caller: str | None = None) -> JSONResponse:
-        count = await asyncio.to_thread(node.engine.lift_bans, tier, caller)
+        count = await node.bans.lift(tier, caller)
         log.warning("bans lifted", extra={"tier": tier, "one_caller": caller is not None, "count": count})
         return answer({"lifted": count})

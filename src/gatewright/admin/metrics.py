@@ -65,6 +65,36 @@ def quota_metrics(node: Node) -> list[str]:
     ]
 
 
+def ban_metrics(node: Node) -> list[str]:
+    bans, sharing = node.bans, node.bans.sharing
+    return [
+        *family(
+            "gateway_ban_save_failures_total",
+            "counter",
+            "Attempts to store bans, or to read what was stored, that failed.",
+            [({}, bans.failures)],
+        ),
+        *family(
+            "gateway_ban_sharing_connected",
+            "gauge",
+            "1 while bans are shared with other nodes; 0 also where that is not configured.",
+            [({}, 1.0 if sharing.connected else 0.0)],
+        ),
+        *family(
+            "gateway_ban_sharing_failures_total",
+            "counter",
+            "Attempts to tell bans to other nodes, or to hear of theirs, that failed.",
+            [({}, sharing.failures)],
+        ),
+        *family(
+            "gateway_ban_sharing_changes_total",
+            "counter",
+            "Bans and their ends that were told to other nodes or taken from them.",
+            [({"direction": "told"}, sharing.told), ({"direction": "taken"}, sharing.taken)],
+        ),
+    ]
+
+
 def sink_metrics(node: Node) -> list[str]:
     counts = [({"sink": count.name}, count) for count in node.records.counts()]
     return [
@@ -230,6 +260,7 @@ def exposition(node: Node) -> str:
         *configuration_metrics(node),
         *sink_metrics(node),
         *quota_metrics(node),
+        *ban_metrics(node),
         *dependency_metrics(node),
         *certificate_metrics(node),
         *process_metrics(),

@@ -13,6 +13,7 @@ from gatewright.config import Loaded, load
 from gatewright.config import compile as compile_snapshot
 from gatewright.config.addresses import Resolver, read_address
 from gatewright.config.models import BUILT_IN_TIERS, FileSink, Gateway, JwtIdentity, SqliteSink
+from gatewright.control.bans import BanSettings
 from gatewright.control.quotas import QuotaSettings
 from gatewright.control.sharing import SharingSettings
 from gatewright.control.state import StateDirectory, choose_directory
@@ -52,6 +53,7 @@ class Configuration:
     services: tuple[tuple[str, tuple[NamedInstance, ...]], ...]
     sharing: SharingSettings | None
     quotas: QuotaSettings
+    bans: BanSettings
     key_store: KeyStoreSettings | None
 
     @property
@@ -82,6 +84,7 @@ def read(paths: Sequence[Path]) -> Configuration:
         services=named_instances(gateway),
         sharing=sharing_settings(gateway),
         quotas=quota_settings(gateway),
+        bans=ban_settings(gateway),
         key_store=key_store_settings(gateway, state, base),
     )
 
@@ -142,6 +145,16 @@ def quota_settings(gateway: Gateway) -> QuotaSettings:
     """Which counts outlive the process."""
     kept = tuple(tier.name for tier in gateway.tiers if tier.calendar is not None)
     return QuotaSettings(kept, gateway.node.quota_save_interval / 1000)
+
+
+def ban_settings(gateway: Gateway) -> BanSettings:
+    """Which bans outlive the process, and with whom they are shared."""
+    interval = gateway.node.ban_interval / 1000
+    tiers = tuple(tier.name for tier in gateway.tiers if tier.ban is not None)
+    redis = gateway.redis
+    if redis is None or not redis.share_bans:
+        return BanSettings(tiers, interval)
+    return BanSettings(tiers, interval, redis.url, redis.timeout / 1000)
 
 
 def key_store_settings(gateway: Gateway, state: StateDirectory, base: Path) -> KeyStoreSettings | None:

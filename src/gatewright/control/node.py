@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import httpx2
 
 from gatewright.config import Loaded
+from gatewright.control.bans import BanKeeper, BanSettings
 from gatewright.control.configuration import Configuration
 from gatewright.control.expiry import ExpiryWatch, utc_now
 from gatewright.control.quotas import QuotaKeeper, QuotaSettings
@@ -34,6 +35,7 @@ FIRST_KEYS_SECONDS = 3.0
 DRAIN_SECONDS = 30.0
 FLUSH_SECONDS = 10.0
 QUOTA_SECONDS = 2.0
+BAN_SECONDS = 1.0
 
 
 class DataPlane(Protocol):
@@ -52,6 +54,8 @@ class DataPlane(Protocol):
     def lift_bans(self, tier: str | None, caller: str | None) -> int: ...
     def take_quotas(self, maximum: int) -> bytes | None: ...
     def restore_quotas(self, quotas: bytes) -> int: ...
+    def take_bans(self, maximum: int) -> bytes | None: ...
+    def restore_bans(self, bans: bytes) -> int: ...
     def forget_keys(self, ids: bytes) -> int: ...
     def key_uses(self) -> bytes: ...
     def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None: ...
@@ -69,6 +73,11 @@ def kept_in(snapshot: dict[str, Any]) -> QuotaSettings:
     return QuotaSettings(tuple(name for name, one in algorithms.items() if "calendar" in one), QUOTA_SECONDS)
 
 
+def banning_in(snapshot: dict[str, Any]) -> BanSettings:
+    """Which bans of a snapshot outlive the process."""
+    return BanSettings(tuple(tier["name"] for tier in snapshot["tiers"] if tier.get("ban")), BAN_SECONDS)
+
+
 class Node:
     """The operating half of one gateway process. Belongs to one event loop."""
 
@@ -84,6 +93,7 @@ class Node:
         self.discovery = DnsDiscovery(engine.set_instances)
         self.sharing = BreakerSharing(engine)
         self.quotas = QuotaKeeper(engine, state.quotas)
+        self.bans = BanKeeper(engine, state.bans)
         self.records = RecordWorker(engine)
         self.expiry = ExpiryWatch(self.loaded)
         self.stored_keys = StoredKeys(engine)
@@ -136,6 +146,7 @@ class Node:
             self.discovery.use(configuration.services)
             await self.sharing.use(configuration.sharing)
             await self.quotas.use(configuration.quotas)
+            await self.bans.use(configuration.bans)
         await self.discovery.check()
         self.expiry.look(utc_now())
         log.info("configuration applied", extra={"version": version, "files": len(configuration.files)})
@@ -154,6 +165,7 @@ class Node:
             self.status.applied(version, source=FROM_LAST_GOOD)
             await self._use_sinks((SinkSettings("sqlite", self.state.records),))
             await self.quotas.use(kept_in(document))
+            await self.bans.use(banning_in(document))
         log.warning("last good configuration applied", extra={"version": version})
         return version
 
@@ -172,6 +184,7 @@ class Node:
         """End the data plane, store its last records, give everything back."""
         await asyncio.to_thread(self.engine.stop)
         await self.quotas.close()
+        await self.bans.close()
         await asyncio.to_thread(self.records.close, FLUSH_SECONDS)
         await asyncio.to_thread(self.questions.close)
         self.discovery.close()

@@ -54,6 +54,11 @@ class StateDirectory:
         """Where counts of days and months are kept."""
         return self.path / "quotas.sqlite"
 
+    @property
+    def bans(self) -> Path:
+        """Where bans are kept."""
+        return self.path / "bans.sqlite"
+
     def last_version(self) -> int:
         """The highest version number handed out so far; 0 for a new or unreadable directory."""
         candidates = [0, self._snapshot_version()]

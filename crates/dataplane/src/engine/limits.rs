@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::engine::{EngineError, unix_ms};
-use crate::limit::{Ban, QuotaLine};
+use crate::limit::{Ban, BanLine, QuotaLine};
 use crate::node::Node;
 
 /// Bans that are listed; the longest come first.
@@ -44,4 +44,26 @@ pub fn restore_quotas(node: &Node, json: &[u8]) -> Result<usize, EngineError> {
         serde_json::from_slice(json).map_err(|error| EngineError::Engine(format!("quotas: {error}")))?;
     let Some(snapshot) = node.snapshot() else { return Ok(0) };
     Ok(node.counters.restore(&snapshot.tiers, &lines, unix_ms()))
+}
+
+/// Bans that began or were lifted since the last call; `None` where none did.
+pub fn take_bans(node: &Node, maximum: usize) -> Option<Vec<u8>> {
+    let snapshot = node.snapshot()?;
+    let lines = node.counters.take_bans(&snapshot.tiers, maximum);
+    if lines.is_empty() {
+        return None;
+    }
+    // Texts and numbers into memory cannot fail.
+    serde_json::to_vec(&lines).ok()
+}
+
+/// Bans and lifts as other processes did; gives how many changed anything. A line that is none changes nothing, and says nothing
+/// against the others: some come from a store that others may write to.
+pub fn restore_bans(node: &Node, json: &[u8]) -> Result<usize, EngineError> {
+    let lines: Vec<Value> =
+        serde_json::from_slice(json).map_err(|error| EngineError::Engine(format!("bans: {error}")))?;
+    let lines: Vec<BanLine> =
+        lines.into_iter().filter_map(|line| serde_json::from_value(line).ok()).collect();
+    let Some(snapshot) = node.snapshot() else { return Ok(0) };
+    Ok(node.counters.restore_bans(&snapshot.tiers, &lines, unix_ms()))
 }

@@ -193,6 +193,16 @@ impl Engine {
         limits::restore_quotas(&self.node, json)
     }
 
+    /// Bans that began or were lifted since the last call, as JSON; `None` where none did.
+    pub fn take_bans(&self, maximum: usize) -> Option<Vec<u8>> {
+        limits::take_bans(&self.node, maximum)
+    }
+
+    /// Bans and lifts as other processes did; gives how many changed anything.
+    pub fn restore_bans(&self, json: &[u8]) -> Result<usize, EngineError> {
+        limits::restore_bans(&self.node, json)
+    }
+
     pub fn next_records(&self, maximum_bytes: usize, wait: Duration) -> Option<Vec<u8>> {
         self.node.records.take(maximum_bytes, wait)
     }

@@ -38,7 +38,7 @@ use crate::refusal::{KeyKind, LimitState, Refusal};
 use crate::request::Request;
 use crate::snapshot::document::OnFailure;
 use crate::trail::{Rule as Named, Stage, Trail};
-pub use bans::Ban;
+pub use bans::{Ban, BanLine};
 pub use counters::{Counters, Usage};
 pub use debt::Debts;
 use plan::{Held, Item, MAX_TIERS, Policy};

@@ -36,6 +36,8 @@ pub(super) struct Offence {
     told_until_ms: u64,
     /// From here on it says nothing any more.
     forgotten_ms: u64,
+    /// A ban has begun or was lifted, and nobody was told yet.
+    is_news: bool,
 }
 
 impl Penalty {
@@ -85,6 +87,26 @@ impl Offence {
 
     /// Ends a ban at once, and forgets what led to it.
     pub(super) fn lift(&mut self) {
+        *self = Self { is_news: true, ..Self::default() };
+    }
+
+    /// Has a ban begun, or was it lifted, since this was asked last?
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.is_news)
+    }
+
+    /// Goes on with a ban that another process began, if it lasts longer than what is known. It is as if it had begun here:
+    /// it lasts no longer than the longest of ours.
+    pub(super) fn restore(&mut self, penalty: &Penalty, told: Told, now_ms: u64) -> bool {
+        let Some(ban) = penalty.ban.filter(|_| told.until_ms > self.banned_until_ms) else { return false };
+        self.banned_until_ms = told.until_ms.min(now_ms.saturating_add(ban.at_most_ms));
+        self.bans = self.bans.max(told.bans);
+        self.forgotten_ms = self.forgotten_ms.max(self.banned_until_ms.saturating_add(ban.at_most_ms));
+        true
+    }
+
+    /// Ends a ban that was lifted elsewhere; nobody has to be told.
+    pub(super) fn end(&mut self) {
         *self = Self::default();
     }
 
@@ -125,6 +147,14 @@ impl Offence {
         self.bans = self.bans.saturating_add(1);
         self.refusals = 0;
         self.forgotten_ms = self.banned_until_ms.saturating_add(ban.at_most_ms);
+        self.is_news = true;
         true
     }
+}
+
+/// A ban as another process tells it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    pub(super) until_ms: u64,
+    pub(super) bans: u32,
 }

@@ -108,6 +108,8 @@ pub(super) struct Shard {
     banned_until_ms: u64,
     /// Bans that there have ever been.
     pub(super) bans: u64,
+    /// Bans have begun or were lifted that nobody was told of yet.
+    pub(super) has_news: bool,
     /// Where the search for someone to evict goes on.
     cursor: usize,
 }
@@ -115,7 +117,16 @@ pub(super) struct Shard {
 impl Shard {
     pub(super) fn new(capacity: usize) -> Self {
         let table = HashTable::new();
-        Self { table, capacity, slots: 0, next_expiry_ms: u64::MAX, banned_until_ms: 0, bans: 0, cursor: 0 }
+        Self {
+            table,
+            capacity,
+            slots: 0,
+            next_expiry_ms: u64::MAX,
+            banned_until_ms: 0,
+            bans: 0,
+            has_news: false,
+            cursor: 0,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -155,7 +166,18 @@ impl Shard {
         let banned = self.table.iter_mut().filter(|entry| entry.is_banned(now_ms) && goes(entry));
         let lifted = banned.filter_map(|entry| entry.offence.as_mut()).map(|offence| offence.lift()).count();
         self.next_expiry_ms = 0;
+        self.has_news |= lifted > 0;
         lifted
+    }
+
+    /// The offence of a caller that is known.
+    pub(super) fn offence(&mut self, key: &Key<'_>) -> Option<&mut Offence> {
+        self.table.find_mut(key.hash, |entry| entry.is_of(key))?.offence.as_deref_mut()
+    }
+
+    /// Somebody is banned until then.
+    pub(super) fn ban_until(&mut self, until_ms: u64) {
+        self.banned_until_ms = self.banned_until_ms.max(until_ms);
     }
 
     /// Counts one request of a caller that is known, if it may pass.
@@ -280,8 +302,8 @@ impl Shard {
     fn note(&mut self, reading: Reading, told: Reading, now_ms: u64) {
         if told.verdict != reading.verdict {
             self.bans += 1;
-            let until = now_ms.saturating_add(told.retry_after.saturating_mul(1000));
-            self.banned_until_ms = self.banned_until_ms.max(until);
+            self.has_news = true;
+            self.ban_until(now_ms.saturating_add(told.retry_after.saturating_mul(1000)));
         }
     }
 }

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from gatewright.config.crosschecks.view import View
 from gatewright.config.models import ApiKeyIdentity, CircuitBreakers, KeyStore
+from gatewright.config.positions import Position
 from gatewright.errors import Problem
 
 
@@ -16,21 +17,22 @@ def check(view: View) -> Iterator[Problem]:
         sharers.append(("key_store", gateway.key_store))
     sharing = [section for section, settings in sharers if settings.share == "redis"]
     for section in sharing:
-        yield from _redis(view, section)
-    if not sharing and gateway.redis is not None:
+        yield from _redis(view, view.at(section, "share"))
+    shares_bans = gateway.redis is not None and gateway.redis.share_bans and any(t.ban for t in gateway.tiers)
+    if shares_bans and not sharing:
+        yield from _redis(view, view.key_at("redis"))
+    if not sharing and not shares_bans and gateway.redis is not None:
         yield view.key_at("redis").problem(
             "`redis` does nothing; share something, with `circuit_breakers: {share: redis}`"
         )
     yield from _key_store(view)
 
 
-def _redis(view: View, section: str) -> Iterator[Problem]:
+def _redis(view: View, at: Position) -> Iterator[Problem]:
     if view.gateway.redis is None:
-        yield view.at(section, "share").problem("`redis` is not configured; add `redis: {url: redis://HOST}`")
+        yield at.problem("`redis` is not configured; add `redis: {url: redis://HOST}`")
     if importlib.util.find_spec("redis") is None:
-        yield view.at(section, "share").problem(
-            "the Redis client is not installed; `pip install 'gatewright[redis]'`"
-        )
+        yield at.problem("the Redis client is not installed; `pip install 'gatewright[redis]'`")
 
 
 def _key_store(view: View) -> Iterator[Problem]:

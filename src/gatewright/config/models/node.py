@@ -73,6 +73,11 @@ class Node(Section):
         description="How often the counts of tiers with `calendar` are stored in the state directory. A "
         "node that is killed forgets at most what it counted in this time; one that ends, nothing.",
     )
+    ban_interval: Annotated[Duration, duration("100ms", "5s")] = Field(
+        Duration.of("1s"),
+        description="How often bans that began or were lifted are stored in the state directory and, with "
+        "`redis`, told to other nodes and taken from them.",
+    )
     state_directory: Text | None = Field(
         None,
         description="Directory for the last good snapshot and SQLite records, relative to the configuration "

@@ -19,6 +19,11 @@ class Redis(Section):
         Duration.of("500ms"),
         description="For a connection and for each answer; then the connection is dropped and made anew.",
     )
+    share_bans: bool = Field(
+        True,
+        description="Tell other nodes whom tiers with `ban` ban here, and ban whom they do, within "
+        "`node.ban_interval`.",
+    )
 
 
 class CircuitBreakers(Section):

@@ -116,3 +116,88 @@ fn callers_that_are_banned_take_no_more_room_than_there_is() {
     assert!(kept > 0 && kept <= 100);
     assert_eq!(bench.counters.count_bans(NOON).0, kept);
 }
+
+/// Bans somebody at noon.
+fn ban(bench: &Bench, name: &str) {
+    asks(bench, name, 4);
+    assert_eq!(told(bench, name, NOON).0, "banned");
+}
+
+#[test]
+fn a_ban_is_told_once_and_holds_in_another_process_as_if_it_had_begun_there() {
+    let (one, other) = (Bench::new(&[banning()]), Bench::new(&[banning()]));
+    ban(&one, "ann");
+    let lines = one.counters.take_bans(&one.tiers, 10);
+    assert_eq!(lines.len(), 1);
+    assert_eq!(one.counters.take_bans(&one.tiers, 10), []);
+    assert_eq!(other.counters.restore_bans(&other.tiers, &lines, NOON), 1);
+    assert_eq!(other.counters.restore_bans(&other.tiers, &lines, NOON), 0);
+    assert_eq!(told(&other, "ann", NOON + SECOND), ("banned", 59));
+    assert_eq!(told(&other, "bob", NOON + SECOND).0, "admitted");
+    assert_eq!(other.counters.count_bans(NOON), (1, 0));
+    // Who is told of a ban does not tell it on.
+    assert_eq!(other.counters.take_bans(&other.tiers, 10), []);
+    // The next one is twice as long there, too.
+    let later = NOON + MINUTE;
+    let codes: Vec<_> = (0..4).map(|_| told(&other, "ann", later)).collect();
+    assert_eq!(codes.last(), Some(&("banned", 120)));
+}
+
+#[test]
+fn a_lift_is_told_and_ends_the_ban_elsewhere() {
+    let (one, other) = (Bench::new(&[banning()]), Bench::new(&[banning()]));
+    ban(&one, "ann");
+    other.counters.restore_bans(&other.tiers, &one.counters.take_bans(&one.tiers, 10), NOON);
+    assert_eq!(one.counters.lift_bans(None, Some("user:ann"), NOON), 1);
+    let lines = one.counters.take_bans(&one.tiers, 10);
+    assert_eq!(other.counters.restore_bans(&other.tiers, &lines, NOON), 1);
+    assert_eq!(told(&other, "ann", NOON), ("admitted", 0));
+    assert_eq!(other.counters.restore_bans(&other.tiers, &lines, NOON), 0);
+}
+
+#[test]
+fn no_ban_from_elsewhere_lasts_longer_than_the_longest_of_ours_or_shortens_one() {
+    let (one, other) = (Bench::new(&[banning()]), Bench::new(&[banning()]));
+    ban(&one, "ann");
+    let [line] = &one.counters.take_bans(&one.tiers, 10)[..] else { panic!() };
+    let text = serde_json::to_string(line).unwrap();
+    let until = format!("\"until_ms\":{}", NOON + MINUTE);
+    assert!(text.contains(&until), "{text}");
+    let read = |text: &str| -> crate::limit::BanLine { serde_json::from_str(text).unwrap() };
+    let endless = read(&text.replace(&until, "\"until_ms\":9000000000000000"));
+    let short = read(&text.replace(&until, &format!("\"until_ms\":{}", NOON + SECOND)));
+    assert_eq!(other.counters.restore_bans(&other.tiers, &[endless, short], NOON), 1);
+    assert_eq!(told(&other, "ann", NOON), ("banned", 180));
+}
+
+#[test]
+fn what_is_told_of_tiers_that_ban_nobody_or_is_over_changes_nothing() {
+    let one = Bench::new(&[banning()]);
+    ban(&one, "ann");
+    let lines = one.counters.take_bans(&one.tiers, 10);
+    let other = Bench::new(&[strict()]);
+    assert_eq!(other.counters.restore_bans(&other.tiers, &lines, NOON), 0);
+    let other = Bench::new(&[TierDocument { name: "another".to_owned(), ..banning() }]);
+    assert_eq!(other.counters.restore_bans(&other.tiers, &lines, NOON), 0);
+    let other = Bench::new(&[banning()]);
+    assert_eq!(other.counters.restore_bans(&other.tiers, &lines, NOON + 10 * MINUTE), 0);
+    assert!(other.counters.is_empty());
+}
+
+#[test]
+fn as_many_bans_are_told_at_a_time_as_are_wanted_and_none_is_lost() {
+    let bench = Bench::new(&[banning()]);
+    for number in 0..50 {
+        ban(&bench, &format!("user {number}"));
+    }
+    let mut told = 0;
+    loop {
+        let lines = bench.counters.take_bans(&bench.tiers, 7);
+        assert!(lines.len() <= 7);
+        if lines.is_empty() {
+            break;
+        }
+        told += lines.len();
+    }
+    assert_eq!(told, 50);
+}
