@@ -119,6 +119,18 @@ class Engine:
         known. The next use of each asks again.
         """
 
+    def revoke(self, entries: bytes, replace: bool) -> int:
+        """Revoke tokens from the next request on: a list of `{"kind": "token" | "subject" | "identity", "identity": str |
+        null, "value": str | null, "issued_before_ms": int, "until_ms": int}`, which is all there is with `replace`.
+
+        A token is told by its `jti`, a subject by the user of its tokens; both of one identity, or of all. Give how many
+        there was no room for: instead of each, all tokens of its identity that were issued before it are revoked.
+        Raises `EngineError`.
+        """
+
+    def restore(self, entries: bytes) -> int:
+        """Take entries of `revoke` away, told by kind, identity and value; give how many there were."""
+
     def key_uses(self) -> bytes:
         """Uses of API keys that were looked up, since the last call: a list of `{"id", "requests", "last_ms",
         "networks": [ADDRESS], "more": bool}`, the networks by their first address (/24 of IPv4, /48 of IPv6).

@@ -12,6 +12,7 @@ from gateway.origin import CLOSE, RESET, Connection, Origin, Received, plain
 from gateway.postgres import Postgres
 from gateway.redis import RedisServer
 from gateway.refusals import Refused
+from gateway.revocation import RevokingNode
 
 __all__ = [
     "CLOSE",
@@ -36,6 +37,7 @@ __all__ = [
     "Refused",
     "Reset",
     "Response",
+    "RevokingNode",
     "TlsClient",
     "UnixClient",
     "Wrong",

@@ -30,6 +30,13 @@ class FakeEngine:
         self.calls.append(("forget_keys", json.loads(ids)))
         return 0
 
+    def revoke(self, entries: bytes, replace: bool) -> int:
+        self.calls.append(("revoke", json.loads(entries), replace))
+        return 0
+
+    def restore(self, entries: bytes) -> int:
+        return 0
+
     def key_uses(self) -> bytes:
         return b"[]"
 

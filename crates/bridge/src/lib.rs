@@ -111,6 +111,14 @@ impl Engine {
         enter(py, || self.engine.forget_keys(ids))
     }
 
+    fn revoke(&self, py: Python<'_>, entries: &[u8], replace: bool) -> PyResult<u64> {
+        enter(py, || self.engine.revoke(entries, replace))
+    }
+
+    fn restore(&self, py: Python<'_>, entries: &[u8]) -> PyResult<usize> {
+        enter(py, || self.engine.restore(entries))
+    }
+
     fn key_uses<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         let uses = py.detach(|| self.engine.key_uses());
         PyBytes::new(py, &uses)

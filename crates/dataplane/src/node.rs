@@ -119,6 +119,7 @@ impl Node {
         self.counters.set_max_waiting(snapshot.limits.max_waiting);
         self.records.resize(u64::from(snapshot.record_queue));
         self.services.adopt(&snapshot.services);
+        self.keys.revocations().set_most(snapshot.max_revocations as usize);
         if let Some(document) = &snapshot.identities.key_store {
             self.keys.stored().configure(document);
         }

@@ -148,6 +148,7 @@ def dependency_metrics(node: Node) -> list[str]:
         ),
         *sharing_metrics(node),
         *key_store_metrics(node),
+        *revocation_metrics(node),
     ]
 
 
@@ -225,6 +226,43 @@ def sharing_metrics(node: Node) -> list[str]:
             "counter",
             "Changes of breakers that were told to other nodes or taken from them.",
             [({"direction": "told"}, health.pushed), ({"direction": "taken"}, health.taken)],
+        ),
+    ]
+
+
+def revocation_metrics(node: Node) -> list[str]:
+    revocations = node.revocations
+    health, sharing = revocations.health, revocations.sharing
+    return [
+        *family(
+            "gateway_token_revocation_save_failures_total",
+            "counter",
+            "Attempts to store revocations of tokens that failed.",
+            [({}, health.save_failures)],
+        ),
+        *family(
+            "gateway_token_revocations_full_total",
+            "counter",
+            "Times that there was no room for more revocations of tokens.",
+            [({}, health.full)],
+        ),
+        *family(
+            "gateway_token_revocation_sharing_connected",
+            "gauge",
+            "1 while revocations are shared with other nodes; 0 also where they are not to be.",
+            [({}, 1.0 if sharing.connected else 0.0)],
+        ),
+        *family(
+            "gateway_token_revocation_sharing_failures_total",
+            "counter",
+            "Attempts to ask the place of shared revocations that failed.",
+            [({}, sharing.failures)],
+        ),
+        *family(
+            "gateway_token_revocation_sharing_changes_total",
+            "counter",
+            "Revocations that were told to other nodes or taken from them.",
+            [({"direction": "told"}, sharing.told), ({"direction": "taken"}, sharing.taken)],
         ),
     ]
 

@@ -15,6 +15,7 @@ from gatewright.admin.answers import Denied, answer
 from gatewright.admin.breakers import add_breakers
 from gatewright.admin.keys import add_keys
 from gatewright.admin.limits import add_limits
+from gatewright.admin.tokens import add_tokens
 from gatewright.control.node import Node
 from gatewright.records.query import ask
 from gatewright.records.reader import LIMIT, LONGEST_LIMIT
@@ -29,6 +30,7 @@ def operations(node: Node) -> APIRouter:
     add_breakers(router, node)
     add_keys(router, node)
     add_limits(router, node)
+    add_tokens(router, node)
     add_records(router, node)
     add_actions(router, node)
     return router

@@ -25,6 +25,10 @@ COMMANDS = {
         "Say why a request got its answer, or which answer it would get.",
     ),
     "token": ("gatewright.cli.token:token", "Print a signed development token."),
+    "tokens": (
+        "gatewright.cli.tokens:tokens",
+        "Revoke tokens before they expire; list and end revocations.",
+    ),
     "keys": (
         "gatewright.cli.keys:keys",
         "Make, show, rotate and revoke API keys; make development signing keys.",

@@ -76,6 +76,7 @@ def _node(loaded: Loaded) -> dict[str, Any]:
         # Nobody would read them: 0 tells the engine to write none.
         "record_queue": records.queue if records.sinks else 0,
         "token_cache": node.token_cache,
+        "max_revocations": loaded.gateway.revocations.max_entries,
         "max_file_transfers": node.max_file_transfers,
         "max_compressions": node.max_compressions,
         "max_retry_memory_bytes": int(node.max_retry_memory),

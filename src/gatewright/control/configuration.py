@@ -22,6 +22,8 @@ from gatewright.identity.fetch import KeySetSource, KeySetTimes
 from gatewright.keystore.settings import KeyStoreSettings, LeakSettings
 from gatewright.keystore.sharing import SharingSettings as KeySharingSettings
 from gatewright.records.build import SinkSettings
+from gatewright.revocation.service import RevocationSettings
+from gatewright.revocation.sharing import SharingSettings as RevocationSharingSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,16 @@ class Configuration:
     quotas: QuotaSettings
     bans: BanSettings
     key_store: KeyStoreSettings | None
+    revocations: RevocationSettings
 
     @property
     def gateway(self) -> Gateway:
         return self.loaded.gateway
+
+    @property
+    def token_identities(self) -> tuple[str, ...]:
+        """The identities whose tokens can be revoked."""
+        return tuple(one.name for one in self.gateway.identities if isinstance(one, JwtIdentity))
 
     def snapshot(self, version: int, resolver: Resolver) -> bytes:
         """The document that the data plane compiles; instances that `resolver` does not know are left out."""
@@ -86,6 +94,7 @@ def read(paths: Sequence[Path]) -> Configuration:
         quotas=quota_settings(gateway),
         bans=ban_settings(gateway),
         key_store=key_store_settings(gateway, state, base),
+        revocations=revocation_settings(gateway),
     )
 
 
@@ -139,6 +148,16 @@ def sharing_settings(gateway: Gateway) -> SharingSettings | None:
             if service.circuit_breaker.enabled and service.circuit_breaker.scope == "service"
         },
     )
+
+
+def revocation_settings(gateway: Gateway) -> RevocationSettings:
+    """How many tokens may be revoked, for how long, and with whom that is shared."""
+    settings, redis = gateway.revocations, gateway.redis
+    sharing = None
+    if redis is not None and gateway.shares_revocations:
+        interval = settings.interval / 1000
+        sharing = RevocationSharingSettings(redis.url, redis.timeout / 1000, interval)
+    return RevocationSettings(settings.max_entries, settings.lifetime / 1000, sharing)
 
 
 def quota_settings(gateway: Gateway) -> QuotaSettings:

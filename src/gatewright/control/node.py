@@ -28,6 +28,7 @@ from gatewright.identity.questions import QuestionWorker
 from gatewright.keystore.service import StoredKeys
 from gatewright.records.build import SinkSettings, build_sinks
 from gatewright.records.worker import RecordWorker
+from gatewright.revocation.service import RevocationSettings, RevokedTokens
 
 log = logging.getLogger("gatewright.control")
 
@@ -58,6 +59,8 @@ class DataPlane(Protocol):
     def restore_bans(self, bans: bytes) -> int: ...
     def forget_keys(self, ids: bytes) -> int: ...
     def key_uses(self) -> bytes: ...
+    def revoke(self, entries: bytes, replace: bool) -> int: ...
+    def restore(self, entries: bytes) -> int: ...
     def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None: ...
     def next_questions(self, wait_seconds: float) -> bytes | None: ...
     def answer(self, question: int, result: bytes) -> None: ...
@@ -97,6 +100,7 @@ class Node:
         self.records = RecordWorker(engine)
         self.expiry = ExpiryWatch(self.loaded)
         self.stored_keys = StoredKeys(engine)
+        self.revocations = RevokedTokens(engine, state.revocations)
         self.questions = QuestionWorker(
             engine, {"refresh_keys": self.key_sets.answer, "look_up_key": self.stored_keys.look_up}
         )
@@ -130,12 +134,14 @@ class Node:
             snapshot = await asyncio.to_thread(self._compile, configuration)
             await self.key_sets.use(configuration.key_sets, FIRST_KEYS_SECONDS)
             await self.stored_keys.use(configuration.key_store)
+            await self.revocations.use(configuration.revocations)
             try:
                 version = await asyncio.to_thread(self.engine.apply, snapshot)
             except EngineError:
                 before = self.configuration
                 await self.key_sets.use(before.key_sets if before else (), FIRST_KEYS_SECONDS)
                 await self.stored_keys.use(before.key_store if before else None)
+                await self.revocations.use(before.revocations if before else RevocationSettings())
                 raise
             self.status.applied(
                 version, [*configuration.warnings, *self._not_live_before_restart(configuration)]
@@ -161,6 +167,7 @@ class Node:
         async with self.applying:
             document = json.loads(snapshot)
             document["version"] = self.state.next_version()
+            await self.revocations.use(RevocationSettings(document["node"].get("max_revocations", 100_000)))
             version = await asyncio.to_thread(self.engine.apply, json.dumps(document).encode())
             self.status.applied(version, source=FROM_LAST_GOOD)
             await self._use_sinks((SinkSettings("sqlite", self.state.records),))
@@ -190,6 +197,7 @@ class Node:
         self.discovery.close()
         await self.sharing.use(None)
         await self.stored_keys.use(None)
+        await self.revocations.close()
         await self._client.aclose()
 
     def _not_live_before_restart(self, configuration: Configuration) -> list[str]:

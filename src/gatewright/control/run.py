@@ -163,6 +163,7 @@ class Life:
             await self._begin()
             if self._old is not None:
                 await asyncio.to_thread(self._old.drain)
+                await self._node.revocations.read_again()
         except (GatewrightError, OSError) as error:
             say(str(error))
             if self._node.status.is_applied:

@@ -50,6 +50,11 @@ class StateDirectory:
         return self.path / "version"
 
     @property
+    def revocations(self) -> Path:
+        """Where revocations of tokens are kept."""
+        return self.path / "revocations.sqlite"
+
+    @property
     def quotas(self) -> Path:
         """Where counts of days and months are kept."""
         return self.path / "quotas.sqlite"

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::cache::{NewEntry, Proof, TokenCache, Wanted};
+use super::cache::{NewEntry, Proof, Sought, TokenCache, Wanted};
 use super::claims::issuer_of;
+use super::standing::{Judged, Standing};
 use super::token::{MAX_TOKEN, Token};
 use crate::caller::Caller;
 use crate::request::Request;
@@ -57,17 +58,19 @@ impl<'a> Attempt<'a> {
     }
 
     /// Whom the same token proved before, if it still does.
-    pub(super) fn remembered(&mut self, proof: Proof) -> Option<Arc<Caller>> {
-        let hash = self.hash()?;
-        self.cache.get(hash, self.credential, proof, self.now_ms)
+    pub(super) fn remembered(&mut self, proof: Proof, standing: &Standing) -> Option<Arc<Caller>> {
+        let sought = Sought { hash: self.hash()?, token: self.credential, proof, standing };
+        self.cache.get(&sought, self.now_ms)
     }
 
-    /// `times`: from when and until when the token is good.
-    pub(super) fn remember(&mut self, proof: Proof, times: (i64, i64), caller: &Caller) {
-        let Some(hash) = self.hash() else { return };
-        let (token, (valid_from_ms, valid_until_ms)) = (self.credential, times);
-        let entry = NewEntry { hash, token, proof, valid_from_ms, valid_until_ms, caller };
-        self.cache.insert(entry, self.now_ms);
+    pub(super) fn remember(&mut self, proof: Proof, judged: Judged) -> Arc<Caller> {
+        match self.hash() {
+            None => Arc::new(judged.caller),
+            Some(hash) => {
+                let entry = NewEntry { hash, token: self.credential, proof, judged };
+                self.cache.insert(entry, self.now_ms)
+            }
+        }
     }
 
     /// The hash in the cache, made once for all identities. `None` where a token is too long to be worth it.

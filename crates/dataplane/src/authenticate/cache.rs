@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::standing::{Judged, Marks, Standing};
 use crate::caller::Caller;
 
 /// No signature is believed for longer than this (requirements, D16).
@@ -27,6 +28,9 @@ struct Entry {
     proof: Proof,
     valid_from_ms: i64,
     valid_until_ms: i64,
+    marks: Marks,
+    /// The version of the revocations that it was last held against.
+    revocations: u64,
     caller: Arc<Caller>,
 }
 
@@ -108,34 +112,39 @@ impl TokenCache {
     }
 
     /// The caller that this token proved before, if it still does.
-    pub(super) fn get(&mut self, hash: u64, token: &[u8], proof: Proof, now_ms: i64) -> Option<Arc<Caller>> {
-        let is_same = |entry: &Entry| entry.proof.identity == proof.identity && *entry.token == *token;
-        if let Some(entry) = self.newer.find(hash, is_same) {
-            return entry.caller_at(proof, now_ms);
+    pub(super) fn get(&mut self, sought: &Sought<'_>, now_ms: i64) -> Option<Arc<Caller>> {
+        let is_same =
+            |entry: &Entry| entry.proof.identity == sought.proof.identity && *entry.token == *sought.token;
+        if let Some(entry) = self.newer.find_mut(sought.hash, is_same) {
+            return entry.caller_at(sought, now_ms);
         }
-        let (entry, _) = self.older.find_entry(hash, is_same).ok()?.remove();
-        let caller = entry.caller_at(proof, now_ms)?;
+        let (mut entry, _) = self.older.find_entry(sought.hash, is_same).ok()?.remove();
+        let caller = entry.caller_at(sought, now_ms)?;
         self.push(entry);
         Some(caller)
     }
 
-    pub(super) fn insert(&mut self, entry: NewEntry<'_>, now_ms: i64) {
+    /// Gives the caller of this time; later ones are told that it was known.
+    pub(super) fn insert(&mut self, entry: NewEntry<'_>, now_ms: i64) -> Arc<Caller> {
+        let Judged { caller, valid_from_ms, valid_until_ms, marks, revocations } = entry.judged;
         if self.half == 0 {
-            return;
+            return Arc::new(caller);
         }
         let is_same = |old: &Entry| old.proof.identity == entry.proof.identity && *old.token == *entry.token;
         if let Ok(old) = self.newer.find_entry(entry.hash, is_same) {
             old.remove();
         }
-        let caller = Arc::new(Caller { cached: true, ..entry.caller.clone() });
         self.push(Entry {
             hash: entry.hash,
             token: entry.token.into(),
             proof: entry.proof,
-            valid_from_ms: entry.valid_from_ms,
-            valid_until_ms: entry.valid_until_ms.min(now_ms.saturating_add(MAX_AGE_MS)),
-            caller,
+            valid_from_ms,
+            valid_until_ms: valid_until_ms.min(now_ms.saturating_add(MAX_AGE_MS)),
+            marks,
+            revocations,
+            caller: Arc::new(Caller { cached: true, ..caller.clone() }),
         });
+        Arc::new(caller)
     }
 
     fn push(&mut self, entry: Entry) {
@@ -146,19 +155,33 @@ impl TokenCache {
     }
 }
 
+/// What is looked for: a token as one identity would accept it.
+pub(super) struct Sought<'a> {
+    pub(super) hash: u64,
+    pub(super) token: &'a [u8],
+    pub(super) proof: Proof,
+    pub(super) standing: &'a Standing,
+}
+
 /// What a success teaches the cache.
 pub(super) struct NewEntry<'a> {
     pub(super) hash: u64,
     pub(super) token: &'a [u8],
     pub(super) proof: Proof,
-    pub(super) valid_from_ms: i64,
-    pub(super) valid_until_ms: i64,
-    pub(super) caller: &'a Caller,
+    pub(super) judged: Judged,
 }
 
 impl Entry {
-    fn caller_at(&self, proof: Proof, now_ms: i64) -> Option<Arc<Caller>> {
-        let is_good = self.proof == proof && (self.valid_from_ms..self.valid_until_ms).contains(&now_ms);
+    fn caller_at(&mut self, sought: &Sought<'_>, now_ms: i64) -> Option<Arc<Caller>> {
+        let is_good =
+            self.proof == sought.proof && (self.valid_from_ms..self.valid_until_ms).contains(&now_ms);
+        let version = sought.standing.revocations.version();
+        if is_good && self.revocations != version {
+            if sought.standing.is_revoked(&self.caller, &self.marks, now_ms) {
+                return None;
+            }
+            self.revocations = version;
+        }
         is_good.then(|| Arc::clone(&self.caller))
     }
 }

@@ -24,8 +24,17 @@ pub(super) struct ClaimRules {
 pub(super) struct Accepted {
     pub(super) user: Option<Arc<str>>,
     pub(super) scopes: Vec<Arc<str>>,
+    /// `jti`.
+    pub(super) id: Option<Box<str>>,
+    pub(super) issued_ms: Option<i64>,
     pub(super) valid_from_ms: i64,
     pub(super) valid_until_ms: i64,
+}
+
+struct Times {
+    issued_ms: Option<i64>,
+    valid_from_ms: i64,
+    valid_until_ms: i64,
 }
 
 impl ClaimRules {
@@ -50,15 +59,22 @@ impl ClaimRules {
     }
 
     pub(super) fn check(&self, claims: &Claims, now_ms: i64) -> Result<Accepted, CredentialFault> {
-        let (valid_from_ms, valid_until_ms) = self.check_times(claims, now_ms)?;
+        let Times { issued_ms, valid_from_ms, valid_until_ms } = self.check_times(claims, now_ms)?;
         if !self.may_accept(issuer_of(claims)?) {
             return Err(CredentialFault::WrongIssuer);
         }
         self.check_audience(claims)?;
-        Ok(Accepted { user: self.user(claims)?, scopes: self.scopes(claims)?, valid_from_ms, valid_until_ms })
+        Ok(Accepted {
+            user: self.user(claims)?,
+            scopes: self.scopes(claims)?,
+            id: text(claims, "jti")?.map(Into::into),
+            issued_ms,
+            valid_from_ms,
+            valid_until_ms,
+        })
     }
 
-    fn check_times(&self, claims: &Claims, now_ms: i64) -> Result<(i64, i64), CredentialFault> {
+    fn check_times(&self, claims: &Claims, now_ms: i64) -> Result<Times, CredentialFault> {
         let until = match numeric_date(claims, "exp")? {
             Some(expiry) => expiry.saturating_add(self.leeway_ms),
             None if self.require_expiry => return Err(CredentialFault::MissingExpiry),
@@ -72,11 +88,12 @@ impl ClaimRules {
         if now_ms < not_before {
             return Err(CredentialFault::NotYetValid);
         }
-        let issued = earliest(numeric_date(claims, "iat")?);
+        let issued_ms = numeric_date(claims, "iat")?;
+        let issued = earliest(issued_ms);
         if now_ms < issued {
             return Err(CredentialFault::IssuedInFuture);
         }
-        Ok((not_before.max(issued), until))
+        Ok(Times { issued_ms, valid_from_ms: not_before.max(issued), valid_until_ms: until })
     }
 
     fn check_audience(&self, claims: &Claims) -> Result<(), CredentialFault> {
@@ -129,9 +146,13 @@ impl ClaimRules {
 
 /// `iss` of claims that nobody need have verified: good for choosing an identity, never for trusting one.
 pub(super) fn issuer_of(claims: &Claims) -> Result<Option<&str>, CredentialFault> {
-    match claims.get("iss") {
+    text(claims, "iss")
+}
+
+fn text<'a>(claims: &'a Claims, name: &str) -> Result<Option<&'a str>, CredentialFault> {
+    match claims.get(name) {
         None => Ok(None),
-        Some(Value::String(issuer)) => Ok(Some(issuer)),
+        Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(CredentialFault::Malformed),
     }
 }

@@ -6,14 +6,13 @@ use super::api_keys::{ApiKeys, Hashing};
 use super::attempt::Attempt;
 use super::cache::Proof;
 use super::certificate::CertificateIdentity;
-use super::claims::{Accepted, ClaimRules};
 use super::key_store::{Current, KeyStore};
 use super::source::Source;
+use super::standing::Standing;
 use super::stored_identity::StoredIdentity;
 use super::token::Token;
 use super::token_keys::TokenKeys;
-use crate::caller::{Caller, CallerKind};
-use crate::claims::Claims;
+use crate::caller::Caller;
 use crate::refusal::{CredentialFault, CredentialKind, Refusal, Unjudged};
 use crate::snapshot::document::{
     ApiKeyDocument, IdentityDocument, IdentityKindDocument, JwtDocument, KeyStoreDocument,
@@ -37,10 +36,8 @@ pub(super) enum Kind {
 pub(super) struct JwtIdentity {
     /// Changes when anything about the identity does, so that no cache mixes two meanings of one token.
     generation: u64,
-    rules: ClaimRules,
-    /// Callers keep the claims, since something reads them.
-    keeps_claims: bool,
     keys: Current<TokenKeys>,
+    standing: Standing,
 }
 
 pub(super) struct ApiKeyIdentity {
@@ -123,7 +120,8 @@ impl Identity {
         let (sources, kind) = match &document.kind {
             IdentityKindDocument::Jwt(jwt) => {
                 let keys = JwtIdentity::keys(&document.name, jwt, generation, store)?;
-                (token_sources(jwt), Kind::Jwt(JwtIdentity::compile(jwt, generation, keys)))
+                let standing = Standing::compile(&document.name, jwt, store.revocations());
+                (token_sources(jwt), Kind::Jwt(JwtIdentity { generation, keys, standing }))
             }
             IdentityKindDocument::ApiKey(api_key) if api_key.stored => {
                 let document = sources.key_store.ok_or("there is no key store")?;
@@ -157,7 +155,7 @@ impl Identity {
     pub(super) fn cannot_share_with(&self, other: &Self) -> bool {
         match (&self.kind, &other.kind) {
             (Kind::Jwt(one), Kind::Jwt(another)) => {
-                let (one, another) = (one.rules.issuer(), another.rules.issuer());
+                let (one, another) = (one.standing.rules.issuer(), another.standing.rules.issuer());
                 one.is_some() && another.is_some() && one != another
             }
             (Kind::Jwt(_) | Kind::ApiKey(_) | Kind::StoredApiKey(_) | Kind::Certificate(_), _) => false,
@@ -178,7 +176,9 @@ impl Identity {
         issuer: Option<&str>,
     ) -> Result<Arc<Caller>, Failure> {
         match &self.kind {
-            Kind::Jwt(jwt) if issuer.is_some() && !jwt.rules.may_accept(issuer) => Err(Failure::NotMeant),
+            Kind::Jwt(jwt) if issuer.is_some() && !jwt.standing.rules.may_accept(issuer) => {
+                Err(Failure::NotMeant)
+            }
             Kind::Jwt(jwt) => jwt.verify(self.index, attempt),
             Kind::ApiKey(api_key) => api_key.identify(self.index, attempt),
             Kind::StoredApiKey(stored) => stored.identify(self.index, attempt),
@@ -209,14 +209,9 @@ impl JwtIdentity {
         Ok(Arc::new(arc_swap::ArcSwapOption::from_pointee(keys)))
     }
 
-    fn compile(document: &JwtDocument, generation: u64, keys: Current<TokenKeys>) -> Self {
-        let rules = ClaimRules::compile(document);
-        Self { generation, rules, keeps_claims: document.keep_claims, keys }
-    }
-
     fn remembered(&self, attempt: &mut Attempt<'_>) -> Option<Arc<Caller>> {
         let keys = self.keys.load().as_ref()?.generation;
-        attempt.remembered(Proof { identity: self.generation, keys })
+        attempt.remembered(Proof { identity: self.generation, keys }, &self.standing)
     }
 
     fn verify(&self, index: u32, attempt: &mut Attempt<'_>) -> Result<Arc<Caller>, Failure> {
@@ -225,13 +220,8 @@ impl JwtIdentity {
         let keys = current.as_ref().filter(|keys| !keys.is_empty()).ok_or(NO_KEYS)?;
         let token = Token::read(attempt.credential())?;
         keys.verify(&token)?;
-        let claims = token.claims()?;
-        let accepted = self.rules.check(&claims, attempt.now_ms())?;
-        let times = (accepted.valid_from_ms, accepted.valid_until_ms);
-        let claims = self.keeps_claims.then(|| Arc::new(claims));
-        let caller = user(index, accepted, claims);
-        attempt.remember(Proof { identity: self.generation, keys: keys.generation }, times, &caller);
-        Ok(Arc::new(caller))
+        let judged = self.standing.judge(index, token.claims()?, attempt.now_ms())?;
+        Ok(attempt.remember(Proof { identity: self.generation, keys: keys.generation }, judged))
     }
 }
 
@@ -248,10 +238,6 @@ impl ApiKeyIdentity {
         let hash = self.hashing.hash(attempt.credential())?;
         Ok(keys.caller(&hash, index, attempt.now_unix_ms())?)
     }
-}
-
-fn user(index: u32, accepted: Accepted, claims: Option<Arc<Claims>>) -> Caller {
-    Caller { user: accepted.user, claims, ..Caller::new(CallerKind::User, Some(index), accepted.scopes) }
 }
 
 /// A header before a cookie: browsers send cookies unasked.

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::api_keys::ApiKeys;
+use super::revocations::Revocations;
 use super::stored_keys::StoredKeys;
 use super::token_keys::TokenKeys;
 use crate::snapshot::document::ApiKeysDocument;
@@ -27,6 +28,7 @@ pub struct KeyStore {
     identities: Mutex<HashMap<String, Stamp>>,
     last_generation: AtomicU64,
     stored: Arc<StoredKeys>,
+    revocations: Arc<Revocations>,
 }
 
 /// A set is compiled by its shape, so that it can come before the snapshot that says what kind the identity is.
@@ -56,6 +58,11 @@ impl KeyStore {
     /// The keys that are looked up one by one.
     pub fn stored(&self) -> &Arc<StoredKeys> {
         &self.stored
+    }
+
+    /// Tokens that count no more.
+    pub fn revocations(&self) -> &Arc<Revocations> {
+        &self.revocations
     }
 
     /// Replaces the keys of an identity: a JWKS, or `{"keys": [...]}` of API keys (told by their `hash`); an empty list

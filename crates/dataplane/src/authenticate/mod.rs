@@ -12,7 +12,9 @@ mod generations;
 mod identity;
 mod key_store;
 mod key_uses;
+mod revocations;
 mod source;
+mod standing;
 mod stored_identity;
 mod stored_keys;
 mod token;
@@ -34,6 +36,7 @@ pub use identity::Identities;
 use identity::{Failure, Identity};
 pub use key_store::KeyStore;
 pub use key_uses::KeyUse;
+pub use revocations::{Revocations, RevocationsSize};
 use source::Source;
 pub use stored_keys::{Believed, KeyRefusal, StoredKeys, StoredKeysSize};
 

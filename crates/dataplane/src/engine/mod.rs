@@ -7,6 +7,7 @@ mod keys;
 mod limits;
 mod listening;
 mod meter;
+mod revocations;
 mod socket_file;
 mod state;
 mod takeover;
@@ -223,6 +224,16 @@ impl Engine {
     /// Forgets what is known of API keys of the store; `ids` is a JSON list of their ids, or `null` for all.
     pub fn forget_keys(&self, ids: &[u8]) -> Result<usize, EngineError> {
         keys::forget(&self.node, ids).map_err(EngineError::Engine)
+    }
+
+    /// Revokes tokens: `entries` is a list of `RevocationDocument`, which is all there is where it is to `replace`.
+    pub fn revoke(&self, entries: &[u8], replace: bool) -> Result<u64, EngineError> {
+        revocations::revoke(&self.node, entries, replace)
+    }
+
+    /// Takes entries away again; gives how many there were.
+    pub fn restore(&self, entries: &[u8]) -> Result<usize, EngineError> {
+        revocations::restore(&self.node, entries)
     }
 
     /// How keys of the store were used since the last call, as a JSON list.

@@ -12,7 +12,7 @@ use crate::node::Node;
 use crate::proxy::queue::Queue;
 use crate::record::{
     self, ConcurrencyLine, External, InstanceLine, KeyCacheLine, LimitLine, OverloadLine, PendingLine,
-    ServiceLine,
+    RevocationLine, ServiceLine,
 };
 use crate::shed::{Concurrency, Load};
 use crate::snapshot::TierEntry;
@@ -37,6 +37,7 @@ fn external(node: &Node) -> External {
         limits: limit_line(node),
         file_transfers: u64::from(node.file_transfers.load(Ordering::Relaxed)),
         key_cache: key_cache_line(node),
+        revocations: revocation_line(node),
         records: node.records.counts(),
         breakers: services.iter().flat_map(|service| breakers::lines(service, clock)).collect(),
         overload: overload_line(&node.load),
@@ -65,6 +66,11 @@ fn limit_line(node: &Node) -> LimitLine {
 fn key_cache_line(node: &Node) -> KeyCacheLine {
     let size = node.keys.stored().size();
     KeyCacheLine { known: size.known as u64, unknown: size.refused as u64, evicted: size.evicted }
+}
+
+fn revocation_line(node: &Node) -> RevocationLine {
+    let size = node.keys.revocations().size();
+    RevocationLine { held: size.held as u64, most: size.most as u64, covered: size.covered }
 }
 
 fn concurrency_lines(node: &Node) -> Vec<ConcurrencyLine> {

@@ -2,6 +2,7 @@
 
 use super::keys::KeyCacheLine;
 use super::queue::QueueCounts;
+use super::revocations::RevocationLine;
 
 /// The printed value is the number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,6 +105,7 @@ pub struct External {
     /// Files on their way to clients.
     pub file_transfers: u64,
     pub key_cache: KeyCacheLine,
+    pub revocations: RevocationLine,
     pub records: QueueCounts,
     pub overload: OverloadLine,
     /// One for each service whose limit adapts.

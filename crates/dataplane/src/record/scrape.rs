@@ -10,7 +10,7 @@ use super::registry::{Family, Registry};
 use super::text::Kind::{Counter, Gauge, Histogram};
 use super::text::{Labels, Text};
 use super::{
-    keys, scrape_breakers, scrape_instances, scrape_listeners, scrape_retries, scrape_services,
+    keys, revocations, scrape_breakers, scrape_instances, scrape_listeners, scrape_retries, scrape_services,
     scrape_websockets,
 };
 use crate::refusal::Reason;
@@ -33,6 +33,7 @@ pub fn print(registry: &Registry, external: &External) -> String {
     pending(&mut text, external);
     authentication(&mut text, registry);
     keys::print(&mut text, registry, external);
+    revocations::print(&mut text, external);
     scrape_listeners::print(&mut text, registry);
     workers(&mut text, registry, external);
     clients(&mut text, registry);

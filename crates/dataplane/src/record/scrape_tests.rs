@@ -33,10 +33,13 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     retries_total:counter retry_budget_exhausted_total:counter retry_bodies_dropped_total:counter hedges_total:counter \
     file_transfers:gauge proxy_protocol_errors_total:counter websocket_connections:gauge \
     websocket_messages_total:counter websocket_closed_total:counter \
-    key_lookups_total:counter key_cache_keys:gauge key_cache_evictions_total:counter";
+    key_lookups_total:counter key_cache_keys:gauge key_cache_evictions_total:counter \
+    token_revocations:gauge token_revocations_limit:gauge token_revocations_covered:gauge";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 70] = [
+const PRINTED: [&str; 72] = [
+    "gateway_token_revocations 7",
+    "gateway_token_revocations_covered 2",
     r#"gateway_key_cache_keys{state="known"} 7"#,
     r#"gateway_key_cache_evictions_total 3"#,
     r#"gateway_key_lookups_total{outcome="late"} 1"#,
@@ -168,6 +171,7 @@ fn external() -> External {
         ServiceLine { service: "users".into(), panics: true, panics_so_far: 7, ejections_prevented: 8 };
     External {
         key_cache: KeyCacheLine { known: 7, unknown: 2, evicted: 3 },
+        revocations: RevocationLine { held: 7, most: 9, covered: 2 },
         file_transfers: 3,
         software: "0.1.0".into(),
         node: "gateway-3".into(),

@@ -13,6 +13,7 @@ pub use super::document_identity::*;
 pub use super::document_limit::*;
 pub use super::document_listener::*;
 pub use super::document_overload::*;
+pub use super::document_revocation::*;
 pub use super::document_route::*;
 pub use super::document_service::*;
 pub use super::document_tls::*;
@@ -60,6 +61,10 @@ fn waiting() -> u32 {
     1_000
 }
 
+fn revocations() -> u32 {
+    100_000
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NodeDocument {
@@ -78,6 +83,9 @@ pub struct NodeDocument {
     pub record_queue: u32,
     /// Verified tokens remembered by each worker.
     pub token_cache: u32,
+    /// Revoked tokens and users that are remembered.
+    #[serde(default = "revocations")]
+    pub max_revocations: u32,
     /// Files on their way to clients before more are refused as overloaded.
     pub max_file_transfers: u32,
     /// Answers that are compressed at once; more go on as they are.

@@ -7,6 +7,7 @@ mod document_identity;
 mod document_limit;
 mod document_listener;
 mod document_overload;
+mod document_revocation;
 mod document_route;
 mod document_service;
 mod document_tls;
@@ -106,6 +107,7 @@ pub struct Snapshot {
     pub limits: LimitSettings,
     pub record_queue: u32,
     pub token_cache: u32,
+    pub max_revocations: u32,
     pub bounds: NodeBounds,
     pub listeners: Vec<Arc<Listener>>,
     pub table: Table,
@@ -170,6 +172,7 @@ impl Snapshot {
             limits: LimitSettings::compile(&document, &tiers)?,
             record_queue: document.node.record_queue,
             token_cache: document.node.token_cache,
+            max_revocations: document.node.max_revocations,
             listeners: listeners::compile(&document, lasting)?,
             bounds: NodeBounds::of(&document.node),
             table: Table::compile(&document.routes, routes::canonical)?,

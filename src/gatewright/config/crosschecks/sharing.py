@@ -4,7 +4,7 @@ import importlib.util
 from collections.abc import Iterator
 
 from gatewright.config.crosschecks.view import View
-from gatewright.config.models import ApiKeyIdentity, CircuitBreakers, KeyStore
+from gatewright.config.models import ApiKeyIdentity, CircuitBreakers, KeyStore, Revocations
 from gatewright.config.positions import Position
 from gatewright.errors import Problem
 
@@ -12,7 +12,10 @@ from gatewright.errors import Problem
 def check(view: View) -> Iterator[Problem]:
     """Find stores that nobody uses, and users of stores that are not there."""
     gateway = view.gateway
-    sharers: list[tuple[str, CircuitBreakers | KeyStore]] = [("circuit_breakers", gateway.circuit_breakers)]
+    sharers: list[tuple[str, CircuitBreakers | KeyStore | Revocations]] = [
+        ("circuit_breakers", gateway.circuit_breakers),
+        ("revocations", gateway.revocations),
+    ]
     if gateway.key_store is not None:
         sharers.append(("key_store", gateway.key_store))
     sharing = [section for section, settings in sharers if settings.share == "redis"]
@@ -21,7 +24,8 @@ def check(view: View) -> Iterator[Problem]:
     shares_bans = gateway.redis is not None and gateway.redis.share_bans and any(t.ban for t in gateway.tiers)
     if shares_bans and not sharing:
         yield from _redis(view, view.key_at("redis"))
-    if not sharing and not shares_bans and gateway.redis is not None:
+    used = sharing or shares_bans or gateway.shares_revocations
+    if not used and gateway.redis is not None:
         yield view.key_at("redis").problem(
             "`redis` does nothing; share something, with `circuit_breakers: {share: redis}`"
         )

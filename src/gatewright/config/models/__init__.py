@@ -35,6 +35,7 @@ from gatewright.config.models.node import (
 )
 from gatewright.config.models.overload import Concurrency, CpuShedding, MemoryShedding, Overload
 from gatewright.config.models.retries import Backoff, Budget, Hedge, Retry
+from gatewright.config.models.revocations import Revocations
 from gatewright.config.models.routes import (
     Auth,
     Cors,
@@ -108,6 +109,7 @@ __all__ = [
     "Reload",
     "Respond",
     "Retry",
+    "Revocations",
     "Rewrite",
     "RoundRobin",
     "Route",

@@ -6,11 +6,12 @@ from pydantic import Field
 
 from gatewright.config.models.answers import ErrorPages
 from gatewright.config.models.base import OneOrMany, Section, Text, Texts
-from gatewright.config.models.identities import Identities
+from gatewright.config.models.identities import Identities, JwtIdentity
 from gatewright.config.models.key_store import KeyStore
 from gatewright.config.models.listeners import Listener
 from gatewright.config.models.node import Admin, Node, Records, Reload
 from gatewright.config.models.overload import Overload
+from gatewright.config.models.revocations import Revocations
 from gatewright.config.models.routes import NONE, Route
 from gatewright.config.models.services import Service
 from gatewright.config.models.sharing import CircuitBreakers, Redis
@@ -62,6 +63,9 @@ class Gateway(Section):
     key_store: KeyStore | None = Field(
         None, description="Where API keys of identities with `keys: {store: true}` are; none by default."
     )
+    revocations: Revocations = Field(
+        default_factory=Revocations, description="How tokens are revoked before they expire."
+    )
     tiers: Annotated[list[Tier], OneOrMany] = Field(default_factory=list, description="Named rate limits.")
     routes: Annotated[list[Route], OneOrMany] = Field(default_factory=list, description="What goes where.")
     defaults: Defaults = Field(
@@ -77,6 +81,13 @@ class Gateway(Section):
     error_pages: ErrorPages | None = Field(None, description="How errors look; JSON of one form by default.")
     records: Records = Field(default_factory=Records, description="Where decision records go.")
     reload: Reload = Field(default_factory=Reload, description="How changes of the files become live.")
+
+    @property
+    def shares_revocations(self) -> bool:
+        """Do nodes tell each other in Redis which tokens were revoked?"""
+        if self.revocations.share != "auto":
+            return self.revocations.share == "redis"
+        return self.redis is not None and any(isinstance(one, JwtIdentity) for one in self.identities)
 
 
 SECTION_LISTS = ("listeners", "services", "identities", "tiers", "routes")

@@ -1,7 +1,8 @@
 //! What a worker remembers, and how short that is believed.
 
 use super::*;
-use crate::authenticate::cache::{NewEntry, Proof};
+use crate::authenticate::cache::{NewEntry, Proof, Sought};
+use crate::authenticate::standing::{Judged, Marks, Standing};
 use CredentialFault as Fault;
 
 fn is_remembered(route: &mut Route, token: &str, now: u64) -> bool {
@@ -111,13 +112,16 @@ fn an_identity_that_moves_in_the_list_is_recorded_at_its_new_place() {
 #[test]
 fn two_tokens_of_one_hash_are_told_apart() {
     let mut cache = TokenCache::new(10);
-    let (proof, caller) = (Proof { identity: 1, keys: 1 }, Caller::anonymous());
-    let entry =
-        NewEntry { hash: 7, token: b"one", proof, valid_from_ms: 0, valid_until_ms: 100, caller: &caller };
-    cache.insert(entry, 50);
-    assert!(cache.get(7, b"one", proof, 50).is_some());
-    assert!(cache.get(7, b"two", proof, 50).is_none());
-    assert!(cache.get(7, b"one", Proof { identity: 2, keys: 1 }, 50).is_none());
+    let (caller, proof) = (Caller::anonymous(), Proof { identity: 1, keys: 1 });
+    let marks = Marks::default();
+    let judged = Judged { caller, valid_from_ms: 0, valid_until_ms: 100, marks, revocations: 0 };
+    cache.insert(NewEntry { hash: 7, token: b"one", proof, judged }, 50);
+    let IdentityKindDocument::Jwt(document) = jwt("mobile", json!({})).kind else { panic!() };
+    let standing = Standing::compile("mobile", &document, &Arc::default());
+    let sought = |token, proof| Sought { hash: 7, token, proof, standing: &standing };
+    assert!(cache.get(&sought(b"one", proof), 50).is_some());
+    assert!(cache.get(&sought(b"two", proof), 50).is_none());
+    assert!(cache.get(&sought(b"one", Proof { identity: 2, keys: 1 }), 50).is_none());
 }
 
 #[test]

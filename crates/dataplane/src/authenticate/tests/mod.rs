@@ -4,6 +4,7 @@ mod api_keys;
 mod cache;
 mod key_sets;
 mod policies;
+mod revoked;
 mod stored;
 mod tokens;
 

@@ -1,0 +1,71 @@
+//! What a token needs besides a proof: claims that hold, and that nobody has revoked it. Alike for tokens that carry their
+//! proof and for those whose issuer is asked.
+
+use std::sync::Arc;
+
+use super::claims::{Accepted, ClaimRules};
+use super::revocations::{Marked, Revocations};
+use crate::caller::{Caller, CallerKind};
+use crate::claims::Claims;
+use crate::refusal::CredentialFault;
+use crate::snapshot::document::JwtDocument;
+
+/// What one identity demands of its tokens.
+pub(super) struct Standing {
+    /// Name of the identity, by which its tokens are revoked.
+    pub(super) name: Box<str>,
+    pub(super) rules: ClaimRules,
+    /// Callers keep the claims, since something reads them.
+    keeps_claims: bool,
+    pub(super) revocations: Arc<Revocations>,
+}
+
+/// What a token can be revoked by, besides its user.
+#[derive(Default)]
+pub(super) struct Marks {
+    pub(super) id: Option<Box<str>>,
+    pub(super) issued_ms: Option<i64>,
+}
+
+/// A token that stands, and how long.
+pub(super) struct Judged {
+    pub(super) caller: Caller,
+    pub(super) valid_from_ms: i64,
+    pub(super) valid_until_ms: i64,
+    pub(super) marks: Marks,
+    /// The version of the revocations that it was held against.
+    pub(super) revocations: u64,
+}
+
+impl Standing {
+    pub(super) fn compile(name: &str, document: &JwtDocument, revocations: &Arc<Revocations>) -> Self {
+        Self {
+            name: name.into(),
+            rules: ClaimRules::compile(document),
+            keeps_claims: document.keep_claims,
+            revocations: Arc::clone(revocations),
+        }
+    }
+
+    /// `index` is the identity's.
+    pub(super) fn judge(&self, index: u32, claims: Claims, now_ms: i64) -> Result<Judged, CredentialFault> {
+        let Accepted { user, scopes, id, issued_ms, valid_from_ms, valid_until_ms } =
+            self.rules.check(&claims, now_ms)?;
+        // Read first: what is added meanwhile has another version.
+        let revocations = self.revocations.version();
+        let claims = self.keeps_claims.then(|| Arc::new(claims));
+        let caller = Caller { user, claims, ..Caller::new(CallerKind::User, Some(index), scopes) };
+        let marks = Marks { id, issued_ms };
+        if self.is_revoked(&caller, &marks, now_ms) {
+            return Err(CredentialFault::Revoked);
+        }
+        Ok(Judged { caller, valid_from_ms, valid_until_ms, marks, revocations })
+    }
+
+    pub(super) fn is_revoked(&self, caller: &Caller, marks: &Marks, now_ms: i64) -> bool {
+        let Marks { id, issued_ms } = marks;
+        let (id, user) = (id.as_deref(), caller.user.as_deref());
+        let marked = Marked { identity: &self.name, id, user, issued_ms: *issued_ms };
+        self.revocations.is_revoked(&marked, now_ms)
+    }
+}

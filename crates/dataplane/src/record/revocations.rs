@@ -1,0 +1,24 @@
+//! What is shown of revoked tokens.
+
+use super::external::External;
+use super::text::Kind::Gauge;
+use super::text::Text;
+
+/// How full the list is, when the page is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RevocationLine {
+    pub held: u64,
+    pub most: u64,
+    /// Entries that all tokens of an identity stand in for.
+    pub covered: u64,
+}
+
+pub(super) fn print(text: &mut Text, external: &External) {
+    let RevocationLine { held, most, covered } = external.revocations;
+    let help = "Revocations of tokens that are held against every token.";
+    text.single("gateway_token_revocations", Gauge, help, held);
+    let help = "`revocations.max_entries`, as many as are held at most.";
+    text.single("gateway_token_revocations_limit", Gauge, help, most);
+    let help = "Revocations without room, in whose place all tokens of an identity were revoked.";
+    text.single("gateway_token_revocations_covered", Gauge, help, covered);
+}
