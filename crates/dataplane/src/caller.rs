@@ -53,8 +53,19 @@ pub struct Caller {
     pub networks: Option<Arc<[IpNet]>>,
     /// What the token says, where the configuration asks for claims; look up with `Claims::find`.
     pub claims: Option<Arc<Claims>>,
+    /// What whoever sends the token has to prove besides.
+    pub confirmation: Option<Box<Confirmation>>,
     /// The signature had been verified by an earlier request.
     pub cached: bool,
+}
+
+/// What a token is bound to (`cnf`, RFC 7800), so that it is worth nothing to whoever has only read it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Confirmation {
+    /// SHA-256 of the certificate of the connection (RFC 8705).
+    pub certificate: Option<[u8; 32]>,
+    /// SHA-256 of the key that proofs are signed with (RFC 9449), by RFC 7638.
+    pub key: Option<[u8; 32]>,
 }
 
 impl Caller {
@@ -72,6 +83,7 @@ impl Caller {
             tier: None,
             networks: None,
             claims: None,
+            confirmation: None,
             cached: false,
         }
     }

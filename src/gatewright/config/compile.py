@@ -106,6 +106,7 @@ def _jwt(identity: JwtIdentity, keys: object) -> dict[str, Any]:
         "require_expiry": identity.require_expiry,
         "user_claim": identity.user_claim,
         "scope_claims": identity.scope_claims,
+        "certificate_bound": identity.certificate_bound,
         "keys": keys,
     }
 

@@ -6,13 +6,14 @@ use super::api_keys::{ApiKeys, Hashing};
 use super::attempt::Attempt;
 use super::cache::Proof;
 use super::certificate::CertificateIdentity;
+use super::confirmation;
 use super::key_store::{Current, KeyStore};
 use super::source::Source;
 use super::standing::Standing;
 use super::stored_identity::StoredIdentity;
 use super::token::Token;
 use super::token_keys::TokenKeys;
-use crate::caller::Caller;
+use crate::caller::{Caller, Confirmation};
 use crate::refusal::{CredentialFault, CredentialKind, Refusal, Unjudged};
 use crate::snapshot::document::{
     ApiKeyDocument, IdentityDocument, IdentityKindDocument, JwtDocument, KeyStoreDocument,
@@ -160,6 +161,26 @@ impl Identity {
             }
             (Kind::Jwt(_) | Kind::ApiKey(_) | Kind::StoredApiKey(_) | Kind::Certificate(_), _) => false,
         }
+    }
+
+    /// The caller, where whoever sends his token has what it is bound to.
+    pub(super) fn confirmed(
+        &self,
+        caller: Arc<Caller>,
+        attempt: &Attempt<'_>,
+    ) -> Result<Arc<Caller>, Refusal> {
+        let Some(confirmation) = &caller.confirmation else { return Ok(caller) };
+        match self.confirm(confirmation, attempt) {
+            Ok(()) => Ok(caller),
+            Err(fault) => Err(self.refusal(Failure::Fault(fault))),
+        }
+    }
+
+    fn confirm(&self, confirmation: &Confirmation, attempt: &Attempt<'_>) -> Result<(), CredentialFault> {
+        if let Some(certificate) = &confirmation.certificate {
+            confirmation::check_certificate(certificate, attempt.request(), attempt.now_unix_ms())?;
+        }
+        if confirmation.key.is_some() { Err(CredentialFault::NoProof) } else { Ok(()) }
     }
 
     pub(super) fn remembered(&self, attempt: &mut Attempt<'_>) -> Option<Arc<Caller>> {

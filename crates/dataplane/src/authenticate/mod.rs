@@ -8,6 +8,7 @@ mod attempt;
 mod cache;
 mod certificate;
 mod claims;
+mod confirmation;
 mod generations;
 mod identity;
 mod key_store;
@@ -93,14 +94,14 @@ impl Group {
 
     /// The first member, in order, that knows the credential. Where none does, the weightiest failure is the answer.
     fn identify(&self, mut attempt: Attempt<'_>) -> Result<Arc<Caller>, Refusal> {
-        if let Some(caller) = self.remembered(&mut attempt) {
-            return Ok(caller);
+        if let Some((member, caller)) = self.remembered(&mut attempt) {
+            return member.confirmed(caller, &attempt);
         }
         let issuer = attempt.issuer_to_choose_by(self.members.len());
         let mut closest: Option<(Failure, &Identity)> = None;
         for member in &self.members {
             let failure = match member.identify(&mut attempt, issuer.as_deref()) {
-                Ok(caller) => return Ok(caller),
+                Ok(caller) => return member.confirmed(caller, &attempt),
                 Err(failure) => failure,
             };
             if closest.is_none_or(|(other, _)| failure.weight() > other.weight()) {
@@ -112,14 +113,14 @@ impl Group {
 
     /// A remembered token counts only where no earlier member could claim it first, so that what is cached never
     /// changes which identity answers.
-    fn remembered(&self, attempt: &mut Attempt<'_>) -> Option<Arc<Caller>> {
+    fn remembered(&self, attempt: &mut Attempt<'_>) -> Option<(&Identity, Arc<Caller>)> {
         for (index, member) in self.members.iter().enumerate() {
             let is_ours = self.members.iter().take(index).all(|earlier| earlier.cannot_share_with(member));
             if !is_ours {
                 return None;
             }
             if let Some(caller) = member.remembered(attempt) {
-                return Some(caller);
+                return Some((member, caller));
             }
         }
         None

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::claims::{Accepted, ClaimRules};
+use super::confirmation;
 use super::revocations::{Marked, Revocations};
 use crate::caller::{Caller, CallerKind};
 use crate::claims::Claims;
@@ -18,6 +19,8 @@ pub(super) struct Standing {
     /// Callers keep the claims, since something reads them.
     keeps_claims: bool,
     pub(super) revocations: Arc<Revocations>,
+    /// Every token is bound to the certificate of the connection.
+    demands_certificate: bool,
 }
 
 /// What a token can be revoked by, besides its user.
@@ -44,6 +47,7 @@ impl Standing {
             rules: ClaimRules::compile(document),
             keeps_claims: document.keep_claims,
             revocations: Arc::clone(revocations),
+            demands_certificate: document.certificate_bound,
         }
     }
 
@@ -51,10 +55,16 @@ impl Standing {
     pub(super) fn judge(&self, index: u32, claims: Claims, now_ms: i64) -> Result<Judged, CredentialFault> {
         let Accepted { user, scopes, id, issued_ms, valid_from_ms, valid_until_ms } =
             self.rules.check(&claims, now_ms)?;
+        let confirmation = confirmation::read(&claims)?;
+        let is_bound = confirmation.as_ref().is_some_and(|bound| bound.certificate.is_some());
+        if self.demands_certificate && !is_bound {
+            return Err(CredentialFault::NotBound);
+        }
         // Read first: what is added meanwhile has another version.
         let revocations = self.revocations.version();
         let claims = self.keeps_claims.then(|| Arc::new(claims));
-        let caller = Caller { user, claims, ..Caller::new(CallerKind::User, Some(index), scopes) };
+        let caller =
+            Caller { user, claims, confirmation, ..Caller::new(CallerKind::User, Some(index), scopes) };
         let marks = Marks { id, issued_ms };
         if self.is_revoked(&caller, &marks, now_ms) {
             return Err(CredentialFault::Revoked);

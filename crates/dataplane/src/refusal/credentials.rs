@@ -19,6 +19,11 @@ pub enum CredentialFault {
     WrongAudience,
     Revoked,
     NoName,
+    NotBound,
+    UnknownBinding,
+    NoCertificate,
+    OtherCertificate,
+    NoProof,
 }
 
 impl CredentialFault {
@@ -40,6 +45,11 @@ impl CredentialFault {
             Self::WrongAudience => "the audience does not include this service",
             Self::Revoked => "the credential was revoked",
             Self::NoName => "the certificate does not name a caller",
+            Self::NotBound => "the token is not bound as it must be",
+            Self::UnknownBinding => "the token is bound in a way that cannot be checked",
+            Self::NoCertificate => "the token is bound to a certificate, and none was shown",
+            Self::OtherCertificate => "the token is bound to another certificate",
+            Self::NoProof => "the token is bound to a key, and no proof of it was sent",
         }
     }
 }

@@ -55,6 +55,9 @@ pub struct JwtDocument {
     /// Callers keep all that the token says, because a rule, a tenant or a limit reads it.
     #[serde(default)]
     pub keep_claims: bool,
+    /// Every token must be bound to the certificate of its connection (RFC 8705).
+    #[serde(default)]
+    pub certificate_bound: bool,
     /// Inline key set; `null` where Python pushes it with `set_keys`.
     pub keys: Option<KeySetDocument>,
 }

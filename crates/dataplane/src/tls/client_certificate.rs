@@ -19,6 +19,7 @@ pub struct ClientCertificate {
     uris: Vec<String>,
     emails: Vec<String>,
     not_after_ms: u64,
+    fingerprint: [u8; 32],
     /// `X-Client-Cert-*` lines for services.
     lines: Vec<u8>,
 }
@@ -38,13 +39,14 @@ impl ClientCertificate {
                 .saturating_mul(1000),
             ..Self::default()
         };
+        read.fingerprint.copy_from_slice(digest(&SHA256, der).as_ref());
         let mut alternatives = String::new();
         if let Some(names) = certificate.subject_alternative_name().ok()? {
             for name in &names.value.general_names {
                 read.take(name, &mut alternatives);
             }
         }
-        read.write_lines(&subject(certificate.subject())?, &alternatives, der);
+        read.write_lines(&subject(certificate.subject())?, &alternatives);
         Some(read)
     }
 
@@ -72,10 +74,10 @@ impl ClientCertificate {
         list.push((*text).to_owned());
     }
 
-    fn write_lines(&mut self, subject: &str, alternatives: &str, der: &[u8]) {
+    fn write_lines(&mut self, subject: &str, alternatives: &str) {
         let mut lines = String::from("x-client-cert-verified: true\r\n");
         let mut fingerprint = String::with_capacity(64);
-        for byte in digest(&SHA256, der).as_ref() {
+        for byte in &self.fingerprint {
             // Writing into memory cannot fail.
             let _ = write!(fingerprint, "{byte:02x}");
         }
@@ -103,6 +105,11 @@ impl ClientCertificate {
     /// The handshake checked the times, but a connection may outlive its certificate.
     pub fn is_expired(&self, unix_ms: u64) -> bool {
         unix_ms > self.not_after_ms
+    }
+
+    /// SHA-256 of the whole certificate.
+    pub fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
     }
 
     pub(super) fn lines(&self) -> &[u8] {

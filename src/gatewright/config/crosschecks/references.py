@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from gatewright.config.crosschecks.view import View
-from gatewright.config.models import BUILT_IN_TIERS, MtlsIdentity, RateLimit, Route
+from gatewright.config.models import BUILT_IN_TIERS, JwtIdentity, MtlsIdentity, RateLimit, Route
 from gatewright.config.validation import unknown
 from gatewright.errors import Problem
 
@@ -57,7 +57,11 @@ def _unasked(view: View, number: int, accept: Sequence[str]) -> Iterator[Problem
     asking = [one for one in view.gateway.listeners if one.tls and one.tls.client_certificates]
     if asking or not view.complete:
         return
-    mtls = {one.name for one in view.gateway.identities if isinstance(one, MtlsIdentity)}
+    mtls = {
+        one.name
+        for one in view.gateway.identities
+        if isinstance(one, MtlsIdentity) or (isinstance(one, JwtIdentity) and one.certificate_bound)
+    }
     for place, name in enumerate(accept):
         if name in mtls:
             cure = "add `tls: {client_certificates: ...}` to one"

@@ -110,6 +110,12 @@ class JwtIdentity(Section):
         "default.",
     )
 
+    certificate_bound: bool = Field(
+        False,
+        description="Demand of every token that it is bound to the certificate of its connection (RFC 8705: "
+        "`cnf` with `x5t#S256`). A token that says it is bound is held to it in any case.",
+    )
+
     @model_validator(mode="after")
     def _one_key_source(self) -> "JwtIdentity":
         _exactly_one(self, "jwks", "public_key", "secret")
