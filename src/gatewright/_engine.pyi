@@ -62,7 +62,15 @@ class Engine:
         """
 
     def reset_limits(self, tier: str | None, caller: str | None) -> int:
-        """Forget counters and bans: of one tier, one caller (as `state` and `bans` name it), or all; give how many."""
+        """Forget counters and bans: of one tier, one caller (as `state` and `bans` name it, or a part of that name such
+        as `user:ID`), or all; give how many.
+        """
+
+    def set_limit(self, tier: str, limit: int | None, lasts_ms: int) -> None:
+        """Set the limit of a tier for so long, in place of the configuration's; `None` ends that. Holds over `apply`, and
+        is lost with the process. Raises `EngineError` for a tier that is not there, and for a limit that its algorithm
+        cannot reckon with.
+        """
 
     def bans(self) -> bytes:
         """At most 1,000 callers that are banned, the longest bans first: a list of `{"tier", "caller", "until_ms",

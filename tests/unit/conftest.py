@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.ports import unused_ports
-from gatewright.errors import SnapshotError
+from gatewright.errors import EngineError, SnapshotError
 
 
 class FakeEngine:
@@ -78,6 +78,11 @@ class FakeEngine:
     def bans(self) -> bytes:
         ban = {"tier": "standard", "caller": "ip:192.0.2.1", "until_ms": 0, "remaining_ms": 61_200, "bans": 2}
         return json.dumps([ban]).encode()
+
+    def set_limit(self, tier: str, limit: int | None, lasts_ms: int) -> None:
+        self.calls.append(("set_limit", tier, limit, lasts_ms))
+        if limit == 13:
+            raise EngineError("the limit of tier `standard` is at most 12")
 
     def lift_bans(self, tier: str | None, caller: str | None) -> int:
         self.calls.append(("lift_bans", tier, caller))

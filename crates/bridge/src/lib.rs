@@ -61,6 +61,10 @@ impl Engine {
         py.detach(|| self.engine.reset_limits(tier, caller))
     }
 
+    fn set_limit(&self, py: Python<'_>, tier: &str, limit: Option<u64>, lasts_ms: u64) -> PyResult<()> {
+        enter(py, || self.engine.set_limit(tier, limit, lasts_ms))
+    }
+
     fn bans<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         let bans = py.detach(|| self.engine.bans());
         PyBytes::new(py, &bans)

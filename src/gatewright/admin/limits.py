@@ -1,25 +1,37 @@
-"""Rate limits by hand: counters forgotten, bans shown and lifted."""
+"""Rate limits by hand: counters forgotten, limits set for a while, bans shown and lifted."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse
 
 from gatewright.admin import views
-from gatewright.admin.answers import answer
+from gatewright.admin.answers import Denied, answer
+from gatewright.admin.breakers import address
 from gatewright.control.node import Node
+from gatewright.errors import EngineError
 
 log = logging.getLogger("gatewright.audit")
+
+LONGEST_SECONDS = 7 * 86_400
+
+Limit = Annotated[
+    int, Query(ge=0, description="Requests in a window, or whatever the tier counts; 0 for none.")
+]
+Seconds = Annotated[int, Query(ge=1, le=LONGEST_SECONDS, description="How long it holds.")]
+By = Annotated[str | None, Query(max_length=100, description="Who does it; else the address of the client.")]
+Why = Annotated[str | None, Query(max_length=300, description="For the audit.")]
 
 
 def add_limits(router: APIRouter, node: Node, under: str = "") -> None:
     """Add the operations on rate limits, below a path."""
 
-    @router.get(f"{under}/rate-limits", summary="Tiers and their busiest callers")
+    @router.get(f"{under}/rate-limits", summary="Tiers, limits that were set by hand, busiest callers")
     async def limits() -> JSONResponse:
         return answer(await views.limits(node))
 
@@ -42,3 +54,38 @@ def add_limits(router: APIRouter, node: Node, under: str = "") -> None:
         count = await node.bans.lift(tier, caller)
         log.warning("bans lifted", extra={"tier": tier, "one_caller": caller is not None, "count": count})
         return answer({"lifted": count})
+
+    _add_emergencies(router, node, under)
+
+
+def _add_emergencies(router: APIRouter, node: Node, under: str) -> None:
+    @router.post(
+        under + "/rate-limits/{tier}/set",
+        summary="Set the limit of a tier at once and for a while, in place of the configuration's",
+    )
+    async def set_limit(  # noqa: PLR0913 - each is a parameter of the operation.
+        request: Request, tier: str, *, limit: Limit, seconds: Seconds, by: By = None, why: Why = None
+    ) -> JSONResponse:
+        await change(node, tier, limit, seconds)
+        extra = {"tier": tier, "limit": limit, "seconds": seconds, "by": by or address(request), "why": why}
+        log.warning("limit set by hand", extra=extra)
+        return answer({"tier": tier, "limit": limit, "seconds": seconds})
+
+    @router.post(
+        under + "/rate-limits/{tier}/unset", summary="Give the limit of a tier back to the configuration"
+    )
+    async def unset_limit(request: Request, tier: str, by: By = None, why: Why = None) -> JSONResponse:
+        await change(node, tier, None, 0)
+        log.warning("limit unset", extra={"tier": tier, "by": by or address(request), "why": why})
+        return answer({"tier": tier, "limit": None})
+
+
+async def change(node: Node, tier: str, limit: int | None, seconds: int) -> None:
+    """Set or unset a limit. Raises `Denied` for unknown tiers, and for what a tier cannot count."""
+    names = [one["name"] for one in (await views.limits(node))["tiers"]]
+    if tier not in names:
+        raise Denied(404, "unknown_tier", f"unknown tier `{tier}`; known: {', '.join(names)}")
+    try:
+        await asyncio.to_thread(node.engine.set_limit, tier, limit, seconds * 1000)
+    except EngineError as error:
+        raise Denied(400, "bad_request", str(error)) from error

@@ -37,7 +37,7 @@ COMMANDS = {
     "status": ("gatewright.cli.status:status", "Say how a node, its services and its configuration are."),
     "breakers": ("gatewright.cli.breakers:breakers", "Show and reset circuit breakers."),
     "instances": ("gatewright.cli.instances:instances", "Show, drain and undrain instances of services."),
-    "limits": ("gatewright.cli.limits:limits", "Show and reset rate limits."),
+    "limits": ("gatewright.cli.limits:limits", "Show, reset and set rate limits."),
     "drain": ("gatewright.cli.drain:drain", "Let a node finish what is under way, and end."),
 }
 """Name of a command to its function and its line in `--help`, kept here so that help imports no command.

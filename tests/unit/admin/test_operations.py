@@ -154,6 +154,33 @@ async def test_resets_of_limits_reach_the_data_plane(client: httpx2.AsyncClient,
 
 
 @pytest.mark.parametrize("base", ["/gateway", "/api/v1"])
+async def test_limits_are_set_for_a_while_and_audited(
+    client: httpx2.AsyncClient, live: Node, engine, base: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = f"{base}/rate-limits/standard"
+    told = {"limit": 5, "seconds": 60, "by": "ann", "why": "flood"}
+    with caplog.at_level("WARNING", "gatewright.audit"):
+        done = await client.post(f"{path}/set", params=told)
+        assert done.json() == {"tier": "standard", "limit": 5, "seconds": 60}
+        assert engine.calls[-1] == ("set_limit", "standard", 5, 60_000)
+        assert (await client.post(f"{path}/unset")).json() == {"tier": "standard", "limit": None}
+        assert engine.calls[-1] == ("set_limit", "standard", None, 0)
+    audited = [record for record in caplog.records if record.name == "gatewright.audit"]
+    assert [(one.tier, one.by, one.why) for one in audited] == [
+        ("standard", "ann", "flood"),
+        ("standard", "127.0.0.1", None),
+    ]
+    refused = await client.post(f"{path}/set", params=told | {"limit": 13})
+    assert (refused.status_code, refused.json()["message"]) == (
+        400,
+        "the limit of tier `standard` is at most 12",
+    )
+    unknown = await client.post(f"{base}/rate-limits/standrad/set", params=told)
+    assert (unknown.status_code, unknown.json()["error"]) == (404, "unknown_tier")
+    assert (await client.post(f"{path}/set", params={"limit": 5})).status_code == 400
+
+
+@pytest.mark.parametrize("base", ["/gateway", "/api/v1"])
 async def test_bans_are_listed_and_lifted(client: httpx2.AsyncClient, live: Node, engine, base: str) -> None:
     listed = (await client.get(f"{base}/rate-limits/bans")).json()
     assert [ban["caller"] for ban in listed["bans"]] == ["ip:192.0.2.1"]

@@ -121,6 +121,25 @@ def test_limits_are_shown_and_reset(start, engine, capsys) -> None:
     assert engine.calls[-1] == ("reset_limits", "standard", "ip:192.0.2.1")
 
 
+def test_a_limit_is_set_for_a_while_and_unset(start, engine, capsys) -> None:
+    url = start().url
+    assert run(["limits", "set", "standard", "--limit", "5", "--for", "15m", "--admin", url]) == 0
+    assert capsys.readouterr().out == "limit of standard: 5 for 15m\n"
+    assert engine.calls[-1] == ("set_limit", "standard", 5, 900_000)
+    assert run(["limits", "unset", "standard", "--why", "over", "--admin", url]) == 0
+    assert engine.calls[-1] == ("set_limit", "standard", None, 0)
+    wrong = (
+        ["set", "standard"],
+        ["set", "--limit", "5"],
+        ["set", "standard", "--limit", "5", "--for", "soon"],
+    )
+    for words in wrong:
+        assert run(["limits", *words, "--admin", url]) == 2
+    capsys.readouterr()
+    assert run(["limits", "set", "standrad", "--limit", "5", "--admin", url]) == 1
+    assert "known: standard" in capsys.readouterr().err
+
+
 def test_bans_are_shown_and_lifted(start, engine, capsys) -> None:
     url = start().url
     assert run(["limits", "bans", "--admin", url]) == 0

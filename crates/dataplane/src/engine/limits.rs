@@ -27,6 +27,22 @@ pub fn bans(node: &Node) -> Vec<u8> {
     Value::from(list).to_string().into_bytes()
 }
 
+/// Sets the limit of a tier for a while, or gives it back to the configuration.
+pub fn set_limit(node: &Node, tier: &str, limit: Option<u64>, lasts_ms: u64) -> Result<(), EngineError> {
+    let snapshot =
+        node.snapshot().ok_or_else(|| EngineError::Engine("no configuration is live".to_owned()))?;
+    let until_ms = unix_ms().saturating_add(lasts_ms);
+    node.counters.set_limit(&snapshot.tiers, tier, limit, until_ms).map_err(EngineError::Engine)
+}
+
+/// The limit of a tier that was set by hand, while it holds.
+pub fn by_hand(node: &Node, tier: &str) -> Value {
+    let now_ms = unix_ms();
+    node.counters.emergency(tier, now_ms).map_or(Value::Null, |(limit, until_ms)| {
+        json!({"limit": limit, "until_ms": until_ms, "remaining_ms": until_ms.saturating_sub(now_ms)})
+    })
+}
+
 /// What was added to quotas since the last call; `None` where nothing was.
 pub fn take_quotas(node: &Node, maximum: usize) -> Option<Vec<u8>> {
     let snapshot = node.snapshot()?;

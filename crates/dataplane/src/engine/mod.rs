@@ -175,6 +175,11 @@ impl Engine {
         self.node.counters.reset(tier, caller)
     }
 
+    /// Sets the limit of a tier for so long; `None` gives it back to the configuration.
+    pub fn set_limit(&self, tier: &str, limit: Option<u64>, lasts_ms: u64) -> Result<(), EngineError> {
+        limits::set_limit(&self.node, tier, limit, lasts_ms)
+    }
+
     /// The callers that are banned, as JSON; at most `LISTED_BANS`.
     pub fn bans(&self) -> Vec<u8> {
         limits::bans(&self.node)

@@ -60,6 +60,7 @@ fn limit_line(node: &Node) -> LimitLine {
         waiting_full,
         bans,
         bans_so_far,
+        emergencies: counters.emergencies(super::unix_ms()),
     }
 }
 
@@ -170,6 +171,7 @@ fn tier(node: &Node, entry: &TierEntry) -> Value {
     json!({
         "name": name,
         "dry_run": entry.dry_run,
+        "emergency": super::limits::by_hand(node, name),
         "busiest": busiest.iter().map(|usage| json!({"caller": usage.caller, "used": usage.used})).collect::<Vec<_>>(),
     })
 }

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hashbrown::DefaultHashBuilder;
 
 use super::algorithm::State;
+use super::emergency::Emergency;
 use super::reading::Reading;
 use super::shard::{Ask, Entry, Full, Shard};
 use super::subject::{Subject, Wanted};
 use super::waiting::Waiting;
+use crate::by_name::ByName;
 
 /// Locks that the counters are spread over, where there are enough counters to be worth it.
 const MAX_SHARDS: usize = 64;
@@ -37,6 +39,8 @@ pub struct Counters {
     shards: Box<[Aligned]>,
     bound_hits: AtomicU64,
     pub(super) waiting: Arc<Waiting>,
+    /// By the name of the tier.
+    pub(super) emergencies: ByName<Emergency>,
 }
 
 impl Counters {
@@ -50,6 +54,7 @@ impl Counters {
             shards,
             bound_hits: AtomicU64::new(0),
             waiting: Arc::default(),
+            emergencies: ByName::default(),
         }
     }
 
@@ -86,8 +91,8 @@ impl Counters {
         self.bound_hits.load(Ordering::Relaxed)
     }
 
-    /// Forgets counts and bans, of one tier, one caller (as listed, or `ip:ADDRESS`), both, or all; gives how many. A caller
-    /// in any other form is nobody.
+    /// Forgets counts and bans, of one tier, one caller (as listed, a part of that such as `user:ann`, or `ip:ADDRESS`), both,
+    /// or all; gives how many. A caller in any other form is nobody.
     pub fn reset(&self, tier: Option<&str>, caller: Option<&str>) -> usize {
         let mut goes = self.matcher(tier, caller);
         self.shards.iter().map(|shard| lock(shard).remove(&mut goes)).sum()

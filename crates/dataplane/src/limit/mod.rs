@@ -11,6 +11,7 @@ mod bucket;
 mod calendar;
 mod counters;
 mod debt;
+mod emergency;
 mod fingerprint;
 mod fixed;
 mod log;

@@ -154,7 +154,7 @@ impl fmt::Display for Part<&str> {
     }
 }
 
-/// Whom an administrator means: a subject as it is listed, or an address within one.
+/// Whom an administrator means: a subject as it is listed, a part of one, or an address within one.
 pub(super) struct Wanted<'a> {
     text: &'a str,
     address: Option<IpAddr>,
@@ -165,17 +165,26 @@ impl<'a> Wanted<'a> {
         Self { text, address: text.strip_prefix("ip:").and_then(|address| address.parse().ok()) }
     }
 
-    /// `memory` is for the text of the subject, so that a search makes only one.
+    /// The subject, or one of its parts: what is meant by one user is all that is counted of it. `memory` is for the text
+    /// of the subject, so that a search makes only one.
     pub(super) fn is(&self, subject: &Owned, memory: &mut String) -> bool {
-        if let (Some(address), Owned::One(part)) = (self.address, subject)
-            && let Part::V4(_) | Part::V6 { .. } = part
-        {
+        if subject.parts().iter().any(|part| self.is_part(part, memory)) {
+            return true;
+        }
+        memory.clear();
+        // Writing to memory cannot fail.
+        let _ = fmt::Write::write_fmt(memory, format_args!("{subject}"));
+        memory == self.text
+    }
+
+    fn is_part(&self, part: &Part<Box<str>>, memory: &mut String) -> bool {
+        if let (Some(address), Part::V4(_) | Part::V6 { .. }) = (self.address, part) {
             let length = if let Part::V6 { length, .. } = part { *length } else { 128 };
             return part.borrow() == Part::address(address, length);
         }
         memory.clear();
         // Writing to memory cannot fail.
-        let _ = fmt::Write::write_fmt(memory, format_args!("{subject}"));
+        let _ = fmt::Write::write_fmt(memory, format_args!("{}", part.borrow()));
         memory == self.text
     }
 }

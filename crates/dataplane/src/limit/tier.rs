@@ -1,9 +1,12 @@
 //! Tiers and the limits of routes, compiled.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 
 use super::calendar::Calendar;
 use super::counters::Counters;
+use super::emergency::Emergency;
 use super::offence::Penalty;
 use super::plan::MAX_TIERS;
 use super::rule::{Algorithm, Cost, Rule};
@@ -39,6 +42,7 @@ pub(super) struct Tier {
     pub(super) is_plain: bool,
     /// The tiers that it is within, the nearest first.
     pub(super) above: Box<[u32]>,
+    pub(super) emergency: Arc<Emergency>,
     adaptive: Option<AdaptiveDocument>,
     calendar: Option<Calendar>,
     /// `RateLimit-Policy`, and what `RateLimit` begins with.
@@ -155,6 +159,7 @@ impl Tier {
             dry_run: document.dry_run,
             is_plain,
             above: Box::default(),
+            emergency: counters.emergencies.get(&document.name),
             adaptive: document.adaptive,
             calendar,
             policy: policy(&document.name, &rule),
@@ -162,13 +167,14 @@ impl Tier {
         })
     }
 
-    /// The rule of this moment, where it is another than `rule`: in the day or month of now, or shrunk because the
-    /// processors are used by so many percent.
+    /// The rule of this moment, where it is another than `rule`: in the day or month of now, shrunk because the
+    /// processors are used by so many percent, or set by hand for a while.
     pub(super) fn rule_at(&self, now_ms: u64, cpu_percent: u16) -> Option<Rule> {
-        if self.calendar.is_none() && self.adaptive.is_none() {
+        let by_hand = self.emergency.at(now_ms);
+        if by_hand.is_none() && self.calendar.is_none() && self.adaptive.is_none() {
             return None;
         }
-        let mut rule = self.rule;
+        let mut rule = by_hand.map_or(self.rule, |limit| self.rule.limited(limit));
         rule.period = self.calendar.as_ref().map(|calendar| calendar.period_at(now_ms));
         if let Some(adaptive) = &self.adaptive {
             let percent = left(adaptive, cpu_percent);

@@ -89,6 +89,8 @@ pub struct LimitLine {
     pub waiting_full: u64,
     pub bans: u64,
     pub bans_so_far: u64,
+    /// Tiers whose limit was set by hand.
+    pub emergencies: u64,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -256,6 +256,8 @@ fn limits(text: &mut Text, now: &LimitLine) {
     text.single("gateway_limit_waiting_full_total", Counter, help, now.waiting_full);
     text.single("gateway_limit_bans", Gauge, "Callers that are banned now.", now.bans);
     text.single("gateway_limit_bans_total", Counter, "Bans that began.", now.bans_so_far);
+    let help = "Tiers whose limit was set by hand and holds now.";
+    text.single("gateway_limit_emergencies", Gauge, help, now.emergencies);
 }
 
 fn queues(text: &mut Text, external: &External) {

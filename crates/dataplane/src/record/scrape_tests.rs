@@ -22,7 +22,7 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     instance_state:gauge instance_requests_total:counter instance_in_flight_requests:gauge \
     instance_ejections_total:counter ejections_prevented_total:counter balance_panic:gauge balance_panics_total:counter \
     limit_keys:gauge limit_full_total:counter rate_limit_dry_run_total:counter limit_waiting:gauge \
-    limit_waiting_full_total:counter limit_bans:gauge limit_bans_total:counter records_total:counter records_dropped_total:counter \
+    limit_waiting_full_total:counter limit_bans:gauge limit_bans_total:counter limit_emergencies:gauge records_total:counter records_dropped_total:counter \
     records_queued:gauge config_version:gauge config_applied_timestamp_seconds:gauge uptime_seconds:gauge \
     build_info:gauge worker_panics_total:counter tls_handshakes_total:counter tls_handshakes_open:gauge \
     requests_shed_total:counter shed_priorities:gauge cpu_percent:gauge \
@@ -102,6 +102,7 @@ const PRINTED: [&str; 72] = [
     "gateway_limit_waiting_full_total 8",
     "gateway_limit_bans 9",
     "gateway_limit_bans_total 10",
+    "gateway_limit_emergencies 11",
     r#"gateway_rate_limit_dry_run_total{tier="standard"} 1"#,
     "gateway_records_total 10",
     "gateway_records_dropped_total 2",
@@ -178,7 +179,15 @@ fn external() -> External {
         config_version: 7,
         config_applied_ms: 1_738_852_200_042,
         uptime_ms: 61_500,
-        limits: LimitLine { keys: 5, full: 6, waiting: 7, waiting_full: 8, bans: 9, bans_so_far: 10 },
+        limits: LimitLine {
+            keys: 5,
+            full: 6,
+            waiting: 7,
+            waiting_full: 8,
+            bans: 9,
+            bans_so_far: 10,
+            emergencies: 11,
+        },
         records: QueueCounts { written: 10, dropped: 2, queued: 3 },
         worker_connections: vec![3, 4],
         concurrencies: vec![ConcurrencyLine { service: "users".into(), in_flight: 2, limit: 20 }],
