@@ -55,7 +55,7 @@ class Engine:
     def set_breaker(self, name: str | None, change: bytes) -> int:
         """Change one breaker or all from outside its rules; give how many that changed.
 
-        Names are `users` for a service (or all its instances), `users/ROUTE`, `users@INSTANCE`; unknown ones give 0.
+        Names are `users` for a service (or all its instances), `users/ROUTE`, `users@INSTANCE`, `users:TENANT`; unknown ones give 0.
         `change` is `{"action": "open" | "close", "by": str, "why": str | null}`, which holds until
         `{"action": "reset"}`; or, from another node, `{"action": "shared_open", "for_ms": int}` or
         `{"action": "shared_closed"}`, which leave what is held as it is. Raises `EngineError` for other documents.
@@ -163,7 +163,7 @@ def decide(snapshot: bytes, keys: bytes, requests: bytes) -> bytes:
     `{"method", "target", "host", "headers": [[name, value]], "peer", "listener", "now_ms", "content_length"}`, with the
     state of the node to assume, 0 each where absent: `{"cpu_percent", "memory_percent", "in_flight"}`.
     Gives a list of `{"action", "status", "error", "route", "service", "instance", "forward_path", "user_id",
-    "partner_id", "scopes", "decisions": [{"stage", "verdict", "rule", "at", "inputs"}]}`.
+    "partner_id", "tenant_id", "scopes", "decisions": [{"stage", "verdict", "rule", "at", "inputs"}]}`.
     Raises `SnapshotError`.
     """
 

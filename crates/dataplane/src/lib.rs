@@ -26,6 +26,7 @@ pub mod respond;
 pub mod route;
 pub mod shed;
 pub mod snapshot;
+pub mod tenant;
 #[cfg(test)]
 mod testing;
 pub mod tls;

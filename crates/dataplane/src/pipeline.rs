@@ -31,6 +31,7 @@ use crate::request::{Framing, Request, Scheme};
 use crate::route;
 use crate::shed::{self, Load};
 use crate::snapshot::{Action, Listener, Proxy, Route, Snapshot};
+use crate::tenant;
 use crate::websocket;
 use crate::worker::Worker;
 use account::{Account, Visit};
@@ -86,7 +87,10 @@ fn admit<'s>(
     }
     let admission = shed::admit(state.load, &snapshot.overload, route.priority, route.concurrency.as_ref())?;
     let caller = authenticate::identify(route.auth.as_ref(), request, state.tokens, facts.unix_ms)?;
-    let grant = authorize::grant(&route.policy, account.identified(route, caller), request.client)?;
+    let caller = account.identified(route, caller);
+    let tenants = (snapshot.tenants.as_ref(), route.tenants.as_deref());
+    let tenant = account.belongs(tenant::find(tenants, &caller, request)?);
+    let grant = authorize::grant(&route.policy, caller, request.client)?.of(tenant);
     account.granted(route);
     let asked = (request, facts.unix_ms);
     let permit = limit::acquire(limits, route.limit.as_ref(), grant, asked, &mut account.trail)?;
@@ -111,7 +115,7 @@ fn direct<'s>(
             account.serviced(proxy);
             let socket = socket(proxy, request, &permit, facts.random)?;
             let service = snapshot.services.get(proxy.service).ok_or(Refusal::Internal)?;
-            let ask = facts.ask(request, permit.grant().caller(), proxy.breaker);
+            let ask = facts.ask(request, permit.grant(), proxy.breaker);
             let target = balance::pick(service, &ask)?;
             account.targeted(&target);
             Ok(Next::Forward { proxy, permit, target, admission, socket })

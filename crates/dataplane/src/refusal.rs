@@ -5,9 +5,11 @@ use std::time::Duration;
 
 mod causes;
 mod credentials;
+mod tenant;
 
 pub use causes::*;
 pub use credentials::*;
+pub use tenant::TenantFault;
 
 /// Why a head or body was not a request. The texts are part of the contract: docs and tests name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +130,11 @@ pub enum Refusal {
     },
     /// The key may be used from some networks only, and the client is in none of them.
     AddressNotAllowed,
+    /// It is for a tenant that it may not be for, or for none. `said` is the name, where one was said.
+    Tenant {
+        fault: TenantFault,
+        said: Box<str>,
+    },
     OverLimit(LimitState),
     /// It was refused too often; the time to wait is that of the ban (O6).
     Banned(LimitState),
@@ -173,7 +180,7 @@ impl Refusal {
         match self {
             Self::Malformed(_) | Self::BadHandshake(_) => 400,
             Self::Unauthenticated { .. } => 401,
-            Self::MissingScope { .. } | Self::AddressNotAllowed => 403,
+            Self::MissingScope { .. } | Self::AddressNotAllowed | Self::Tenant { .. } => 403,
             Self::NoRoute | Self::NoFile => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::Slow(_) => 408,
@@ -207,7 +214,7 @@ impl Refusal {
     pub fn grpc_status(&self) -> u8 {
         match self {
             Self::Slow(_) | Self::UpstreamTimeout | Self::DeadlineExceeded => 4,
-            Self::MissingScope { .. } | Self::AddressNotAllowed => 7,
+            Self::MissingScope { .. } | Self::AddressNotAllowed | Self::Tenant { .. } => 7,
             Self::OverLimit(_)
             | Self::Banned(_)
             | Self::TooManyWebSockets { .. }
@@ -254,6 +261,7 @@ impl Refusal {
             Self::AuthenticationUnavailable { .. } => "authentication_unavailable",
             Self::MissingScope { .. } => "insufficient_scope",
             Self::AddressNotAllowed => "address_not_allowed",
+            Self::Tenant { fault, .. } => fault.code(),
             Self::OverLimit(_) => "rate_limit_exceeded",
             Self::Banned(_) => "banned",
             Self::LimiterUnavailable => "limiter_unavailable",
@@ -296,6 +304,7 @@ impl Refusal {
             | Self::Unauthenticated { .. }
             | Self::MissingScope { .. }
             | Self::AddressNotAllowed
+            | Self::Tenant { .. }
             | Self::BadGateway(_)
             | Self::UpstreamTimeout
             | Self::DeadlineExceeded

@@ -11,15 +11,18 @@ from cyclopts import Parameter
 
 from gatewright.cli.status import Admin, AsJson
 
+Named = Annotated[
+    str | None,
+    Parameter(help="A service, `SERVICE/ROUTE`, `SERVICE@INSTANCE` or `SERVICE:TENANT`, as shown."),
+]
+
 
 def breakers(  # noqa: PLR0913 - each is an option of the command.
     action: Annotated[
         Literal["show", "open", "close", "reset"],
         Parameter(help="`open` and `close` hold until `reset`, which gives a breaker back to its rules."),
     ] = "show",
-    name: Annotated[
-        str | None, Parameter(help="A service, `SERVICE/ROUTE` or `SERVICE@INSTANCE`, as shown.")
-    ] = None,
+    name: Named = None,
     *,
     every: Annotated[bool, Parameter(name="--all", help="Every breaker.", negative=())] = False,
     why: Annotated[str | None, Parameter(help="Why, for whoever looks at the breaker.")] = None,

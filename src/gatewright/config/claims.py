@@ -7,11 +7,22 @@ rule, a tenant, a limit), callers have to keep them, which costs memory for each
 from collections.abc import Callable
 
 from gatewright.config.models import Gateway
+from gatewright.config.models.tiers import claim_of
 
 Reader = Callable[[Gateway], bool]
 """Does this part of the configuration look at claims?"""
 
-READERS: tuple[Reader, ...] = ()
+
+def _of_tenants(gateway: Gateway) -> bool:
+    tenants = gateway.tenants
+    return tenants is not None and any(source.startswith("claim:") for source in tenants.sources)
+
+
+def _of_limits(gateway: Gateway) -> bool:
+    return any(claim_of(part) is not None for tier in gateway.tiers for part in tier.per)
+
+
+READERS: tuple[Reader, ...] = (_of_tenants, _of_limits)
 
 
 def keeps_claims(gateway: Gateway) -> bool:

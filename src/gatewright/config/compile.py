@@ -15,6 +15,7 @@ from gatewright.config.compile_listener import compile_listener
 from gatewright.config.compile_overload import compile_overload
 from gatewright.config.compile_route import compile_route
 from gatewright.config.compile_service import compile_service
+from gatewright.config.compile_tenants import compile_tenants
 from gatewright.config.compile_tiers import compile_tiers
 from gatewright.config.loading import Loaded
 from gatewright.config.models import ApiKeyIdentity, JwtIdentity, KeyStore
@@ -50,6 +51,7 @@ def compile(
         "identities": [_identity(loaded, number) for number in range(len(gateway.identities))],
         "key_store": None if gateway.key_store is None else _key_store(gateway.key_store),
         "tiers": compile_tiers(loaded),
+        "tenants": compile_tenants(loaded),
         "routes": [compile_route(loaded, number) for number in range(len(gateway.routes))],
         "authorities": {
             name: [base64.b64encode(der).decode() for der in ders]
@@ -107,6 +109,7 @@ def _jwt(identity: JwtIdentity, keys: object) -> dict[str, Any]:
         "user_claim": identity.user_claim,
         "scope_claims": identity.scope_claims,
         "certificate_bound": identity.certificate_bound,
+        "tier_claim": identity.tier_claim,
         "keys": keys,
     }
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gatewright.config.loading import Loaded
 
 
-_BREAKERS: dict[bool | str, str] = {True: "shared", False: "none", "own": "own"}
+_BREAKERS: dict[bool | str, str] = {True: "shared", False: "none", "own": "own", "tenant": "tenant"}
 
 
 def compile_route(loaded: "Loaded", number: int) -> dict[str, Any]:
@@ -39,6 +39,7 @@ def compile_route(loaded: "Loaded", number: int) -> dict[str, Any]:
         "precedence": route.precedence,
         "action": _action(route),
         "auth": _auth(loaded, number),
+        "tenants": route.tenants,
         "rate_limit": _rate_limit(loaded, number),
         "timeout_ms": int(defaults.timeout if route.timeout is None else route.timeout),
         "max_body_bytes": int(route.max_body),

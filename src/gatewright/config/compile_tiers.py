@@ -6,8 +6,8 @@ import zoneinfo
 from typing import TYPE_CHECKING, Any
 
 from gatewright.config.limiting import algorithm_of, burst_of, limit_of
-from gatewright.config.models import BUILT_IN_TIERS, Adaptive, Ban, Tier
-from gatewright.config.models.tiers import counted_header_of, header_of
+from gatewright.config.models import BUILT_IN_TIERS, Adaptive, Ban, JwtIdentity, Tier
+from gatewright.config.models.tiers import claim_of, counted_header_of, header_of
 
 if TYPE_CHECKING:
     from gatewright.config.loading import Loaded
@@ -30,8 +30,13 @@ def compile_tiers(loaded: "Loaded") -> list[dict[str, Any]]:
     used |= {gateway.defaults.unauthenticated_tier, gateway.defaults.failed_authentication_tier}
     for document in loaded.keys.values():
         used |= {key["tier"] for key in document["keys"] if isinstance(key, dict) and key.get("tier")}
-    if gateway.key_store is not None:
-        # Which tiers its keys name, nobody knows beforehand.
+    tenants = gateway.tenants
+    if tenants is not None:
+        named = [(tenants.tier, tenants.quotas), *((one.tier, one.quotas or []) for one in tenants.known)]
+        used |= {name for tier, quotas in named for name in (tier, *quotas) if name is not None}
+    reads_tiers = any(isinstance(one, JwtIdentity) and one.tier_claim for one in gateway.identities)
+    if gateway.key_store is not None or reads_tiers:
+        # Which tiers its keys or tokens name, nobody knows beforehand.
         used |= {tier.name for tier in BUILT_IN_TIERS}
     used |= {tier.within for tier in gateway.tiers if tier.within is not None}
     defined = [(tier, str(loaded.at("tiers", number))) for number, tier in enumerate(gateway.tiers)]
@@ -71,7 +76,9 @@ def _algorithm(tier: Tier) -> str | dict[str, Any]:
 
 
 def _part(part: str) -> str | dict[str, str]:
-    header = header_of(part)
+    header, claim = header_of(part), claim_of(part)
+    if claim is not None:
+        return {"claim": claim}
     return part if header is None else {"header": header}
 
 

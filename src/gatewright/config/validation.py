@@ -45,6 +45,7 @@ PATTERNS = {
     r"^0?[0-7]{3}$": 'three octal digits in quotes, such as `"0660"`',
     r"^[0-9A-Za-z._~-]+$": "letters, digits, `-`, `.`, `_` and `~`",
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$": "1 to 100 letters, digits, `.`, `_` or `-`, the first no sign",
+    r"^[A-Za-z0-9._-]{1,64}$": "1 to 64 letters, digits, `.`, `_` or `-`",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits in lower case, as `gatewright keys` writes them",
     r"^[A-Za-z0-9]([A-Za-z0-9.:_-]{0,252})$": "a host name or an IP address",
     r"^/[^\s#]*$": "a path that starts with `/` and has no spaces or `#`",

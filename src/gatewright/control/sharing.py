@@ -187,7 +187,11 @@ async def closed(store: Store | None) -> None:
 def own_breakers(state: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The breakers of whole services."""
     listed = [one for service in state.get("services", []) for one in service.get("breakers", [])]
-    return [one for one in listed if one["route"] is None and one["instance"] is None]
+    return [
+        one
+        for one in listed
+        if one["route"] is None and one["instance"] is None and one.get("tenant") is None
+    ]
 
 
 def is_news(local: Mapping[str, Any], seen: Seen, remote: Fields) -> bool:

@@ -165,8 +165,8 @@ async def test_limits_are_set_for_a_while_and_audited(
         assert engine.calls[-1] == ("set_limit", "standard", 5, 60_000)
         assert (await client.post(f"{path}/unset")).json() == {"tier": "standard", "limit": None}
         assert engine.calls[-1] == ("set_limit", "standard", None, 0)
-    audited = [record for record in caplog.records if record.name == "gatewright.audit"]
-    assert [(one.tier, one.by, one.why) for one in audited] == [
+    audited = [vars(record) for record in caplog.records if record.name == "gatewright.audit"]
+    assert [(one["tier"], one["by"], one["why"]) for one in audited] == [
         ("standard", "ann", "flood"),
         ("standard", "127.0.0.1", None),
     ]

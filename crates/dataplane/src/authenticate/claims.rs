@@ -17,6 +17,7 @@ pub(super) struct ClaimRules {
     require_expiry: bool,
     user_claim: Box<str>,
     scope_claims: Box<[String]>,
+    tier_claim: Option<Box<str>>,
 }
 
 /// Claims that hold. The times have the leeway in them: good from `valid_from_ms`, no longer at `valid_until_ms`.
@@ -24,6 +25,7 @@ pub(super) struct ClaimRules {
 pub(super) struct Accepted {
     pub(super) user: Option<Arc<str>>,
     pub(super) scopes: Vec<Arc<str>>,
+    pub(super) tier: Option<Arc<str>>,
     /// `jti`.
     pub(super) id: Option<Box<str>>,
     pub(super) issued_ms: Option<i64>,
@@ -46,6 +48,7 @@ impl ClaimRules {
             require_expiry: document.require_expiry,
             user_claim: document.user_claim.as_str().into(),
             scope_claims: document.scope_claims.clone().into(),
+            tier_claim: document.tier_claim.as_deref().map(Into::into),
         }
     }
 
@@ -67,6 +70,7 @@ impl ClaimRules {
         Ok(Accepted {
             user: self.user(claims)?,
             scopes: self.scopes(claims)?,
+            tier: self.tier(claims),
             id: text(claims, "jti")?.map(Into::into),
             issued_ms,
             valid_from_ms,
@@ -119,6 +123,12 @@ impl ClaimRules {
             Some(Value::String(user)) if is_header_safe(user) => Ok(Some(user.as_str().into())),
             Some(_) => Err(CredentialFault::Malformed),
         }
+    }
+
+    /// What is no name of a tier leaves the caller with that of its tenant or its route.
+    fn tier(&self, claims: &Claims) -> Option<Arc<str>> {
+        let named = claims.find(self.tier_claim.as_deref()?)?.as_str()?;
+        Some(named.into())
     }
 
     fn scopes(&self, claims: &Claims) -> Result<Vec<Arc<str>>, CredentialFault> {

@@ -53,7 +53,7 @@ impl Standing {
 
     /// `index` is the identity's.
     pub(super) fn judge(&self, index: u32, claims: Claims, now_ms: i64) -> Result<Judged, CredentialFault> {
-        let Accepted { user, scopes, id, issued_ms, valid_from_ms, valid_until_ms } =
+        let Accepted { user, scopes, tier, id, issued_ms, valid_from_ms, valid_until_ms } =
             self.rules.check(&claims, now_ms)?;
         let confirmation = confirmation::read(&claims)?;
         let is_bound = confirmation.as_ref().is_some_and(|bound| bound.certificate.is_some());
@@ -64,7 +64,7 @@ impl Standing {
         let revocations = self.revocations.version();
         let claims = self.keeps_claims.then(|| Arc::new(claims));
         let caller =
-            Caller { user, claims, confirmation, ..Caller::new(CallerKind::User, Some(index), scopes) };
+            Caller { user, tier, claims, confirmation, ..Caller::new(CallerKind::User, Some(index), scopes) };
         let marks = Marks { id, issued_ms };
         if self.is_revoked(&caller, &marks, now_ms) {
             return Err(CredentialFault::Revoked);

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::caller::Caller;
 use crate::refusal::Refusal;
 use crate::snapshot::document::AuthDocument;
+use crate::tenant::Tenant;
 use demands::Demands;
 
 /// What a route demands of its callers. The default demands nothing.
@@ -34,11 +35,23 @@ impl Policy {
 #[derive(Clone, Debug)]
 pub struct Grant {
     caller: Arc<Caller>,
+    tenant: Option<Arc<Tenant>>,
 }
 
 impl Grant {
     pub fn caller(&self) -> &Arc<Caller> {
         &self.caller
+    }
+
+    /// Whose request it is.
+    pub fn tenant(&self) -> Option<&Tenant> {
+        self.tenant.as_deref()
+    }
+
+    /// The same for a request that belongs to a tenant.
+    #[must_use]
+    pub fn of(self, tenant: Option<Arc<Tenant>>) -> Self {
+        Self { tenant, ..self }
     }
 }
 
@@ -53,5 +66,5 @@ pub fn grant(policy: &Policy, caller: Arc<Caller>, client: IpAddr) -> Result<Gra
         return Err(Refusal::AddressNotAllowed);
     }
     policy.demands.check(&caller)?;
-    Ok(Grant { caller })
+    Ok(Grant { caller, tenant: None })
 }

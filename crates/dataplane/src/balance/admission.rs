@@ -21,12 +21,15 @@ pub(super) struct Leave<'r> {
     pub(super) bond: Bond,
     pub(super) place: Option<Place>,
     pub(super) ticket: Option<Ticket>,
+    /// The breaker of the tenant, where the request has that.
+    pub(super) own: Option<Arc<Breaker>>,
 }
 
 pub(super) fn admit<'r>(service: &Service, roster: &'r Roster, ask: &Ask<'_>) -> Result<Leave<'r>, Refusal> {
     let (pinned, bond) = sticky::find(service.terms(), roster, ask);
     let rules = service.breaker_rules.as_ref().filter(|_| ask.breaker != BreakerUse::None);
-    if let Some(rules) = rules.filter(|rules| rules.is_per_instance() && ask.breaker == BreakerUse::Shared) {
+    let own = rules.and_then(|rules| of_tenant(service, rules, ask));
+    if let Some(rules) = rules.filter(|rules| rules.is_per_instance() && ask.is_shared(own.is_some())) {
         return Search { service, roster, rules, ask, refused: ask.tried.to_vec() }.leave(pinned, bond);
     }
     let (pinned, bond) = fresh(pinned, bond, ask);
@@ -34,8 +37,26 @@ pub(super) fn admit<'r>(service: &Service, roster: &'r Roster, ask: &Ask<'_>) ->
     let chosen = pinned.or_else(|| choose_fresh(&service.balance.algorithm, roster, ask));
     let chosen = chosen.ok_or_else(|| nobody(service, roster, ask))?;
     let place = place(service, ask)?;
-    let admitted = rules.map(|rules| common(service, ask.breaker).admit(rules, ask.now)).transpose();
-    Ok(Leave { chosen, bond, place, ticket: admitted.map_err(stopped)? })
+    let breaker = own.as_deref().unwrap_or_else(|| common(service, ask.breaker));
+    let admitted = rules.map(|rules| breaker.admit(rules, ask.now)).transpose();
+    Ok(Leave { chosen, bond, place, ticket: admitted.map_err(stopped)?, own })
+}
+
+/// The breaker of the tenant, where the route has one for each.
+fn of_tenant(service: &Service, rules: &Rules, ask: &Ask<'_>) -> Option<Arc<Breaker>> {
+    let tenant = ask.tenant.filter(|_| ask.breaker == BreakerUse::Tenant)?;
+    Some(service.tenant_breakers.get(tenant, rules, ask.now))
+}
+
+impl Ask<'_> {
+    /// Is the breaker that of the service or of its instances?
+    fn is_shared(&self, has_own: bool) -> bool {
+        match self.breaker {
+            BreakerUse::Shared => true,
+            BreakerUse::Tenant => !has_own,
+            BreakerUse::None | BreakerUse::Own(_) => false,
+        }
+    }
 }
 
 /// A client that sticks to an instance which has just failed goes elsewhere.
@@ -67,11 +88,17 @@ impl<'r> Search<'r, '_> {
         if let Some(instance) = pinned
             && let Some(ticket) = self.enter(instance)
         {
-            return Ok(Leave { chosen: (instance, Reason::Sticky), bond, place, ticket: Some(ticket) });
+            return Ok(Leave {
+                chosen: (instance, Reason::Sticky),
+                bond,
+                place,
+                ticket: Some(ticket),
+                own: None,
+            });
         }
         let bond = if pinned.is_some() { Bond::Moved } else { bond };
         match self.chosen().or_else(|| self.anyone()).or_else(|| self.again()) {
-            Some((chosen, ticket)) => Ok(Leave { chosen, bond, place, ticket: Some(ticket) }),
+            Some((chosen, ticket)) => Ok(Leave { chosen, bond, place, ticket: Some(ticket), own: None }),
             None => Err(self.refusal()),
         }
     }

@@ -14,6 +14,8 @@ pub enum BreakerUse {
     None,
     /// That of the service, or of each of its instances.
     Shared,
+    /// One for each tenant; for requests of none as `Shared`.
+    Tenant,
     /// Its own; the place in the service's list.
     Own(u32),
 }
@@ -23,6 +25,8 @@ pub enum BreakerUse {
 pub struct Ask<'a> {
     pub request: &'a Request,
     pub caller: &'a Caller,
+    /// Whose breaker it is where there is one for each.
+    pub tenant: Option<&'a str>,
     /// The route's (requirement BH-19): which breaker, if any, refuses and counts this request.
     pub breaker: BreakerUse,
     pub now: Instant,

@@ -20,6 +20,7 @@ mod latency;
 mod ledger;
 mod load;
 mod maglev;
+mod own;
 mod pins;
 mod probe;
 mod probe_http2;

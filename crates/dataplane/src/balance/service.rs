@@ -11,6 +11,7 @@ use super::ejection::Sign;
 use super::events::Events;
 use super::instance::Instance;
 use super::ledger::Ledger;
+use super::own::TenantBreakers;
 use super::roster::Roster;
 use super::standing::Standing;
 use super::terms::Terms;
@@ -38,6 +39,7 @@ pub struct Service {
     pub(super) breaker: Arc<Breaker>,
     /// Of routes with a breaker of their own, under their names.
     pub(super) own_breakers: Vec<(String, Arc<Breaker>)>,
+    pub(super) tenant_breakers: Arc<TenantBreakers>,
     /// The list in the snapshot; the roster may have been replaced by discovery since.
     pub(super) listed: Vec<InstanceDocument>,
     pub(super) roster: Arc<ArcSwap<Roster>>,
@@ -89,6 +91,10 @@ impl Service {
         }
         for (route, breaker) in &self.own_breakers {
             let meant = is_meant(format!("{}/{route}", self.name));
+            changed += usize::from(meant && breaker.apply(change, rules, now));
+        }
+        for (tenant, breaker) in self.tenant_breakers.list() {
+            let meant = is_meant(format!("{}:{tenant}", self.name));
             changed += usize::from(meant && breaker.apply(change, rules, now));
         }
         changed

@@ -98,6 +98,7 @@ fn compile_one(
         health_check: document.health_check.clone(),
         breaker_rules: document.circuit_breaker.as_ref().map(Rules::compile).transpose()?,
         breaker: live.map(|live| Arc::clone(&live.breaker)).unwrap_or_default(),
+        tenant_breakers: live.map(|live| Arc::clone(&live.tenant_breakers)).unwrap_or_default(),
         own_breakers: document.own_breakers.iter().map(|route| own_breaker(route, live)).collect(),
         listed: document.instances.clone(),
         roster,

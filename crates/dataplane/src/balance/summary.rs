@@ -48,9 +48,10 @@ pub struct InstanceSummary {
 
 #[derive(Clone, Debug)]
 pub struct BreakerSummary {
-    /// Whose it is: of a route or an instance, else of the service.
+    /// Whose it is: of a route, an instance or a tenant, else of the service.
     pub route: Option<String>,
     pub instance: Option<String>,
+    pub tenant: Option<String>,
     pub state: BreakerState,
     /// By a person.
     pub hold: Option<BreakerHold>,
@@ -133,6 +134,10 @@ fn breakers(service: &Service, rules: &Rules, now: Instant) -> Vec<BreakerSummar
         route: Some(route.clone()),
         ..BreakerSummary::of(breaker, rules, now)
     }));
+    found.extend(service.tenant_breakers.list().into_iter().map(|(tenant, breaker)| BreakerSummary {
+        tenant: Some(tenant.into()),
+        ..BreakerSummary::of(&breaker, rules, now)
+    }));
     found
 }
 
@@ -142,6 +147,7 @@ impl BreakerSummary {
         Self {
             route: None,
             instance: None,
+            tenant: None,
             state: view.state,
             hold: view.hold,
             failed_at: view.failed_at,

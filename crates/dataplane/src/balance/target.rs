@@ -44,6 +44,7 @@ pub struct Target {
     panics: bool,
     place: Option<Place>,
     breaker: BreakerUse,
+    own: Option<Arc<Breaker>>,
     ticket: Option<Ticket>,
     picked: Instant,
     wait: Cell<Wait>,
@@ -82,6 +83,7 @@ pub fn pick(service: &Arc<Service>, ask: &Ask<'_>) -> Result<Target, Refusal> {
         panics: roster.panics,
         place: leave.place,
         breaker: ask.breaker,
+        own: leave.own,
         ticket: leave.ticket,
         picked: ask.now,
         wait: Cell::new(Wait::Pending),
@@ -166,8 +168,11 @@ impl Target {
     }
 
     fn breaker(&self) -> &Breaker {
+        if let Some(own) = &self.own {
+            return own;
+        }
         let per_instance = self.service.breaker_rules.as_ref().is_some_and(Rules::is_per_instance);
-        if per_instance && self.breaker == BreakerUse::Shared {
+        if per_instance && matches!(self.breaker, BreakerUse::Shared | BreakerUse::Tenant) {
             return &self.instance.breaker;
         }
         admission::common(&self.service, self.breaker)

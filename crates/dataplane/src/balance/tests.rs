@@ -145,7 +145,15 @@ fn ask(
     change: impl FnOnce(&mut Ask<'_>),
 ) -> Result<Target, Refusal> {
     let caller = Caller::anonymous();
-    let mut ask = Ask { request, caller: &caller, breaker: BreakerUse::Shared, now, random: 0, tried: &[] };
+    let mut ask = Ask {
+        request,
+        caller: &caller,
+        tenant: None,
+        breaker: BreakerUse::Shared,
+        now,
+        random: 0,
+        tried: &[],
+    };
     change(&mut ask);
     super::pick(service, &ask)
 }

@@ -34,6 +34,7 @@ fn line(service: &str, breaker: &BreakerSummary, clock: Clock) -> BreakerLine {
         service: service.to_owned(),
         route: breaker.route.clone(),
         instance: breaker.instance.clone(),
+        tenant: breaker.tenant.clone(),
         state: match breaker.state {
             State::Closed => BreakerState::Closed,
             State::HalfOpen => BreakerState::HalfOpen,
@@ -53,16 +54,18 @@ pub(super) fn documents(service: &ServiceSummary, clock: Clock) -> Vec<Value> {
 }
 
 fn document(service: &str, breaker: &BreakerSummary, clock: Clock) -> Value {
-    let name = match (&breaker.route, &breaker.instance) {
-        (Some(route), _) => format!("{service}/{route}"),
-        (None, Some(instance)) => format!("{service}@{instance}"),
-        (None, None) => service.to_owned(),
+    let name = match (&breaker.route, &breaker.instance, &breaker.tenant) {
+        (Some(route), _, _) => format!("{service}/{route}"),
+        (None, Some(instance), _) => format!("{service}@{instance}"),
+        (None, None, Some(tenant)) => format!("{service}:{tenant}"),
+        (None, None, None) => service.to_owned(),
     };
     json!({
         "name": name,
         "service": service,
         "route": breaker.route,
         "instance": breaker.instance,
+        "tenant": breaker.tenant,
         "held": breaker.hold.as_ref().map(|hold| hold_document(hold, clock)),
         "failed_ms": breaker.failed_at.map(|failed| clock.unix_ms(failed)),
         "state": breaker.state.text(),

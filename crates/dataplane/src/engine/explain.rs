@@ -134,6 +134,7 @@ impl<'s> Desk<'s> {
         verdict.insert("service".to_owned(), json!(service.map(|service| &*service.named.name)));
         verdict.insert("user_id".to_owned(), json!(caller.and_then(|caller| caller.user.as_deref())));
         verdict.insert("partner_id".to_owned(), json!(caller.and_then(|caller| caller.partner.as_deref())));
+        verdict.insert("tenant_id".to_owned(), json!(account.tenant().map(|tenant| &*tenant.name)));
         verdict.insert("scopes".to_owned(), json!(caller.map_or("", |caller| &*caller.scopes_text)));
         let decisions: Vec<Value> = account.trail.steps().iter().map(|step| self.decision(step)).collect();
         verdict.insert("decisions".to_owned(), Value::from(decisions));

@@ -49,6 +49,7 @@ pub(crate) fn exact(name: &[u8]) -> Known {
         (9, b"forwarded") => Known::Forwarded,
         (9, b"x-real-ip") => Known::XRealIp,
         (9, b"x-user-id") => Known::ClientSentIdentity,
+        (11, b"x-tenant-id") => Known::ClientSentIdentity,
         (10, b"user-agent") => Known::UserAgent,
         (10, b"connection") => Known::Connection,
         (10, b"keep-alive") => Known::KeepAlive,
@@ -141,7 +142,7 @@ mod tests {
     #[test]
     fn each_name_of_ours_is_found() {
         for name in "te host proxy cookie expect origin trailer upgrade forwarded x-real-ip x-user-id user-agent \
-                     connection keep-alive tracestate traceparent x-request-id x-partner-id authorization \
+                     connection keep-alive tracestate traceparent x-request-id x-partner-id x-tenant-id authorization \
                      x-user-scopes content-length http2-settings x-forwarded-for x-forwarded-host \
                      x-forwarded-port proxy-connection x-forwarded-proto transfer-encoding proxy-authorization"
             .split_whitespace()

@@ -108,8 +108,8 @@ impl Permit {
 /// The verdict of a tier on trial that would have refused a request.
 pub const WOULD_REFUSE: &str = "would_refuse";
 
-/// Counts the request in the tiers of the route, the first of which the caller's own replaces where that exists. A refused
-/// request is not counted. Every tier leaves a step in the trail, but the one that the refusal speaks of.
+/// Counts the request in the tiers of the route, the first of which the caller's own replaces where that exists, or else its
+/// tenant's; and in the quotas of its tenant. A refused request is not counted. Every tier leaves a step in the trail, but the one that the refusal speaks of.
 pub fn acquire(
     limits: Limits<'_>,
     rule: Option<&LimitRule>,
@@ -118,10 +118,16 @@ pub fn acquire(
     trail: &mut Trail,
 ) -> Result<Permit, Refusal> {
     let Some(rule) = rule else { return Ok(Permit { grant, state: None, more: None }) };
-    let own = grant.caller().tier.as_deref().and_then(|name| limits.tiers.index(name));
+    let tenant = grant.tenant();
+    let quotas = tenant.map_or(&[][..], |tenant| &tenant.terms.quotas);
+    let own = own(limits.tiers, &grant);
     let service = &*rule.service;
-    let asked = Asked { caller: grant.caller(), request, route: &rule.route, service };
-    if let [first] = &*rule.tiers {
+    let name = tenant.map(|tenant| &*tenant.name);
+    let asked = Asked { caller: grant.caller(), tenant: name, request, route: &rule.route, service };
+    if rule.tiers.is_empty() && quotas.is_empty() {
+        return Ok(Permit { grant, state: None, more: None });
+    }
+    if let ([first], true) = (&*rule.tiers, quotas.is_empty()) {
         let index = own.unwrap_or(*first);
         let tier = limits.tiers.get(index).ok_or(Refusal::Internal)?;
         if tier.is_plain {
@@ -132,8 +138,14 @@ pub fn acquire(
             return Ok(Permit { grant, state, more: None });
         }
     }
-    let (state, more) = several(limits, rule, own, (&asked, now_unix_ms), trail)?;
+    let (state, more) = several(limits, rule, (own, quotas), (&asked, now_unix_ms), trail)?;
     Ok(Permit { grant, state, more })
+}
+
+/// The tier of the key or the token, else that of the tenant.
+fn own(tiers: &Tiers, grant: &Grant) -> Option<u32> {
+    let named = grant.caller().tier.as_deref().and_then(|name| tiers.index(name));
+    named.or_else(|| grant.tenant().and_then(|tenant| tenant.terms.tier))
 }
 
 /// The short way of a request with one tier that does nothing but count.
@@ -165,12 +177,12 @@ fn one(
 fn several(
     limits: Limits<'_>,
     rule: &LimitRule,
-    own: Option<u32>,
+    (own, quotas): (Option<u32>, &[u32]),
     (asked, now_ms): (&Asked<'_>, u64),
     trail: &mut Trail,
 ) -> Result<(Option<LimitState>, Option<Box<More>>), Refusal> {
     let mut parts: [Parts<'_>; MAX_TIERS] = [[Part::Global; MAX_PARTS]; MAX_TIERS];
-    let chosen: Vec<(u32, &Tier)> = rule.chosen(own, limits.tiers)?;
+    let chosen: Vec<(u32, &Tier)> = rule.chosen(own, quotas, limits.tiers)?;
     let now = |tier: &Tier| tier.rule_at(now_ms, limits.cpu_percent).unwrap_or(tier.rule);
     let rules: Vec<_> = chosen.iter().map(|(_, tier)| now(tier)).collect();
     let mut items: Vec<Item<'_>> = Vec::with_capacity(chosen.len());
@@ -326,12 +338,20 @@ impl LimitRule {
         }
     }
 
-    /// The tiers of a request: those of the route, the first replaced by the caller's own, and those that they are within.
-    fn chosen<'t>(&self, own: Option<u32>, tiers: &'t Tiers) -> Result<Vec<(u32, &'t Tier)>, Refusal> {
+    /// The tiers of a request: those of the route, the first replaced by the caller's own, and the quotas of its tenant;
+    /// and those that they are within.
+    fn chosen<'t>(
+        &self,
+        mut own: Option<u32>,
+        quotas: &[u32],
+        tiers: &'t Tiers,
+    ) -> Result<Vec<(u32, &'t Tier)>, Refusal> {
         let mut list = Vec::with_capacity(MAX_TIERS);
-        let mut own = own;
         for index in &self.tiers {
             tiers.append(own.take().unwrap_or(*index), &mut list).ok_or(Refusal::Internal)?;
+        }
+        for index in quotas {
+            tiers.append(*index, &mut list).ok_or(Refusal::Internal)?;
         }
         // `compile` has seen to it; whoever is beyond would not be counted.
         if list.len() > MAX_TIERS { Err(Refusal::Internal) } else { Ok(list) }

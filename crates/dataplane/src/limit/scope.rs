@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use serde_json::Value;
 
 use super::fingerprint;
 use super::subject::{MAX_PARTS, Part, Subject};
 use crate::caller::Caller;
+use crate::claims::Claims;
 use crate::request::Request;
 use crate::snapshot::document::{PerDocument, TierDocument};
 
@@ -17,6 +19,7 @@ pub(super) type Parts<'a> = [Part<&'a str>; MAX_PARTS];
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) caller: &'a Caller,
+    pub(super) tenant: Option<&'a str>,
     pub(super) request: &'a Request,
     pub(super) route: &'a str,
     /// Empty where the route has none.
@@ -66,8 +69,9 @@ impl Scope {
         let user = || asked.caller.user.as_deref().map(Part::User);
         let api_key = || asked.caller.key_id.as_deref().map(Part::ApiKey);
         let client = || Part::address(asked.request.client, self.v6_prefix);
+        let named = || user().or_else(api_key).unwrap_or_else(client);
         match per {
-            PerDocument::User => user().or_else(api_key).unwrap_or_else(client),
+            PerDocument::User => named(),
             PerDocument::ApiKey => api_key().or_else(user).unwrap_or_else(client),
             PerDocument::ClientIp => client(),
             PerDocument::Route => Part::Route(asked.route),
@@ -77,8 +81,22 @@ impl Scope {
                 Some(value) => Part::Header { name, digest: shortened(value) },
                 None => client(),
             },
+            PerDocument::Tenant => asked.tenant.map(Part::Tenant).unwrap_or_else(named),
+            PerDocument::Claim(path) => match asked.caller.claims.as_ref().and_then(|all| claim(all, path)) {
+                Some(digest) => Part::Claim { name: path, digest },
+                None => named(),
+            },
             PerDocument::Fingerprint => Part::Fingerprint(fingerprint::of(asked.request)),
         }
+    }
+}
+
+/// What tells values of a claim apart. One that is missing, `null`, a list or an object tells nobody apart.
+fn claim(claims: &Claims, path: &str) -> Option<[u8; 16]> {
+    match claims.find(path)? {
+        Value::String(text) => Some(shortened(text.as_bytes())),
+        value @ (Value::Bool(_) | Value::Number(_)) => Some(shortened(value.to_string().as_bytes())),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

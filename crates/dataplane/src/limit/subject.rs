@@ -20,9 +20,21 @@ pub(super) enum Part<T> {
     User(T),
     ApiKey(T),
     V4(Ipv4Addr),
-    V6 { prefix: Ipv6Addr, length: u8 },
-    Header { name: T, digest: [u8; 16] },
+    V6 {
+        prefix: Ipv6Addr,
+        length: u8,
+    },
+    Header {
+        name: T,
+        digest: [u8; 16],
+    },
     Fingerprint([u8; 16]),
+    Tenant(T),
+    /// As of a header: a claim may be long, and tell about a person.
+    Claim {
+        name: T,
+        digest: [u8; 16],
+    },
 }
 
 /// A subject, borrowed from the request and its route: its parts in the order of the configuration.
@@ -60,6 +72,8 @@ impl Part<&str> {
             Self::V4(_) | Self::V6 { .. } => KeyKind::ClientIp,
             Self::Header { .. } => KeyKind::Header,
             Self::Fingerprint(_) => KeyKind::Fingerprint,
+            Self::Tenant(_) => KeyKind::Tenant,
+            Self::Claim { .. } => KeyKind::Claim,
         }
     }
 
@@ -74,6 +88,8 @@ impl Part<&str> {
             Self::V6 { prefix, length } => Part::V6 { prefix, length },
             Self::Header { name, digest } => Part::Header { name: name.into(), digest },
             Self::Fingerprint(digest) => Part::Fingerprint(digest),
+            Self::Tenant(name) => Part::Tenant(name.into()),
+            Self::Claim { name, digest } => Part::Claim { name: name.into(), digest },
         }
     }
 }
@@ -90,6 +106,8 @@ impl Part<Box<str>> {
             Self::V6 { prefix, length } => Part::V6 { prefix: *prefix, length: *length },
             Self::Header { name, digest } => Part::Header { name, digest: *digest },
             Self::Fingerprint(digest) => Part::Fingerprint(*digest),
+            Self::Tenant(name) => Part::Tenant(name),
+            Self::Claim { name, digest } => Part::Claim { name, digest: *digest },
         }
     }
 }
@@ -146,6 +164,10 @@ impl fmt::Display for Part<&str> {
             Self::V6 { prefix, length } => write!(formatter, "ip:{prefix}/{length}"),
             Self::Header { name, digest } => {
                 write!(formatter, "header:{name}:{:032x}", u128::from_be_bytes(*digest))
+            }
+            Self::Tenant(name) => write!(formatter, "tenant:{name}"),
+            Self::Claim { name, digest } => {
+                write!(formatter, "claim:{name}:{:032x}", u128::from_be_bytes(*digest))
             }
             Self::Fingerprint(digest) => {
                 write!(formatter, "fingerprint:{:032x}", u128::from_be_bytes(*digest))

@@ -254,16 +254,6 @@ fn policy(name: &str, rule: &Rule) -> [Box<[u8]>; 2] {
     [text.into_bytes().into(), format!("\"{name}\";r=").into_bytes().into()]
 }
 
-/// How many tiers a request may have, whichever takes the place of the first.
-fn most(named: &[u32], tiers: &Tiers) -> usize {
-    let Some((_, others)) = named.split_first() else { return 0 };
-    let mut list = Vec::new();
-    for index in others {
-        tiers.append(*index, &mut list);
-    }
-    tiers.longest + list.len()
-}
-
 /// The limit of a route.
 #[derive(Debug)]
 pub struct LimitRule {
@@ -292,17 +282,46 @@ impl LimitRule {
             }
             list.push(index);
         }
-        let most = most(&list, tiers);
-        if !(1..=MAX_TIERS).contains(&most) {
-            return Err(format!("{}: up to {most} tiers; 1 to {MAX_TIERS} would work", document.at));
+        if list.is_empty() {
+            return Err(format!("{}: 0 tiers; 1 to {MAX_TIERS} would work", document.at));
         }
-        Ok(Self {
+        let rule = Self {
             tiers: list.into(),
             on_failure: document.on_failure,
             cost: document.cost,
             charge_refused: document.charge_refused,
             route: route.into(),
             service: service.into(),
-        })
+        };
+        rule.check(tiers, &[]).map_err(|error| format!("{}: {error}", document.at))?;
+        Ok(rule)
+    }
+
+    /// Of a route without a limit of its own, whose requests have the quotas of their tenants all the same.
+    pub fn of_quotas(route: &str, service: &str) -> Self {
+        Self {
+            tiers: Box::default(),
+            on_failure: OnFailure::Local,
+            cost: 1,
+            charge_refused: false,
+            route: route.into(),
+            service: service.into(),
+        }
+    }
+
+    /// Refuses where a request with these quotas could have more tiers than are decided together, whichever takes the place
+    /// of the first.
+    pub fn check(&self, tiers: &Tiers, quotas: &[u32]) -> Result<(), String> {
+        let mut list = Vec::new();
+        for index in self.tiers.iter().skip(1).chain(quotas) {
+            tiers.append(*index, &mut list);
+        }
+        let first = if self.tiers.is_empty() { 0 } else { tiers.longest };
+        let most = first + list.len();
+        if most > MAX_TIERS {
+            Err(format!("up to {most} tiers on a request; at most {MAX_TIERS} work"))
+        } else {
+            Ok(())
+        }
     }
 }

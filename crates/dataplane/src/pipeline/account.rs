@@ -15,6 +15,7 @@ use crate::record::{Entry, Sample, TimeoutKind, Times};
 use crate::refusal::{LimitState, Refusal};
 use crate::request::Request;
 use crate::snapshot::{Listener, Proxy, Route, Snapshot};
+use crate::tenant::{Belonging, Tenant};
 use crate::trail::{Inputs, Rule, Stage, Trail};
 use crate::worker::Worker;
 
@@ -53,6 +54,7 @@ pub struct Account {
     route: Option<u32>,
     service: Option<u32>,
     caller: Option<Arc<Caller>>,
+    tenant: Option<Arc<Tenant>>,
     pub(super) instance: Option<Arc<Instance>>,
     rate_limited: bool,
     error_type: Option<&'static str>,
@@ -106,6 +108,18 @@ impl Account {
         }
         self.caller = Some(Arc::clone(&caller));
         caller
+    }
+
+    pub fn tenant(&self) -> Option<&Tenant> {
+        self.tenant.as_deref()
+    }
+
+    pub fn belongs(&mut self, belonging: Option<Belonging>) -> Option<Arc<Tenant>> {
+        let Belonging { tenant, from } = belonging?;
+        let inputs = self.trail.inputs().text("tenant", &tenant.name).fixed("from", from);
+        self.trail.push(Stage::Authorize, "belongs", Rule::None, inputs);
+        self.tenant = Some(Arc::clone(&tenant));
+        Some(tenant)
     }
 
     pub fn granted(&mut self, route: &Route) {
@@ -211,6 +225,9 @@ impl Account {
             concurrency.observe(micros);
         }
         route.map_or(&visit.snapshot.unrouted, |route| &route.metrics).observe(worker.index, &sample);
+        if let Some(tenant) = &self.tenant {
+            tenant.metrics.observe(worker.index, self.status, self.rate_limited);
+        }
         visit.listener.metrics.worker(worker.index).asked(request.version);
         self.record(worker, visit, request, &sample);
     }
@@ -334,6 +351,7 @@ impl Account {
             instance: self.instance.as_ref().map(|instance| &*instance.name),
             user: caller.and_then(|caller| caller.user.as_deref()),
             partner: caller.and_then(|caller| caller.partner.as_deref()),
+            tenant: self.tenant().map(|tenant| &*tenant.name),
             rate_limit_remaining: self.limit.map(|state| state.remaining),
             rate_limited: self.rate_limited,
             error_type: self.error_type,

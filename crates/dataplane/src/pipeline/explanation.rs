@@ -37,6 +37,7 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
         Refusal::AddressNotAllowed => {
             (Stage::Authorize, route, none().fixed("reason", "the client's address"))
         }
+        Refusal::Tenant { said, .. } => (Stage::Authorize, route, tenant(said)),
         Refusal::OverLimit(state) | Refusal::Banned(state) => over(state),
         Refusal::LimiterUnavailable => (Stage::Limit, route, none().fixed("reason", "the counters are full")),
         Refusal::ServiceUnavailable { cause, .. } => (Stage::Balance, service, unavailable(cause)),
@@ -55,6 +56,10 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
     };
     let message = message(refusal).into_owned();
     Explanation { stage, rule, inputs, error_type: error_type(refusal), message }
+}
+
+fn tenant(said: &str) -> Inputs {
+    if said.is_empty() { Inputs::none() } else { Inputs::none().text("tenant", said) }
 }
 
 fn unproved(identity: Option<u32>, route: Rule, fault: CredentialFault) -> (Stage, Rule, Inputs) {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::authenticate::TokenCache;
+use crate::authorize::Grant;
 use crate::balance::{Ask, BreakerUse, Target};
-use crate::caller::Caller;
 use crate::http1::response_head::ResponseHead;
 use crate::io::timer::Timer;
 use crate::limit::{Counters, Permit};
@@ -33,8 +33,10 @@ pub struct Facts {
 }
 
 impl Facts {
-    pub fn ask<'a>(&self, request: &'a Request, caller: &'a Caller, breaker: BreakerUse) -> Ask<'a> {
-        Ask { request, caller, breaker, now: self.now, random: self.random, tried: &[] }
+    pub fn ask<'a>(&self, request: &'a Request, grant: &'a Grant, breaker: BreakerUse) -> Ask<'a> {
+        let tenant = grant.tenant().map(|tenant| &*tenant.label);
+        let caller = grant.caller();
+        Ask { request, caller, tenant, breaker, now: self.now, random: self.random, tried: &[] }
     }
 }
 

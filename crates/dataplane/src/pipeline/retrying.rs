@@ -31,7 +31,7 @@ pub fn pick(
     tried: &[&Arc<Instance>],
     now: Instant,
 ) -> Result<Target, Refusal> {
-    let ask = trip.visit.facts.ask(trip.request, trip.caller(), trip.proxy.breaker);
+    let ask = trip.visit.facts.ask(trip.request, trip.permit.grant(), trip.proxy.breaker);
     // Another number than before, or chance would choose what it chose then.
     balance::pick(service, &Ask { now, random: fastrand::u64(..), tried, ..ask })
 }

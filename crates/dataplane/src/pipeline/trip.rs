@@ -120,6 +120,7 @@ impl Trip<'_> {
             path,
             host,
             caller: self.caller(),
+            tenant: self.permit.grant().tenant().map(|tenant| &*tenant.name),
             trace: &self.trace,
             changes: &self.route.request_headers,
             withheld: &self.route.withheld,

@@ -32,6 +32,8 @@ pub struct OutgoingHead<'a> {
     /// `None`: the client's own.
     pub host: Option<&'a [u8]>,
     pub caller: &'a Caller,
+    /// Becomes `X-Tenant-ID`.
+    pub tenant: Option<&'a str>,
     pub trace: &'a Trace,
     pub changes: &'a HeaderChanges,
     /// Where the request asks for a WebSocket.
@@ -169,6 +171,9 @@ impl OutgoingHead<'_> {
         }
         if let Some(partner) = &self.caller.partner {
             sink.own(b"x-partner-id: ", partner.as_bytes());
+        }
+        if let Some(tenant) = self.tenant {
+            sink.own(b"x-tenant-id: ", tenant.as_bytes());
         }
         if let Some(secured) = &self.request.secured {
             sink.lines(secured.lines());

@@ -1,9 +1,9 @@
 //! The codes under which refusals are counted.
 
-use crate::refusal::{CredentialKind, Refusal};
+use crate::refusal::{CredentialKind, Refusal, TenantFault};
 
 /// In the order of `code_index`.
-pub(super) const CODES: [&str; 32] = [
+pub(super) const CODES: [&str; 37] = [
     "bad_request",
     "request_timeout",
     "body_too_large",
@@ -36,6 +36,11 @@ pub(super) const CODES: [&str; 32] = [
     "unknown_protocol",
     "banned",
     "address_not_allowed",
+    "tenant_required",
+    "tenant_mismatch",
+    "tenant_unknown",
+    "tenant_disabled",
+    "tenant_not_allowed",
 ];
 
 /// Where a refusal is counted. An index and not the code's text, so that counting compares no texts.
@@ -73,6 +78,11 @@ pub(super) fn code_index(refusal: &Refusal) -> usize {
         Refusal::UnknownProtocol => 29,
         Refusal::Banned(_) => 30,
         Refusal::AddressNotAllowed => 31,
+        Refusal::Tenant { fault: TenantFault::Missing, .. } => 32,
+        Refusal::Tenant { fault: TenantFault::Mismatch, .. } => 33,
+        Refusal::Tenant { fault: TenantFault::Unknown, .. } => 34,
+        Refusal::Tenant { fault: TenantFault::Disabled, .. } => 35,
+        Refusal::Tenant { fault: TenantFault::NotAllowed, .. } => 36,
     }
 }
 
@@ -126,10 +136,22 @@ mod tests {
         ]
     }
 
+    fn of_tenants() -> [Refusal; 5] {
+        [
+            TenantFault::Missing,
+            TenantFault::Mismatch,
+            TenantFault::Unknown,
+            TenantFault::Disabled,
+            TenantFault::NotAllowed,
+        ]
+        .map(|fault| fault.of(b""))
+    }
+
     #[test]
     fn each_refusal_is_counted_under_its_own_code() {
-        assert_eq!(every_refusal().len(), CODES.len());
-        for refusal in every_refusal() {
+        let all: Vec<_> = every_refusal().into_iter().chain(of_tenants()).collect();
+        assert_eq!(all.len(), CODES.len());
+        for refusal in all {
             assert_eq!(CODES[code_index(&refusal)], refusal.code());
         }
     }

@@ -52,6 +52,7 @@ pub struct Entry<'a> {
     pub instance: Option<&'a str>,
     pub user: Option<&'a str>,
     pub partner: Option<&'a str>,
+    pub tenant: Option<&'a str>,
     pub rate_limit_remaining: Option<u64>,
     pub rate_limited: bool,
     pub error_type: Option<&'a str>,

@@ -16,9 +16,10 @@ pub enum BreakerState {
 #[derive(Clone, Debug, Default)]
 pub struct BreakerLine {
     pub service: String,
-    /// Where it is the breaker of a route or an instance.
+    /// Where it is the breaker of a route, an instance or a tenant.
     pub route: Option<String>,
     pub instance: Option<String>,
+    pub tenant: Option<String>,
     pub state: BreakerState,
     /// Per cent of the requests that pass.
     pub share: u32,

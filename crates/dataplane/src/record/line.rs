@@ -71,6 +71,8 @@ fn destination(out: &mut Vec<u8>, entry: &Entry<'_>) {
     optional(out, entry.user);
     literal(out, b",\"partner_id\":");
     optional(out, entry.partner);
+    literal(out, b",\"tenant_id\":");
+    optional(out, entry.tenant);
     literal(out, b",\"backend_service\":");
     name(out, entry.service);
     literal(out, b",\"backend_instance\":");

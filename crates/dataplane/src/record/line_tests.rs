@@ -14,7 +14,7 @@ use super::recorder::Recorder;
 use crate::request::{Header, Known, Request};
 use crate::trail::{Inputs, Rule, Stage, Trail};
 
-const FIELDS: &str = "timestamp request_id method path query_string status client_ip user_agent user_id partner_id \
+const FIELDS: &str = "timestamp request_id method path query_string status client_ip user_agent user_id partner_id tenant_id \
                       backend_service backend_instance route_id total_latency_ms gateway_overhead_ms \
                       upstream_latency_ms rate_limit_remaining rate_limited request_bytes response_bytes error_type \
                       error_message gateway_instance gateway_version config_version protocol scheme host listener \
@@ -24,7 +24,7 @@ const FIELDS: &str = "timestamp request_id method path query_string status clien
 const PROXIED: &str = r#"{
     "timestamp": "2025-02-06T14:30:00.042Z", "request_id": "req-abc123", "method": "GET",
     "path": "/api/v2/users/me", "query_string": "a=1", "status": 200, "client_ip": "203.0.113.42",
-    "user_agent": "MyApp/2.1 iOS/17.2", "user_id": "user_789", "partner_id": null,
+    "user_agent": "MyApp/2.1 iOS/17.2", "user_id": "user_789", "partner_id": null, "tenant_id": null,
     "backend_service": "users", "backend_instance": "127.0.0.1:9001", "route_id": "users-v2",
     "total_latency_ms": 42.007, "gateway_overhead_ms": 4.0, "upstream_latency_ms": 38.007,
     "rate_limit_remaining": 53, "rate_limited": false, "request_bytes": 256, "response_bytes": 1024,
@@ -106,6 +106,7 @@ fn entry<'a>(request: &'a Request, trail: &'a Trail) -> Entry<'a> {
         instance: Some("127.0.0.1:9001"),
         user: Some("user_789"),
         partner: None,
+        tenant: None,
         rate_limit_remaining: Some(53),
         rate_limited: false,
         error_type: None,

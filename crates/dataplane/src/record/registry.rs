@@ -7,11 +7,12 @@ use super::counts::NodeMetrics;
 use super::listeners::ListenerMetrics;
 use super::metrics::{RouteMetrics, Tally};
 use super::services::ServiceMetrics;
+use super::tenants::TenantRegistry;
 
 /// Names of one kind that have counters of their own; further ones share `other`.
 const NAMES: usize = 2_000;
 /// Collects what has no counters of its own because there are too many names.
-const OTHER: &str = "other";
+pub const OTHER: &str = "other";
 /// Collects what belongs to no route, or to no identity.
 const NONE: &str = "none";
 
@@ -29,6 +30,7 @@ pub struct Registry {
     pub(super) trials: Family<Tally>,
     pub(super) identities: Family<Tally>,
     node: NodeMetrics,
+    tenants: Arc<TenantRegistry>,
 }
 
 impl Registry {
@@ -43,6 +45,7 @@ impl Registry {
             trials: Family::new(),
             identities: Family::new(),
             node: NodeMetrics::new(workers),
+            tenants: Arc::new(TenantRegistry::new(workers)),
         }
     }
 
@@ -89,6 +92,11 @@ impl Registry {
         self.identity(NONE)
     }
 
+    /// Those of tenants are made while requests are served, too: whoever does that holds them by themselves.
+    pub fn tenants(&self) -> &Arc<TenantRegistry> {
+        &self.tenants
+    }
+
     pub fn node(&self) -> &NodeMetrics {
         &self.node
     }
@@ -101,6 +109,7 @@ impl Registry {
         self.tiers.sweep();
         self.trials.sweep();
         self.identities.sweep();
+        self.tenants.sweep();
     }
 }
 
@@ -124,11 +133,11 @@ impl<T> Kept<T> {
 }
 
 impl<T> Family<T> {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { kept: Mutex::default() }
     }
 
-    fn get_plain(&self, name: &str, make: impl Fn() -> T) -> Arc<T> {
+    pub(super) fn get_plain(&self, name: &str, make: impl Fn() -> T) -> Arc<T> {
         self.get(name, |_| true, &make, &make)
     }
 
@@ -160,7 +169,7 @@ impl<T> Family<T> {
         }
     }
 
-    fn sweep(&self) {
+    pub(super) fn sweep(&self) {
         self.lock().retain(|_, kept| {
             let stays = !(kept.is_idle() && kept.was_idle);
             kept.was_idle = kept.is_idle();

@@ -41,6 +41,7 @@ pub fn print(registry: &Registry, external: &External) -> String {
     scrape_services::print(&mut text, registry);
     scrape_retries::print(&mut text, registry);
     scrape_websockets::print(&mut text, registry);
+    registry.tenants().print(&mut text);
     scrape_breakers::print(&mut text, &external.breakers);
     scrape_instances::print(&mut text, external);
     queues(&mut text, external);

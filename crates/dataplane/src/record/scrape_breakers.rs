@@ -37,9 +37,10 @@ fn transitions(text: &mut Text, breakers: &[BreakerLine]) {
 
 fn labels(breaker: &BreakerLine) -> Labels {
     let labels = Labels::new("service", &breaker.service);
-    match (&breaker.route, &breaker.instance) {
-        (Some(route), _) => labels.and("route", route),
-        (None, Some(instance)) => labels.and("instance", instance),
-        (None, None) => labels,
+    match (&breaker.route, &breaker.instance, &breaker.tenant) {
+        (Some(route), _, _) => labels.and("route", route),
+        (None, Some(instance), _) => labels.and("instance", instance),
+        (None, None, Some(tenant)) => labels.and("tenant", tenant),
+        (None, None, None) => labels,
     }
 }

@@ -33,13 +33,18 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     retries_total:counter retry_budget_exhausted_total:counter retry_bodies_dropped_total:counter hedges_total:counter \
     file_transfers:gauge proxy_protocol_errors_total:counter websocket_connections:gauge \
     websocket_messages_total:counter websocket_closed_total:counter \
+    tenant_requests_total:counter tenant_limited_total:counter tenants:gauge \
     key_lookups_total:counter key_cache_keys:gauge key_cache_evictions_total:counter \
     token_revocations:gauge token_revocations_limit:gauge token_revocations_covered:gauge";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 72] = [
+const PRINTED: [&str; 77] = [
     "gateway_token_revocations 7",
     "gateway_token_revocations_covered 2",
+    r#"gateway_tenant_requests_total{tenant="acme",status="2xx"} 1"#,
+    r#"gateway_tenant_requests_total{tenant="acme",status="4xx"} 1"#,
+    r#"gateway_tenant_limited_total{tenant="acme"} 1"#,
+    "gateway_tenants 1",
     r#"gateway_key_cache_keys{state="known"} 7"#,
     r#"gateway_key_cache_evictions_total 3"#,
     r#"gateway_key_lookups_total{outcome="late"} 1"#,
@@ -154,9 +159,17 @@ fn busy() -> (Registry, External) {
     node.timed_out(TimeoutKind::Body);
     node.key_lookups.count(KeyLookup::Late);
     node.shed(Reason::Cpu, Priority::P3);
+    let tenant = registry.tenants().tenant("acme");
+    tenant.observe(0, 200, false);
+    tenant.observe(0, 429, true);
     node.in_flight.add(4);
     node.in_flight.subtract(1);
     (registry, external())
+}
+
+fn limit_line() -> LimitLine {
+    let (waiting, waiting_full, bans, bans_so_far) = (7, 8, 9, 10);
+    LimitLine { keys: 5, full: 6, waiting, waiting_full, bans, bans_so_far, emergencies: 11 }
 }
 
 fn external() -> External {
@@ -179,15 +192,7 @@ fn external() -> External {
         config_version: 7,
         config_applied_ms: 1_738_852_200_042,
         uptime_ms: 61_500,
-        limits: LimitLine {
-            keys: 5,
-            full: 6,
-            waiting: 7,
-            waiting_full: 8,
-            bans: 9,
-            bans_so_far: 10,
-            emergencies: 11,
-        },
+        limits: limit_line(),
         records: QueueCounts { written: 10, dropped: 2, queued: 3 },
         worker_connections: vec![3, 4],
         concurrencies: vec![ConcurrencyLine { service: "users".into(), in_flight: 2, limit: 20 }],
@@ -210,6 +215,7 @@ fn open_breaker() -> BreakerLine {
         service: "users".into(),
         route: None,
         instance: None,
+        tenant: None,
         state: BreakerState::Open,
         share: 0,
         not_closed_ms: 61_500,

@@ -102,6 +102,8 @@ pub enum KeyKind {
     ClientIp,
     Header,
     Fingerprint,
+    Tenant,
+    Claim,
     /// By several of these together.
     Several,
 }
@@ -118,6 +120,8 @@ impl KeyKind {
             Self::ClientIp => "client_ip",
             Self::Header => "header",
             Self::Fingerprint => "fingerprint",
+            Self::Tenant => "tenant",
+            Self::Claim => "claim",
             Self::Several => "several",
         }
     }

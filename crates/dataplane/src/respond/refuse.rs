@@ -153,6 +153,7 @@ fn write_reasons<E: Exchange>(exchange: &mut E, request: &Request, refusal: &Ref
         | Refusal::AuthenticationUnavailable { .. }
         | Refusal::MissingScope { .. }
         | Refusal::AddressNotAllowed
+        | Refusal::Tenant { .. }
         | Refusal::OverLimit(_)
         | Refusal::Banned(_)
         | Refusal::LimiterUnavailable
@@ -276,6 +277,7 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
             "credentials cannot be checked at the moment; try again later".into()
         }
         Refusal::MissingScope { scope } => format!("the scope {scope} is required").into(),
+        Refusal::Tenant { fault, .. } => fault.text().into(),
         Refusal::AddressNotAllowed => "this caller may not call from this address".into(),
         Refusal::OverLimit(state) | Refusal::Banned(state) => limited(refusal, state).into(),
         Refusal::LimiterUnavailable => "limits cannot be checked at the moment; try again later".into(),

@@ -41,6 +41,7 @@ fn route(path: PathMatchDocument) -> RouteDocument {
         action: ActionDocument::Health {},
         auth: None,
         rate_limit: None,
+        tenants: None,
         timeout_ms: 10_000,
         max_body_bytes: 0,
         priority: Priority::P2,

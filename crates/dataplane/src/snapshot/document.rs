@@ -16,6 +16,7 @@ pub use super::document_overload::*;
 pub use super::document_revocation::*;
 pub use super::document_route::*;
 pub use super::document_service::*;
+pub use super::document_tenant::*;
 pub use super::document_tls::*;
 
 /// The value of `format` that this build reads.
@@ -35,6 +36,9 @@ pub struct SnapshotDocument {
     #[serde(default)]
     pub key_store: Option<KeyStoreDocument>,
     pub tiers: Vec<TierDocument>,
+    /// Absent where the gateway is one for all.
+    #[serde(default)]
+    pub tenants: Option<TenantsDocument>,
     pub routes: Vec<RouteDocument>,
     /// Lists of certificates that services and clients are trusted by; each list is here once.
     #[serde(default)]

@@ -52,6 +52,9 @@ pub struct JwtDocument {
     pub user_claim: String,
     /// Claims read for scopes: a space-separated text or a list of texts.
     pub scope_claims: Vec<String>,
+    /// Path of the claim that names the caller's tier.
+    #[serde(default)]
+    pub tier_claim: Option<String>,
     /// Callers keep all that the token says, because a rule, a tenant or a limit reads it.
     #[serde(default)]
     pub keep_claims: bool,

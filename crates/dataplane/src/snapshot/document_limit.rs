@@ -89,6 +89,9 @@ pub enum PerDocument {
     Header(String),
     /// What the client's software looks like.
     Fingerprint,
+    Tenant,
+    /// Path of a claim of the token.
+    Claim(String),
 }
 
 /// What a request costs in a tier.

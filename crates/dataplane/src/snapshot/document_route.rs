@@ -18,6 +18,9 @@ pub struct RouteDocument {
     pub action: ActionDocument,
     pub auth: Option<AuthDocument>,
     pub rate_limit: Option<RateLimitDocument>,
+    /// Names of the tenants that may use it; `null`: whoever else may.
+    #[serde(default)]
+    pub tenants: Option<Vec<String>>,
     pub timeout_ms: u64,
     pub max_body_bytes: u64,
     pub priority: Priority,
@@ -222,6 +225,8 @@ pub enum BreakerUseDocument {
     Shared,
     /// One that this route has for itself.
     Own,
+    /// One for each tenant; that of the service for requests of none.
+    Tenant,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]

@@ -10,12 +10,14 @@ mod document_overload;
 mod document_revocation;
 mod document_route;
 mod document_service;
+mod document_tenant;
 mod document_tls;
 mod limits;
 mod listeners;
 mod retries;
 mod routes;
 mod services;
+mod tenants;
 mod texts;
 mod withheld;
 
@@ -31,13 +33,12 @@ use crate::respond::pages::Pages;
 use crate::respond::policy::Policy;
 use crate::route::Table;
 use crate::shed;
+use crate::tenant::Tenants;
 use crate::tls;
 use crate::trail::Rule;
 use crate::websocket;
 pub use document::Http2Limits;
-use document::{
-    FORMAT, IdentityDocument, IdentityKindDocument, NodeDocument, ServiceDocument, SnapshotDocument,
-};
+use document::{FORMAT, IdentityDocument, IdentityKindDocument, NodeDocument, SnapshotDocument};
 pub use limits::{LimitSettings, TierEntry};
 pub use listeners::Listener;
 pub use routes::{Action, Proxy, Route};
@@ -118,6 +119,8 @@ pub struct Snapshot {
     pub identity_entries: Vec<IdentityEntry>,
     pub tiers: Tiers,
     pub tier_entries: Vec<TierEntry>,
+    /// `None`: requests belong to no tenant.
+    pub tenants: Option<Tenants>,
     /// Pages of refusals before a route is found, and of routes without pages of their own.
     pub error_pages: Arc<Pages>,
     /// Headers of those refusals.
@@ -154,17 +157,11 @@ impl Snapshot {
     fn compile_document(document: SnapshotDocument, lasting: &Lasting<'_>) -> Result<Self, String> {
         let identities = Identities::compile(&document.identities, &document.key_store, lasting.keys)?;
         let tiers = Tiers::compile(&document.tiers, lasting.counters)?;
-        let secure = |service: &ServiceDocument| services::secure(&document, service, lasting.tls);
-        let services = lasting.services.compile(&document.services, &secure)?;
+        let services = services::live(&document, lasting)?;
         let error_pages = document.error_pages.as_ref().map(Pages::compile).unwrap_or_default();
-        let context = routes::Context {
-            document: &document,
-            identities: &identities,
-            tiers: &tiers,
-            error_pages: &error_pages,
-            lasting,
-        };
-        let routes = context.routes()?;
+        let tenants = tenants::compile(&document, &tiers, lasting.metrics)?;
+        let parts = (&identities, &tiers, tenants.as_ref(), &error_pages);
+        let routes = routes::compile(&document, parts, lasting)?;
         let metrics = lasting.metrics;
         Ok(Self {
             version: document.version,
@@ -183,6 +180,7 @@ impl Snapshot {
             identities,
             identity_entries: identity_entries(&document, metrics),
             tiers,
+            tenants,
             tier_entries: tier_entries(&document, metrics),
             error_pages,
             unrouted_response: Policy::unrouted(document.security_headers),

@@ -23,7 +23,8 @@ use crate::snapshot::document::{
     ActionDocument, BreakerUseDocument, HostHeader, PathMatchDocument, PathParameters, Priority,
     ProxyDocument, RouteDocument, SnapshotDocument,
 };
-use crate::snapshot::{Lasting, Named, retries, texts, withheld};
+use crate::snapshot::{Lasting, Named, retries, tenants, texts, withheld};
+use crate::tenant::Tenants;
 use crate::websocket;
 
 pub struct Route {
@@ -31,6 +32,8 @@ pub struct Route {
     pub priority: Priority,
     pub auth: Option<AuthPolicy>,
     pub policy: authorize::Policy,
+    /// Whose it is; `None`: everybody's.
+    pub tenants: Option<Box<[Box<str>]>>,
     pub limit: Option<LimitRule>,
     pub action: Action,
     /// Milliseconds since the epoch from which on the route is no more.
@@ -77,19 +80,28 @@ pub struct Proxy {
     pub websocket: Option<websocket::Settings>,
 }
 
-pub(super) struct Context<'a> {
-    pub document: &'a SnapshotDocument,
-    pub identities: &'a Identities,
-    pub tiers: &'a Tiers,
-    pub error_pages: &'a Arc<Pages>,
-    pub lasting: &'a Lasting<'a>,
+/// What a snapshot has beside its routes, and they refer to.
+type Parts<'a> = (&'a Identities, &'a Tiers, Option<&'a Tenants>, &'a Arc<Pages>);
+
+pub(super) fn compile(
+    document: &SnapshotDocument,
+    (identities, tiers, tenants, error_pages): Parts<'_>,
+    lasting: &Lasting<'_>,
+) -> Result<Vec<Route>, String> {
+    let context = Context { document, identities, tiers, tenants, error_pages, lasting };
+    document.routes.iter().map(|route| context.compile(route)).collect()
+}
+
+struct Context<'a> {
+    document: &'a SnapshotDocument,
+    identities: &'a Identities,
+    tiers: &'a Tiers,
+    tenants: Option<&'a Tenants>,
+    error_pages: &'a Arc<Pages>,
+    lasting: &'a Lasting<'a>,
 }
 
 impl Context<'_> {
-    pub fn routes(&self) -> Result<Vec<Route>, String> {
-        self.document.routes.iter().map(|route| self.compile(route)).collect()
-    }
-
     fn compile(&self, route: &RouteDocument) -> Result<Route, String> {
         texts::check(route)?;
         let (auth, policy) = match &route.auth {
@@ -111,11 +123,11 @@ impl Context<'_> {
             priority: route.priority,
             auth,
             policy,
-            limit: route
-                .rate_limit
+            tenants: route
+                .tenants
                 .as_ref()
-                .map(|limit| LimitRule::compile(limit, self.tiers, &route.name, service))
-                .transpose()?,
+                .map(|names| names.iter().map(|name| name.as_str().into()).collect()),
+            limit: tenants::limit(route, service, self.tiers, self.tenants)?,
             action: self.action(route)?,
             gone_after_ms: route.gone_after_ms,
             timeout: Duration::from_millis(route.timeout_ms),
@@ -194,6 +206,7 @@ impl Context<'_> {
         match proxy.circuit_breaker {
             BreakerUseDocument::None => Ok(BreakerUse::None),
             BreakerUseDocument::Shared => Ok(BreakerUse::Shared),
+            BreakerUseDocument::Tenant => Ok(BreakerUse::Tenant),
             BreakerUseDocument::Own => {
                 let place = owners.unwrap_or_default().iter().position(|owner| *owner == route.name);
                 let place =

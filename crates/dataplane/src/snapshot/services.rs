@@ -21,6 +21,12 @@ pub struct ServiceEntry {
     pub metrics: Arc<ServiceMetrics>,
 }
 
+/// The services themselves, with what is kept of them.
+pub fn live(document: &SnapshotDocument, lasting: &Lasting<'_>) -> Result<Services, String> {
+    let secure = |service: &ServiceDocument| secure(document, service, lasting.tls);
+    lasting.services.compile(&document.services, &secure)
+}
+
 pub fn compile(document: &SnapshotDocument, services: &Services, lasting: &Lasting<'_>) -> Vec<ServiceEntry> {
     document
         .services
@@ -67,7 +73,7 @@ fn pool_settings(document: &PoolDocument, workers: usize) -> PoolSettings {
 }
 
 /// The TLS of a service, where it has one.
-pub fn secure(
+fn secure(
     document: &SnapshotDocument,
     service: &ServiceDocument,
     registry: &tls::Registry,

@@ -20,6 +20,7 @@ from gatewright.config.crosschecks import (
     routing,
     serving,
     sharing,
+    tenants,
 )
 from gatewright.config.crosschecks.view import View
 from gatewright.errors import Problem
@@ -40,6 +41,7 @@ THEMES = (
     retries,
     limits,
     nesting,
+    tenants,
 )
 
 

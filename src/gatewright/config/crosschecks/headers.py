@@ -22,7 +22,7 @@ _FRAMING = {
     "transfer-encoding",
     "upgrade",
 }
-_IDENTITY = {"x-user-id", "x-user-scopes", "x-partner-id"}
+_IDENTITY = {"x-user-id", "x-user-scopes", "x-partner-id", "x-tenant-id"}
 
 
 def check(view: View) -> Iterator[Problem]:

@@ -49,6 +49,7 @@ from gatewright.config.models.routes import (
 )
 from gatewright.config.models.services import Instance, Pool, Service, ServiceHttp2
 from gatewright.config.models.sharing import CircuitBreakers, Redis
+from gatewright.config.models.tenants import Tenant, Tenants
 from gatewright.config.models.tiers import BUILT_IN_TIERS, Adaptive, Ban, RateLimit, Tier
 from gatewright.config.models.tls import Certificate, ClientCertificates, ListenerTls, ServiceTls
 from gatewright.config.models.websocket import WebSocket
@@ -121,6 +122,8 @@ __all__ = [
     "StdoutSink",
     "Sticky",
     "TcpHealthCheck",
+    "Tenant",
+    "Tenants",
     "Tier",
     "ValueTest",
     "WebSocket",

@@ -15,6 +15,7 @@ from gatewright.config.models.revocations import Revocations
 from gatewright.config.models.routes import NONE, Route
 from gatewright.config.models.services import Service
 from gatewright.config.models.sharing import CircuitBreakers, Redis
+from gatewright.config.models.tenants import Tenants
 from gatewright.config.models.tiers import RateLimitField, Tier
 from gatewright.config.quantities import Duration, Timeout
 
@@ -67,6 +68,7 @@ class Gateway(Section):
         default_factory=Revocations, description="How tokens are revoked before they expire."
     )
     tiers: Annotated[list[Tier], OneOrMany] = Field(default_factory=list, description="Named rate limits.")
+    tenants: Tenants | None = Field(None, description="Who shares the gateway; one for all by default.")
     routes: Annotated[list[Route], OneOrMany] = Field(default_factory=list, description="What goes where.")
     defaults: Defaults = Field(
         default_factory=Defaults, description="What routes do unless they say otherwise."

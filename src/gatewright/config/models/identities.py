@@ -109,6 +109,11 @@ class JwtIdentity(Section):
         description="Claims read for scopes: a text with spaces, or a list. `[scope, scp, scopes]` by "
         "default.",
     )
+    tier_claim: Text | None = Field(
+        None,
+        description="Claim, at a path such as `plan.tier`, that names the tier of the caller, which takes "
+        "the place of the first of each route; none by default. What names no tier changes nothing.",
+    )
 
     certificate_bound: bool = Field(
         False,

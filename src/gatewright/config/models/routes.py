@@ -22,6 +22,7 @@ from gatewright.config.models.base import (
 )
 from gatewright.config.models.identities import _exactly_one
 from gatewright.config.models.retries import Hedge, Retry
+from gatewright.config.models.tenants import TenantName
 from gatewright.config.models.tiers import RateLimitField
 from gatewright.config.models.websocket import WebSocket
 from gatewright.config.quantities import Duration, Size, Timeout, duration, size
@@ -51,9 +52,9 @@ def _none_alone(value: object) -> object:
 
 def _switch_or_own(value: object) -> object:
     # Told by hand, since the union would name both of its members in the error.
-    if isinstance(value, bool) or value == "own":
+    if isinstance(value, bool) or value in ("own", "tenant"):
         return value
-    message = "expected `true`, `false` or `own`"
+    message = "expected `true`, `false`, `own` or `tenant`"
     raise ValueError(message)
 
 
@@ -220,6 +221,12 @@ class Route(Section):
     auth: Annotated[Auth | None, BeforeValidator(_none_alone)] = Field(
         None, description="Who may use it; `none`, the default, is everybody."
     )
+    tenants: Annotated[list[TenantName] | None, OneOrMany] = Field(
+        None,
+        max_length=100,
+        description="Tenants that may use it; requests of others get 403 `tenant_not_allowed`, those of none "
+        "403 `tenant_required`. Everybody by default.",
+    )
     rate_limit: RateLimitField = Field(
         None,
         description="Its limit, the name of a tier or several, or `none`. By default that of `defaults`, "
@@ -239,10 +246,11 @@ class Route(Section):
         "last. Likewise of `node.max_in_flight`: P3 from 60 % of it, P2 from 75 %, P1 from 90 %, P0 from all "
         "of it.",
     )
-    circuit_breaker: Annotated[bool | Literal["own"], BeforeValidator(_switch_or_own)] = Field(
+    circuit_breaker: Annotated[bool | Literal["own", "tenant"], BeforeValidator(_switch_or_own)] = Field(
         True,
         description="Whether to use the breaker of the service; `own` for one that this route has for "
-        "itself, by the rules of the service.",
+        "itself, `tenant` for one of each tenant, by the rules of the service. Requests of no tenant use "
+        "that of the service.",
     )
     forward_authorization: bool = Field(
         False, description="Send the header, or the cookie, that carries the token on to the service."

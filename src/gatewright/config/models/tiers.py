@@ -12,16 +12,17 @@ MOST = 1_000_000_000_000
 MOST_TIERS = 8
 MOST_PARTS = 4
 
-_WORDS = ("user", "api_key", "client_ip", "route", "service", "global", "fingerprint")
+_WORDS = ("user", "api_key", "client_ip", "route", "service", "tenant", "global", "fingerprint")
 _HEADER = "header:"
+_CLAIM = "claim:"
 _RESPONSE_HEADER = "response_header:"
 
 
 def _part(value: str) -> str:
-    name = value.removeprefix(_HEADER)
-    if value not in _WORDS and (name == value or not name):
+    named = next((value.removeprefix(kind) for kind in (_HEADER, _CLAIM) if value.startswith(kind)), "")
+    if value not in _WORDS and not named:
         known = ", ".join(f"`{word}`" for word in _WORDS)
-        message = f"`{value}` is nothing to count by; use {known} or `header:NAME`"
+        message = f"`{value}` is nothing to count by; use {known}, `claim:NAME` or `header:NAME`"
         raise ValueError(message)
     return value
 
@@ -146,9 +147,10 @@ class Tier(Section):
         min_length=1,
         max_length=MOST_PARTS,
         description="Whom the limit is counted for: `user`, `api_key`, `client_ip`, `route`, `service`, "
-        "`global`, `fingerprint` (what the client's software looks like) or `header:NAME`; several together "
-        "are counted for each combination. `user` by default. "
-        "Callers without a user, key or header are counted by client address.",
+        "`tenant`, `global`, `fingerprint` (what the client's software looks like), `claim:NAME` (of the "
+        "token, at a path such as `claim:org.id`) or `header:NAME`; several together are counted for each "
+        "combination. `user` by default. Requests without a tenant or the claim are counted by user, those "
+        "without a user, key or header by client address.",
     )
     within: Name | None = Field(
         None,
@@ -208,6 +210,11 @@ class RateLimit(Section):
 def header_of(part: str) -> str | None:
     """Give the header of a part such as `header:X-Device`, in lower case; `None` for words."""
     return part.removeprefix(_HEADER).lower() if part.startswith(_HEADER) else None
+
+
+def claim_of(part: str) -> str | None:
+    """Give the path of a part such as `claim:org.id`; `None` for words."""
+    return part.removeprefix(_CLAIM) if part.startswith(_CLAIM) else None
 
 
 def counted_header_of(counts: str) -> str | None:

@@ -176,6 +176,7 @@ fn cookies_callers_addresses_and_paths_are_keys() {
             let ask = Ask {
                 request: &request,
                 caller: &caller,
+                tenant: None,
                 breaker: BreakerUse::Shared,
                 now: Instant::now(),
                 random,
@@ -273,7 +274,7 @@ fn attempts(service: &Arc<Service>, request: &Request, count: u64) -> Vec<u16> {
         let beside: Vec<&Arc<Instance>> = tried.iter().collect();
         let caller = Caller::anonymous();
         let (breaker, now) = (BreakerUse::Shared, Instant::now());
-        let ask = Ask { request, caller: &caller, breaker, now, random, tried: &beside };
+        let ask = Ask { request, caller: &caller, tenant: None, breaker, now, random, tried: &beside };
         let target = super::super::pick(service, &ask).unwrap();
         ports.push(target.instance.address.port().unwrap());
         tried.push(Arc::clone(&target.instance));

@@ -120,3 +120,52 @@ fn no_algorithm_picks_an_instance_whose_breaker_is_open() {
         assert!((0..50).map(name).any(|name| name == "a:1"));
     }
 }
+
+/// A request of a tenant, on a route where each has a breaker of its own.
+fn of_tenant(
+    service: &Arc<Service>,
+    tenant: Option<&str>,
+    outcome: Outcome,
+    now: Instant,
+) -> Result<(), Refusal> {
+    let request = Request::new([127, 0, 0, 1].into());
+    let (caller, breaker) = (Caller::anonymous(), BreakerUse::Tenant);
+    let ask = Ask { request: &request, caller: &caller, tenant, breaker, now, random: 0, tried: &[] };
+    let target = super::super::pick(service, &ask)?;
+    target.finish(outcome, now);
+    Ok(())
+}
+
+#[test]
+fn what_fails_for_one_tenant_is_refused_to_it_alone() {
+    for scope in [BreakerScope::Service, BreakerScope::Instance] {
+        let (registry, now) = (Registry::new(), Instant::now());
+        let settings = BreakerDocument { scope, minimum_requests: 4, ..breaker() };
+        let service = live(ServiceDocument { circuit_breaker: Some(settings), ..one() }, &registry);
+        (0..4).for_each(|_| of_tenant(&service, Some("noisy"), Outcome::Failure, now).unwrap());
+        assert!(of_tenant(&service, Some("noisy"), SUCCESS, now).is_err());
+        for other in [Some("acme"), None] {
+            assert!(of_tenant(&service, other, SUCCESS, now).is_ok(), "{other:?}");
+        }
+        // A request of none counts for the breaker of all.
+        (0..9).for_each(|_| drop(of_tenant(&service, None, Outcome::Failure, now)));
+        assert!(of_tenant(&service, None, SUCCESS, now).is_err());
+        assert!(of_tenant(&service, Some("acme"), SUCCESS, now).is_ok());
+        let found = registry.change_breakers(Some("users:noisy"), &BreakerChange::Reset {}, now);
+        assert_eq!((found, of_tenant(&service, Some("noisy"), SUCCESS, now).is_ok()), (1, true));
+    }
+}
+
+#[test]
+fn breakers_of_tenants_are_bounded_and_those_that_are_open_stay() {
+    let (registry, now) = (Registry::new(), Instant::now());
+    let settings = BreakerDocument { minimum_requests: 1, ..breaker() };
+    let service = live(ServiceDocument { circuit_breaker: Some(settings), ..one() }, &registry);
+    of_tenant(&service, Some("noisy"), Outcome::Failure, now).unwrap();
+    for number in 0..5_000 {
+        of_tenant(&service, Some(&format!("tenant-{number}")), SUCCESS, now).unwrap();
+    }
+    let breakers = registry.summary(now)[0].breakers.len();
+    assert!((2..=2_001).contains(&breakers), "{breakers}");
+    assert!(of_tenant(&service, Some("noisy"), SUCCESS, now).is_err());
+}

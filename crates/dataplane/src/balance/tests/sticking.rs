@@ -146,6 +146,7 @@ fn a_client_whose_instance_has_just_failed_it_goes_elsewhere() {
         let mut wanted = Ask {
             request: &request,
             caller: &caller,
+            tenant: None,
             breaker: BreakerUse::Shared,
             now,
             random: 0,
