@@ -7,7 +7,7 @@ served. The shape of what goes down is `crates/dataplane/src/snapshot/document.r
 from os import PathLike
 from typing import final
 
-__all__ = ["Engine", "decide", "parse"]
+__all__ = ["Engine", "check_expressions", "decide", "parse"]
 
 @final
 class Engine:
@@ -165,6 +165,14 @@ def decide(snapshot: bytes, keys: bytes, requests: bytes) -> bytes:
     Gives a list of `{"action", "status", "error", "route", "service", "instance", "forward_path", "user_id",
     "partner_id", "tenant_id", "scopes", "decisions": [{"stage", "verdict", "rule", "at", "inputs"}]}`.
     Raises `SnapshotError`.
+    """
+
+def check_expressions(expressions: bytes) -> bytes:
+    """What is wrong with expressions of rules, in CEL: a list with `null` or `{"message", "line", "column"}` for each.
+
+    `expressions` is a list of `{"expression", "route", "parameters": [NAME]}`, the parameters those that the route's path
+    names. Line and column count from 1 within the expression, and are null where they are not known. Raises `EngineError`
+    for other documents.
     """
 
 def parse(text: bytes, format: str) -> bytes:

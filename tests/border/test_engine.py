@@ -10,7 +10,7 @@ import pytest
 
 from gateway import Client, Issuer, Node, Origin, encode, get, one_route, raw
 from gatewright import _engine
-from gatewright._engine import Engine, decide, parse
+from gatewright._engine import Engine, check_expressions, decide, parse
 from gatewright.errors import EngineError, ListenError, SnapshotError
 
 OPTIONS = b'{"workers": 1, "identity_timeout_ms": 100}'
@@ -265,9 +265,25 @@ def compare(record: dict[str, Any], verdict: dict[str, Any], target: str) -> Non
         assert record["error_type"] == verdict["error"], target
 
 
+def test_expressions_are_checked_one_by_one() -> None:
+    ground = {"route": "users", "parameters": ["id"]}
+    good, bad, unplaced = (
+        {"expression": text, **ground}
+        for text in ("request.params.id == '7'", "true && caller.usr == 'a'", "request.method")
+    )
+    found = json.loads(check_expressions(json.dumps([good, bad, unplaced]).encode()))
+    assert found[0] is None
+    assert (found[1]["line"], found[1]["column"]) == (1, 16)
+    assert found[1]["message"].startswith("there is no `caller.usr`")
+    assert found[2] == {"line": None, "column": None, "message": "a rule takes a boolean, not a string"}
+    for wrong in (b"{}", b'[{"expression": "true"}]', b"x"):
+        with pytest.raises(EngineError, match="expressions: "):
+            check_expressions(wrong)
+
+
 def test_the_module_has_what_its_stub_says_and_nothing_more() -> None:
     public = {name for name in vars(_engine) if not name.startswith("_")}
-    assert public == {"Engine", "decide", "parse"}
+    assert public == {"Engine", "check_expressions", "decide", "parse"}
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,45 @@ def test_a_caller_without_the_scope_is_refused_and_the_service_not_asked(origin:
         assert ("authorize", "granted") in steps(node.record())
 
 
+def test_one_scope_of_any_is_enough_and_one_of_none_is_too_much(origin: Origin) -> None:
+    issuer = Issuer()
+    route = "auth: {accept: [mobile], scopes: {all: [read], any: [orders, admin], none: [suspended]}}"
+    with Node(one_route(origin, route, f"identities: [{issuer.identity}]")) as node:
+        for scope in ("read orders", "admin read"):
+            assert get(node.address, "/", issuer.bearer(scope=scope)).status == 200
+        node.records(2)
+        for scope, code, inputs in (
+            ("orders admin", "insufficient_scope", {"missing_scope": "read"}),
+            ("read", "insufficient_scope", {"missing_any_scope": "orders admin"}),
+            ("read orders suspended", "caller_excluded", {"excluded_scope": "suspended"}),
+        ):
+            answer = get(node.address, "/", issuer.bearer(scope=scope))
+            Refused(403, code, "authorize", ("routes", 0), inputs).check(node, answer)
+            challenge = 'Bearer error="insufficient_scope", scope="read orders admin"'
+            expected = challenge if code == "insufficient_scope" else None
+            assert answer.get("www-authenticate") == expected
+
+
+def test_a_caller_without_a_role_that_is_demanded_is_refused(origin: Origin) -> None:
+    key = ApiKey(scopes=("clerk",))
+    for roles, inputs in (
+        ("clerk", {"missing_role": "clerk"}),
+        ("{any: [a, b]}", {"missing_any_role": "a b"}),
+    ):
+        route = f"auth: {{accept: [partners], roles: {roles}}}"
+        with Node(one_route(origin, route, f"identities: [{key.identity}]")) as node:
+            answer = get(node.address, "/", key.header)
+            Refused(403, "insufficient_role", "authorize", ("routes", 0), inputs).check(node, answer)
+
+
+def test_only_a_token_is_challenged_for_more_scopes(origin: Origin) -> None:
+    key = ApiKey(scopes=("read",))
+    route = "auth: {accept: [partners], scopes: [write]}"
+    with Node(one_route(origin, route, f"identities: [{key.identity}]")) as node:
+        refused = get(node.address, "/", key.header)
+        assert (refused.status, refused.get("www-authenticate")) == (403, None)
+
+
 @pytest.mark.parametrize("claim", [{"scope": "read"}, {"scp": ["read"]}, {"scopes": ["x", "read"]}])
 def test_scopes_are_read_from_each_usual_claim(origin: Origin, claim: dict[str, object]) -> None:
     issuer = Issuer()

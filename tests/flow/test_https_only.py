@@ -1,4 +1,6 @@
-"""From `http` to `https`: the redirect of a plain listener, and HSTS over TLS alone."""
+"""From `http` to `https`: the redirect of a plain listener, routes that are not served in plain, and HSTS
+over TLS alone.
+"""
 
 import socket
 import ssl
@@ -7,10 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from gateway import Authority, Node, Origin, TlsClient, encode, get, one_route, request
+from gateway import (
+    ApiKey,
+    Authority,
+    Node,
+    Origin,
+    Refused,
+    TlsClient,
+    encode,
+    get,
+    one_route,
+    request,
+)
 from gatewright.config import ConfigError
 
 HSTS = "strict-transport-security"
+TRUSTING = "listeners: [{name: public, address: '127.0.0.1:1', trusted_proxies: [127.0.0.1]}]"
 
 
 @pytest.fixture
@@ -85,6 +99,41 @@ def test_a_secure_listener_cannot_redirect_to_itself(authority: Authority, origi
     section = plain(f"true, tls: {{certificates: {pair.yaml}}}")
     with pytest.raises(ConfigError, match="speaks `https` already"):
         Node(one_route(origin, "", section))
+
+
+@pytest.mark.parametrize("place", ["route", "defaults"])
+def test_a_route_that_is_https_only_refuses_what_came_in_plain(origin: Origin, place: str) -> None:
+    route = "https_only: refuse" if place == "route" else ""
+    sections = [] if place == "route" else ["defaults: {https_only: refuse}"]
+    with Node(one_route(origin, route, *sections, TRUSTING)) as node:
+        refused = get(node.address, "/", ("X-Forwarded-Proto", "http"))
+        inputs = {"reason": "not over TLS"}
+        Refused(403, "https_required", "authorize", ("routes", 0), inputs).check(node, refused)
+        assert origin.connections == 0
+        assert get(node.address, "/", ("X-Forwarded-Proto", "https")).status == 200
+    if place == "defaults":
+        with Node(one_route(origin, "https_only: 'off'", *sections, TRUSTING)) as node:
+            assert get(node.address).status == 200
+
+
+def test_reads_of_a_route_that_is_https_only_can_be_redirected(origin: Origin) -> None:
+    route, sections = "https_only: redirect", "defaults: {https_port: 8443}"
+    with Node(one_route(origin, route, sections, TRUSTING)) as node:
+        for method in ("GET", "HEAD"):
+            answer = request(node.address, "/a?b=c", [("Host", "gateway.test:80")], method)
+            assert (answer.status, answer.get("location")) == (308, "https://gateway.test:8443/a?b=c")
+            assert node.record()["error_type"] == "https_required"
+        answer = request(node.address, "/a", [("Host", "gateway.test")], "POST")
+        assert (answer.status, answer.get("location")) == (403, None)
+        assert origin.connections == 0
+
+
+def test_a_route_that_is_https_only_asks_for_no_credential_in_plain(origin: Origin) -> None:
+    key = ApiKey()
+    route = "https_only: refuse, auth: {accept: [partners]}"
+    with Node(one_route(origin, route, TRUSTING, f"identities: [{key.identity}]")) as node:
+        assert get(node.address).status == 403
+        assert get(node.address, "/", ("X-Forwarded-Proto", "https")).status == 401
 
 
 @pytest.fixture

@@ -177,9 +177,16 @@ fn parse<'py>(py: Python<'py>, text: &[u8], format: &str) -> PyResult<Bound<'py,
     Ok(PyBytes::new(py, &data))
 }
 
+#[pyfunction]
+fn check_expressions<'py>(py: Python<'py>, expressions: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let found = enter(py, || dataplane::engine::check_expressions(expressions))?;
+    Ok(PyBytes::new(py, &found))
+}
+
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Engine>()?;
     module.add_function(wrap_pyfunction!(decide, module)?)?;
+    module.add_function(wrap_pyfunction!(check_expressions, module)?)?;
     module.add_function(wrap_pyfunction!(parse, module)?)
 }

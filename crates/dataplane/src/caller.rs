@@ -51,6 +51,8 @@ pub struct Caller {
     pub tier: Option<Arc<str>>,
     /// Where the caller may call from; `None`: from everywhere.
     pub networks: Option<Arc<[IpNet]>>,
+    /// Apart from scopes, which are what the caller may do through this token; `None` where there are none.
+    pub roles: Option<Arc<Roles>>,
     /// What the token says, where the configuration asks for claims; look up with `Claims::find`.
     pub claims: Option<Arc<Claims>>,
     /// What whoever sends the token has to prove besides.
@@ -82,6 +84,7 @@ impl Caller {
             key_id: None,
             tier: None,
             networks: None,
+            roles: None,
             claims: None,
             confirmation: None,
             cached: false,
@@ -94,6 +97,25 @@ impl Caller {
 
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.iter().any(|own| **own == *scope)
+    }
+
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.as_ref().is_some_and(|roles| roles.list.iter().any(|own| **own == *role))
+    }
+}
+
+/// What the caller is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// In the order granted, none twice.
+    pub list: Box<[Arc<str>]>,
+    /// Joined by commas; becomes `X-User-Roles`.
+    pub text: Box<str>,
+}
+
+impl Roles {
+    pub fn new(list: Vec<Arc<str>>) -> Self {
+        Self { text: list.join(",").into(), list: list.into() }
     }
 }
 

@@ -85,13 +85,17 @@ fn admit<'s>(
     if route.gone_after_ms.is_some_and(|end| facts.unix_ms >= end) {
         return Err(Refusal::Gone);
     }
+    if let Some(https_only) = &route.https_only {
+        https_only.check(request)?;
+    }
     let admission = shed::admit(state.load, &snapshot.overload, route.priority, route.concurrency.as_ref())?;
     let caller = authenticate::identify(route.auth.as_ref(), request, state.tokens, facts.unix_ms)?;
     let caller = account.identified(route, caller);
     let tenants = (snapshot.tenants.as_ref(), route.tenants.as_deref());
     let tenant = account.belongs(tenant::find(tenants, &caller, request)?);
-    let grant = authorize::grant(&route.policy, caller, request.client)?.of(tenant);
-    account.granted(route);
+    let asked = authorize::Asked { request, parameters: found.parameters.as_slice(), unix_ms: facts.unix_ms };
+    let grant = authorize::grant(&route.policy, caller, asked)?.of(tenant);
+    account.granted(route, &grant);
     let asked = (request, facts.unix_ms);
     let permit = limit::acquire(limits, route.limit.as_ref(), grant, asked, &mut account.trail)?;
     Ok(Admitted { route, permit: account.permitted(permit), admission })

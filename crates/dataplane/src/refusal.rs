@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+mod authorization;
 mod causes;
 mod credentials;
 mod tenant;
 
+pub use authorization::*;
 pub use causes::*;
 pub use credentials::*;
 pub use tenant::TenantFault;
@@ -125,9 +127,8 @@ pub enum Refusal {
         identity: u32,
         cause: Unjudged,
     },
-    MissingScope {
-        scope: Arc<str>,
-    },
+    /// The caller, whoever it is, may not do this here.
+    Forbidden(Forbidden),
     /// The key may be used from some networks only, and the client is in none of them.
     AddressNotAllowed,
     /// It is for a tenant that it may not be for, or for none. `said` is the name, where one was said.
@@ -180,7 +181,8 @@ impl Refusal {
         match self {
             Self::Malformed(_) | Self::BadHandshake(_) => 400,
             Self::Unauthenticated { .. } => 401,
-            Self::MissingScope { .. } | Self::AddressNotAllowed | Self::Tenant { .. } => 403,
+            Self::Forbidden(forbidden) => forbidden.status(),
+            Self::AddressNotAllowed | Self::Tenant { .. } => 403,
             Self::NoRoute | Self::NoFile => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::Slow(_) => 408,
@@ -214,7 +216,7 @@ impl Refusal {
     pub fn grpc_status(&self) -> u8 {
         match self {
             Self::Slow(_) | Self::UpstreamTimeout | Self::DeadlineExceeded => 4,
-            Self::MissingScope { .. } | Self::AddressNotAllowed | Self::Tenant { .. } => 7,
+            Self::Forbidden(_) | Self::AddressNotAllowed | Self::Tenant { .. } => 7,
             Self::OverLimit(_)
             | Self::Banned(_)
             | Self::TooManyWebSockets { .. }
@@ -259,7 +261,7 @@ impl Refusal {
             Self::Unauthenticated { kind: CredentialKind::ApiKey, .. } => "invalid_api_key",
             Self::Unauthenticated { kind: CredentialKind::Certificate, .. } => "invalid_client_certificate",
             Self::AuthenticationUnavailable { .. } => "authentication_unavailable",
-            Self::MissingScope { .. } => "insufficient_scope",
+            Self::Forbidden(forbidden) => forbidden.code(),
             Self::AddressNotAllowed => "address_not_allowed",
             Self::Tenant { fault, .. } => fault.code(),
             Self::OverLimit(_) => "rate_limit_exceeded",
@@ -302,7 +304,7 @@ impl Refusal {
             | Self::NoRoute
             | Self::MethodNotAllowed { .. }
             | Self::Unauthenticated { .. }
-            | Self::MissingScope { .. }
+            | Self::Forbidden(_)
             | Self::AddressNotAllowed
             | Self::Tenant { .. }
             | Self::BadGateway(_)

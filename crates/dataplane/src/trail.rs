@@ -39,6 +39,10 @@ pub enum Rule {
     Listener(u32),
     Route(u32),
     Identity(u32),
+    /// A scope or role of the section `permissions`.
+    Permission(u32),
+    /// A rule of a route, in CEL.
+    Condition(u32),
     Tier(u32),
     Service(u32),
 }

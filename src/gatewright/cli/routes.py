@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from gatewright.config import Loaded
-    from gatewright.config.models import Match, Route, ValueTest
+    from gatewright.config.models import Auth, Demand, Match, Route, ValueTest
 
 _COLUMNS = ("methods", "host", "path", "matchers", "goes to", "auth", "limit", "route", "at")
 
@@ -69,11 +69,23 @@ def _row(loaded: "Loaded", number: int) -> dict[str, Any]:
         "matchers": _matchers(route.match),
         "goes_to": _target(route),
         "accept": [] if route.auth is None else route.auth.accept,
-        "scopes": [] if route.auth is None else route.auth.scopes,
+        "scopes": [] if route.auth is None else _demanded(route.auth.scopes),
+        "roles": [] if route.auth is None else _demanded(route.auth.roles),
+        "permissions": [] if route.auth is None else _permissions(route.auth),
+        "rules": [] if route.auth is None else [rule.name for rule in route.auth.rules],
         "optional": route.auth is None or route.auth.optional,
         "tiers": [] if limit is None else limit.tier,
         "at": str(loaded.at("routes", number)),
     }
+
+
+def _demanded(demand: "Demand") -> list[str]:
+    any_of = ["|".join(demand.any)] if demand.any else []
+    return [*demand.all, *any_of, *(f"!{name}" for name in demand.none)]
+
+
+def _permissions(auth: "Auth") -> list[str]:
+    return [*auth.permission, *(["method and path"] if auth.endpoint_permissions else [])]
 
 
 def _matchers(match: "Match") -> list[str]:
@@ -107,7 +119,9 @@ def _print(rows: list[dict[str, Any]]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 250)
     table = Table(*_COLUMNS, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        proof = " or ".join(row["accept"]) + (f" with {' '.join(row['scopes'])}" if row["scopes"] else "")
+        demands = [" ".join(row[kind]) for kind in ("scopes", "roles", "permissions") if row[kind]]
+        demands += [f"rules {' '.join(row['rules'])}"] if row["rules"] else []
+        proof = " or ".join(row["accept"]) + (f" with {', '.join(demands)}" if demands else "")
         auth = f"{proof} (optional)" if row["accept"] and row["optional"] else proof or "anybody"
         precedence = f" (precedence {row['precedence']})" if row["precedence"] else ""
         cells = (

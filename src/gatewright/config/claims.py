@@ -6,6 +6,7 @@ rule, a tenant, a limit), callers have to keep them, which costs memory for each
 
 from collections.abc import Callable
 
+from gatewright.config.compile_authorization import rules_read_claims
 from gatewright.config.models import Gateway
 from gatewright.config.models.tiers import claim_of
 
@@ -22,7 +23,7 @@ def _of_limits(gateway: Gateway) -> bool:
     return any(claim_of(part) is not None for tier in gateway.tiers for part in tier.per)
 
 
-READERS: tuple[Reader, ...] = (_of_tenants, _of_limits)
+READERS: tuple[Reader, ...] = (_of_tenants, _of_limits, rules_read_claims)
 
 
 def keeps_claims(gateway: Gateway) -> bool:

@@ -11,6 +11,7 @@ import gatewright
 from gatewright.config.addresses import Resolver, system_resolver
 from gatewright.config.claims import keeps_claims
 from gatewright.config.compile_answer import compile_error_pages
+from gatewright.config.compile_authorization import compile_permissions
 from gatewright.config.compile_listener import compile_listener
 from gatewright.config.compile_overload import compile_overload
 from gatewright.config.compile_route import compile_route
@@ -53,6 +54,7 @@ def compile(
         "tiers": compile_tiers(loaded),
         "tenants": compile_tenants(loaded),
         "routes": [compile_route(loaded, number) for number in range(len(gateway.routes))],
+        "permissions": compile_permissions(loaded),
         "authorities": {
             name: [base64.b64encode(der).decode() for der in ders]
             for name, ders in loaded.tls.authorities.items()
@@ -75,6 +77,7 @@ def _node(loaded: Loaded) -> dict[str, Any]:
         "max_in_flight": node.max_in_flight,
         "max_limit_keys": node.max_limit_keys,
         "max_limit_waiting": node.max_limit_waiting,
+        "max_rule_steps": node.max_rule_steps,
         # Nobody would read them: 0 tells the engine to write none.
         "record_queue": records.queue if records.sinks else 0,
         "token_cache": node.token_cache,

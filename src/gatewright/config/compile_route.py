@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from gatewright.config.compile_answer import compile_compression, compile_error_pages, compile_static
+from gatewright.config.compile_authorization import compile_auth, compile_https_only
 from gatewright.config.crosschecks.overlaps import hosts_of
 from gatewright.config.limiting import limit_of
 from gatewright.config.matching import classify
@@ -38,7 +39,8 @@ def compile_route(loaded: "Loaded", number: int) -> dict[str, Any]:
         "match": compile_match(route.match),
         "precedence": route.precedence,
         "action": _action(route),
-        "auth": _auth(loaded, number),
+        "auth": compile_auth(loaded, number),
+        "https_only": compile_https_only(loaded, route),
         "tenants": route.tenants,
         "rate_limit": _rate_limit(loaded, number),
         "timeout_ms": int(defaults.timeout if route.timeout is None else route.timeout),
@@ -128,14 +130,6 @@ def _respond(respond: Respond) -> dict[str, Any]:
     if body:
         headers.setdefault("content-type", content_type)
     return {"status": respond.status, "headers": headers, "body": body}
-
-
-def _auth(loaded: "Loaded", number: int) -> dict[str, Any] | None:
-    auth = loaded.gateway.routes[number].auth
-    if auth is None:
-        return None
-    at = str(loaded.at("routes", number, "auth"))
-    return {"at": at, "accept": auth.accept, "scopes": auth.scopes, "optional": auth.optional}
 
 
 def _rate_limit(loaded: "Loaded", number: int) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ _SHORT_FORMS: dict[str, dict[str, str]] = {
     "Route": {"match": "text", "auth": "text", "rate_limit": "texts", "retry": "text or switch"},
     "Retry": {"methods": "text"},
     "Defaults": {"rate_limit": "texts"},
+    "Auth": {"scopes": "texts", "roles": "texts"},
     "Tier": {"adaptive": "text or switch", "ban": "text or switch"},
     "JwtIdentity": {"jwks": "text", "public_key": "text"},
     "ApiKeyIdentity": {"keys": "text"},

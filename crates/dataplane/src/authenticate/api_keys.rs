@@ -133,6 +133,7 @@ impl ApiKey {
             key_id: Some(Arc::clone(&self.id)),
             tier: self.tier.clone(),
             networks: self.networks.clone(),
+            roles: None,
             claims: None,
             confirmation: None,
             cached: false,

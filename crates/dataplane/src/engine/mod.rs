@@ -3,6 +3,7 @@
 mod breakers;
 mod control;
 mod explain;
+mod expressions;
 mod keys;
 mod limits;
 mod listening;
@@ -31,6 +32,7 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::document::Instances;
 use control::Control;
 pub use explain::decide;
+pub use expressions::check_expressions;
 use listening::{Opened, Wanted};
 use socket_file::SocketFile;
 use takeover::Inherited;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::authorize::{Grant, GrantedBy};
 use crate::balance::{BreakerTransition, Instance, Target};
 use crate::caller::{Caller, CallerKind};
 use crate::exchange::Exchange;
@@ -12,7 +13,7 @@ use crate::pipeline::tunnel::Tunnelled;
 use crate::pipeline::{Facts, explanation};
 use crate::proxy::attempt::Fault;
 use crate::record::{Entry, Sample, TimeoutKind, Times};
-use crate::refusal::{LimitState, Refusal};
+use crate::refusal::{Forbidden, LimitState, Refusal, Ruling};
 use crate::request::Request;
 use crate::snapshot::{Listener, Proxy, Route, Snapshot};
 use crate::tenant::{Belonging, Tenant};
@@ -122,9 +123,14 @@ impl Account {
         Some(tenant)
     }
 
-    pub fn granted(&mut self, route: &Route) {
+    pub fn granted(&mut self, route: &Route, grant: &Grant) {
         if route.policy.is_demanding() {
-            self.trail.push(Stage::Authorize, "granted", Rule::None, Inputs::none());
+            let rule = match grant.by() {
+                GrantedBy::Nothing => Rule::None,
+                GrantedBy::Permission(holder) => Rule::Permission(holder),
+                GrantedBy::Rule(rule) => Rule::Condition(rule),
+            };
+            self.trail.push(Stage::Authorize, "granted", rule, Inputs::none());
         }
     }
 
@@ -287,6 +293,9 @@ impl Account {
         let counts = worker.counts();
         if let Some(End::Refused(refusal)) = end {
             counts.refused(refusal);
+            if let Refusal::Forbidden(Forbidden::Ruled { ruling: Ruling::Failed(fault), .. }) = refusal {
+                counts.rule_failed(*fault);
+            }
             if let Refusal::Slow(part) = refusal {
                 counts.timed_out(if *part == "body" { TimeoutKind::Body } else { TimeoutKind::Head });
             }

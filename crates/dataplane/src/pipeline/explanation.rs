@@ -1,6 +1,8 @@
 //! Why a refusal happened, for the record: which stage, which rule, which inputs. The client is told less.
 
-use crate::refusal::{CredentialFault, Interruption, LimitState, Refusal, Shortage, Unavailable, Unjudged};
+use crate::refusal::{
+    CredentialFault, Forbidden, Interruption, LimitState, Refusal, Ruling, Shortage, Unavailable, Unjudged,
+};
 use crate::respond::refuse::message;
 use crate::trail::{Inputs, Rule, Stage};
 
@@ -33,7 +35,7 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
         Refusal::Overloaded { shortage, .. } => (Stage::Shed, route, shed(*shortage)),
         Refusal::Unauthenticated { identity, fault, .. } => unproved(*identity, route, *fault),
         Refusal::AuthenticationUnavailable { identity, cause } => unjudged(*identity, *cause),
-        Refusal::MissingScope { scope } => (Stage::Authorize, route, none().text("missing_scope", scope)),
+        Refusal::Forbidden(forbidden) => self::forbidden(forbidden, route),
         Refusal::AddressNotAllowed => {
             (Stage::Authorize, route, none().fixed("reason", "the client's address"))
         }
@@ -69,6 +71,36 @@ fn unproved(identity: Option<u32>, route: Rule, fault: CredentialFault) -> (Stag
 
 fn unjudged(identity: u32, cause: Unjudged) -> (Stage, Rule, Inputs) {
     (Stage::Authenticate, Rule::Identity(identity), Inputs::none().fixed("reason", cause.text()))
+}
+
+fn forbidden(forbidden: &Forbidden, route: Rule) -> (Stage, Rule, Inputs) {
+    let (rule, inputs) = match forbidden {
+        Forbidden::Plain { .. } => (route, Inputs::none().fixed("reason", "not over TLS")),
+        Forbidden::Unqualified { lack, .. } => (route, Inputs::none().text(lack.input(), &lack.names)),
+        Forbidden::Unpermitted { permission, by } => {
+            (by.map_or(route, Rule::Permission), unpermitted(permission.as_deref(), by.is_some()))
+        }
+        Forbidden::Ruled { rule, ruling, .. } => (Rule::Condition(*rule), ruled(*ruling)),
+    };
+    (Stage::Authorize, rule, inputs)
+}
+
+/// What no permission allows has the route for a rule, and what one forbids has that one.
+fn unpermitted(permission: Option<&str>, is_forbidden: bool) -> Inputs {
+    let inputs = Inputs::none();
+    let inputs = match permission {
+        Some(name) => inputs.text("permission", name),
+        None => inputs.fixed("permission", "the method and path"),
+    };
+    inputs.fixed("reason", if is_forbidden { "forbidden" } else { "not granted" })
+}
+
+fn ruled(ruling: Ruling) -> Inputs {
+    let inputs = Inputs::none().fixed("reason", ruling.text());
+    match ruling {
+        Ruling::Failed(fault) => inputs.fixed("fault", fault.text()),
+        Ruling::Denied | Ruling::NotAllowed => inputs,
+    }
 }
 
 fn over(state: &LimitState) -> (Stage, Rule, Inputs) {

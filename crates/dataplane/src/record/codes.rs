@@ -1,9 +1,9 @@
 //! The codes under which refusals are counted.
 
-use crate::refusal::{CredentialKind, Refusal, TenantFault};
+use crate::refusal::{CredentialKind, Demand, Forbidden, Quality, Refusal, TenantFault};
 
 /// In the order of `code_index`.
-pub(super) const CODES: [&str; 37] = [
+pub(super) const CODES: [&str; 42] = [
     "bad_request",
     "request_timeout",
     "body_too_large",
@@ -41,6 +41,11 @@ pub(super) const CODES: [&str; 37] = [
     "tenant_unknown",
     "tenant_disabled",
     "tenant_not_allowed",
+    "https_required",
+    "insufficient_role",
+    "caller_excluded",
+    "permission_denied",
+    "rule_denied",
 ];
 
 /// Where a refusal is counted. An index and not the code's text, so that counting compares no texts.
@@ -57,7 +62,7 @@ pub(super) fn code_index(refusal: &Refusal) -> usize {
         Refusal::Unauthenticated { kind: CredentialKind::Token, .. } => 8,
         Refusal::Unauthenticated { kind: CredentialKind::ApiKey, .. } => 9,
         Refusal::AuthenticationUnavailable { .. } => 10,
-        Refusal::MissingScope { .. } => 11,
+        Refusal::Forbidden(forbidden) => forbidden_index(forbidden),
         Refusal::OverLimit(_) => 12,
         Refusal::LimiterUnavailable => 13,
         Refusal::ServiceUnavailable { .. } => 14,
@@ -86,14 +91,42 @@ pub(super) fn code_index(refusal: &Refusal) -> usize {
     }
 }
 
+fn forbidden_index(forbidden: &Forbidden) -> usize {
+    match forbidden {
+        Forbidden::Plain { .. } => 37,
+        Forbidden::Unqualified { lack, .. } => match (lack.demand, lack.quality) {
+            (Demand::All | Demand::Any, Quality::Scope) => 11,
+            (Demand::All | Demand::Any, Quality::Role) => 38,
+            (Demand::None, _) => 39,
+        },
+        Forbidden::Unpermitted { .. } => 40,
+        Forbidden::Ruled { .. } => 41,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::refusal::{
-        CredentialFault, HandshakeFault, LimitState, Malformed, Reason, Shortage, Unavailable, Unjudged,
-        UpstreamFault,
+        CredentialFault, HandshakeFault, Lack, LimitState, Malformed, Reason, Ruling, Shortage, Unavailable,
+        Unjudged, UpstreamFault,
     };
     use std::time::Duration;
+
+    fn lacking(quality: Quality, demand: Demand) -> Refusal {
+        let lack = Lack { quality, demand, names: "a".into(), challenge: "a".into() };
+        Refusal::Forbidden(Forbidden::Unqualified { lack: lack.into(), is_bearer: true })
+    }
+
+    fn every_forbidden() -> [Refusal; 5] {
+        [
+            Refusal::Forbidden(Forbidden::Plain { location: None }),
+            lacking(Quality::Role, Demand::Any),
+            lacking(Quality::Role, Demand::None),
+            Refusal::Forbidden(Forbidden::Unpermitted { permission: None, by: None }),
+            Refusal::Forbidden(Forbidden::Ruled { rule: 0, ruling: Ruling::Denied, message: None }),
+        ]
+    }
 
     fn every_refusal() -> Vec<Refusal> {
         let wait = Duration::from_secs(1);
@@ -112,7 +145,7 @@ mod tests {
             unauthenticated(CredentialKind::Token),
             unauthenticated(CredentialKind::ApiKey),
             Refusal::AuthenticationUnavailable { identity: 0, cause: Unjudged::NoKeys },
-            Refusal::MissingScope { scope: "a".into() },
+            lacking(Quality::Scope, Demand::All),
             Refusal::OverLimit(LimitState::default()),
             Refusal::LimiterUnavailable,
             Refusal::ServiceUnavailable { cause: Unavailable::NoInstance, retry_after: wait },
@@ -149,7 +182,7 @@ mod tests {
 
     #[test]
     fn each_refusal_is_counted_under_its_own_code() {
-        let all: Vec<_> = every_refusal().into_iter().chain(of_tenants()).collect();
+        let all: Vec<_> = every_refusal().into_iter().chain(of_tenants()).chain(every_forbidden()).collect();
         assert_eq!(all.len(), CODES.len());
         for refusal in all {
             assert_eq!(CODES[code_index(&refusal)], refusal.code());

@@ -4,7 +4,7 @@ use super::cells::{Cell, PerWorker};
 use super::codes::{CODES, code_index};
 use super::keys::KeyLookups;
 use super::malformed::MALFORMED;
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::{Reason, Refusal, RuleFault};
 use crate::snapshot::document::Priority;
 
 /// Which wait on a client ended by its deadline.
@@ -57,6 +57,7 @@ pub struct WorkerCounts {
     pub(super) timeouts: [Cell; TIMEOUTS.len()],
     pub(super) refusals: [Cell; CODES.len()],
     pub(super) malformed: [Cell; MALFORMED.len()],
+    pub(super) rule_faults: [Cell; RuleFault::ALL.len()],
     shed: [[Cell; Priority::ALL.len()]; REASONS.len()],
 }
 
@@ -79,6 +80,7 @@ impl Default for WorkerCounts {
             timeouts: std::array::from_fn(|_| Cell::default()),
             refusals: std::array::from_fn(|_| Cell::default()),
             malformed: std::array::from_fn(|_| Cell::default()),
+            rule_faults: std::array::from_fn(|_| Cell::default()),
             shed: Default::default(),
         }
     }
@@ -91,6 +93,11 @@ impl WorkerCounts {
         if let Refusal::Malformed(malformed) = refusal {
             count_at(&self.malformed, *malformed as usize);
         }
+    }
+
+    /// Counts an expression that came to nothing.
+    pub fn rule_failed(&self, fault: RuleFault) {
+        count_at(&self.rule_faults, fault as usize);
     }
 
     /// Counts a request that was shed.

@@ -55,6 +55,8 @@ impl Names for Rules {
             | Rule::Listener(_)
             | Rule::Route(_)
             | Rule::Identity(_)
+            | Rule::Permission(_)
+            | Rule::Condition(_)
             | Rule::Tier(_)
             | Rule::Service(_) => None,
         }

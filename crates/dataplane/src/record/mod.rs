@@ -22,6 +22,7 @@ mod recorder;
 mod redact;
 mod registry;
 mod revocations;
+mod rules;
 mod scrape;
 mod scrape_breakers;
 mod scrape_instances;

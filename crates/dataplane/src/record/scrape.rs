@@ -10,8 +10,8 @@ use super::registry::{Family, Registry};
 use super::text::Kind::{Counter, Gauge, Histogram};
 use super::text::{Labels, Text};
 use super::{
-    keys, revocations, scrape_breakers, scrape_instances, scrape_listeners, scrape_retries, scrape_services,
-    scrape_websockets,
+    keys, revocations, rules, scrape_breakers, scrape_instances, scrape_listeners, scrape_retries,
+    scrape_services, scrape_websockets,
 };
 use crate::refusal::Reason;
 
@@ -34,6 +34,7 @@ pub fn print(registry: &Registry, external: &External) -> String {
     authentication(&mut text, registry);
     keys::print(&mut text, registry, external);
     revocations::print(&mut text, external);
+    rules::print(&mut text, registry);
     scrape_listeners::print(&mut text, registry);
     workers(&mut text, registry, external);
     clients(&mut text, registry);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::*;
-use crate::refusal::{Malformed, Reason, Refusal, Unavailable, UpstreamFault};
+use crate::refusal::{Malformed, Reason, Refusal, RuleFault, Unavailable, UpstreamFault};
 use crate::snapshot::document::Priority;
 
 /// Every metric of the reference, with its type.
@@ -34,11 +34,13 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     file_transfers:gauge proxy_protocol_errors_total:counter websocket_connections:gauge \
     websocket_messages_total:counter websocket_closed_total:counter \
     tenant_requests_total:counter tenant_limited_total:counter tenants:gauge \
+    rule_failures_total:counter \
     key_lookups_total:counter key_cache_keys:gauge key_cache_evictions_total:counter \
     token_revocations:gauge token_revocations_limit:gauge token_revocations_covered:gauge";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 77] = [
+const PRINTED: [&str; 78] = [
+    r#"gateway_rule_failures_total{reason="repeated"} 1"#,
     "gateway_token_revocations 7",
     "gateway_token_revocations_covered 2",
     r#"gateway_tenant_requests_total{tenant="acme",status="2xx"} 1"#,
@@ -158,6 +160,7 @@ fn busy() -> (Registry, External) {
     node.refused(&Refusal::Malformed(Malformed::BareLineFeed));
     node.timed_out(TimeoutKind::Body);
     node.key_lookups.count(KeyLookup::Late);
+    node.rule_failed(RuleFault::Repeated);
     node.shed(Reason::Cpu, Priority::P3);
     let tenant = registry.tenants().tenant("acme");
     tenant.observe(0, 200, false);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::exchange::Exchange;
 use crate::http1::response_names::KnownResponse;
-use crate::refusal::{CredentialKind, LimitState, Refusal};
+use crate::refusal::{CredentialKind, Forbidden, LimitState, Refusal};
 use crate::request::Request;
 use crate::respond::answer::{body_for, end_head};
 use crate::respond::pages::{Choice, Form, Pages, Words};
@@ -135,6 +135,7 @@ fn write_reasons<E: Exchange>(exchange: &mut E, request: &Request, refusal: &Ref
     write_retry_after(exchange, refusal.retry_after());
     match refusal {
         Refusal::Unauthenticated { kind, .. } => exchange.header(b"www-authenticate", challenge(*kind)),
+        Refusal::Forbidden(forbidden) => write_forbidden(exchange, forbidden),
         Refusal::MethodNotAllowed { allow } => exchange.header(b"allow", allow.as_bytes()),
         Refusal::RangeNotSatisfiable { length } => {
             exchange.header(b"content-range", format!("bytes */{length}").as_bytes());
@@ -151,7 +152,6 @@ fn write_reasons<E: Exchange>(exchange: &mut E, request: &Request, refusal: &Ref
         | Refusal::Misdirected
         | Refusal::NoRoute
         | Refusal::AuthenticationUnavailable { .. }
-        | Refusal::MissingScope { .. }
         | Refusal::AddressNotAllowed
         | Refusal::Tenant { .. }
         | Refusal::OverLimit(_)
@@ -169,6 +169,15 @@ fn write_reasons<E: Exchange>(exchange: &mut E, request: &Request, refusal: &Ref
         | Refusal::NoFile
         | Refusal::PreconditionFailed
         | Refusal::Internal => {}
+    }
+}
+
+fn write_forbidden<E: Exchange>(exchange: &mut E, forbidden: &Forbidden) {
+    if let Some(challenge) = forbidden.challenge() {
+        exchange.header(b"www-authenticate", challenge.as_bytes());
+    }
+    if let Forbidden::Plain { location: Some(location) } = forbidden {
+        exchange.header(b"location", location.as_bytes());
     }
 }
 
@@ -276,7 +285,7 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::AuthenticationUnavailable { .. } => {
             "credentials cannot be checked at the moment; try again later".into()
         }
-        Refusal::MissingScope { scope } => format!("the scope {scope} is required").into(),
+        Refusal::Forbidden(forbidden) => forbidden.message(),
         Refusal::Tenant { fault, .. } => fault.text().into(),
         Refusal::AddressNotAllowed => "this caller may not call from this address".into(),
         Refusal::OverLimit(state) | Refusal::Banned(state) => limited(refusal, state).into(),

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::snapshot::document::{
-    ActionDocument, HeaderChangesDocument, MatchDocument, PathMatchDocument, Priority, ProxyDocument,
-    RewriteDocument, RouteDocument, ValueMatchDocument, ValueTestDocument,
+    ActionDocument, HeaderChangesDocument, HttpsOnlyDocument, MatchDocument, PathMatchDocument, Priority,
+    ProxyDocument, RewriteDocument, RouteDocument, ValueMatchDocument, ValueTestDocument,
 };
 
 mod cases;
@@ -40,6 +40,7 @@ fn route(path: PathMatchDocument) -> RouteDocument {
         precedence: 0,
         action: ActionDocument::Health {},
         auth: None,
+        https_only: HttpsOnlyDocument::Off,
         rate_limit: None,
         tenants: None,
         timeout_ms: 10_000,

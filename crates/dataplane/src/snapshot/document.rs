@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 
 pub use super::document_answer::*;
+pub use super::document_authorize::*;
 pub use super::document_balance::*;
 pub use super::document_identity::*;
 pub use super::document_limit::*;
@@ -40,6 +41,9 @@ pub struct SnapshotDocument {
     #[serde(default)]
     pub tenants: Option<TenantsDocument>,
     pub routes: Vec<RouteDocument>,
+    /// What scopes and roles are good for.
+    #[serde(default)]
+    pub permissions: Vec<PermissionDocument>,
     /// Lists of certificates that services and clients are trusted by; each list is here once.
     #[serde(default)]
     pub authorities: Authorities,
@@ -69,6 +73,10 @@ fn revocations() -> u32 {
     100_000
 }
 
+fn steps() -> u32 {
+    10_000
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NodeDocument {
@@ -83,6 +91,9 @@ pub struct NodeDocument {
     /// Requests that leaky buckets let wait at one time.
     #[serde(default = "waiting")]
     pub max_limit_waiting: u32,
+    /// Steps that the rules of a route may take for one request.
+    #[serde(default = "steps")]
+    pub max_rule_steps: u32,
     /// Records waiting for Python before the oldest are dropped and counted (O14: 10,000). With 0, none are written.
     pub record_queue: u32,
     /// Verified tokens remembered by each worker.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::document_answer::{CompressionDocument, ErrorPagesDocument, FilesDocument};
+use super::document_authorize::{AuthDocument, HttpsOnlyDocument};
 use super::document_limit::RateLimitDocument;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -21,6 +22,9 @@ pub struct RouteDocument {
     /// Names of the tenants that may use it; `null`: whoever else may.
     #[serde(default)]
     pub tenants: Option<Vec<String>>,
+    /// Requests that came in plain are not served (LT-2).
+    #[serde(default)]
+    pub https_only: HttpsOnlyDocument,
     pub timeout_ms: u64,
     pub max_body_bytes: u64,
     pub priority: Priority,
@@ -244,18 +248,6 @@ pub enum HostHeader {
 pub struct RewriteDocument {
     pub regex: String,
     pub replacement: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AuthDocument {
-    pub at: String,
-    /// Names of identities, tried in this order by which credential is present.
-    pub accept: Vec<String>,
-    /// All of them are required.
-    pub scopes: Vec<String>,
-    /// A request without any credential goes on as anonymous; a wrong credential is still a 401 (O25).
-    pub optional: bool,
 }
 
 /// Applied in the order remove, set, add. Names in lower case.

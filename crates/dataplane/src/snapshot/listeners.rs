@@ -59,8 +59,8 @@ pub struct Redirection {
 }
 
 impl Redirection {
-    fn compile(port: u16, listeners: &[Listener]) -> Self {
-        let mut there = listeners.iter().filter(|listener| listener.address.port() == Some(port));
+    pub fn compile<'l>(port: u16, listeners: impl Iterator<Item = &'l Listener>) -> Self {
+        let mut there = listeners.filter(|listener| listener.address.port() == Some(port));
         let tls = there.find_map(|listener| listener.tls.as_ref());
         Self { port, certificates: tls.map(|tls| Arc::clone(tls.certificates())) }
     }
@@ -88,7 +88,7 @@ pub fn compile(document: &SnapshotDocument, lasting: &Lasting<'_>) -> Result<Vec
     let mut listeners = document.listeners.iter().map(compile).collect::<Result<Vec<_>, _>>()?;
     let ports = document.listeners.iter().map(|listener| listener.redirect_to_https);
     let redirections: Vec<_> =
-        ports.map(|port| port.map(|port| Redirection::compile(port, &listeners))).collect();
+        ports.map(|port| port.map(|port| Redirection::compile(port, listeners.iter()))).collect();
     for (listener, redirection) in listeners.iter_mut().zip(redirections) {
         listener.redirection = redirection;
     }

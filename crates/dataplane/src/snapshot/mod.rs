@@ -1,7 +1,9 @@
 //! The compiled configuration that a request is decided by. Made off the path, swapped in as one pointer.
 
+mod authorizing;
 pub mod document;
 mod document_answer;
+mod document_authorize;
 mod document_balance;
 mod document_identity;
 mod document_limit;
@@ -12,6 +14,7 @@ mod document_route;
 mod document_service;
 mod document_tenant;
 mod document_tls;
+mod https;
 mod limits;
 mod listeners;
 mod retries;
@@ -37,6 +40,7 @@ use crate::tenant::Tenants;
 use crate::tls;
 use crate::trail::Rule;
 use crate::websocket;
+use authorizing::Authorizing;
 pub use document::Http2Limits;
 use document::{FORMAT, IdentityDocument, IdentityKindDocument, NodeDocument, SnapshotDocument};
 pub use limits::{LimitSettings, TierEntry};
@@ -113,6 +117,7 @@ pub struct Snapshot {
     pub listeners: Vec<Arc<Listener>>,
     pub table: Table,
     pub routes: Vec<Route>,
+    authorizing: Authorizing,
     pub services: Services,
     pub service_entries: Vec<ServiceEntry>,
     pub identities: Identities,
@@ -159,10 +164,10 @@ impl Snapshot {
         let tiers = Tiers::compile(&document.tiers, lasting.counters)?;
         let services = services::live(&document, lasting)?;
         let error_pages = document.error_pages.as_ref().map(Pages::compile).unwrap_or_default();
+        let listeners = listeners::compile(&document, lasting)?;
         let tenants = tenants::compile(&document, &tiers, lasting.metrics)?;
-        let parts = (&identities, &tiers, tenants.as_ref(), &error_pages);
+        let parts = (&identities, &tiers, tenants.as_ref(), &error_pages, listeners.as_slice());
         let routes = routes::compile(&document, parts, lasting)?;
-        let metrics = lasting.metrics;
         Ok(Self {
             version: document.version,
             overload: shed::Settings::compile(document.overload.as_ref(), document.node.max_in_flight),
@@ -170,22 +175,23 @@ impl Snapshot {
             record_queue: document.node.record_queue,
             token_cache: document.node.token_cache,
             max_revocations: document.node.max_revocations,
-            listeners: listeners::compile(&document, lasting)?,
             bounds: NodeBounds::of(&document.node),
             table: Table::compile(&document.routes, routes::canonical)?,
             has_websockets: routes.iter().any(Route::has_websockets),
             routes,
+            listeners,
+            authorizing: Authorizing::compile(&document),
             service_entries: services::compile(&document, &services, lasting),
             services,
             identities,
-            identity_entries: identity_entries(&document, metrics),
+            identity_entries: identity_entries(&document, lasting.metrics),
             tiers,
             tenants,
-            tier_entries: tier_entries(&document, metrics),
+            tier_entries: tier_entries(&document, lasting.metrics),
             error_pages,
             unrouted_response: Policy::unrouted(document.security_headers),
-            unrouted: metrics.unrouted(),
-            unidentified: metrics.unidentified(),
+            unrouted: lasting.metrics.unrouted(),
+            unidentified: lasting.metrics.unidentified(),
             secret_parameters: withheld::names(withheld::parameters(&document.identities)),
             node: document.node.name.into(),
             software: document.node.software.into(),
@@ -255,6 +261,8 @@ impl Snapshot {
             Rule::Identity(index) => {
                 self.identity_entries.get(index as usize).map(|entry| &entry.counted.named)
             }
+            Rule::Permission(index) => self.authorizing.permissions.get(index as usize),
+            Rule::Condition(index) => self.authorizing.rules.get(index as usize),
             Rule::Tier(index) => self.tier_entries.get(index as usize).map(|entry| &entry.counted.named),
             Rule::Service(index) => self.service_entries.get(index as usize).map(|entry| &entry.named),
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::authenticate::{AuthPolicy, Identities};
-use crate::authorize;
+use crate::authorize::{self, Ground, Permissions, RuleSettings};
 use crate::balance::BreakerUse;
 use crate::intake;
 use crate::limit::{LimitRule, Tiers};
@@ -23,7 +23,8 @@ use crate::snapshot::document::{
     ActionDocument, BreakerUseDocument, HostHeader, PathMatchDocument, PathParameters, Priority,
     ProxyDocument, RouteDocument, SnapshotDocument,
 };
-use crate::snapshot::{Lasting, Named, retries, tenants, texts, withheld};
+use crate::snapshot::https::HttpsOnly;
+use crate::snapshot::{Lasting, Listener, Named, retries, tenants, texts, withheld};
 use crate::tenant::Tenants;
 use crate::websocket;
 
@@ -34,6 +35,8 @@ pub struct Route {
     pub policy: authorize::Policy,
     /// Whose it is; `None`: everybody's.
     pub tenants: Option<Box<[Box<str>]>>,
+    /// `None`: requests that came in plain are served.
+    pub https_only: Option<HttpsOnly>,
     pub limit: Option<LimitRule>,
     pub action: Action,
     /// Milliseconds since the epoch from which on the route is no more.
@@ -81,15 +84,14 @@ pub struct Proxy {
 }
 
 /// What a snapshot has beside its routes, and they refer to.
-type Parts<'a> = (&'a Identities, &'a Tiers, Option<&'a Tenants>, &'a Arc<Pages>);
+type Parts<'a> = (&'a Identities, &'a Tiers, Option<&'a Tenants>, &'a Arc<Pages>, &'a [Arc<Listener>]);
 
 pub(super) fn compile(
     document: &SnapshotDocument,
-    (identities, tiers, tenants, error_pages): Parts<'_>,
+    (identities, tiers, tenants, error_pages, listeners): Parts<'_>,
     lasting: &Lasting<'_>,
 ) -> Result<Vec<Route>, String> {
-    let context = Context { document, identities, tiers, tenants, error_pages, lasting };
-    document.routes.iter().map(|route| context.compile(route)).collect()
+    Context { document, identities, tiers, tenants, error_pages, listeners, lasting }.routes()
 }
 
 struct Context<'a> {
@@ -98,18 +100,25 @@ struct Context<'a> {
     tiers: &'a Tiers,
     tenants: Option<&'a Tenants>,
     error_pages: &'a Arc<Pages>,
+    listeners: &'a [Arc<Listener>],
     lasting: &'a Lasting<'a>,
 }
 
 impl Context<'_> {
-    fn compile(&self, route: &RouteDocument) -> Result<Route, String> {
-        texts::check(route)?;
-        let (auth, policy) = match &route.auth {
-            None => (None, authorize::Policy::default()),
-            Some(auth) => {
-                (Some(AuthPolicy::compile(auth, self.identities)?), authorize::Policy::compile(auth))
-            }
+    fn routes(&self) -> Result<Vec<Route>, String> {
+        let common = common(self.document)?;
+        let mut first_rule = 0;
+        let compile = |route: &RouteDocument| {
+            let compiled = self.compile(route, (&common, first_rule));
+            first_rule += route.auth.as_ref().map_or(0, |auth| auth.rules.len() as u32);
+            compiled
         };
+        self.document.routes.iter().map(compile).collect()
+    }
+
+    fn compile(&self, route: &RouteDocument, common: (&authorize::Common, u32)) -> Result<Route, String> {
+        texts::check(route)?;
+        let (auth, policy) = self.auth(route, common)?;
         let (dropped, lines) = compile_changes(&route.request_headers);
         let service = match &route.action {
             ActionDocument::Proxy(proxy) => proxy.service.as_str(),
@@ -123,6 +132,7 @@ impl Context<'_> {
             priority: route.priority,
             auth,
             policy,
+            https_only: HttpsOnly::compile(route.https_only, self.listeners),
             tenants: route
                 .tenants
                 .as_ref()
@@ -141,6 +151,21 @@ impl Context<'_> {
             hedge: route.hedge.as_ref().map(|hedge| Box::new(retries::compile_hedge(hedge))),
             retry: route.retry.as_ref().map(|retry| Box::new(retries::compile(retry))),
         })
+    }
+
+    /// A route may have rules without asking who calls.
+    fn auth(
+        &self,
+        route: &RouteDocument,
+        (common, first_rule): (&authorize::Common, u32),
+    ) -> Result<(Option<AuthPolicy>, authorize::Policy), String> {
+        let Some(auth) = &route.auth else { return Ok((None, authorize::Policy::default())) };
+        let parameters = parameters(&route.matching.path);
+        let ground = Ground { route: &route.name, parameters: &parameters };
+        let policy = authorize::Policy::compile(auth, common, ground, first_rule)?;
+        let asks = !(auth.accept.is_empty() && auth.optional);
+        let identify = asks.then(|| AuthPolicy::compile(auth, self.identities)).transpose()?;
+        Ok((identify, policy))
     }
 
     fn concurrency(&self, service: &str) -> Option<Arc<Concurrency>> {
@@ -215,6 +240,24 @@ impl Context<'_> {
             }
         }
     }
+}
+
+/// What the policies of all routes have in common.
+fn common(document: &SnapshotDocument) -> Result<authorize::Common, String> {
+    let identities = document.identities.iter().map(|identity| identity.name.as_str().into()).collect();
+    Ok(authorize::Common {
+        permissions: Permissions::compile(&document.permissions, canonical)?,
+        rules: RuleSettings { identities, max_steps: document.node.max_rule_steps },
+    })
+}
+
+/// The names that a path binds, in order.
+fn parameters(path: &PathMatchDocument) -> Vec<String> {
+    let (PathMatchDocument::Pattern(text) | PathMatchDocument::Prefix(text)) = path else {
+        return Vec::new();
+    };
+    let name = |part: &str| part.strip_prefix('{')?.strip_suffix('}').map(str::to_owned);
+    text.split('/').filter_map(name).collect()
 }
 
 /// What a redirect may put into its target: requests have one canonical path, so a name is a number of its segment.

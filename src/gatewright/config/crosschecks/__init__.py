@@ -5,6 +5,7 @@ To add a theme, write `crosschecks/NAME.py` with `check(view)` and add it to `TH
 """
 
 from gatewright.config.crosschecks import (
+    authorization,
     breakers,
     expressions,
     headers,
@@ -28,6 +29,7 @@ from gatewright.errors import Problem
 THEMES = (
     names,
     references,
+    authorization,
     listening,
     serving,
     breakers,

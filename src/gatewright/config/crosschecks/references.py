@@ -42,15 +42,11 @@ def _identities(view: View, number: int, route: Route) -> Iterator[Problem]:
             yield view.at("routes", number, "auth", "accept", place).problem(
                 f"identity `{name}` is named twice"
             )
-    if not route.auth.accept:
-        what = "demands scopes but accepts nobody" if route.auth.scopes else "accepts nobody"
+    if not route.auth.accept and not (route.auth.optional and route.auth.rules):
+        what = "demands scopes but accepts nobody" if route.auth.scopes.is_demanding() else "accepts nobody"
         cure = "list identities in `accept`, or write `auth: none`"
         yield view.at("routes", number, "auth").problem(f"`auth` {what}; {cure}")
     yield from _unasked(view, number, route.auth.accept)
-    if route.auth.scopes and route.auth.optional:
-        yield view.at("routes", number, "auth", "optional").problem(
-            "`optional` lets anonymous callers through, who have no scopes; leave out `optional` or `scopes`"
-        )
 
 
 def _unasked(view: View, number: int, accept: Sequence[str]) -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """The models of a configuration: what each option is, what it may be, and what it is when left out."""
 
 from gatewright.config.models.answers import Compression, ErrorPage, ErrorPages, Static
+from gatewright.config.models.authorization import AuthRule, Demand, Permissions
 from gatewright.config.models.balance import (
     Ejection,
     Hash,
@@ -63,6 +64,7 @@ __all__ = [
     "ApiKeyIdentity",
     "ApiKeys",
     "Auth",
+    "AuthRule",
     "Backoff",
     "Ban",
     "Budget",
@@ -75,6 +77,7 @@ __all__ = [
     "Cors",
     "CpuShedding",
     "Defaults",
+    "Demand",
     "Ejection",
     "ErrorPage",
     "ErrorPages",
@@ -100,6 +103,7 @@ __all__ = [
     "Node",
     "Overload",
     "PeakEwma",
+    "Permissions",
     "Pool",
     "PublicKey",
     "Random",

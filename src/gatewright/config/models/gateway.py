@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gatewright.config.models.answers import ErrorPages
+from gatewright.config.models.authorization import Permissions
 from gatewright.config.models.base import OneOrMany, Section, Text, Texts
 from gatewright.config.models.identities import Identities, JwtIdentity
 from gatewright.config.models.key_store import KeyStore
@@ -42,6 +43,12 @@ class Defaults(Section):
         "`RateLimit-Policy` of the IETF's draft, both, or none.",
     )
     timeout: Timeout = Field(Duration.of("10s"), description="The timeout of routes without one.")
+    https_only: Literal["off", "refuse", "redirect"] = Field(
+        "off", description="What routes that do not say do with requests that did not come over TLS."
+    )
+    https_port: int = Field(
+        443, ge=1, le=65_535, description="The port that `https_only: redirect` sends clients to."
+    )
     security_headers: bool = Field(True, description="Whether routes that do not say add security headers.")
 
 
@@ -66,6 +73,9 @@ class Gateway(Section):
     )
     revocations: Revocations = Field(
         default_factory=Revocations, description="How tokens are revoked before they expire."
+    )
+    permissions: Permissions = Field(
+        default_factory=Permissions, description="What scopes and roles are good for."
     )
     tiers: Annotated[list[Tier], OneOrMany] = Field(default_factory=list, description="Named rate limits.")
     tenants: Tenants | None = Field(None, description="Who shares the gateway; one for all by default.")

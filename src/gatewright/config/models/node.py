@@ -42,6 +42,13 @@ class Node(Section):
         description="Requests that tiers with `leaky_bucket` let wait at one time, on the whole node; "
         "above it they are refused with 429.",
     )
+    max_rule_steps: int = Field(
+        10_000,
+        ge=100,
+        le=1_000_000,
+        description="Steps that the rules of a route may take for one request, where an operator is one and "
+        "what walks over a text or list takes more; above it the request is refused with 403 `rule_denied`.",
+    )
     token_cache: int = Field(
         10_000,
         ge=0,

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gatewright.config.matching import check_host, check_path
 from gatewright.config.models.answers import Compression, ErrorPages, Static
+from gatewright.config.models.authorization import AuthRule, Demand, DemandField, Permission
 from gatewright.config.models.base import (
     HeaderName,
     HeaderNames,
@@ -150,12 +151,31 @@ class Auth(Section):
         default_factory=list,
         description="Names of identities; the first whose credential is present is asked.",
     )
-    scopes: Texts = Field(
-        default_factory=list, description="Scopes that the caller must have, all of them; else 403."
+    scopes: DemandField = Field(
+        default_factory=Demand, description="Scopes that the caller must have, all of them; else 403."
+    )
+    roles: DemandField = Field(
+        default_factory=Demand, description="Roles that the caller must have, all of them; else 403."
+    )
+    permission: Annotated[list[Permission], OneOrMany] = Field(
+        default_factory=list,
+        description="Permissions that one of the caller's scopes or roles must have by `permissions`, such "
+        "as `orders:read`; else 403. Of several all of them.",
+    )
+    endpoint_permissions: bool = Field(
+        False,
+        description="Demand that one of the caller's scopes or roles has a pattern in `permissions` that is "
+        "about the method and path of the request; else 403.",
+    )
+    rules: Annotated[list[AuthRule], OneOrMany, Field(max_length=50)] = Field(
+        default_factory=list,
+        description="Expressions in CEL, 50 at most: none that denies may hold, and where some allow, one of "
+        "them must; else 403. One that fails refuses.",
     )
     optional: bool = Field(
         False,
-        description="Let requests without any credential through as anonymous. A wrong one is still a 401.",
+        description="Let requests without any credential through as anonymous. A wrong one is still a 401. "
+        "With `rules` alone `accept` may be left out: nobody is asked who calls.",
     )
 
 
@@ -226,6 +246,12 @@ class Route(Section):
         max_length=100,
         description="Tenants that may use it; requests of others get 403 `tenant_not_allowed`, those of none "
         "403 `tenant_required`. Everybody by default.",
+    )
+    https_only: Literal["off", "refuse", "redirect"] | None = Field(
+        None,
+        description="What becomes of requests that did not come over TLS: nothing (`off`), 403 (`refuse`), "
+        "or for `GET` and `HEAD` a redirect and for others 403 (`redirect`). `defaults.https_only` by "
+        "default.",
     )
     rate_limit: RateLimitField = Field(
         None,

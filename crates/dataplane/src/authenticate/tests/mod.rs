@@ -153,7 +153,8 @@ pub(super) struct Route {
 
 pub(super) fn policy(store: &KeyStore, documents: &[IdentityDocument], optional: bool) -> AuthPolicy {
     let accept = documents.iter().map(|document| document.name.clone()).collect();
-    let auth = AuthDocument { at: "gateway.yaml:30:5".to_owned(), accept, scopes: Vec::new(), optional };
+    let auth =
+        AuthDocument { at: "gateway.yaml:30:5".to_owned(), accept, optional, ..AuthDocument::default() };
     let identities = Identities::compile(documents, &Some(stored::key_store()), store).unwrap();
     AuthPolicy::compile(&auth, &identities).unwrap()
 }

@@ -189,8 +189,7 @@ fn what_is_remembered_never_changes_which_identity_answers() {
 
 fn policy_for(store: &KeyStore, documents: &[IdentityDocument], accept: &[&str]) -> AuthPolicy {
     let accept = accept.iter().map(|name| (*name).to_owned()).collect();
-    let auth =
-        AuthDocument { at: "gateway.yaml:30:5".to_owned(), accept, scopes: Vec::new(), optional: false };
+    let auth = AuthDocument { at: "gateway.yaml:30:5".to_owned(), accept, ..AuthDocument::default() };
     AuthPolicy::compile(&auth, &Identities::compile(documents, &None, store).unwrap()).unwrap()
 }
 
@@ -212,8 +211,8 @@ fn a_policy_that_names_no_identity_is_refused() {
     let auth = |accept: &[&str]| AuthDocument {
         at: "gateway.yaml:30:5".to_owned(),
         accept: accept.iter().map(|name| (*name).to_owned()).collect(),
-        scopes: Vec::new(),
         optional: true,
+        ..AuthDocument::default()
     };
     let error = AuthPolicy::compile(&auth(&["partners", "gone"]), &identities).err().unwrap();
     assert_eq!(error, "gateway.yaml:30:5: there is no identity `gone`");

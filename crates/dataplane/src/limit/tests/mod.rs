@@ -51,7 +51,9 @@ fn rate_limit(tiers: &[&str]) -> RateLimitDocument {
 }
 
 fn grant(caller: Caller) -> Grant {
-    authorize::grant(&Policy::default(), Arc::new(caller), CLIENT).unwrap()
+    let request = Request::new(CLIENT);
+    let asked = authorize::Asked { request: &request, parameters: &[], unix_ms: 0 };
+    authorize::grant(&Policy::default(), Arc::new(caller), asked).unwrap()
 }
 
 fn user(name: &str) -> Grant {
