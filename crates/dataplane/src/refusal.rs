@@ -257,7 +257,9 @@ impl Refusal {
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::Overloaded { .. } => "overloaded",
-            Self::Unauthenticated { kind: CredentialKind::Token, .. } => "invalid_token",
+            Self::Unauthenticated {
+                kind: CredentialKind::Token | CredentialKind::BoundToken { .. }, ..
+            } => "invalid_token",
             Self::Unauthenticated { kind: CredentialKind::ApiKey, .. } => "invalid_api_key",
             Self::Unauthenticated { kind: CredentialKind::Certificate, .. } => "invalid_client_certificate",
             Self::AuthenticationUnavailable { .. } => "authentication_unavailable",

@@ -19,7 +19,7 @@ from gatewright.config.compile_service import compile_service
 from gatewright.config.compile_tenants import compile_tenants
 from gatewright.config.compile_tiers import compile_tiers
 from gatewright.config.loading import Loaded
-from gatewright.config.models import ApiKeyIdentity, JwtIdentity, KeyStore
+from gatewright.config.models import ApiKeyIdentity, Dpop, JwtIdentity, KeyStore
 from gatewright.config.models.routes import NONE
 from gatewright.errors import Problem
 
@@ -113,8 +113,13 @@ def _jwt(identity: JwtIdentity, keys: object) -> dict[str, Any]:
         "scope_claims": identity.scope_claims,
         "certificate_bound": identity.certificate_bound,
         "tier_claim": identity.tier_claim,
+        "dpop": None if identity.dpop is None else _dpop(identity.dpop),
         "keys": keys,
     }
+
+
+def _dpop(dpop: Dpop) -> dict[str, Any]:
+    return {"optional": dpop.optional, "max_age_ms": int(dpop.max_age), "max_proofs": dpop.max_proofs}
 
 
 def _api_key(identity: ApiKeyIdentity, keys: object) -> dict[str, Any]:

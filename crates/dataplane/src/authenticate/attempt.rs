@@ -16,6 +16,7 @@ pub(super) struct Attempt<'a> {
     cache: &'a mut TokenCache,
     now_ms: i64,
     hash: Option<u64>,
+    has_proof: bool,
 }
 
 impl<'a> Attempt<'a> {
@@ -27,7 +28,16 @@ impl<'a> Attempt<'a> {
         now_unix_ms: u64,
     ) -> Self {
         let now_ms = i64::try_from(now_unix_ms).unwrap_or(i64::MAX);
-        Self { credential, request, cache, now_ms, hash: None }
+        Self { credential, request, cache, now_ms, hash: None, has_proof: false }
+    }
+
+    /// A proof is sent with the credential, or so its scheme says.
+    pub(super) fn with_proof(self, has_proof: bool) -> Self {
+        Self { has_proof, ..self }
+    }
+
+    pub(super) fn has_proof(&self) -> bool {
+        self.has_proof
     }
 
     pub(super) fn credential(&self) -> &'a [u8] {

@@ -178,7 +178,7 @@ fn add_scope(scopes: &mut Vec<Arc<str>>, scope: &str) -> Result<(), CredentialFa
 }
 
 /// A NumericDate (RFC 7519 section 2) in milliseconds. It may have a fraction.
-fn numeric_date(claims: &Claims, name: &str) -> Result<Option<i64>, CredentialFault> {
+pub(super) fn numeric_date(claims: &Claims, name: &str) -> Result<Option<i64>, CredentialFault> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     if let Some(seconds) = value.as_i64() {
         return Ok(Some(seconds.saturating_mul(1000)));

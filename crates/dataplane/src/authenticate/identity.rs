@@ -7,8 +7,9 @@ use super::attempt::Attempt;
 use super::cache::Proof;
 use super::certificate::CertificateIdentity;
 use super::confirmation;
+use super::dpop::Proofs;
 use super::key_store::{Current, KeyStore};
-use super::source::Source;
+use super::source::{DPOP, Source};
 use super::standing::Standing;
 use super::stored_identity::StoredIdentity;
 use super::token::Token;
@@ -39,6 +40,8 @@ pub(super) struct JwtIdentity {
     generation: u64,
     keys: Current<TokenKeys>,
     standing: Standing,
+    /// Tokens may be bound to keys.
+    proofs: Option<Proofs>,
 }
 
 pub(super) struct ApiKeyIdentity {
@@ -122,7 +125,12 @@ impl Identity {
             IdentityKindDocument::Jwt(jwt) => {
                 let keys = JwtIdentity::keys(&document.name, jwt, generation, store)?;
                 let standing = Standing::compile(&document.name, jwt, store.revocations());
-                (token_sources(jwt), Kind::Jwt(JwtIdentity { generation, keys, standing }))
+                let proofs = jwt.dpop.as_ref().map(|dpop| {
+                    let replays = store.replays(&document.name)?;
+                    Ok::<_, String>(Proofs::compile(dpop, jwt.leeway_ms, replays))
+                });
+                let proofs = proofs.transpose()?;
+                (token_sources(jwt), Kind::Jwt(JwtIdentity { generation, keys, standing, proofs }))
             }
             IdentityKindDocument::ApiKey(api_key) if api_key.stored => {
                 let document = sources.key_store.ok_or("there is no key store")?;
@@ -149,7 +157,7 @@ impl Identity {
             Failure::NotMeant => CredentialFault::WrongIssuer,
             Failure::Fault(fault) => fault,
         };
-        Refusal::Unauthenticated { kind: self.kind.credential(), identity: Some(identity), fault }
+        Refusal::Unauthenticated { kind: self.kind.demanded(), identity: Some(identity), fault }
     }
 
     /// Is there no token that both could accept? Two different issuers say so.
@@ -169,18 +177,27 @@ impl Identity {
         caller: Arc<Caller>,
         attempt: &Attempt<'_>,
     ) -> Result<Arc<Caller>, Refusal> {
-        let Some(confirmation) = &caller.confirmation else { return Ok(caller) };
-        match self.confirm(confirmation, attempt) {
+        if caller.confirmation.is_none() && !attempt.has_proof() {
+            return Ok(caller);
+        }
+        match self.confirm(caller.confirmation.as_deref(), attempt) {
             Ok(()) => Ok(caller),
-            Err(fault) => Err(self.refusal(Failure::Fault(fault))),
+            Err(failure) => Err(self.refusal(failure)),
         }
     }
 
-    fn confirm(&self, confirmation: &Confirmation, attempt: &Attempt<'_>) -> Result<(), CredentialFault> {
-        if let Some(certificate) = &confirmation.certificate {
+    fn confirm(&self, confirmation: Option<&Confirmation>, attempt: &Attempt<'_>) -> Result<(), Failure> {
+        if let Some(certificate) = confirmation.and_then(|bound| bound.certificate.as_ref()) {
             confirmation::check_certificate(certificate, attempt.request(), attempt.now_unix_ms())?;
         }
-        if confirmation.key.is_some() { Err(CredentialFault::NoProof) } else { Ok(()) }
+        let key = confirmation.and_then(|bound| bound.key.as_ref());
+        match (key, attempt.has_proof(), self.kind.proofs()) {
+            (None, false, _) => Ok(()),
+            // Under another scheme a token that was stolen could be used without its key.
+            (Some(key), true, Some(proofs)) => proofs.check(key, attempt),
+            (Some(_), false, _) | (Some(_), true, None) => Err(CredentialFault::NoProof.into()),
+            (None, true, _) => Err(CredentialFault::NotBound.into()),
+        }
     }
 
     pub(super) fn remembered(&self, attempt: &mut Attempt<'_>) -> Option<Arc<Caller>> {
@@ -209,6 +226,22 @@ impl Identity {
 }
 
 impl Kind {
+    fn proofs(&self) -> Option<&Proofs> {
+        match self {
+            Self::Jwt(jwt) => jwt.proofs.as_ref(),
+            Self::ApiKey(_) | Self::StoredApiKey(_) | Self::Certificate(_) => None,
+        }
+    }
+
+    /// What a client is told to send.
+    fn demanded(&self) -> CredentialKind {
+        match self.proofs() {
+            Some(proofs) => CredentialKind::BoundToken { alone: !proofs.is_optional },
+            None => self.credential(),
+        }
+    }
+
+    /// Identities of one of these kinds may be meant by one credential.
     pub(super) fn credential(&self) -> CredentialKind {
         match self {
             Self::Jwt(_) => CredentialKind::Token,
@@ -263,8 +296,10 @@ impl ApiKeyIdentity {
 
 /// A header before a cookie: browsers send cookies unasked.
 fn token_sources(document: &JwtDocument) -> Vec<Source> {
-    let header = Source::header(&document.header, "Bearer");
+    let proven = document.dpop.as_ref().map(|_| Source::Authorization(DPOP));
+    let takes_others = document.dpop.as_ref().is_none_or(|dpop| dpop.optional);
+    let header = takes_others.then(|| Source::header(&document.header, "Bearer"));
     let cookie = document.cookie.as_deref().map(|name| Source::Cookie(name.into()));
     let query = document.query.as_deref().map(|name| Source::Query(name.into()));
-    [Some(header), cookie, query].into_iter().flatten().collect()
+    [proven, header, cookie, query].into_iter().flatten().collect()
 }

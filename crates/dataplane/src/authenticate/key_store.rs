@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::api_keys::ApiKeys;
+use super::replays::Replays;
 use super::revocations::Revocations;
 use super::stored_keys::StoredKeys;
 use super::token_keys::TokenKeys;
@@ -29,6 +30,7 @@ pub struct KeyStore {
     last_generation: AtomicU64,
     stored: Arc<StoredKeys>,
     revocations: Arc<Revocations>,
+    replays: Mutex<HashMap<String, Arc<Replays>>>,
 }
 
 /// A set is compiled by its shape, so that it can come before the snapshot that says what kind the identity is.
@@ -63,6 +65,24 @@ impl KeyStore {
     /// Tokens that count no more.
     pub fn revocations(&self) -> &Arc<Revocations> {
         &self.revocations
+    }
+
+    /// Proofs that callers of this identity have used: they outlive snapshots, or a reload would let them be used again.
+    pub(super) fn replays(&self, identity: &str) -> Result<Arc<Replays>, String> {
+        let mut replays = lock(&self.replays);
+        if replays.len() >= MAX_IDENTITIES && !replays.contains_key(identity) {
+            replays.retain(|_, one| Arc::strong_count(one) > 1 || one.size().0 > 0);
+        }
+        if replays.len() >= MAX_IDENTITIES && !replays.contains_key(identity) {
+            return Err(format!("proofs are kept for {MAX_IDENTITIES} identities at most"));
+        }
+        Ok(Arc::clone(replays.entry(identity.to_owned()).or_default()))
+    }
+
+    /// How many proofs are remembered now, and how often there was no room for another.
+    pub fn replays_size(&self) -> (u64, u64) {
+        let sizes = lock(&self.replays);
+        sizes.values().map(|one| one.size()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 
     /// Replaces the keys of an identity: a JWKS, or `{"keys": [...]}` of API keys (told by their `hash`); an empty list

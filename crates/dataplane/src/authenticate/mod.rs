@@ -9,10 +9,12 @@ mod cache;
 mod certificate;
 mod claims;
 mod confirmation;
+mod dpop;
 mod generations;
 mod identity;
 mod key_store;
 mod key_uses;
+mod replays;
 mod revocations;
 mod source;
 mod standing;
@@ -138,7 +140,8 @@ pub fn identify(
     let Some(policy) = policy else { return Ok(cache.anonymous()) };
     for group in &policy.groups {
         if let Some(credential) = group.credential(request) {
-            return group.identify(Attempt::new(credential?, request, cache, now_unix_ms));
+            let attempt = Attempt::new(credential?, request, cache, now_unix_ms);
+            return group.identify(attempt.with_proof(group.source.demands_proof()));
         }
     }
     if policy.is_optional {

@@ -3,6 +3,9 @@
 use crate::refusal::CredentialFault;
 use crate::request::Request;
 
+/// The scheme of tokens that come with a proof (RFC 9449 section 7.1).
+pub(super) const DPOP: &str = "DPoP";
+
 /// Identities that look in the same place share what they find there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Source {
@@ -25,6 +28,14 @@ impl Source {
 
     pub(super) fn whole(name: &str) -> Self {
         Self::Header(name.as_bytes().into())
+    }
+
+    /// Does whoever sends a credential here say that a proof comes with it?
+    pub(super) fn demands_proof(&self) -> bool {
+        match self {
+            Self::Authorization(scheme) => *scheme == DPOP,
+            Self::Header(_) | Self::Cookie(_) | Self::Query(_) | Self::Certificate => false,
+        }
     }
 
     /// `None`: nothing was sent. What was sent twice is a fault, since two components could disagree about which of two

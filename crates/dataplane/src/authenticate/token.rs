@@ -25,6 +25,30 @@ pub(super) struct Token<'a> {
 
 impl<'a> Token<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, CredentialFault> {
+        let (token, header) = Self::split(bytes)?;
+        match header.get("typ") {
+            None => Ok(token),
+            Some(Value::String(kind))
+                if kind.eq_ignore_ascii_case("JWT") || kind.eq_ignore_ascii_case("at+jwt") =>
+            {
+                Ok(token)
+            }
+            Some(_) => Err(CredentialFault::Malformed),
+        }
+    }
+
+    /// A proof of DPoP, with the key that it says it is signed with.
+    pub(super) fn read_proof(bytes: &'a [u8]) -> Result<(Self, Value), CredentialFault> {
+        let (token, header) = Self::split(bytes)?;
+        match (header.get("typ"), header.get("jwk")) {
+            (Some(Value::String(kind)), Some(key)) if kind.eq_ignore_ascii_case("dpop+jwt") => {
+                Ok((token, key.clone()))
+            }
+            _ => Err(CredentialFault::Malformed),
+        }
+    }
+
+    fn split(bytes: &'a [u8]) -> Result<(Self, Claims), CredentialFault> {
         if bytes.len() > MAX_TOKEN {
             return Err(CredentialFault::TooLong);
         }
@@ -39,7 +63,7 @@ impl<'a> Token<'a> {
         }
         let header = Claims::parse(&header).ok_or(CredentialFault::Malformed)?;
         let (algorithm, key) = read_header(&header)?;
-        Ok(Self { signed, signature: decode(signature)?, algorithm, key, claims })
+        Ok((Self { signed, signature: decode(signature)?, algorithm, key, claims }, header))
     }
 
     pub(super) fn claims(&self) -> Result<Claims, CredentialFault> {
@@ -47,16 +71,10 @@ impl<'a> Token<'a> {
     }
 }
 
-/// `jku`, `jwk`, `x5u` and `x5c` are never looked at: keys come from the configuration alone.
+/// `jku`, `jwk`, `x5u` and `x5c` are never looked at: keys of tokens come from the configuration alone.
 fn read_header(header: &Claims) -> Result<(String, Option<String>), CredentialFault> {
     if header.get("crit").is_some() {
         return Err(CredentialFault::CriticalHeader);
-    }
-    match header.get("typ") {
-        None => {}
-        Some(Value::String(kind))
-            if kind.eq_ignore_ascii_case("JWT") || kind.eq_ignore_ascii_case("at+jwt") => {}
-        Some(_) => return Err(CredentialFault::Malformed),
     }
     let key = match header.get("kid") {
         None => None,

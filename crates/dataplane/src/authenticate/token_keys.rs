@@ -1,6 +1,7 @@
 //! The keys that tokens are verified with, parsed once. An algorithm belongs to its key: what a token says about its
 //! own algorithm can only be equal or wrong.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256,
@@ -90,12 +91,7 @@ impl TokenKeys {
     }
 
     pub(super) fn verify(&self, token: &Token<'_>) -> Result<(), CredentialFault> {
-        let key = self.choose(token)?;
-        let is_genuine = match &key.verifier {
-            Verifier::Public(public) => public.verify_sig(token.signed, &token.signature).is_ok(),
-            Verifier::Secret(secret) => hmac::verify(secret, token.signed, &token.signature).is_ok(),
-        };
-        if is_genuine { Ok(()) } else { Err(CredentialFault::BadSignature) }
+        self.choose(token)?.verify(token)
     }
 
     /// A token without a key id is taken only where there is nothing to choose.
@@ -114,6 +110,14 @@ impl TokenKeys {
 }
 
 impl TokenKey {
+    fn verify(&self, token: &Token<'_>) -> Result<(), CredentialFault> {
+        let is_genuine = match &self.verifier {
+            Verifier::Public(public) => public.verify_sig(token.signed, &token.signature).is_ok(),
+            Verifier::Secret(secret) => hmac::verify(secret, token.signed, &token.signature).is_ok(),
+        };
+        if is_genuine { Ok(()) } else { Err(CredentialFault::BadSignature) }
+    }
+
     /// `None`: a key for something else. Members that hold private parts are never read.
     fn compile(document: &Value) -> Result<Option<Self>, String> {
         let kind = text(document, "kty")?.ok_or("`kty` is missing")?;
@@ -129,6 +133,45 @@ impl TokenKey {
         };
         let id = text(document, "kid")?.map(Into::into);
         Ok(verifier.map(|verifier| Self { id, algorithm, verifier }))
+    }
+}
+
+/// The key that a proof brings along. It proves nothing by itself: the token says which key it has to be.
+pub(super) struct ProofKey {
+    key: TokenKey,
+    /// SHA-256 by RFC 7638.
+    pub(super) thumbprint: [u8; 32],
+}
+
+impl ProofKey {
+    /// `None`: no public key of a kind that is supported, or one that comes with its private half. `algorithm` is what the
+    /// proof says; it must fit the key.
+    pub(super) fn compile(document: &Value, algorithm: &str) -> Option<Self> {
+        let members = document.as_object()?;
+        let kind = members.get("kty")?.as_str()?;
+        let is_private = ["d", "p", "q", "k"].iter().any(|member| members.contains_key(*member));
+        if is_private || kind == "oct" || members.get("alg").is_some_and(|own| own != algorithm) {
+            return None;
+        }
+        let mut told = members.clone();
+        told.remove("kid");
+        told.insert("alg".to_owned(), algorithm.into());
+        let key = TokenKey::compile(&Value::Object(told)).ok()??;
+        let text = |member| members.get(member).and_then(Value::as_str);
+        // The members that make a key, in the order of their names; all are base64url or fixed words.
+        let canonical = match kind {
+            "RSA" => format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, text("e")?, text("n")?),
+            "EC" => format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, text("x")?, text("y")?),
+            "OKP" => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, text("x")?),
+            _ => return None,
+        };
+        let mut thumbprint = [0; 32];
+        thumbprint.copy_from_slice(digest(&SHA256, canonical.as_bytes()).as_ref());
+        Some(Self { key, thumbprint })
+    }
+
+    pub(super) fn verify(&self, proof: &Token<'_>) -> Result<(), CredentialFault> {
+        self.key.verify(proof)
     }
 }
 

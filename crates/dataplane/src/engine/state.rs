@@ -12,7 +12,7 @@ use crate::node::Node;
 use crate::proxy::queue::Queue;
 use crate::record::{
     self, ConcurrencyLine, External, InstanceLine, KeyCacheLine, LimitLine, OverloadLine, PendingLine,
-    RevocationLine, ServiceLine,
+    ProofLine, RevocationLine, ServiceLine,
 };
 use crate::shed::{Concurrency, Load};
 use crate::snapshot::TierEntry;
@@ -38,6 +38,7 @@ fn external(node: &Node) -> External {
         file_transfers: u64::from(node.file_transfers.load(Ordering::Relaxed)),
         key_cache: key_cache_line(node),
         revocations: revocation_line(node),
+        proofs: proof_line(node),
         records: node.records.counts(),
         breakers: services.iter().flat_map(|service| breakers::lines(service, clock)).collect(),
         overload: overload_line(&node.load),
@@ -67,6 +68,11 @@ fn limit_line(node: &Node) -> LimitLine {
 fn key_cache_line(node: &Node) -> KeyCacheLine {
     let size = node.keys.stored().size();
     KeyCacheLine { known: size.known as u64, unknown: size.refused as u64, evicted: size.evicted }
+}
+
+fn proof_line(node: &Node) -> ProofLine {
+    let (proofs, full) = node.keys.replays_size();
+    ProofLine { proofs, full }
 }
 
 fn revocation_line(node: &Node) -> RevocationLine {

@@ -59,8 +59,7 @@ pub(super) fn code_index(refusal: &Refusal) -> usize {
         Refusal::NoRoute => 5,
         Refusal::MethodNotAllowed { .. } => 6,
         Refusal::Overloaded { .. } => 7,
-        Refusal::Unauthenticated { kind: CredentialKind::Token, .. } => 8,
-        Refusal::Unauthenticated { kind: CredentialKind::ApiKey, .. } => 9,
+        Refusal::Unauthenticated { kind, .. } => kind_index(*kind),
         Refusal::AuthenticationUnavailable { .. } => 10,
         Refusal::Forbidden(forbidden) => forbidden_index(forbidden),
         Refusal::OverLimit(_) => 12,
@@ -70,7 +69,6 @@ pub(super) fn code_index(refusal: &Refusal) -> usize {
         Refusal::UpstreamTimeout => 16,
         Refusal::Internal => 17,
         Refusal::Misdirected => 18,
-        Refusal::Unauthenticated { kind: CredentialKind::Certificate, .. } => 19,
         Refusal::DeadlineExceeded => 20,
         Refusal::NoFile => 21,
         Refusal::PreconditionFailed => 22,
@@ -88,6 +86,14 @@ pub(super) fn code_index(refusal: &Refusal) -> usize {
         Refusal::Tenant { fault: TenantFault::Unknown, .. } => 34,
         Refusal::Tenant { fault: TenantFault::Disabled, .. } => 35,
         Refusal::Tenant { fault: TenantFault::NotAllowed, .. } => 36,
+    }
+}
+
+fn kind_index(kind: CredentialKind) -> usize {
+    match kind {
+        CredentialKind::Token | CredentialKind::BoundToken { .. } => 8,
+        CredentialKind::ApiKey => 9,
+        CredentialKind::Certificate => 19,
     }
 }
 

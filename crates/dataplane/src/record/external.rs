@@ -2,7 +2,7 @@
 
 use super::keys::KeyCacheLine;
 use super::queue::QueueCounts;
-use super::revocations::RevocationLine;
+use super::revocations::{ProofLine, RevocationLine};
 
 /// The printed value is the number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,6 +109,7 @@ pub struct External {
     pub file_transfers: u64,
     pub key_cache: KeyCacheLine,
     pub revocations: RevocationLine,
+    pub proofs: ProofLine,
     pub records: QueueCounts,
     pub overload: OverloadLine,
     /// One for each service whose limit adapts.

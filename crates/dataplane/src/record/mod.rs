@@ -57,7 +57,7 @@ pub use metrics::{RouteMetrics, Sample, Tally};
 pub use queue::{Queue, QueueCounts};
 pub use recorder::Recorder;
 pub use registry::{OTHER, Registry};
-pub use revocations::RevocationLine;
+pub use revocations::{ProofLine, RevocationLine};
 pub use scrape::print;
 pub use services::{Hedged, ServiceMetrics, ServiceSlot};
 pub use tenants::{TenantMetrics, TenantRegistry};

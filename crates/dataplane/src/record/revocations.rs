@@ -1,7 +1,7 @@
-//! What is shown of revoked tokens.
+//! What is shown of revoked tokens, and of the proofs that bound tokens come with.
 
 use super::external::External;
-use super::text::Kind::Gauge;
+use super::text::Kind::{Counter, Gauge};
 use super::text::Text;
 
 /// How full the list is, when the page is printed.
@@ -13,6 +13,14 @@ pub struct RevocationLine {
     pub covered: u64,
 }
 
+/// Proofs that are remembered, when the page is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProofLine {
+    pub proofs: u64,
+    /// How often there was no room for another.
+    pub full: u64,
+}
+
 pub(super) fn print(text: &mut Text, external: &External) {
     let RevocationLine { held, most, covered } = external.revocations;
     let help = "Revocations of tokens that are held against every token.";
@@ -21,4 +29,8 @@ pub(super) fn print(text: &mut Text, external: &External) {
     text.single("gateway_token_revocations_limit", Gauge, help, most);
     let help = "Revocations without room, in whose place all tokens of an identity were revoked.";
     text.single("gateway_token_revocations_covered", Gauge, help, covered);
+    let ProofLine { proofs, full } = external.proofs;
+    text.single("gateway_token_proofs", Gauge, "Proofs of tokens (DPoP) that are remembered now.", proofs);
+    let help = "Requests refused because no further proof could be remembered.";
+    text.single("gateway_token_proofs_full_total", Counter, help, full);
 }

@@ -36,11 +36,13 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     tenant_requests_total:counter tenant_limited_total:counter tenants:gauge \
     rule_failures_total:counter \
     key_lookups_total:counter key_cache_keys:gauge key_cache_evictions_total:counter \
-    token_revocations:gauge token_revocations_limit:gauge token_revocations_covered:gauge";
+    token_revocations:gauge token_revocations_limit:gauge token_revocations_covered:gauge \
+    token_proofs:gauge token_proofs_full_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 78] = [
+const PRINTED: [&str; 79] = [
     r#"gateway_rule_failures_total{reason="repeated"} 1"#,
+    "gateway_token_proofs_full_total 5",
     "gateway_token_revocations 7",
     "gateway_token_revocations_covered 2",
     r#"gateway_tenant_requests_total{tenant="acme",status="2xx"} 1"#,
@@ -189,6 +191,7 @@ fn external() -> External {
     External {
         key_cache: KeyCacheLine { known: 7, unknown: 2, evicted: 3 },
         revocations: RevocationLine { held: 7, most: 9, covered: 2 },
+        proofs: ProofLine { proofs: 4, full: 5 },
         file_transfers: 3,
         software: "0.1.0".into(),
         node: "gateway-3".into(),

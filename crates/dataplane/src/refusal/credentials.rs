@@ -24,6 +24,12 @@ pub enum CredentialFault {
     NoCertificate,
     OtherCertificate,
     NoProof,
+    BadProof,
+    ProofOfOtherKey,
+    ProofOfOtherRequest,
+    ProofOfOtherToken,
+    ProofTooOld,
+    ProofReplayed,
 }
 
 impl CredentialFault {
@@ -50,6 +56,12 @@ impl CredentialFault {
             Self::NoCertificate => "the token is bound to a certificate, and none was shown",
             Self::OtherCertificate => "the token is bound to another certificate",
             Self::NoProof => "the token is bound to a key, and no proof of it was sent",
+            Self::BadProof => "the proof is malformed, or its signature does not verify",
+            Self::ProofOfOtherKey => "the proof is signed with another key than the token is bound to",
+            Self::ProofOfOtherRequest => "the proof is for another method or address",
+            Self::ProofOfOtherToken => "the proof is for another token",
+            Self::ProofTooOld => "the proof is too old, or from the future",
+            Self::ProofReplayed => "the proof was used before",
         }
     }
 }
@@ -68,6 +80,8 @@ pub enum Unjudged {
     TooManyLookups,
     /// Too many look-ups for one address (`key_store.lookups_per_address`).
     TooManyFromAddress,
+    /// No further proof can be remembered (`dpop.max_proofs`).
+    TooManyProofs,
 }
 
 impl Unjudged {
@@ -79,6 +93,7 @@ impl Unjudged {
             Self::Late => "the key store did not answer in time",
             Self::TooManyLookups => "too many keys are being looked up",
             Self::TooManyFromAddress => "too many keys were looked up for this address",
+            Self::TooManyProofs => "too many proofs are remembered",
         }
     }
 }
@@ -89,4 +104,8 @@ pub enum CredentialKind {
     Token,
     ApiKey,
     Certificate,
+    /// A token with a proof (DPoP), and `alone`: no other.
+    BoundToken {
+        alone: bool,
+    },
 }

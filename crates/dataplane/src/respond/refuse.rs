@@ -19,6 +19,9 @@ const PAGE_POLICY: &[u8] = b"default-src 'none'; style-src 'self' 'unsafe-inline
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// All that is said of a failure that a service told of.
+const PROVEN: &[u8] = b"DPoP error=\"invalid_token\", algs=\"ES256 EdDSA PS256 RS256\"";
+const PROVEN_OR_NOT: &[u8] =
+    b"DPoP error=\"invalid_token\", algs=\"ES256 EdDSA PS256 RS256\", Bearer error=\"invalid_token\"";
 const SERVICE_FAILED: &str = "the service failed to answer this request";
 
 /// Names that the body may tell, those of the caller's own route, and the pages of that route.
@@ -184,6 +187,8 @@ fn write_forbidden<E: Exchange>(exchange: &mut E, forbidden: &Forbidden) {
 fn challenge(kind: CredentialKind) -> &'static [u8] {
     match kind {
         CredentialKind::Token => b"Bearer error=\"invalid_token\"",
+        CredentialKind::BoundToken { alone: true } => PROVEN,
+        CredentialKind::BoundToken { alone: false } => PROVEN_OR_NOT,
         CredentialKind::ApiKey => b"ApiKey",
         CredentialKind::Certificate => b"ClientCertificate",
     }
@@ -277,11 +282,7 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::NoRoute => "no route matches this host, path and headers".into(),
         Refusal::MethodNotAllowed { allow } => format!("this path allows {allow}").into(),
         Refusal::Overloaded { .. } => "the gateway is at its limit; try again later".into(),
-        Refusal::Unauthenticated { kind: CredentialKind::Token, .. } => "a valid token is required".into(),
-        Refusal::Unauthenticated { kind: CredentialKind::ApiKey, .. } => "a valid API key is required".into(),
-        Refusal::Unauthenticated { kind: CredentialKind::Certificate, .. } => {
-            "a valid client certificate is required".into()
-        }
+        Refusal::Unauthenticated { kind, .. } => demanded(*kind).into(),
         Refusal::AuthenticationUnavailable { .. } => {
             "credentials cannot be checked at the moment; try again later".into()
         }
@@ -304,6 +305,15 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::PreconditionFailed => "the file is not the one that the condition names".into(),
         Refusal::RangeNotSatisfiable { length } => format!("the file has {length} bytes").into(),
         Refusal::Internal => "an error of the gateway itself".into(),
+    }
+}
+
+fn demanded(kind: CredentialKind) -> &'static str {
+    match kind {
+        CredentialKind::Token => "a valid token is required",
+        CredentialKind::BoundToken { .. } => "a valid token with a proof of its key is required",
+        CredentialKind::ApiKey => "a valid API key is required",
+        CredentialKind::Certificate => "a valid client certificate is required",
     }
 }
 

@@ -61,8 +61,21 @@ pub struct JwtDocument {
     /// Every token must be bound to the certificate of its connection (RFC 8705).
     #[serde(default)]
     pub certificate_bound: bool,
+    /// Tokens come with a proof of the key that they are bound to (RFC 9449).
+    #[serde(default)]
+    pub dpop: Option<DpopDocument>,
     /// Inline key set; `null` where Python pushes it with `set_keys`.
     pub keys: Option<KeySetDocument>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DpopDocument {
+    /// Tokens that are not bound to a key are taken, too.
+    pub optional: bool,
+    pub max_age_ms: u64,
+    /// Proofs that are remembered until they are too old.
+    pub max_proofs: u32,
 }
 
 /// A JSON Web Key Set (RFC 7517). Unknown members of a key are ignored, as the RFC demands.

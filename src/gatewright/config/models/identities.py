@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gatewright.config.models.base import HeaderName, Name, OneOrMany, Section, Text, Texts
+from gatewright.config.models.base import HeaderName, Name, OneOrMany, Section, Text, Texts, _switched
 from gatewright.config.quantities import Duration, Timeout, duration
 
 
@@ -58,6 +58,24 @@ class PublicKey(Section):
         None, description="Algorithm that tokens must use; by default RS256, ES256 or EdDSA as the key is."
     )
     key_id: Text | None = Field(None, description="Key id that tokens carry; none by default.")
+
+
+class Dpop(Section):
+    """Proofs that whoever sends a token has the key that it is bound to (RFC 9449)."""
+
+    optional: bool = Field(
+        False, description="Take tokens that are not bound to a key as well, under the scheme `Bearer`."
+    )
+    max_age: Annotated[Duration, duration("1s", "10m")] = Field(
+        Duration.of("1m"), description="How old a proof may be, apart from `leeway`."
+    )
+    max_proofs: int = Field(
+        100_000,
+        ge=100,
+        le=10_000_000,
+        description="Proofs that are remembered until they are too old, so that none is used twice; above it "
+        "503. At least as many as requests come in `max_age` and twice `leeway`.",
+    )
 
 
 class JwtIdentity(Section):
@@ -120,6 +138,24 @@ class JwtIdentity(Section):
         description="Demand of every token that it is bound to the certificate of its connection (RFC 8705: "
         "`cnf` with `x5t#S256`). A token that says it is bound is held to it in any case.",
     )
+
+    dpop: Annotated[Dpop | None, BeforeValidator(_switched)] = Field(
+        None,
+        description="Demand with every token a proof of the key that it is bound to (RFC 9449): "
+        "`Authorization: DPoP TOKEN` and the header `DPoP`. `on`, or settings; off by default.",
+    )
+
+    @model_validator(mode="after")
+    def _proofs_go_with_authorization(self) -> "JwtIdentity":
+        if self.dpop is None:
+            return self
+        if self.header.lower() != "authorization":
+            message = "`dpop` takes tokens from `Authorization`; leave out `header`"
+            raise ValueError(message)
+        if not self.dpop.optional and (self.cookie or self.query):
+            message = "`dpop` takes tokens from `Authorization`; leave out `cookie` and `query`"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _one_key_source(self) -> "JwtIdentity":
