@@ -53,6 +53,8 @@ pub struct Caller {
     pub networks: Option<Arc<[IpNet]>>,
     /// Apart from scopes, which are what the caller may do through this token; `None` where there are none.
     pub roles: Option<Arc<Roles>>,
+    /// Claims that services are told, as header lines.
+    pub header_lines: Option<Arc<[u8]>>,
     /// What the token says, where the configuration asks for claims; look up with `Claims::find`.
     pub claims: Option<Arc<Claims>>,
     /// What whoever sends the token has to prove besides.
@@ -85,6 +87,7 @@ impl Caller {
             tier: None,
             networks: None,
             roles: None,
+            header_lines: None,
             claims: None,
             confirmation: None,
             cached: false,
@@ -117,6 +120,11 @@ impl Roles {
     pub fn new(list: Vec<Arc<str>>) -> Self {
         Self { text: list.join(",").into(), list: list.into() }
     }
+}
+
+/// A comma inside would make two roles of one in `X-User-Roles`.
+pub(crate) fn is_role(text: &str) -> bool {
+    is_header_safe(text) && !text.contains(',')
 }
 
 /// Can this text be sent as the whole value of a header, and arrive as it was sent? White space at the ends would be

@@ -13,6 +13,9 @@ use tokio::sync::oneshot;
 const MAX_WAITING: usize = 1_000;
 /// Questions about key sets that may be open at once.
 pub const MAX_REFRESHES: usize = 100;
+/// How long a no to such a question holds for all who ask it next: names of keys are easily invented, and each would cost
+/// Python more than its inventor.
+const REFUSED_FOR: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -22,6 +25,15 @@ pub enum Question {
     /// An API key that nothing is known of yet (requirement AU-21). The key itself is not in here: it is named by its
     /// public prefix, its keyed hash (hexadecimal) and its SHA-256.
     LookUpKey { prefix: String, hash: String, digest: String },
+}
+
+impl Question {
+    fn is_of_keys(&self) -> bool {
+        match self {
+            Self::RefreshKeys { .. } => true,
+            Self::LookUpKey { .. } => false,
+        }
+    }
 }
 
 /// How long an asker waits, and how many questions of the kind may be open at once.
@@ -53,6 +65,8 @@ struct State {
     next: u64,
     open: HashMap<Question, (u64, Vec<oneshot::Sender<bool>>)>,
     untaken: VecDeque<Question>,
+    /// Questions about key sets that were lately answered with no, at most `MAX_REFRESHES`.
+    refused: HashMap<Question, Instant>,
     closed: bool,
 }
 
@@ -62,6 +76,12 @@ impl State {
         let Self { open, untaken, .. } = self;
         open.retain(|_, (_, waiting)| waiting.iter().any(|sender| !sender.is_closed()));
         untaken.retain(|question| open.contains_key(question));
+    }
+
+    fn refuse(&mut self, question: Question, now: Instant) {
+        if self.refused.len() < MAX_REFRESHES {
+            self.refused.insert(question, now);
+        }
     }
 
     /// Has nobody asked this yet, and are as many of its kind open as may be? One kind never takes the places of
@@ -96,6 +116,9 @@ impl Questions {
     }
 
     pub async fn ask(&self, question: Question, patience: Patience) -> Reply {
+        if self.was_refused(&question, Instant::now()) {
+            return Reply::No;
+        }
         match self.enqueue(question, patience.open) {
             Asked::Full => Reply::Full,
             Asked::Waits(answer) => match tokio::time::timeout(patience.deadline, answer).await {
@@ -104,6 +127,16 @@ impl Questions {
                 Err(_) => Reply::Late,
             },
         }
+    }
+
+    fn was_refused(&self, question: &Question, now: Instant) -> bool {
+        let mut state = self.lock();
+        let is_recent = |at: &Instant| now.saturating_duration_since(*at) < REFUSED_FOR;
+        let was_refused = state.refused.get(question).is_some_and(is_recent);
+        if !was_refused && !state.refused.is_empty() {
+            state.refused.retain(|_, at| is_recent(at));
+        }
+        was_refused
     }
 
     fn enqueue(&self, question: Question, most: usize) -> Asked {
@@ -162,7 +195,10 @@ impl Questions {
         let mut state = self.lock();
         let question =
             state.open.iter().find(|(_, (open, _))| *open == id).map(|(question, _)| question.clone());
-        let waiting = question.and_then(|question| state.open.remove(&question));
+        let waiting = question.as_ref().and_then(|question| state.open.remove(question));
+        if let Some(question) = question.filter(|question| !yes && question.is_of_keys()) {
+            state.refuse(question, Instant::now());
+        }
         drop(state);
         for sender in waiting.into_iter().flat_map(|(_, waiting)| waiting) {
             // A request that stopped waiting has dropped its end.
@@ -261,6 +297,27 @@ mod tests {
         let _waiting: Vec<_> =
             (0..MAX_WAITING).map(|_| waits(questions.enqueue(question(), MAX_REFRESHES))).collect();
         assert!(matches!(questions.enqueue(question(), MAX_REFRESHES), Asked::Full));
+    }
+
+    #[test]
+    fn a_no_about_a_key_set_holds_for_a_second_and_a_yes_not_at_all() {
+        let questions = Questions::default();
+        let answered = |yes: bool| {
+            let mut asker = waits(questions.enqueue(question(), MAX_REFRESHES));
+            questions.take(Duration::ZERO).unwrap();
+            let id = questions.lock().open[&question()].0;
+            questions.answer(id, yes);
+            asker.try_recv()
+        };
+        assert_eq!(answered(true), Ok(true));
+        assert!(!questions.was_refused(&question(), Instant::now()));
+        assert_eq!(answered(false), Ok(false));
+        let refused_at = questions.lock().refused[&question()];
+        let other = Question::RefreshKeys { identity: "other".to_owned() };
+        assert!(!questions.was_refused(&other, refused_at));
+        assert!(questions.was_refused(&question(), refused_at + Duration::from_millis(999)));
+        assert!(!questions.was_refused(&question(), refused_at + REFUSED_FOR));
+        assert!(questions.lock().refused.is_empty());
     }
 
     #[test]

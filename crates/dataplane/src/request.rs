@@ -115,7 +115,7 @@ pub enum Known {
     XForwardedProto,
     XRealIp,
     XRequestId,
-    /// `X-User-ID`, `X-User-Scopes`, `X-Partner-ID`, `X-Tenant-ID`, `X-Client-Cert-*` in every spelling: case, and `_` or `.` for `-`. Never forwarded.
+    /// `X-User-ID`, `X-User-Scopes`, `X-User-Roles`, `X-Partner-ID`, `X-Tenant-ID`, `X-Client-Cert-*` in every spelling: case, and `_` or `.` for `-`. Never forwarded.
     ClientSentIdentity,
     /// Named in the client's `Connection` header: meant for us alone (RFC 9110 section 7.6.1). Never forwarded.
     NamedInConnection,

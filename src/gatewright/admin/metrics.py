@@ -140,6 +140,7 @@ def dependency_metrics(node: Node) -> list[str]:
             "Fetches of a key set that failed.",
             [(one, float(str(state["failures"]))) for one, state in sets],
         ),
+        *key_set_metrics(node),
         *family(
             "gateway_dns_failures_total",
             "counter",
@@ -149,6 +150,37 @@ def dependency_metrics(node: Node) -> list[str]:
         *sharing_metrics(node),
         *key_store_metrics(node),
         *revocation_metrics(node),
+    ]
+
+
+def key_set_metrics(node: Node) -> list[str]:
+    sets = [({"identity": str(state["identity"])}, state) for state in node.key_sets.state()]
+    aged = [(one, state) for one, state in sets if state["age_seconds"] is not None]
+    return [
+        *family(
+            "gateway_key_set_age_seconds",
+            "gauge",
+            "Time since the keys of the identity were last fetched.",
+            [(one, float(str(state["age_seconds"]))) for one, state in aged],
+        ),
+        *family(
+            "gateway_key_set_stale",
+            "gauge",
+            "1 while keys are used beyond their lifetime because no newer ones can be had.",
+            [(one, 1.0 if state["stale"] else 0.0) for one, state in sets],
+        ),
+        *family(
+            "gateway_key_set_next_refresh_seconds",
+            "gauge",
+            "Time until the keys of the identity are fetched again.",
+            [(one, float(str(state["next_refresh_seconds"]))) for one, state in sets],
+        ),
+        *family(
+            "gateway_key_set_save_failures_total",
+            "counter",
+            "Attempts to keep fetched key sets on disk that failed.",
+            [({}, node.key_sets.save_failures)],
+        ),
     ]
 
 

@@ -32,7 +32,7 @@ async def health(node: Node) -> Document:
     services = [{"name": one["name"], **counted(one)} for one in services_of(state)]
     key_sets = node.key_sets.state()
     faults = [one["name"] for one in services if one["healthy"] == 0]
-    faults += [str(one["identity"]) for one in key_sets if not one["has_keys"]]
+    faults += [str(one["identity"]) for one in key_sets if one["stale"] or not one["has_keys"]]
     key_store = node.stored_keys.state()
     faults += ["key_store"] if key_store is not None and not key_store["connected"] else []
     return {

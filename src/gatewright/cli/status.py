@@ -42,7 +42,7 @@ def show(health: dict[str, Any]) -> None:
     table(("name", "healthy", "ejected", "draining", "panic", "instances"), services, output)
     if health["dependencies"]["key_sets"]:
         table(
-            ("identity", "has_keys", "age_seconds", "failures", "error"),
+            ("identity", "has_keys", "stale", "age_seconds", "next_refresh_seconds", "failures", "error"),
             health["dependencies"]["key_sets"],
             output,
         )

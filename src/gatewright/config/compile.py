@@ -12,6 +12,7 @@ from gatewright.config.addresses import Resolver, system_resolver
 from gatewright.config.claims import keeps_claims
 from gatewright.config.compile_answer import compile_error_pages
 from gatewright.config.compile_authorization import compile_permissions
+from gatewright.config.compile_jwt import compile_jwt
 from gatewright.config.compile_listener import compile_listener
 from gatewright.config.compile_overload import compile_overload
 from gatewright.config.compile_route import compile_route
@@ -19,7 +20,7 @@ from gatewright.config.compile_service import compile_service
 from gatewright.config.compile_tenants import compile_tenants
 from gatewright.config.compile_tiers import compile_tiers
 from gatewright.config.loading import Loaded
-from gatewright.config.models import ApiKeyIdentity, Dpop, JwtIdentity, KeyStore
+from gatewright.config.models import ApiKeyIdentity, JwtIdentity, KeyStore
 from gatewright.config.models.routes import NONE
 from gatewright.errors import Problem
 
@@ -92,34 +93,12 @@ def _identity(loaded: Loaded, number: int) -> dict[str, Any]:
     identity = loaded.gateway.identities[number]
     keys = loaded.keys.get(identity.name)
     if isinstance(identity, JwtIdentity):
-        kind = _jwt(identity, keys) | {"keep_claims": keeps_claims(loaded.gateway)}
+        kind = compile_jwt(identity, keys, keep_claims=keeps_claims(loaded.gateway))
     elif isinstance(identity, ApiKeyIdentity):
         kind = _api_key(identity, keys)
     else:
         kind = {"user_from": identity.user_from, "scopes": identity.scopes, "allow": identity.allow}
     return {"name": identity.name, "at": str(loaded.at("identities", number)), "kind": {identity.kind: kind}}
-
-
-def _jwt(identity: JwtIdentity, keys: object) -> dict[str, Any]:
-    return {
-        "header": identity.header.lower(),
-        "cookie": identity.cookie,
-        "query": identity.query,
-        "issuer": identity.issuer,
-        "audiences": identity.audience,
-        "leeway_ms": int(identity.leeway),
-        "require_expiry": identity.require_expiry,
-        "user_claim": identity.user_claim,
-        "scope_claims": identity.scope_claims,
-        "certificate_bound": identity.certificate_bound,
-        "tier_claim": identity.tier_claim,
-        "dpop": None if identity.dpop is None else _dpop(identity.dpop),
-        "keys": keys,
-    }
-
-
-def _dpop(dpop: Dpop) -> dict[str, Any]:
-    return {"optional": dpop.optional, "max_age_ms": int(dpop.max_age), "max_proofs": dpop.max_proofs}
 
 
 def _api_key(identity: ApiKeyIdentity, keys: object) -> dict[str, Any]:

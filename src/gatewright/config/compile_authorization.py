@@ -30,6 +30,7 @@ def compile_auth(loaded: "Loaded", number: int) -> dict[str, Any] | None:
         "scopes": _demand(auth.scopes),
         "roles": _demand(auth.roles),
         "optional": auth.optional,
+        "grace_period": auth.grace_period,
         "permissions": auth.permission,
         "endpoint_permissions": auth.endpoint_permissions,
         "rules": [

@@ -111,8 +111,9 @@ def _jwt_keys(
     jwks = identity.jwks
     if jwks is None:
         return None
-    if jwks.url is not None:
-        material.urls.append(KeyUrl(identity.name, jwks, root.find((*location, "jwks", "url"))))
+    if jwks.is_fetched:
+        option = "url" if jwks.url is not None else "discovery"
+        material.urls.append(KeyUrl(identity.name, jwks, root.find((*location, "jwks", option))))
         return None
     if jwks.file is not None:
         position = root.find((*location, "jwks", "file"))

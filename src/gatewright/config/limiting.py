@@ -8,7 +8,7 @@ def limit_of(route: Route, defaults: Defaults) -> RateLimit | None:
     """Give the limit that a route gets: its own, the default one, or a built-in one; `None` for no limit."""
     limit = route.rate_limit or defaults.rate_limit
     if limit is None:
-        demands_caller = route.auth is not None and not route.auth.optional
+        demands_caller = route.auth is not None and not (route.auth.optional or route.auth.grace_period)
         limit = RateLimit(tier=["standard" if demands_caller else "unauthenticated"])
     return None if limit.tier == [NONE] else limit
 

@@ -5,6 +5,14 @@ from typing import Any
 
 _WANTED = "expected a public key in PEM, `-----BEGIN PUBLIC KEY-----`"
 
+_FITTING = {
+    "RSA": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    "P-256": ("ES256",),
+    "P-384": ("ES384",),
+    "P-521": ("ES512",),
+    "Ed25519": ("EdDSA",),
+}
+
 
 def jwk_of_pem(content: bytes, algorithm: str | None) -> dict[str, Any]:
     """Give the public key with its algorithm. Raises `ValueError` with what would work."""
@@ -12,7 +20,10 @@ def jwk_of_pem(content: bytes, algorithm: str | None) -> dict[str, Any]:
         message = f"this is a private key; {_WANTED}"
         raise ValueError(message)
     key, name = _load(content)
-    fitting = {"RSA": ("RS256", "PS256"), "EC": ("ES256",), "OKP": ("EdDSA",)}[name]
+    fitting = _FITTING.get(key.get("crv", name), ())
+    if not fitting:
+        message = f"curve {key['crv']} is not supported; use P-256, P-384, P-521 or Ed25519"
+        raise ValueError(message)
     if algorithm is not None and algorithm not in fitting:
         message = f"`{algorithm}` does not fit a key of type {name}; use " + " or ".join(
             f"`{one}`" for one in fitting
@@ -29,9 +40,6 @@ def _load(content: bytes) -> tuple[dict[str, Any], str]:
             document = json.loads(json.dumps(kind.import_key(content).as_dict(private=False)))
         except Exception:  # noqa: S112 -- each kind refuses the others' keys in its own way; see below.
             continue
-        if name == "RSA" or document.get("crv") in {"P-256", "Ed25519"}:
-            return document, name
-        message = f"curve {document.get('crv')} is not supported; use P-256 or Ed25519"
-        raise ValueError(message)
+        return document, name
     message = f"the key cannot be read; {_WANTED}"
     raise ValueError(message)

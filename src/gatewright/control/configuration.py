@@ -12,12 +12,13 @@ from pathlib import Path
 from gatewright.config import Loaded, load
 from gatewright.config import compile as compile_snapshot
 from gatewright.config.addresses import Resolver, read_address
-from gatewright.config.models import BUILT_IN_TIERS, FileSink, Gateway, JwtIdentity, SqliteSink
+from gatewright.config.models import BUILT_IN_TIERS, FileSink, Gateway, Jwks, JwtIdentity, SqliteSink
 from gatewright.control.bans import BanSettings
 from gatewright.control.quotas import QuotaSettings
 from gatewright.control.sharing import SharingSettings
 from gatewright.control.state import StateDirectory, choose_directory
 from gatewright.discovery.dns import NamedInstance
+from gatewright.identity.discovery import document_address
 from gatewright.identity.fetch import KeySetSource, KeySetTimes
 from gatewright.keystore.settings import KeyStoreSettings, LeakSettings
 from gatewright.keystore.sharing import SharingSettings as KeySharingSettings
@@ -119,19 +120,23 @@ def sink_settings(gateway: Gateway, state: StateDirectory, base: Path) -> tuple[
 
 def key_set_sources(gateway: Gateway) -> tuple[KeySetSource, ...]:
     """The key sets that have to be fetched."""
-    sources = []
-    for identity in gateway.identities:
-        jwks = identity.jwks if isinstance(identity, JwtIdentity) else None
-        if jwks is None or jwks.url is None:
-            continue
-        times = KeySetTimes(
-            refresh=jwks.refresh / 1000,
-            minimum_refresh=jwks.minimum_refresh / 1000,
-            lifetime=jwks.lifetime / 1000,
-            timeout=jwks.timeout / 1000,
-        )
-        sources.append(KeySetSource(identity.name, jwks.url, jwks.allow_http, times))
-    return tuple(sources)
+    tokens = [one for one in gateway.identities if isinstance(one, JwtIdentity)]
+    return tuple(key_set_source(one, one.jwks) for one in tokens if one.jwks and one.jwks.is_fetched)
+
+
+def key_set_source(identity: JwtIdentity, jwks: Jwks) -> KeySetSource:
+    times = KeySetTimes(
+        refresh=jwks.refresh / 1000,
+        minimum_refresh=jwks.minimum_refresh / 1000,
+        lifetime=jwks.lifetime / 1000,
+        extension=jwks.extension / 1000,
+        timeout=jwks.timeout / 1000,
+    )
+    url, issuer = jwks.url or "", None
+    if jwks.discovery is not None:
+        issuer = identity.issuer[0]
+        url = document_address(issuer if jwks.discovery is True else jwks.discovery)
+    return KeySetSource(identity.name, url, jwks.allow_http, times, issuer)
 
 
 def sharing_settings(gateway: Gateway) -> SharingSettings | None:

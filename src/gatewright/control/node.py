@@ -16,6 +16,7 @@ from gatewright.config import Loaded
 from gatewright.control.bans import BanKeeper, BanSettings
 from gatewright.control.configuration import Configuration
 from gatewright.control.expiry import ExpiryWatch, utc_now
+from gatewright.control.grace import GraceWatch
 from gatewright.control.quotas import QuotaKeeper, QuotaSettings
 from gatewright.control.sharing import BreakerSharing
 from gatewright.control.state import StateDirectory
@@ -23,6 +24,7 @@ from gatewright.control.status import FROM_LAST_GOOD, ConfigStatus
 from gatewright.discovery.dns import DnsDiscovery
 from gatewright.errors import EngineError
 from gatewright.identity.fetch import KeySetSource, fetch_key_set
+from gatewright.identity.kept_keys import KeptKeys
 from gatewright.identity.key_sets import KeySets
 from gatewright.identity.questions import QuestionWorker
 from gatewright.keystore.service import StoredKeys
@@ -82,6 +84,12 @@ def banning_in(snapshot: dict[str, Any]) -> BanSettings:
     return BanSettings(tuple(tier["name"] for tier in snapshot["tiers"] if tier.get("ban")), BAN_SECONDS)
 
 
+def fetched_in(snapshot: dict[str, Any]) -> list[str]:
+    """The identities of a snapshot whose keys come from an issuer."""
+    kinds = [(identity["name"], identity["kind"].get("jwt")) for identity in snapshot["identities"]]
+    return [name for name, jwt in kinds if jwt is not None and jwt.get("keys") is None]
+
+
 class Node:
     """The operating half of one gateway process. Belongs to one event loop."""
 
@@ -93,7 +101,8 @@ class Node:
         self.is_draining = False
         # Asked for by the admin API; answered by whoever runs the node.
         self.drain_wanted = asyncio.Event()
-        self.key_sets = KeySets(self._fetch, engine.set_keys)
+        self.key_sets = KeySets(self._fetch, engine.set_keys, KeptKeys(state.key_sets))
+        self.grace = GraceWatch(engine, self.loaded)
         self.discovery = DnsDiscovery(engine.set_instances)
         self.sharing = BreakerSharing(engine)
         self.quotas = QuotaKeeper(engine, state.quotas)
@@ -169,6 +178,7 @@ class Node:
             document = json.loads(snapshot)
             document["version"] = self.state.next_version()
             await self.revocations.use(RevocationSettings(document["node"].get("max_revocations", 100_000)))
+            await self.key_sets.use_remembered(fetched_in(document), FIRST_KEYS_SECONDS)
             version = await asyncio.to_thread(self.engine.apply, json.dumps(document).encode())
             self.status.applied(version, source=FROM_LAST_GOOD)
             await self._use_sinks((SinkSettings("sqlite", self.state.records),))

@@ -222,6 +222,7 @@ class Life:
             ("key sets", self._node.key_sets.run),
             ("discovery", self._node.discovery.run),
             ("certificates", self._node.expiry.run),
+            ("grace periods", self._node.grace.run),
             ("drain request", self._end_when_asked),
             ("reload", self._reloader.run),
         ]

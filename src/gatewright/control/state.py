@@ -55,6 +55,11 @@ class StateDirectory:
         return self.path / "revocations.sqlite"
 
     @property
+    def key_sets(self) -> Path:
+        """Where fetched key sets are kept."""
+        return self.path / "key-sets.json"
+
+    @property
     def quotas(self) -> Path:
         """Where counts of days and months are kept."""
         return self.path / "quotas.sqlite"

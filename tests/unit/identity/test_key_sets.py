@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-import httpx2
 import pytest
 
-from gatewright.identity.fetch import MAXIMUM_BYTES, KeySetError, KeySetSource, KeySetTimes, fetch_key_set
-from gatewright.identity.key_sets import NO_KEYS, KeySets
+from gatewright.identity.fetch import KeySetError, KeySetSource, KeySetTimes
+from gatewright.identity.kept_keys import KeptKeys
+from gatewright.identity.key_sets import NO_KEYS, Clocks, KeySets
 from gatewright.identity.questions import QuestionWorker
 
 KEYS = b'{"keys":[{"kid":"a","kty":"RSA"}]}'
@@ -43,9 +46,25 @@ class Issuer:
 class Held:
     """A KeySets with everything that it touches."""
 
-    def __init__(self) -> None:
-        self.clock, self.issuer, self.pushed = Clock(), Issuer(), []
-        self.sets = KeySets(self.issuer, lambda name, keys: self.pushed.append((name, keys)), self.clock)
+    def __init__(self, directory: Path) -> None:
+        self.clock, self.wall, self.issuer, self.pushed = Clock(), Clock(), Issuer(), []
+        self.file = directory / "key-sets.json"
+        self.sets = self.another()
+
+    def another(self) -> KeySets:
+        """As after a restart."""
+        clocks = Clocks(self.clock, self.wall)
+        return KeySets(
+            self.issuer, lambda name, keys: self.pushed.append((name, keys)), KeptKeys(self.file), clocks
+        )
+
+    async def keep(self) -> None:
+        """Let the sets be kept on disk, as the running loop does."""
+        await self.sets._save()
+
+    def advance(self, seconds: float) -> None:
+        self.clock.now += seconds
+        self.wall.now += seconds
 
     @property
     def only(self):
@@ -53,8 +72,8 @@ class Held:
 
 
 @pytest.fixture
-def held() -> Held:
-    return Held()
+def held(tmp_path: Path) -> Held:
+    return Held(tmp_path)
 
 
 async def test_first_keys_are_pushed(held: Held) -> None:
@@ -67,22 +86,121 @@ async def test_an_issuer_that_hangs_delays_the_start_no_longer_than_told(held: H
     await asyncio.wait_for(held.sets.use([SOURCE], 0.01), 5)
     assert held.pushed == [("mobile", NO_KEYS)]
     held.issuer.gate.set()
-    assert await held.sets.refresh_for_unknown_key("mobile") is False
-    held.clock.now += 31
+    held.clock.now += 0.1
     assert await held.sets.refresh_for_unknown_key("mobile") is True
     assert held.pushed[-1] == ("mobile", KEYS)
 
 
 async def test_unknown_keys_refresh_at_most_every_30_seconds(held: Held) -> None:
     await held.sets.use([SOURCE], 1)
+    # A fetch that was due anyway is none that was asked for: the key may have come into use just after it.
+    held.clock.now += 0.1
+    assert await held.sets.refresh_for_unknown_key("mobile") is True
     held.clock.now += 29.9
-    await held.sets.refresh_for_unknown_key("mobile")
-    assert held.issuer.asked == 1
+    assert await held.sets.refresh_for_unknown_key("mobile") is False
+    assert held.issuer.asked == 2
     held.clock.now += 0.2
     held.issuer.keys = OTHER_KEYS
     assert await held.sets.refresh_for_unknown_key("mobile") is True
-    assert held.issuer.asked == 2
+    assert held.issuer.asked == 3
     assert held.pushed[-1] == ("mobile", OTHER_KEYS)
+
+
+async def test_a_question_that_comes_just_after_new_keys_is_answered_with_yes(held: Held) -> None:
+    await held.sets.use([SOURCE], 1)
+    for seconds, may_be_newer in ((0.1, True), (0.5, True), (0.6, False)):
+        held.clock.now += seconds
+        assert await held.sets.refresh_for_unknown_key("mobile") is may_be_newer
+    assert held.issuer.asked == 2
+
+
+async def test_keys_are_fetched_anew_before_their_lifetime_is_over(held: Held) -> None:
+    for refresh, lifetime in ((30.0, 30.0), (1800.0, 1800.0), (10.0, 3600.0)):
+        source = replace(SOURCE, times=KeySetTimes(refresh=refresh, lifetime=lifetime))
+        await held.sets.use([source], 1)
+        assert held.only.due_at - held.clock.now <= 0.9 * lifetime
+
+
+async def test_keys_beyond_their_lifetime_are_used_and_called_stale(held: Held) -> None:
+    await held.sets.use([SOURCE], 1)
+    held.issuer.keys = KeySetError("down")
+    states = []
+    for _ in range(3):
+        held.sets.expire(held.only)
+        state = held.sets.state()[0]
+        states.append((state["has_keys"], state["stale"], state["age_seconds"]))
+        held.clock.now += 2000
+    assert states == [(True, False, 0.0), (True, False, 2000.0), (True, True, 4000.0)]
+    assert held.pushed == [("mobile", KEYS)]
+
+
+async def test_a_restart_while_the_issuer_is_down_goes_on_with_what_was_kept(held: Held) -> None:
+    await held.sets.use([SOURCE], 1)
+    await held.keep()
+    held.issuer.keys = KeySetError("down")
+    held.advance(4000)
+    held.sets, held.pushed = held.another(), []
+    await held.sets.use([SOURCE], 1)
+    assert held.pushed == [("mobile", KEYS)]
+    # What was left of their life is all that they get.
+    assert held.sets.state()[0]["age_seconds"] == 4000.0
+    held.advance(501)
+    held.sets.expire(held.only)
+    assert held.pushed[-1] == ("mobile", NO_KEYS)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "changed"),
+    [
+        (4501.0, {}),
+        (-61.0, {}),
+        (0.0, {"url": "https://other.example.com/jwks.json"}),
+        (0.0, {"issuer": "https://id.example.com"}),
+        (0.0, {"times": KeySetTimes(lifetime=1.0, extension=0.0)}),
+    ],
+)
+async def test_kept_keys_that_are_too_old_or_of_another_source_are_not_used(
+    held: Held, seconds: float, changed: dict[str, Any]
+) -> None:
+    await held.sets.use([SOURCE], 1)
+    await held.keep()
+    held.issuer.keys = KeySetError("down")
+    held.advance(2)
+    held.wall.now += seconds - 2 if seconds < 0 else seconds
+    held.sets, held.pushed = held.another(), []
+    await held.sets.use([replace(SOURCE, **changed)], 1)
+    assert held.pushed == [("mobile", NO_KEYS)]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"format": 2, "sets": []}', b'{"format": 1, "sets": [{}]}']
+)
+async def test_a_file_of_kept_keys_that_is_none_is_as_good_as_missing(held: Held, content: bytes) -> None:
+    held.file.write_bytes(content)
+    await held.sets.use([SOURCE], 1)
+    assert held.pushed == [("mobile", KEYS)]
+    await held.keep()
+    assert KeptKeys(held.file).load()["mobile"].keys == KEYS
+    assert held.file.stat().st_mode & 0o077 == 0
+
+
+async def test_keys_that_cannot_be_kept_are_used_all_the_same_and_counted(held: Held) -> None:
+    held.file.mkdir()
+    await held.sets.use([SOURCE], 1)
+    await held.keep()
+    assert (held.pushed, held.sets.save_failures) == ([("mobile", KEYS)], 1)
+
+
+async def test_sources_are_remembered_with_their_keys(held: Held) -> None:
+    source = replace(
+        SOURCE, allow_http=True, times=KeySetTimes(refresh=60.0), issuer="https://id.example.com"
+    )
+    await held.sets.use([source], 1)
+    await held.keep()
+    held.sets, held.pushed = held.another(), []
+    await held.sets.use_remembered(["mobile", "unknown"], 1)
+    assert held.pushed == [("mobile", KEYS)]
+    assert held.only.source == source
 
 
 async def test_questions_at_the_same_time_share_one_fetch(held: Held) -> None:
@@ -166,69 +284,6 @@ async def test_the_loop_refreshes_what_is_due(held: Held) -> None:
         while held.issuer.asked < 2:  # noqa: ASYNC110 - a counter is what there is.
             await asyncio.sleep(0)
     running.cancel()
-
-
-def client_that(answers) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(transport=httpx2.MockTransport(answers))
-
-
-async def test_only_the_keys_of_a_key_set_are_taken() -> None:
-    async with client_that(lambda _: httpx2.Response(200, json={"keys": [{"kid": "a"}], "x": 1})) as client:
-        assert json.loads(await fetch_key_set(client, SOURCE)) == {"keys": [{"kid": "a"}]}
-
-
-@pytest.mark.parametrize(
-    ("response", "reason"),
-    [
-        (httpx2.Response(500), "status 500"),
-        (httpx2.Response(302, headers={"location": "http://169.254.169.254/"}), "status 302"),
-        (httpx2.Response(200, text="<html>"), "not JSON"),
-        (httpx2.Response(200, text="[" * 100_000), "not JSON"),
-        (httpx2.Response(200, json=[]), "not a key set"),
-        (httpx2.Response(200, json={"keys": {}}), "not a key set"),
-        (httpx2.Response(200, json={"keys": ["x"]}), "not a key set"),
-        (httpx2.Response(200, json={"keys": []}), "0 keys"),
-        (httpx2.Response(200, json={"keys": [{}] * 1001}), "1001 keys"),
-        (httpx2.Response(200, content=b" " * (MAXIMUM_BYTES + 1)), "larger than"),
-    ],
-)
-async def test_anything_but_a_key_set_is_refused(response: httpx2.Response, reason: str) -> None:
-    async with client_that(lambda _: response) as client:
-        with pytest.raises(KeySetError, match=reason):
-            await fetch_key_set(client, SOURCE)
-
-
-async def test_an_issuer_that_sends_nothing_is_given_up_in_time() -> None:
-    async def hang(_: httpx2.Request) -> httpx2.Response:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    source = KeySetSource("mobile", SOURCE.url, times=KeySetTimes(timeout=0.01))
-    async with client_that(hang) as client:
-        with pytest.raises(KeySetError, match="no answer within"):
-            await fetch_key_set(client, source)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://id.example.com/",
-        "http://127.0.0.1.example.com/",
-        "ftp://id.example.com/",
-        "file:///etc/passwd",
-    ],
-)
-def test_a_url_that_anybody_on_the_way_could_answer_is_refused(url: str) -> None:
-    with pytest.raises(KeySetError, match="neither https nor"):
-        KeySetSource("mobile", url).check()
-
-
-@pytest.mark.parametrize(
-    "url", ["https://id.example.com/", "http://localhost:80/", "http://127.0.0.1/", "http://[::1]/"]
-)
-def test_https_and_loopback_urls_are_accepted(url: str) -> None:
-    KeySetSource("mobile", url).check()
-    KeySetSource("mobile", "http://id.example.com/", allow_http=True).check()
 
 
 async def test_a_question_goes_to_who_answers_its_kind_and_no_failure_leaves_it_open(engine) -> None:

@@ -134,6 +134,7 @@ impl ApiKey {
             tier: self.tier.clone(),
             networks: self.networks.clone(),
             roles: None,
+            header_lines: None,
             claims: None,
             confirmation: None,
             cached: false,

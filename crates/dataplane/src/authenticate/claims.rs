@@ -4,20 +4,29 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::caller::{is_header_safe, is_scope};
+use super::claim_headers::ClaimHeaders;
+use super::claim_tests::ClaimTest;
+use super::granted;
+use crate::caller::{Roles, is_header_safe};
 use crate::claims::Claims;
 use crate::refusal::CredentialFault;
-use crate::snapshot::document::JwtDocument;
+use crate::snapshot::document::{ClaimTestDocument, JwtDocument};
 
 /// What one identity demands of claims.
 pub(super) struct ClaimRules {
-    issuer: Option<Box<str>>,
+    /// Sorted; empty: any.
+    issuers: Box<[String]>,
     audiences: Box<[String]>,
     leeway_ms: i64,
     require_expiry: bool,
+    max_age_ms: Option<i64>,
+    required: Box<[ClaimTest]>,
+    forbidden: Box<[ClaimTest]>,
     user_claim: Box<str>,
     scope_claims: Box<[String]>,
     tier_claim: Option<Box<str>>,
+    role_claims: Box<[String]>,
+    headers: ClaimHeaders,
 }
 
 /// Claims that hold. The times have the leeway in them: good from `valid_from_ms`, no longer at `valid_until_ms`.
@@ -29,6 +38,8 @@ pub(super) struct Accepted {
     /// `jti`.
     pub(super) id: Option<Box<str>>,
     pub(super) issued_ms: Option<i64>,
+    pub(super) roles: Option<Arc<Roles>>,
+    pub(super) header_lines: Option<Arc<[u8]>>,
     pub(super) valid_from_ms: i64,
     pub(super) valid_until_ms: i64,
 }
@@ -40,25 +51,36 @@ struct Times {
 }
 
 impl ClaimRules {
-    pub(super) fn compile(document: &JwtDocument) -> Self {
-        Self {
-            issuer: document.issuer.as_deref().map(Into::into),
+    pub(super) fn compile(document: &JwtDocument) -> Result<Self, String> {
+        let mut issuers = document.issuers.clone();
+        issuers.sort_unstable();
+        let tests = |list: &[ClaimTestDocument]| list.iter().map(ClaimTest::compile).collect();
+        Ok(Self {
+            issuers: issuers.into(),
             audiences: document.audiences.clone().into(),
-            leeway_ms: i64::try_from(document.leeway_ms).unwrap_or(i64::MAX),
+            leeway_ms: bounded(document.leeway_ms),
             require_expiry: document.require_expiry,
+            max_age_ms: document.max_age_ms.map(bounded),
+            required: tests(&document.required_claims),
+            forbidden: tests(&document.forbidden_claims),
             user_claim: document.user_claim.as_str().into(),
             scope_claims: document.scope_claims.clone().into(),
             tier_claim: document.tier_claim.as_deref().map(Into::into),
-        }
+            role_claims: document.role_claims.clone().into(),
+            headers: ClaimHeaders::compile(&document.claim_headers)?,
+        })
     }
 
-    pub(super) fn issuer(&self) -> Option<&str> {
-        self.issuer.as_deref()
+    /// Is there no issuer whose tokens both could accept?
+    pub(super) fn excludes(&self, other: &Self) -> bool {
+        let is_open = self.issuers.is_empty() || other.issuers.is_empty();
+        !is_open && !self.issuers.iter().any(|issuer| other.may_accept(Some(issuer)))
     }
 
     /// Could a token that says this issuer be meant for this identity?
     pub(super) fn may_accept(&self, issuer: Option<&str>) -> bool {
-        self.issuer.is_none() || self.issuer.as_deref() == issuer
+        let is_own = |issuer: &str| self.issuers.binary_search_by(|own| own.as_str().cmp(issuer)).is_ok();
+        self.issuers.is_empty() || issuer.is_some_and(is_own)
     }
 
     pub(super) fn check(&self, claims: &Claims, now_ms: i64) -> Result<Accepted, CredentialFault> {
@@ -67,23 +89,23 @@ impl ClaimRules {
             return Err(CredentialFault::WrongIssuer);
         }
         self.check_audience(claims)?;
+        self.check_others(claims)?;
         Ok(Accepted {
             user: self.user(claims)?,
-            scopes: self.scopes(claims)?,
+            scopes: granted::scopes(&self.scope_claims, claims)?,
             tier: self.tier(claims),
             id: text(claims, "jti")?.map(Into::into),
             issued_ms,
+            roles: granted::roles(&self.role_claims, claims)?,
+            header_lines: self.headers.lines(claims)?,
             valid_from_ms,
             valid_until_ms,
         })
     }
 
     fn check_times(&self, claims: &Claims, now_ms: i64) -> Result<Times, CredentialFault> {
-        let until = match numeric_date(claims, "exp")? {
-            Some(expiry) => expiry.saturating_add(self.leeway_ms),
-            None if self.require_expiry => return Err(CredentialFault::MissingExpiry),
-            None => i64::MAX,
-        };
+        let issued_ms = numeric_date(claims, "iat")?;
+        let until = self.until(claims, issued_ms)?;
         if now_ms >= until {
             return Err(CredentialFault::Expired);
         }
@@ -92,12 +114,23 @@ impl ClaimRules {
         if now_ms < not_before {
             return Err(CredentialFault::NotYetValid);
         }
-        let issued_ms = numeric_date(claims, "iat")?;
         let issued = earliest(issued_ms);
         if now_ms < issued {
             return Err(CredentialFault::IssuedInFuture);
         }
         Ok(Times { issued_ms, valid_from_ms: not_before.max(issued), valid_until_ms: until })
+    }
+
+    /// Whichever comes first: what the issuer says, or the age that the identity allows (D18).
+    fn until(&self, claims: &Claims, issued: Option<i64>) -> Result<i64, CredentialFault> {
+        let expiry = match numeric_date(claims, "exp")? {
+            Some(expiry) => expiry,
+            None if self.require_expiry => return Err(CredentialFault::MissingExpiry),
+            None => i64::MAX,
+        };
+        let Some(max_age_ms) = self.max_age_ms else { return Ok(expiry.saturating_add(self.leeway_ms)) };
+        let issued = issued.ok_or(CredentialFault::MissingIssueTime)?;
+        Ok(expiry.min(issued.saturating_add(max_age_ms)).saturating_add(self.leeway_ms))
     }
 
     fn check_audience(&self, claims: &Claims) -> Result<(), CredentialFault> {
@@ -116,9 +149,19 @@ impl ClaimRules {
         if is_meant { Ok(()) } else { Err(CredentialFault::WrongAudience) }
     }
 
+    fn check_others(&self, claims: &Claims) -> Result<(), CredentialFault> {
+        if !self.required.iter().all(|test| test.holds(claims)) {
+            return Err(CredentialFault::MissingClaim);
+        }
+        if self.forbidden.iter().any(|test| test.holds(claims)) {
+            return Err(CredentialFault::ForbiddenClaim);
+        }
+        Ok(())
+    }
+
     /// A token without the claim has no user: limits then count by address.
     fn user(&self, claims: &Claims) -> Result<Option<Arc<str>>, CredentialFault> {
-        match claims.get(&self.user_claim) {
+        match claims.find(&self.user_claim) {
             None => Ok(None),
             Some(Value::String(user)) if is_header_safe(user) => Ok(Some(user.as_str().into())),
             Some(_) => Err(CredentialFault::Malformed),
@@ -130,28 +173,10 @@ impl ClaimRules {
         let named = claims.find(self.tier_claim.as_deref()?)?.as_str()?;
         Some(named.into())
     }
+}
 
-    fn scopes(&self, claims: &Claims) -> Result<Vec<Arc<str>>, CredentialFault> {
-        let mut scopes: Vec<Arc<str>> = Vec::new();
-        for value in self.scope_claims.iter().filter_map(|claim| claims.get(claim)) {
-            match value {
-                Value::String(text) => {
-                    for scope in text.split(' ').filter(|scope| !scope.is_empty()) {
-                        add_scope(&mut scopes, scope)?;
-                    }
-                }
-                Value::Array(list) => {
-                    for scope in list {
-                        add_scope(&mut scopes, scope.as_str().ok_or(CredentialFault::Malformed)?)?;
-                    }
-                }
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
-                    return Err(CredentialFault::Malformed);
-                }
-            }
-        }
-        Ok(scopes)
-    }
+fn bounded(milliseconds: u64) -> i64 {
+    i64::try_from(milliseconds).unwrap_or(i64::MAX)
 }
 
 /// `iss` of claims that nobody need have verified: good for choosing an identity, never for trusting one.
@@ -165,16 +190,6 @@ fn text<'a>(claims: &'a Claims, name: &str) -> Result<Option<&'a str>, Credentia
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(CredentialFault::Malformed),
     }
-}
-
-fn add_scope(scopes: &mut Vec<Arc<str>>, scope: &str) -> Result<(), CredentialFault> {
-    if !is_scope(scope) {
-        return Err(CredentialFault::Malformed);
-    }
-    if !scopes.iter().any(|own| **own == *scope) {
-        scopes.push(scope.into());
-    }
-    Ok(())
 }
 
 /// A NumericDate (RFC 7519 section 2) in milliseconds. It may have a fraction.

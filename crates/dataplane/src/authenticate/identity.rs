@@ -29,7 +29,7 @@ pub(super) struct Identity {
 }
 
 pub(super) enum Kind {
-    Jwt(JwtIdentity),
+    Jwt(Box<JwtIdentity>),
     ApiKey(ApiKeyIdentity),
     StoredApiKey(StoredIdentity),
     Certificate(CertificateIdentity),
@@ -38,6 +38,8 @@ pub(super) enum Kind {
 pub(super) struct JwtIdentity {
     /// Changes when anything about the identity does, so that no cache mixes two meanings of one token.
     generation: u64,
+    /// What `typ` must be, in lower case; `None`: nothing, or what JWTs and access tokens are called.
+    types: Option<Box<[String]>>,
     keys: Current<TokenKeys>,
     standing: Standing,
     /// Tokens may be bound to keys.
@@ -124,13 +126,16 @@ impl Identity {
         let (sources, kind) = match &document.kind {
             IdentityKindDocument::Jwt(jwt) => {
                 let keys = JwtIdentity::keys(&document.name, jwt, generation, store)?;
-                let standing = Standing::compile(&document.name, jwt, store.revocations());
+                let standing = Standing::compile(&document.name, jwt, store.revocations())?;
                 let proofs = jwt.dpop.as_ref().map(|dpop| {
                     let replays = store.replays(&document.name)?;
                     Ok::<_, String>(Proofs::compile(dpop, jwt.leeway_ms, replays))
                 });
-                let proofs = proofs.transpose()?;
-                (token_sources(jwt), Kind::Jwt(JwtIdentity { generation, keys, standing, proofs }))
+                let (types, proofs) = (types(jwt), proofs.transpose()?);
+                (
+                    token_sources(jwt),
+                    Kind::Jwt(Box::new(JwtIdentity { generation, types, keys, standing, proofs })),
+                )
             }
             IdentityKindDocument::ApiKey(api_key) if api_key.stored => {
                 let document = sources.key_store.ok_or("there is no key store")?;
@@ -163,10 +168,7 @@ impl Identity {
     /// Is there no token that both could accept? Two different issuers say so.
     pub(super) fn cannot_share_with(&self, other: &Self) -> bool {
         match (&self.kind, &other.kind) {
-            (Kind::Jwt(one), Kind::Jwt(another)) => {
-                let (one, another) = (one.standing.rules.issuer(), another.standing.rules.issuer());
-                one.is_some() && another.is_some() && one != another
-            }
+            (Kind::Jwt(one), Kind::Jwt(another)) => one.standing.rules.excludes(&another.standing.rules),
             (Kind::Jwt(_) | Kind::ApiKey(_) | Kind::StoredApiKey(_) | Kind::Certificate(_), _) => false,
         }
     }
@@ -273,6 +275,7 @@ impl JwtIdentity {
         let current = self.keys.load();
         let keys = current.as_ref().filter(|keys| !keys.is_empty()).ok_or(NO_KEYS)?;
         let token = Token::read(attempt.credential())?;
+        token.check_type(self.types.as_deref())?;
         keys.verify(&token)?;
         let judged = self.standing.judge(index, token.claims()?, attempt.now_ms())?;
         Ok(attempt.remember(Proof { identity: self.generation, keys: keys.generation }, judged))
@@ -292,6 +295,11 @@ impl ApiKeyIdentity {
         let hash = self.hashing.hash(attempt.credential())?;
         Ok(keys.caller(&hash, index, attempt.now_unix_ms())?)
     }
+}
+
+fn types(document: &JwtDocument) -> Option<Box<[String]>> {
+    let types = document.types.as_ref()?;
+    Some(types.iter().map(|one| one.to_ascii_lowercase()).collect())
 }
 
 /// A header before a cookie: browsers send cookies unasked.

@@ -7,10 +7,13 @@ mod askers;
 mod attempt;
 mod cache;
 mod certificate;
+mod claim_headers;
+mod claim_tests;
 mod claims;
 mod confirmation;
 mod dpop;
 mod generations;
+mod granted;
 mod identity;
 mod key_store;
 mod key_uses;
@@ -47,7 +50,27 @@ pub use stored_keys::{Believed, KeyRefusal, StoredKeys, StoredKeysSize};
 #[derive(Clone)]
 pub struct AuthPolicy {
     groups: Box<[Group]>,
-    is_optional: bool,
+    missing: Missing,
+}
+
+/// What becomes of a request without any credential.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Refused,
+    /// Goes on as nobody's.
+    Anonymous,
+    /// Likewise, for as long as clients learn to send one (AU-24).
+    Excused,
+}
+
+impl Missing {
+    fn of(document: &AuthDocument) -> Self {
+        match document {
+            AuthDocument { grace_period: true, .. } => Self::Excused,
+            AuthDocument { optional: true, .. } => Self::Anonymous,
+            AuthDocument { .. } => Self::Refused,
+        }
+    }
 }
 
 /// Identities of one kind that look in the same place: one credential, several that may know it.
@@ -77,7 +100,12 @@ impl AuthPolicy {
         if groups.is_empty() {
             return Err(format!("{}: `accept` names no identity", document.at));
         }
-        Ok(Self { groups: groups.into(), is_optional: document.optional })
+        Ok(Self { groups: groups.into(), missing: Missing::of(document) })
+    }
+
+    /// Requests without a credential pass for now, and are counted.
+    pub fn has_grace_period(&self) -> bool {
+        self.missing == Missing::Excused
     }
 }
 
@@ -130,7 +158,8 @@ impl Group {
 }
 
 /// Who calls. A route without a policy is open to all. The first accepted credential that was sent decides: a wrong
-/// one is refused even where authentication is optional, and even where another would have been right.
+/// one is refused even where authentication is optional or in its grace period (O25), and even where another would have
+/// been right.
 pub fn identify(
     policy: Option<&AuthPolicy>,
     request: &Request,
@@ -144,7 +173,7 @@ pub fn identify(
             return group.identify(attempt.with_proof(group.source.demands_proof()));
         }
     }
-    if policy.is_optional {
+    if policy.missing != Missing::Refused {
         return Ok(cache.anonymous());
     }
     let first = policy.groups.first().and_then(|group| group.members.first());

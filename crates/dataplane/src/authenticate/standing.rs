@@ -41,20 +41,24 @@ pub(super) struct Judged {
 }
 
 impl Standing {
-    pub(super) fn compile(name: &str, document: &JwtDocument, revocations: &Arc<Revocations>) -> Self {
-        Self {
+    pub(super) fn compile(
+        name: &str,
+        document: &JwtDocument,
+        revocations: &Arc<Revocations>,
+    ) -> Result<Self, String> {
+        Ok(Self {
             name: name.into(),
-            rules: ClaimRules::compile(document),
+            rules: ClaimRules::compile(document)?,
             keeps_claims: document.keep_claims,
             revocations: Arc::clone(revocations),
             demands_certificate: document.certificate_bound,
-        }
+        })
     }
 
     /// `index` is the identity's.
     pub(super) fn judge(&self, index: u32, claims: Claims, now_ms: i64) -> Result<Judged, CredentialFault> {
-        let Accepted { user, scopes, tier, id, issued_ms, valid_from_ms, valid_until_ms } =
-            self.rules.check(&claims, now_ms)?;
+        let accepted = self.rules.check(&claims, now_ms)?;
+        let Accepted { valid_from_ms, valid_until_ms, .. } = accepted;
         let confirmation = confirmation::read(&claims)?;
         let is_bound = confirmation.as_ref().is_some_and(|bound| bound.certificate.is_some());
         if self.demands_certificate && !is_bound {
@@ -63,9 +67,16 @@ impl Standing {
         // Read first: what is added meanwhile has another version.
         let revocations = self.revocations.version();
         let claims = self.keeps_claims.then(|| Arc::new(claims));
-        let caller =
-            Caller { user, tier, claims, confirmation, ..Caller::new(CallerKind::User, Some(index), scopes) };
-        let marks = Marks { id, issued_ms };
+        let caller = Caller {
+            user: accepted.user,
+            tier: accepted.tier,
+            roles: accepted.roles,
+            header_lines: accepted.header_lines,
+            claims,
+            confirmation,
+            ..Caller::new(CallerKind::User, Some(index), accepted.scopes)
+        };
+        let marks = Marks { id: accepted.id, issued_ms: accepted.issued_ms };
         if self.is_revoked(&caller, &marks, now_ms) {
             return Err(CredentialFault::Revoked);
         }

@@ -11,6 +11,8 @@ use crate::refusal::CredentialFault;
 pub(super) const MAX_TOKEN: usize = 16 * 1024;
 /// Bytes of the header's JSON.
 const MAX_HEADER: usize = 4 * 1024;
+/// What tokens call themselves (RFC 7519 section 5.1, RFC 9068 section 2.1).
+const USUAL: [&str; 2] = ["jwt", "at+jwt"];
 
 /// A well-formed token whose signature nobody has checked yet.
 #[derive(Debug)]
@@ -20,32 +22,21 @@ pub(super) struct Token<'a> {
     pub(super) signature: Vec<u8>,
     pub(super) algorithm: String,
     pub(super) key: Option<String>,
+    /// `typ`, in lower case and without `application/`.
+    kind: Option<String>,
     claims: &'a [u8],
 }
 
 impl<'a> Token<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, CredentialFault> {
-        let (token, header) = Self::split(bytes)?;
-        match header.get("typ") {
-            None => Ok(token),
-            Some(Value::String(kind))
-                if kind.eq_ignore_ascii_case("JWT") || kind.eq_ignore_ascii_case("at+jwt") =>
-            {
-                Ok(token)
-            }
-            Some(_) => Err(CredentialFault::Malformed),
-        }
+        Self::split(bytes).map(|(token, _)| token)
     }
 
     /// A proof of DPoP, with the key that it says it is signed with.
     pub(super) fn read_proof(bytes: &'a [u8]) -> Result<(Self, Value), CredentialFault> {
         let (token, header) = Self::split(bytes)?;
-        match (header.get("typ"), header.get("jwk")) {
-            (Some(Value::String(kind)), Some(key)) if kind.eq_ignore_ascii_case("dpop+jwt") => {
-                Ok((token, key.clone()))
-            }
-            _ => Err(CredentialFault::Malformed),
-        }
+        let key = header.get("jwk").filter(|_| token.kind.as_deref() == Some("dpop+jwt")).cloned();
+        Ok((token, key.ok_or(CredentialFault::Malformed)?))
     }
 
     fn split(bytes: &'a [u8]) -> Result<(Self, Claims), CredentialFault> {
@@ -62,8 +53,28 @@ impl<'a> Token<'a> {
             return Err(CredentialFault::TooLong);
         }
         let header = Claims::parse(&header).ok_or(CredentialFault::Malformed)?;
-        let (algorithm, key) = read_header(&header)?;
-        Ok((Self { signed, signature: decode(signature)?, algorithm, key, claims }, header))
+        if header.get("crit").is_some() {
+            return Err(CredentialFault::CriticalHeader);
+        }
+        let algorithm = text(&header, "alg")?.ok_or(CredentialFault::Malformed)?;
+        let (key, kind) = (text(&header, "kid")?, text(&header, "typ")?.map(media_type));
+        Ok((Self { signed, signature: decode(signature)?, algorithm, key, kind, claims }, header))
+    }
+
+    /// Is it a token of these types (RFC 8725 section 3.11)? Where none are named, it may leave its type unsaid.
+    pub(super) fn check_type(&self, types: Option<&[String]>) -> Result<(), CredentialFault> {
+        let is_right = match (types, self.kind.as_deref()) {
+            (None, kind) => kind.is_none_or(|kind| USUAL.contains(&kind)),
+            (Some(types), Some(kind)) => types.iter().any(|one| one == kind),
+            (Some(_), None) => false,
+        };
+        if is_right { Ok(()) } else { Err(CredentialFault::WrongType) }
+    }
+
+    #[cfg(test)]
+    pub(super) fn signed(message: &'a [u8], signature: &[u8], algorithm: &str) -> Self {
+        let (signature, algorithm) = (signature.to_vec(), algorithm.to_owned());
+        Self { signed: message, signature, algorithm, key: None, kind: None, claims: &[] }
     }
 
     pub(super) fn claims(&self) -> Result<Claims, CredentialFault> {
@@ -71,20 +82,19 @@ impl<'a> Token<'a> {
     }
 }
 
-/// `jku`, `jwk`, `x5u` and `x5c` are never looked at: keys of tokens come from the configuration alone.
-fn read_header(header: &Claims) -> Result<(String, Option<String>), CredentialFault> {
-    if header.get("crit").is_some() {
-        return Err(CredentialFault::CriticalHeader);
+/// A member of the header. `jku`, `jwk`, `x5u` and `x5c` are never looked at: keys of tokens come from the configuration alone.
+fn text(header: &Claims, member: &str) -> Result<Option<String>, CredentialFault> {
+    match header.get(member) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(CredentialFault::Malformed),
     }
-    let key = match header.get("kid") {
-        None => None,
-        Some(Value::String(key)) => Some(key.clone()),
-        Some(_) => return Err(CredentialFault::Malformed),
-    };
-    match header.get("alg") {
-        Some(Value::String(algorithm)) => Ok((algorithm.clone(), key)),
-        Some(_) | None => Err(CredentialFault::Malformed),
-    }
+}
+
+/// The prefix may be left out (RFC 7515 section 4.1.9).
+fn media_type(mut kind: String) -> String {
+    kind.make_ascii_lowercase();
+    kind.strip_prefix("application/").map(str::to_owned).unwrap_or(kind)
 }
 
 /// base64url without padding; other alphabets, white space and left-over bits are refused.

@@ -4,8 +4,10 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256,
-    RsaPublicKeyComponents,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
+    EcdsaVerificationAlgorithm, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
+    RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512,
+    RsaParameters, RsaPublicKeyComponents,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -23,8 +25,14 @@ const MAX_MODULUS: usize = 8192;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Algorithm {
     Rs256,
+    Rs384,
+    Rs512,
     Ps256,
+    Ps384,
+    Ps512,
     Es256,
+    Es384,
+    Es512,
     EdDsa,
     /// The name that RFC 9864 gives to EdDSA with this curve.
     Ed25519,
@@ -35,8 +43,14 @@ impl Algorithm {
     fn text(self) -> &'static str {
         match self {
             Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
             Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
             Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::Es512 => "ES512",
             Self::EdDsa => "EdDSA",
             Self::Ed25519 => "Ed25519",
             Self::Hs256 => "HS256",
@@ -126,8 +140,15 @@ impl TokenKey {
         }
         let Some(algorithm) = algorithm_of(kind, document)? else { return Ok(None) };
         let verifier = match algorithm {
-            Algorithm::Rs256 | Algorithm::Ps256 => rsa(document, algorithm)?,
-            Algorithm::Es256 => Some(elliptic(document)?),
+            Algorithm::Rs256 => rsa(document, &RSA_PKCS1_2048_8192_SHA256)?,
+            Algorithm::Rs384 => rsa(document, &RSA_PKCS1_2048_8192_SHA384)?,
+            Algorithm::Rs512 => rsa(document, &RSA_PKCS1_2048_8192_SHA512)?,
+            Algorithm::Ps256 => rsa(document, &RSA_PSS_2048_8192_SHA256)?,
+            Algorithm::Ps384 => rsa(document, &RSA_PSS_2048_8192_SHA384)?,
+            Algorithm::Ps512 => rsa(document, &RSA_PSS_2048_8192_SHA512)?,
+            Algorithm::Es256 => Some(elliptic(document, &ECDSA_P256_SHA256_FIXED, 32)?),
+            Algorithm::Es384 => Some(elliptic(document, &ECDSA_P384_SHA384_FIXED, 48)?),
+            Algorithm::Es512 => Some(elliptic(document, &ECDSA_P521_SHA512_FIXED, 66)?),
             Algorithm::EdDsa | Algorithm::Ed25519 => Some(edwards(document)?),
             Algorithm::Hs256 => Some(secret(document)?),
         };
@@ -161,7 +182,10 @@ impl ProofKey {
         // The members that make a key, in the order of their names; all are base64url or fixed words.
         let canonical = match kind {
             "RSA" => format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, text("e")?, text("n")?),
-            "EC" => format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, text("x")?, text("y")?),
+            "EC" => {
+                let (curve, x, y) = (text("crv")?, text("x")?, text("y")?);
+                format!(r#"{{"crv":"{curve}","kty":"EC","x":"{x}","y":"{y}"}}"#)
+            }
             "OKP" => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, text("x")?),
             _ => return None,
         };
@@ -190,8 +214,14 @@ fn algorithm_of(kind: &str, document: &Value) -> Result<Option<Algorithm>, Strin
     let curve = text(document, "crv")?;
     Ok(match (kind, curve, text(document, "alg")?) {
         ("RSA", _, None | Some("RS256")) => Some(Algorithm::Rs256),
+        ("RSA", _, Some("RS384")) => Some(Algorithm::Rs384),
+        ("RSA", _, Some("RS512")) => Some(Algorithm::Rs512),
         ("RSA", _, Some("PS256")) => Some(Algorithm::Ps256),
+        ("RSA", _, Some("PS384")) => Some(Algorithm::Ps384),
+        ("RSA", _, Some("PS512")) => Some(Algorithm::Ps512),
         ("EC", Some("P-256"), None | Some("ES256")) => Some(Algorithm::Es256),
+        ("EC", Some("P-384"), None | Some("ES384")) => Some(Algorithm::Es384),
+        ("EC", Some("P-521"), None | Some("ES512")) => Some(Algorithm::Es512),
         ("OKP", Some("Ed25519"), None | Some("EdDSA")) => Some(Algorithm::EdDsa),
         ("OKP", Some("Ed25519"), Some("Ed25519")) => Some(Algorithm::Ed25519),
         ("oct", _, None | Some("HS256")) => Some(Algorithm::Hs256),
@@ -200,7 +230,7 @@ fn algorithm_of(kind: &str, document: &Value) -> Result<Option<Algorithm>, Strin
 }
 
 /// `None`: a modulus of a size that nobody should use, which must not take the good keys of its set down with it.
-fn rsa(document: &Value, algorithm: Algorithm) -> Result<Option<Verifier>, String> {
+fn rsa(document: &Value, parameters: &'static RsaParameters) -> Result<Option<Verifier>, String> {
     let modulus = number(document, "n")?;
     let exponent = number(document, "e")?;
     let bits = modulus.len() * 8 - modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
@@ -212,25 +242,24 @@ fn rsa(document: &Value, algorithm: Algorithm) -> Result<Option<Verifier>, Strin
         return Err("`e` is not an odd number between 3 and 2^32".to_owned());
     }
     let components = RsaPublicKeyComponents { n: modulus, e: exponent };
-    let parameters = match algorithm {
-        Algorithm::Ps256 => &RSA_PSS_2048_8192_SHA256,
-        Algorithm::Rs256 | Algorithm::Es256 | Algorithm::EdDsa | Algorithm::Ed25519 | Algorithm::Hs256 => {
-            &RSA_PKCS1_2048_8192_SHA256
-        }
-    };
     let key = components.to_parsed_public_key(parameters).map_err(|_| "`n` and `e` are not an RSA key")?;
     Ok(Some(Verifier::Public(key)))
 }
 
-fn elliptic(document: &Value) -> Result<Verifier, String> {
+/// `length`: bytes of a coordinate.
+fn elliptic(
+    document: &Value,
+    curve: &'static EcdsaVerificationAlgorithm,
+    length: usize,
+) -> Result<Verifier, String> {
     let (x, y) = (bytes(document, "x")?, bytes(document, "y")?);
-    if x.len() != 32 || y.len() != 32 {
-        return Err("`x` and `y` are not 32 bytes each".to_owned());
+    if x.len() != length || y.len() != length {
+        return Err(format!("`x` and `y` are not {length} bytes each"));
     }
     // The uncompressed form of SEC 1, which is what the library reads.
     let point = [&[4], &*x, &*y].concat();
-    let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
-    key.map(Verifier::Public).map_err(|_| "`x` and `y` are not a point of P-256".to_owned())
+    let key = ParsedPublicKey::new(curve, point);
+    key.map(Verifier::Public).map_err(|_| "`x` and `y` are not a point of the curve".to_owned())
 }
 
 fn edwards(document: &Value) -> Result<Verifier, String> {

@@ -57,6 +57,7 @@ pub(crate) fn exact(name: &[u8]) -> Known {
         (11, b"traceparent") => Known::Traceparent,
         (12, b"x-request-id") => Known::XRequestId,
         (12, b"x-partner-id") => Known::ClientSentIdentity,
+        (12, b"x-user-roles") => Known::ClientSentIdentity,
         (13, b"authorization") => Known::Authorization,
         (13, b"x-user-scopes") => Known::ClientSentIdentity,
         (14, b"content-length") => Known::ContentLength,
@@ -120,6 +121,8 @@ mod tests {
             "x-user_id",
             "x_user-scopes",
             "x.partner_id",
+            "x-user-roles",
+            "x_user.roles",
             "proxy",
             "x-client-cert",
             "x-client-cert-subject",
@@ -142,7 +145,7 @@ mod tests {
     #[test]
     fn each_name_of_ours_is_found() {
         for name in "te host proxy cookie expect origin trailer upgrade forwarded x-real-ip x-user-id user-agent \
-                     connection keep-alive tracestate traceparent x-request-id x-partner-id x-tenant-id authorization \
+                     connection keep-alive tracestate traceparent x-request-id x-partner-id x-tenant-id x-user-roles authorization \
                      x-user-scopes content-length http2-settings x-forwarded-for x-forwarded-host \
                      x-forwarded-port proxy-connection x-forwarded-proto transfer-encoding proxy-authorization"
             .split_whitespace()

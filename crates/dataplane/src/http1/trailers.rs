@@ -30,6 +30,12 @@ impl Trailers {
         self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
+    /// The same, less those whose names are dropped.
+    pub(crate) fn without(&self, is_dropped: impl Fn(&[u8]) -> bool) -> Self {
+        let stays = |(name, _): &&(Span, Span)| !is_dropped(self.slice(*name));
+        Self { text: self.text.clone(), list: self.list.iter().filter(stays).copied().collect() }
+    }
+
     pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.list.clear();

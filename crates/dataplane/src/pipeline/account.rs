@@ -13,7 +13,7 @@ use crate::pipeline::tunnel::Tunnelled;
 use crate::pipeline::{Facts, explanation};
 use crate::proxy::attempt::Fault;
 use crate::record::{Entry, Sample, TimeoutKind, Times};
-use crate::refusal::{Forbidden, LimitState, Refusal, Ruling};
+use crate::refusal::{CredentialFault, Forbidden, LimitState, Refusal, Ruling};
 use crate::request::Request;
 use crate::snapshot::{Listener, Proxy, Route, Snapshot};
 use crate::tenant::{Belonging, Tenant};
@@ -58,6 +58,8 @@ pub struct Account {
     tenant: Option<Arc<Tenant>>,
     pub(super) instance: Option<Arc<Instance>>,
     rate_limited: bool,
+    /// Nobody was identified, which the route allows for a while.
+    excused: bool,
     error_type: Option<&'static str>,
     error_message: Option<String>,
     /// Where the request became a WebSocket.
@@ -96,7 +98,7 @@ impl Account {
     }
 
     pub fn identified(&mut self, route: &Route, caller: Arc<Caller>) -> Arc<Caller> {
-        if route.auth.is_some() {
+        if let Some(policy) = &route.auth {
             let rule = caller.identity.map_or(Rule::None, Rule::Identity);
             let mut inputs = self.trail.inputs();
             if caller.cached {
@@ -104,6 +106,10 @@ impl Account {
             }
             if let Some(key) = &caller.key_id {
                 inputs = inputs.text("key", key);
+            }
+            self.excused = policy.has_grace_period() && caller.kind == CallerKind::Anonymous;
+            if self.excused {
+                inputs = inputs.fixed("grace_period", CredentialFault::Missing.text());
             }
             self.trail.push(Stage::Authenticate, caller.kind.text(), rule, inputs);
         }
@@ -230,7 +236,11 @@ impl Account {
         {
             concurrency.observe(micros);
         }
-        route.map_or(&visit.snapshot.unrouted, |route| &route.metrics).observe(worker.index, &sample);
+        let metrics = route.map_or(&visit.snapshot.unrouted, |route| &route.metrics);
+        metrics.observe(worker.index, &sample);
+        if self.excused {
+            metrics.excuse(worker.index);
+        }
         if let Some(tenant) = &self.tenant {
             tenant.metrics.observe(worker.index, self.status, self.rate_limited);
         }

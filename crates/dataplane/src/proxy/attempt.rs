@@ -19,6 +19,7 @@ use crate::proxy::pace::Pace;
 pub use crate::proxy::patience::Patience;
 use crate::proxy::patience::Waiting;
 pub use crate::proxy::replay::{Kept, Loss, Replay, Store};
+use crate::proxy::withheld::Claimed;
 use crate::proxy::writing::{Broken, Write};
 use crate::proxy::{Forward, Links};
 use crate::refusal::UpstreamFault;
@@ -60,6 +61,8 @@ pub struct Attempt {
     interims: u32,
     /// Once the client has been waited for.
     pace: Option<Box<Pace>>,
+    /// What the client may not say in trailers either.
+    claimed: Option<Claimed>,
 }
 
 impl Attempt {
@@ -74,7 +77,8 @@ impl Attempt {
         leg.begin(head, means.body, is_whole);
         let upload = if is_whole { Upload::Complete } else { Upload::Running };
         let patience = forward.patience;
-        Self { leg, patience, upload, waiting: Waiting::Service, interims: 0, pace: None }
+        let claimed = head.withheld.claimed.clone();
+        Self { leg, patience, upload, waiting: Waiting::Service, interims: 0, pace: None, claimed }
     }
 
     /// The response head has been read into `means.response`; what follows it is the body.
@@ -262,7 +266,8 @@ impl Attempt {
     }
 
     fn end_upload(&mut self, trailers: Option<&Trailers>) {
-        self.leg.end_body(trailers);
+        let cleaned = trailers.zip(self.claimed.as_ref()).map(|(trailers, claimed)| claimed.clean(trailers));
+        self.leg.end_body(cleaned.as_ref().or(trailers));
         self.upload = Upload::Complete;
     }
 

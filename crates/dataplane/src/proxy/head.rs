@@ -169,6 +169,12 @@ impl OutgoingHead<'_> {
             sink.own(b"x-user-id: ", user.as_bytes());
             sink.own(b"x-user-scopes: ", self.caller.scopes_text.as_bytes());
         }
+        if let Some(roles) = &self.caller.roles {
+            sink.own(b"x-user-roles: ", roles.text.as_bytes());
+        }
+        if let Some(lines) = &self.caller.header_lines {
+            sink.lines(lines);
+        }
         if let Some(partner) = &self.caller.partner {
             sink.own(b"x-partner-id: ", partner.as_bytes());
         }

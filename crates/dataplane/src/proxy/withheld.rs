@@ -1,8 +1,10 @@
 //! What carries credentials to the gateway and does not go on to a service.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::head::HeadSink;
+use crate::http1::trailers::Trailers;
 use crate::query;
 use crate::request::{Header, Request};
 
@@ -13,11 +15,41 @@ pub struct Withheld {
     pub headers: Box<[Box<[u8]>]>,
     pub cookies: Box<[Box<str>]>,
     pub parameters: Box<[Box<str>]>,
+    /// `None` where there are none.
+    pub claimed: Option<Claimed>,
+}
+
+/// Names of headers in which services are told claims. What a client sends under such a name, in whatever spelling, goes on
+/// neither in the head nor in trailers.
+#[derive(Clone, Debug)]
+pub struct Claimed(Arc<[Box<[u8]>]>);
+
+impl Claimed {
+    /// Lower case.
+    pub fn new(names: &[&str]) -> Option<Self> {
+        let names: Arc<[Box<[u8]>]> = names.iter().map(|name| name.as_bytes().into()).collect();
+        (!names.is_empty()).then_some(Self(names))
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        self.0.iter().any(|own| is_spelling(name, own))
+    }
+
+    pub(super) fn clean(&self, trailers: &Trailers) -> Trailers {
+        trailers.without(|name| self.has(name))
+    }
+}
+
+/// Services may read `_` and `.` as `-`.
+fn is_spelling(name: &[u8], own: &[u8]) -> bool {
+    let folded = |byte: &u8| if matches!(byte, b'_' | b'.') { b'-' } else { *byte };
+    name.len() == own.len() && name.iter().map(folded).eq(own.iter().map(folded))
 }
 
 impl Withheld {
     pub(super) fn has_header(&self, name: &[u8]) -> bool {
         self.headers.iter().any(|withheld| **withheld == *name)
+            || self.claimed.as_ref().is_some_and(|claimed| claimed.has(name))
     }
 
     /// What goes on of the query; `None` where nothing does.

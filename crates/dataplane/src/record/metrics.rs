@@ -34,6 +34,7 @@ struct RouteSlot {
     overhead: Histogram<Overhead>,
     upstream: Histogram<Whole>,
     total: Histogram<Whole>,
+    excused: Cell,
     websocket: WebSocketSlot,
 }
 
@@ -64,6 +65,11 @@ impl RouteMetrics {
         self.slots.used().map(|slot| &slot.websocket)
     }
 
+    /// Counts a request that its grace period let pass without a credential.
+    pub fn excuse(&self, worker: usize) {
+        self.slots.slot(worker).excused.add(1);
+    }
+
     /// The sums over all workers; `None` for a route that nobody has asked for.
     pub(super) fn totals(&self) -> Option<RouteTotals> {
         let mut totals: Option<RouteTotals> = None;
@@ -82,6 +88,7 @@ pub(super) struct RouteTotals {
     pub(super) overhead: HistogramTotals,
     pub(super) upstream: HistogramTotals,
     pub(super) total: HistogramTotals,
+    pub(super) excused: u64,
 }
 
 impl RouteTotals {
@@ -92,6 +99,7 @@ impl RouteTotals {
         self.overhead.add(&slot.overhead);
         self.upstream.add(&slot.upstream);
         self.total.add(&slot.total);
+        self.excused += slot.excused.get();
     }
 }
 

@@ -27,6 +27,7 @@ pub fn print(registry: &Registry, external: &External) -> String {
     requests(&mut text, &routes);
     durations(&mut text, &routes);
     sizes(&mut text, &routes);
+    excused(&mut text, &routes);
     refusals(&mut text, registry);
     overload(&mut text, registry, external);
     concurrency(&mut text, external);
@@ -104,6 +105,14 @@ fn sizes(text: &mut Text, routes: &[RouteLine]) {
     text.heading(name, Counter, "Bytes sent in heads and bodies of responses.");
     for line in routes {
         text.series(name, &line.route, line.totals.response_bytes);
+    }
+}
+
+fn excused(text: &mut Text, routes: &[RouteLine]) {
+    let name = "gateway_authentication_grace_total";
+    text.heading(name, Counter, "Requests without a credential that a grace period let pass.");
+    for line in routes.iter().filter(|line| line.totals.excused > 0) {
+        text.series(name, &line.route, line.totals.excused);
     }
 }
 

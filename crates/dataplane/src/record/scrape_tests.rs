@@ -12,6 +12,7 @@ use crate::snapshot::document::Priority;
 const METRICS: &str = "requests_total:counter request_duration_seconds:histogram upstream_duration_seconds:histogram \
     total_duration_seconds:histogram request_bytes_total:counter response_bytes_total:counter refusals_total:counter \
     malformed_total:counter rate_limited_total:counter authentication_failures_total:counter \
+    authentication_grace_total:counter \
     token_cache_hits_total:counter token_cache_misses_total:counter connections_total:counter connections:gauge \
     connections_refused_total:counter http2_connections_total:counter listener_requests_total:counter \
     http2_resets_total:counter http2_floods_total:counter in_flight_requests:gauge client_aborts_total:counter timeouts_total:counter \
@@ -40,9 +41,10 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     token_proofs:gauge token_proofs_full_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 79] = [
+const PRINTED: [&str; 80] = [
     r#"gateway_rule_failures_total{reason="repeated"} 1"#,
     "gateway_token_proofs_full_total 5",
+    r#"gateway_authentication_grace_total{route="users"} 1"#,
     "gateway_token_revocations 7",
     "gateway_token_revocations_covered 2",
     r#"gateway_tenant_requests_total{tenant="acme",status="2xx"} 1"#,
@@ -138,6 +140,7 @@ fn busy() -> (Registry, External) {
     registry.route("users", "users-service").observe(1, &SAMPLE);
     registry.unrouted().observe(1, &Sample { status: 404, upstream: None, ..SAMPLE });
     let users = registry.route("users", "users-service");
+    users.excuse(1);
     users.websocket(0).open.add(2);
     users.websocket(1).open.subtract(1);
     users.websocket(1).passed([2, 3]);

@@ -5,6 +5,7 @@
 
 use regex::bytes::Regex;
 
+use crate::query;
 use crate::request::Request;
 
 /// What the path of a route binds to names.
@@ -16,6 +17,8 @@ pub struct Bound {
     pub above: Option<usize>,
     /// The path itself, where it is an expression: its groups have names.
     pub expression: Option<Regex>,
+    /// Parameters of the query that carry credentials: another host has no business with them.
+    pub withheld: Box<[Box<str>]>,
 }
 
 /// Compiled once; nothing is looked up by name when a request is answered.
@@ -23,6 +26,7 @@ pub struct Bound {
 pub struct Location {
     parts: Vec<Part>,
     expression: Option<Regex>,
+    withheld: Box<[Box<str>]>,
     /// It begins with a path, and must never come to begin with a host.
     is_local: bool,
 }
@@ -65,20 +69,21 @@ impl Location {
             rest = behind;
         }
         parts.push(Part::Text(rest.into()));
-        let expression = bound.expression.clone();
-        Ok(Self { parts, expression, is_local: text.starts_with(['/', '{']) })
+        let (expression, withheld) = (bound.expression.clone(), bound.withheld.clone());
+        Ok(Self { parts, expression, withheld, is_local: text.starts_with(['/', '{']) })
     }
 
     /// One that has no words, whatever is in it.
     pub fn exactly(text: &str) -> Self {
-        Self { parts: vec![Part::Text(text.into())], expression: None, is_local: false }
+        let parts = vec![Part::Text(text.into())];
+        Self { parts, expression: None, withheld: Box::default(), is_local: false }
     }
 
     /// To the same path with a slash behind it.
     pub fn directory() -> Self {
         let word = |word| Part::Word { word, in_query: false };
         let parts = vec![word(Word::Path), Part::Text("/".into()), word(Word::Query)];
-        Self { parts, expression: None, is_local: true }
+        Self { parts, expression: None, withheld: Box::default(), is_local: true }
     }
 
     pub fn needs_host(&self) -> bool {
@@ -90,7 +95,7 @@ impl Location {
         for part in &self.parts {
             match part {
                 Part::Text(text) => out.extend_from_slice(text.as_bytes()),
-                Part::Word { word: Word::Query, in_query } => put_query(request, *in_query, &mut out),
+                Part::Word { word: Word::Query, in_query } => self.put_query(request, *in_query, &mut out),
                 Part::Word { word, in_query } => put(self.value(word, request), *in_query, &mut out),
             }
         }
@@ -100,6 +105,14 @@ impl Location {
             out.drain(1..slashes);
         }
         out
+    }
+
+    fn put_query(&self, request: &Request, in_query: bool, out: &mut Vec<u8>) {
+        let sent = request.query.map(|query| request.slice(query));
+        if let Some(query) = sent.and_then(|query| query::without(query, &self.withheld)) {
+            out.push(if in_query { b'&' } else { b'?' });
+            out.extend_from_slice(&query);
+        }
     }
 
     fn value<'r>(&self, word: &Word, request: &'r Request) -> &'r [u8] {
@@ -138,13 +151,6 @@ impl Bound {
     }
 }
 
-fn put_query(request: &Request, in_query: bool, out: &mut Vec<u8>) {
-    if let Some(query) = request.query {
-        out.push(if in_query { b'&' } else { b'?' });
-        out.extend_from_slice(request.slice(query));
-    }
-}
-
 /// In a query everything is escaped that could end the value or begin another.
 fn put(value: &[u8], in_query: bool, out: &mut Vec<u8>) {
     if !in_query {
@@ -175,7 +181,14 @@ mod tests {
 
     fn named(segments: &[(&str, usize)], above: Option<usize>) -> Bound {
         let segments = segments.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect();
-        Bound { segments, above, expression: None }
+        Bound { segments, above, ..Bound::default() }
+    }
+
+    #[test]
+    fn credentials_in_the_query_stay_here() {
+        let bound = Bound { withheld: ["t".into()].into(), ..Bound::default() };
+        assert_eq!(to("https://x{path}{query}", &bound, "/a", Some("t=secret")), "https://x/a");
+        assert_eq!(to("https://x{path}{query}", &bound, "/a", Some("b=1&t=secret")), "https://x/a?b=1");
     }
 
     #[test]

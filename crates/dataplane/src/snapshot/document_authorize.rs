@@ -15,6 +15,9 @@ pub struct AuthDocument {
     pub roles: DemandDocument,
     /// A request without any credential goes on as anonymous; a wrong credential is still a 401 (O25).
     pub optional: bool,
+    /// The same for a while: such requests are counted and told of (AU-24).
+    #[serde(default)]
+    pub grace_period: bool,
     /// Names of permissions, all of which a caller must have.
     #[serde(default)]
     pub permissions: Vec<String>,

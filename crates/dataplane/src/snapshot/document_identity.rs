@@ -15,7 +15,7 @@ pub struct IdentityDocument {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IdentityKindDocument {
-    Jwt(JwtDocument),
+    Jwt(Box<JwtDocument>),
     ApiKey(ApiKeyDocument),
     Mtls(MtlsDocument),
 }
@@ -42,19 +42,35 @@ pub struct JwtDocument {
     /// Parameter of the query that carries it, where there is neither.
     #[serde(default)]
     pub query: Option<String>,
-    /// `null`: any issuer.
-    pub issuer: Option<String>,
+    /// `iss` must be one of them; empty: any issuer.
+    pub issuers: Vec<String>,
     /// One of them must be in `aud`; empty: any audience.
     pub audiences: Vec<String>,
     pub leeway_ms: u64,
     pub require_expiry: bool,
+    /// How old a token may be by its `iat`, which it then must have.
+    #[serde(default)]
+    pub max_age_ms: Option<u64>,
+    /// `typ` must be one of them; `null`: none, `JWT` or `at+jwt`.
+    #[serde(default)]
+    pub types: Option<Vec<String>>,
+    #[serde(default)]
+    pub required_claims: Vec<ClaimTestDocument>,
+    #[serde(default)]
+    pub forbidden_claims: Vec<ClaimTestDocument>,
     /// The claim that becomes `X-User-ID`.
     pub user_claim: String,
-    /// Claims read for scopes: a space-separated text or a list of texts.
+    /// Paths of claims read for scopes: a space-separated text or a list of texts.
     pub scope_claims: Vec<String>,
     /// Path of the claim that names the caller's tier.
     #[serde(default)]
     pub tier_claim: Option<String>,
+    /// The same for roles, which become `X-User-Roles`.
+    #[serde(default)]
+    pub role_claims: Vec<String>,
+    /// Claims that services are told.
+    #[serde(default)]
+    pub claim_headers: Vec<ClaimHeaderDocument>,
     /// Callers keep all that the token says, because a rule, a tenant or a limit reads it.
     #[serde(default)]
     pub keep_claims: bool,
@@ -76,6 +92,24 @@ pub struct DpopDocument {
     pub max_age_ms: u64,
     /// Proofs that are remembered until they are too old.
     pub max_proofs: u32,
+}
+
+/// Is a claim there, or one of these values?
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimTestDocument {
+    /// Its path, such as `org.id`.
+    pub claim: String,
+    /// `null`: whatever it says.
+    pub equals: Option<Vec<serde_json::Value>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimHeaderDocument {
+    /// Lower case. The client's own header of this name, in whatever spelling, goes on to no service.
+    pub header: String,
+    pub claim: String,
 }
 
 /// A JSON Web Key Set (RFC 7517). Unknown members of a key are ignored, as the RFC demands.

@@ -187,7 +187,9 @@ impl Context<'_> {
         Ok(match &route.action {
             ActionDocument::Proxy(proxy) => Action::Proxy(self.proxy(route, proxy)?),
             ActionDocument::Redirect { status, to } => {
-                let location = bound(&route.matching.path).and_then(|bound| Location::compile(to, &bound));
+                let withheld = withheld::names(withheld::parameters(&self.document.identities));
+                let bound = bound(&route.matching.path).map(|bound| Bound { withheld, ..bound });
+                let location = bound.and_then(|bound| Location::compile(to, &bound));
                 let located = |error| format!("{}: route `{}`: {error}", route.at, route.name);
                 Action::Answer(Fixed::redirect(*status, location.map_err(located)?))
             }
@@ -273,7 +275,7 @@ fn bound(path: &PathMatchDocument) -> Result<Bound, String> {
     let parts = || text.split('/').skip(1);
     let name = |part: &str| part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).map(str::to_owned);
     let segments = (0..).zip(parts()).filter_map(|(number, part)| Some((name(part)?, number))).collect();
-    Ok(Bound { segments, above: is_prefix.then(|| parts().count()), expression: None })
+    Ok(Bound { segments, above: is_prefix.then(|| parts().count()), ..Bound::default() })
 }
 
 /// Literal paths of the configuration take the same form as those of requests.

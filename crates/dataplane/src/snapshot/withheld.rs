@@ -1,6 +1,6 @@
 //! Which parts of a request carry credentials, and whether a route sends them on.
 
-use crate::proxy::withheld::Withheld;
+use crate::proxy::withheld::{Claimed, Withheld};
 use crate::snapshot::document::{IdentityDocument, IdentityKindDocument, JwtDocument, RouteDocument};
 
 const AUTHORIZATION: &str = "authorization";
@@ -15,7 +15,17 @@ pub(super) fn compile(identities: &[IdentityDocument], route: &RouteDocument) ->
         headers: headers(identities, route),
         cookies: names(cookies),
         parameters: names(parameters(identities)),
+        claimed: claimed(identities),
     }
+}
+
+/// On every route: a service trusts these names whoever called it.
+fn claimed(identities: &[IdentityDocument]) -> Option<Claimed> {
+    let headers = tokens(identities).flat_map(|jwt| &jwt.claim_headers);
+    let mut names: Vec<&str> = headers.map(|header| header.header.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    Claimed::new(&names)
 }
 
 /// Parameters of the query that carry credentials.
@@ -32,7 +42,7 @@ pub(super) fn names<'a>(names: impl Iterator<Item = &'a str>) -> Box<[Box<str>]>
 
 fn tokens(identities: &[IdentityDocument]) -> impl Iterator<Item = &JwtDocument> {
     identities.iter().filter_map(|identity| match &identity.kind {
-        IdentityKindDocument::Jwt(jwt) => Some(jwt),
+        IdentityKindDocument::Jwt(jwt) => Some(&**jwt),
         IdentityKindDocument::ApiKey(_) | IdentityKindDocument::Mtls(_) => None,
     })
 }

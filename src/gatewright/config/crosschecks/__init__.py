@@ -22,6 +22,7 @@ from gatewright.config.crosschecks import (
     serving,
     sharing,
     tenants,
+    tokens,
 )
 from gatewright.config.crosschecks.view import View
 from gatewright.errors import Problem
@@ -44,6 +45,7 @@ THEMES = (
     limits,
     nesting,
     tenants,
+    tokens,
 )
 
 

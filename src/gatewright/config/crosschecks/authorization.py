@@ -35,11 +35,12 @@ def _demands(view: View, number: int, auth: Auth) -> Iterator[Problem]:
         "endpoint_permissions": auth.endpoint_permissions,
     }
     for option, is_there in needs.items():
-        if is_there and auth.optional:
+        leniency = "optional" if auth.optional else "grace_period"
+        if is_there and (auth.optional or auth.grace_period):
             lacking = option if option in demands else "permissions"
-            yield view.at("routes", number, "auth", "optional").problem(
-                f"`optional` lets anonymous callers through, who have no {lacking}; leave out `optional` or "
-                f"`{option}`"
+            yield view.at("routes", number, "auth", leniency).problem(
+                f"`{leniency}` lets anonymous callers through, who have no {lacking}; leave out "
+                f"`{leniency}` or `{option}`"
             )
 
 

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator
 
 from gatewright.config.crosschecks.view import View
-from gatewright.config.models import HeaderChanges, Route
+from gatewright.config.models import HeaderChanges, JwtIdentity, Route
 from gatewright.errors import Problem
 
 _ORIGIN = re.compile(
     r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?|null|[a-z][a-z0-9+.-]*://[a-z0-9._-]+"
 )
-_FRAMING = {
+FRAMING = {
     "connection",
     "content-length",
     "expect",
@@ -22,7 +22,7 @@ _FRAMING = {
     "transfer-encoding",
     "upgrade",
 }
-_IDENTITY = {"x-user-id", "x-user-scopes", "x-partner-id", "x-tenant-id"}
+IDENTITY = {"x-user-id", "x-user-scopes", "x-user-roles", "x-partner-id", "x-tenant-id"}
 
 
 def check(view: View) -> Iterator[Problem]:
@@ -36,25 +36,31 @@ def check(view: View) -> Iterator[Problem]:
 
 def _answer(view: View, number: int, route: Route) -> Iterator[Problem]:
     for name in route.respond.headers if route.respond is not None else ():
-        if name.lower() in _FRAMING:
+        if name.lower() in FRAMING:
             position = view.key_at("routes", number, "respond", "headers", name)
             yield position.problem(f"header `{name}` is the gateway's own to set; leave it out")
 
 
 def _changes(view: View, number: int, option: str, changes: HeaderChanges) -> Iterator[Problem]:
+    claimed = _claimed(view)
     for kind, names in (("set", changes.set), ("add", changes.add), ("remove", changes.remove)):
         for place, name in enumerate(names):
-            plain = name.lower().replace("_", "-")
+            plain = name.lower().replace("_", "-").replace(".", "-")
             segment = place if kind == "remove" else name
             position = view.key_at("routes", number, option, kind, segment)
-            if plain in _FRAMING:
+            if plain in FRAMING:
                 yield position.problem(f"header `{name}` is the gateway's own to set; leave it out")
             elif option == "request_headers" and (
-                plain in _IDENTITY or plain.replace(".", "-").startswith("x-client-cert")
+                plain in IDENTITY or plain in claimed or plain.startswith("x-client-cert")
             ):
                 yield position.problem(
                     f"header `{name}` says who calls and is set from what was proved; leave it out"
                 )
+
+
+def _claimed(view: View) -> set[str]:
+    tokens = [one for one in view.gateway.identities if isinstance(one, JwtIdentity)]
+    return {name.lower() for identity in tokens for name in identity.claim_headers}
 
 
 def _origins(view: View, number: int, route: Route) -> Iterator[Problem]:

@@ -1,27 +1,21 @@
-"""Services: instances that can be reached, checks that can succeed, key addresses that can be trusted."""
+"""Services: instances that can be reached, checks that can succeed, addresses that can be trusted."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from gatewright.config.addresses import read_endpoint
 from gatewright.config.crosschecks.view import View
-from gatewright.config.models import GrpcHealthCheck, JwtIdentity
+from gatewright.config.models import GrpcHealthCheck
 from gatewright.errors import Problem
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 def check(view: View) -> Iterator[Problem]:
-    """Find wrong and repeated addresses, services nobody uses, and key sets fetched over plain HTTP."""
+    """Find wrong and repeated addresses, and services nobody uses."""
     for number in range(len(view.gateway.services)):
         yield from _instances(view, number)
     yield from _unused(view)
-    for number, identity in enumerate(view.gateway.identities):
-        if isinstance(identity, JwtIdentity) and identity.jwks is not None and identity.jwks.url is not None:
-            position = view.at("identities", number, "jwks", "url")
-            yield from (
-                position.problem(text) for text in _url_faults(identity.jwks.url, identity.jwks.allow_http)
-            )
 
 
 def _instances(view: View, number: int) -> Iterator[Problem]:
@@ -80,7 +74,8 @@ def _unused(view: View) -> Iterator[Problem]:
             yield view.at("services", number, "name").warning(f"no route uses service `{service.name}`")
 
 
-def _url_faults(url: str, allow_http: bool) -> Iterator[str]:
+def url_faults(url: str, allow_http: bool) -> Iterator[str]:
+    """Give what is wrong with an address that keys are fetched from."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         yield f"`{url}` is not an address of a key set; write `https://id.example.com/jwks.json`"

@@ -18,12 +18,9 @@ from gatewright.config.models.identities import (
     ApiKeyEntry,
     ApiKeyIdentity,
     ApiKeys,
-    Dpop,
-    Jwks,
-    JwtIdentity,
     MtlsIdentity,
-    PublicKey,
 )
+from gatewright.config.models.key_sets import Jwks, PublicKey
 from gatewright.config.models.key_store import KeyStore, Leaks
 from gatewright.config.models.listeners import Http2, Listener
 from gatewright.config.models.node import (
@@ -54,6 +51,7 @@ from gatewright.config.models.sharing import CircuitBreakers, Redis
 from gatewright.config.models.tenants import Tenant, Tenants
 from gatewright.config.models.tiers import BUILT_IN_TIERS, Adaptive, Ban, RateLimit, Tier
 from gatewright.config.models.tls import Certificate, ClientCertificates, ListenerTls, ServiceTls
+from gatewright.config.models.tokens import ClaimTest, Dpop, JwtIdentity
 from gatewright.config.models.websocket import WebSocket
 
 __all__ = [
@@ -72,6 +70,7 @@ __all__ = [
     "Certificate",
     "CircuitBreaker",
     "CircuitBreakers",
+    "ClaimTest",
     "ClientCertificates",
     "Compression",
     "Concurrency",

@@ -5,8 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from gatewright.config.models.base import Name, OneOrMany, Section, Text, Texts
-from gatewright.config.models.identities import _exactly_one
+from gatewright.config.models.base import Name, OneOrMany, Section, Text, Texts, exactly_one
 
 _METHODS = re.compile(r"\*|[A-Z][A-Z-]*(\|[A-Z][A-Z-]*)*")
 
@@ -88,7 +87,7 @@ class AuthRule(Section):
 
     @model_validator(mode="after")
     def _one_expression(self) -> "AuthRule":
-        _exactly_one(self, "allow", "deny")
+        exactly_one(self, "allow", "deny")
         return self
 
 

@@ -76,6 +76,20 @@ def _method(name: str) -> str:
     return name
 
 
+def file_alone(value: object) -> object:
+    """Let the path of a file stand for the section that names it."""
+    return {"file": value} if isinstance(value, str) else value
+
+
+def exactly_one(section: Section, *names: str) -> None:
+    """Refuse a section that has none or several of these. Raises `ValueError`."""
+    given = [name for name in names if getattr(section, name) is not None]
+    if len(given) != 1:
+        choices = ", ".join(f"`{name}`" for name in names)
+        message = f"give exactly one of {choices}" + (f", not {len(given)}" if given else "")
+        raise ValueError(message)
+
+
 OneOrMany = BeforeValidator(_one_or_many)
 """A single value may stand for a list of one."""
 

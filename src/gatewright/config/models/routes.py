@@ -20,8 +20,8 @@ from gatewright.config.models.base import (
     Text,
     Texts,
     _switched,
+    exactly_one,
 )
-from gatewright.config.models.identities import _exactly_one
 from gatewright.config.models.retries import Hedge, Retry
 from gatewright.config.models.tenants import TenantName
 from gatewright.config.models.tiers import RateLimitField
@@ -79,7 +79,7 @@ class ValueTest(Section):
 
     @model_validator(mode="after")
     def _one_test(self) -> "ValueTest":
-        _exactly_one(self, "exact", "regex", "present", "absent")
+        exactly_one(self, "exact", "regex", "present", "absent")
         return self
 
 
@@ -176,6 +176,11 @@ class Auth(Section):
         False,
         description="Let requests without any credential through as anonymous. A wrong one is still a 401. "
         "With `rules` alone `accept` may be left out: nobody is asked who calls.",
+    )
+    grace_period: bool = Field(
+        False,
+        description="Let them through for a while, until all clients send a credential: they are counted, "
+        "told of in their records, and warned of in the log. A wrong one is still a 401.",
     )
 
 
@@ -328,5 +333,5 @@ class Route(Section):
 
     @model_validator(mode="after")
     def _one_action(self) -> "Route":
-        _exactly_one(self, "service", "redirect", "respond", "static")
+        exactly_one(self, "service", "redirect", "respond", "static")
         return self

@@ -83,7 +83,7 @@ fn a_reload_keeps_what_it_did_not_change_and_forgets_what_it_did() {
     assert!(is_remembered(&mut route, &good, NOW));
     for (changes, fault) in [
         (json!({"audiences": ["other"]}), Some(Fault::WrongAudience)),
-        (json!({"issuer": "https://other.example"}), Some(Fault::WrongIssuer)),
+        (json!({"issuers": ["https://other.example"]}), Some(Fault::WrongIssuer)),
         (json!({"keys": {"keys": [jwk("EdDSA")]}}), Some(Fault::UnknownKey)),
         (json!({"scope_claims": []}), None),
     ] {
@@ -99,7 +99,7 @@ fn a_reload_keeps_what_it_did_not_change_and_forgets_what_it_did() {
 #[test]
 fn an_identity_that_moves_in_the_list_is_recorded_at_its_new_place() {
     let mobile = jwt("mobile", json!({"keys": {"keys": [jwk("ES256")]}}));
-    let other = jwt("other", json!({"issuer": "https://other.example"}));
+    let other = jwt("other", json!({"issuers": ["https://other.example"]}));
     let mut route = Route::new(&[mobile.clone(), other.clone()], false);
     let good = token("ES256", json!({}));
     assert_eq!(route.bearer(&good).unwrap().identity, Some(0));
@@ -117,7 +117,7 @@ fn two_tokens_of_one_hash_are_told_apart() {
     let judged = Judged { caller, valid_from_ms: 0, valid_until_ms: 100, marks, revocations: 0 };
     cache.insert(NewEntry { hash: 7, token: b"one", proof, judged }, 50);
     let IdentityKindDocument::Jwt(document) = jwt("mobile", json!({})).kind else { panic!() };
-    let standing = Standing::compile("mobile", &document, &Arc::default());
+    let standing = Standing::compile("mobile", &document, &Arc::default()).unwrap();
     let sought = |token, proof| Sought { hash: 7, token, proof, standing: &standing };
     assert!(cache.get(&sought(b"one", proof), 50).is_some());
     assert!(cache.get(&sought(b"two", proof), 50).is_none());

@@ -2,19 +2,23 @@
 
 mod api_keys;
 mod cache;
+mod claims;
 mod key_sets;
 mod policies;
 mod revoked;
 mod stored;
+mod timing;
 mod tokens;
+mod vectors;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
-    RsaEncoding,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING,
+    EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512,
+    RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding,
 };
 use aws_lc_rs::{hmac, rsa};
 use base64::Engine;
@@ -29,11 +33,17 @@ use crate::snapshot::document::{IdentityDocument, IdentityKindDocument};
 
 pub(super) const NOW_S: u64 = 1_800_000_000;
 pub(super) const NOW: u64 = NOW_S * 1000;
+pub(super) const ALGORITHMS: [&str; 11] =
+    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256"];
 pub(super) const SECRET: &[u8] = b"a secret of thirty-two bytes, not less";
 
 static RSA: LazyLock<rsa::KeyPair> = LazyLock::new(|| rsa::KeyPair::generate(rsa::KeySize::Rsa2048).unwrap());
 static EC: LazyLock<EcdsaKeyPair> =
     LazyLock::new(|| EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap());
+static EC384: LazyLock<EcdsaKeyPair> =
+    LazyLock::new(|| EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap());
+static EC521: LazyLock<EcdsaKeyPair> =
+    LazyLock::new(|| EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap());
 static ED: LazyLock<Ed25519KeyPair> = LazyLock::new(|| Ed25519KeyPair::generate().unwrap());
 
 pub(super) fn encode(bytes: impl AsRef<[u8]>) -> String {
@@ -44,22 +54,25 @@ pub(super) fn encode(bytes: impl AsRef<[u8]>) -> String {
 pub(super) fn jwk(algorithm: &str) -> Value {
     let id = format!("key-{algorithm}");
     match algorithm {
-        "RS256" | "PS256" => {
+        "RS256" | "RS384" | "RS512" | "PS256" | "PS384" | "PS512" => {
             // RFC 8017 `RSAPublicKey` of a 2048-bit key: fixed places, exponent 65537.
             let der = RSA.public_key().as_ref();
             json!({"kty": "RSA", "kid": id, "alg": algorithm, "n": encode(&der[9..265]), "e": "AQAB"})
         }
-        "ES256" => {
-            let point = EC.public_key().as_ref();
-            let (x, y) = (encode(&point[1..33]), encode(&point[33..]));
-            json!({"kty": "EC", "crv": "P-256", "kid": id, "x": x, "y": y})
-        }
+        "ES256" => elliptic(&EC, "P-256", &id),
+        "ES384" => elliptic(&EC384, "P-384", &id),
+        "ES512" => elliptic(&EC521, "P-521", &id),
         "EdDSA" => {
             json!({"kty": "OKP", "crv": "Ed25519", "kid": id, "x": encode(ED.public_key().as_ref())})
         }
         "HS256" => json!({"kty": "oct", "kid": id, "k": encode(SECRET)}),
         other => panic!("{other}"),
     }
+}
+
+fn elliptic(pair: &EcdsaKeyPair, curve: &str, id: &str) -> Value {
+    let (x, y) = pair.public_key().as_ref()[1..].split_at(pair.public_key().as_ref().len() / 2);
+    json!({"kty": "EC", "crv": curve, "kid": id, "x": encode(x), "y": encode(y)})
 }
 
 fn sign_rsa(encoding: &'static dyn RsaEncoding, message: &[u8]) -> Vec<u8> {
@@ -71,8 +84,14 @@ fn sign_rsa(encoding: &'static dyn RsaEncoding, message: &[u8]) -> Vec<u8> {
 pub(super) fn signature(algorithm: &str, message: &[u8]) -> Vec<u8> {
     match algorithm {
         "RS256" => sign_rsa(&RSA_PKCS1_SHA256, message),
+        "RS384" => sign_rsa(&RSA_PKCS1_SHA384, message),
+        "RS512" => sign_rsa(&RSA_PKCS1_SHA512, message),
         "PS256" => sign_rsa(&RSA_PSS_SHA256, message),
+        "PS384" => sign_rsa(&RSA_PSS_SHA384, message),
+        "PS512" => sign_rsa(&RSA_PSS_SHA512, message),
         "ES256" => EC.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec(),
+        "ES384" => EC384.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec(),
+        "ES512" => EC521.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec(),
         "EdDSA" => ED.sign(message).as_ref().to_vec(),
         "HS256" => {
             let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET);
@@ -121,7 +140,7 @@ pub(super) fn token(algorithm: &str, claim_changes: Value) -> String {
 /// The JWT identity of design.md with these changes; keys are pushed unless the changes bring some.
 pub(super) fn jwt(name: &str, changes: Value) -> IdentityDocument {
     let document = json!({
-        "header": "authorization", "issuer": "https://id.example.com", "audiences": ["api"], "leeway_ms": 30_000,
+        "header": "authorization", "issuers": ["https://id.example.com"], "audiences": ["api"], "leeway_ms": 30_000,
         "require_expiry": true, "user_claim": "sub", "scope_claims": ["scope", "scp"], "keys": null,
     });
     let mut document = document;
@@ -169,7 +188,7 @@ impl Route {
     /// One JWT identity that knows one key of each kind.
     pub(super) fn with_every_key(changes: Value) -> Self {
         let route = Self::new(&[jwt("mobile", changes)], false);
-        let keys = ["RS256", "PS256", "ES256", "EdDSA", "HS256"].map(jwk);
+        let keys = ALGORITHMS.map(jwk);
         route.store.set("mobile", &key_set(&keys)).unwrap();
         route
     }

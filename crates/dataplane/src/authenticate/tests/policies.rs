@@ -148,7 +148,7 @@ fn another_header_carries_the_bare_token() {
 
 #[test]
 fn of_two_issuers_on_one_header_the_one_that_the_token_names_judges_it() {
-    let other = json!({"issuer": "https://other.example"});
+    let other = json!({"issuers": ["https://other.example"]});
     let mut route =
         Route::new(&[keyed("mobile", "ES256", json!({})), keyed("other", "EdDSA", other.clone())], false);
     let foreign = json!({"iss": "https://other.example"});
@@ -166,7 +166,7 @@ fn of_two_issuers_on_one_header_the_one_that_the_token_names_judges_it() {
 
 #[test]
 fn identities_without_an_issuer_are_tried_in_order() {
-    let any = json!({"issuer": null});
+    let any = json!({"issuers": []});
     let documents = [keyed("first", "ES256", any.clone()), keyed("second", "EdDSA", any)];
     let mut route = Route::new(&documents, false);
     assert_eq!(route.bearer(&token("EdDSA", json!({}))).unwrap().identity, Some(1));
@@ -175,7 +175,7 @@ fn identities_without_an_issuer_are_tried_in_order() {
 
 #[test]
 fn what_is_remembered_never_changes_which_identity_answers() {
-    let any = json!({"issuer": null});
+    let any = json!({"issuers": []});
     let (first, second) = (keyed("first", "ES256", any.clone()), keyed("second", "ES256", any));
     let mut route = Route::new(&[first.clone(), second.clone()], false);
     let good = token("ES256", json!({}));
@@ -195,7 +195,7 @@ fn policy_for(store: &KeyStore, documents: &[IdentityDocument], accept: &[&str])
 
 #[test]
 fn an_identity_without_keys_makes_it_503_only_where_no_other_accepts() {
-    let any = json!({"issuer": null});
+    let any = json!({"issuers": []});
     let documents = [jwt("empty", any.clone()), keyed("full", "ES256", any)];
     let mut route = Route::new(&documents, false);
     assert_eq!(route.bearer(&token("ES256", json!({}))).unwrap().identity, Some(1));

@@ -6,8 +6,6 @@ use crate::authenticate::token_keys::TokenKeys;
 use crate::caller::CallerKind;
 use CredentialFault as Fault;
 
-const ALGORITHMS: [&str; 5] = ["RS256", "PS256", "ES256", "EdDSA", "HS256"];
-
 #[test]
 fn a_good_token_of_every_algorithm_proves_its_user() {
     let mut route = Route::with_every_key(json!({}));
@@ -24,7 +22,7 @@ fn a_good_token_of_every_algorithm_proves_its_user() {
 fn the_algorithm_of_a_token_must_be_that_of_its_key() {
     let mut route = Route::with_every_key(json!({}));
     for algorithm in ALGORITHMS {
-        for other in ALGORITHMS.into_iter().chain(["none", "None", "RS384", "rs256", "HS512", "ES384", ""]) {
+        for other in ALGORITHMS.into_iter().chain(["none", "None", "rs256", "HS384", "HS512", "ES256K", ""]) {
             if other == algorithm {
                 continue;
             }
@@ -80,7 +78,7 @@ fn each_change_of_the_header_has_its_fault() {
         (json!({"crit": ["exp"]}), Fault::CriticalHeader),
         (json!({"crit": []}), Fault::CriticalHeader),
         (json!({"crit": ["b64"], "b64": false}), Fault::CriticalHeader),
-        (json!({"typ": "JWE"}), Fault::Malformed),
+        (json!({"typ": "JWE"}), Fault::WrongType),
         (json!({"typ": 1}), Fault::Malformed),
     ] {
         let header = changed(good_header("ES256"), change.clone()).to_string();
@@ -162,7 +160,7 @@ fn claims_may_have_these_other_forms() {
 
 #[test]
 fn what_an_identity_does_not_demand_is_not_checked() {
-    let mut route = Route::with_every_key(json!({"issuer": null, "audiences": [], "require_expiry": false}));
+    let mut route = Route::with_every_key(json!({"issuers": [], "audiences": [], "require_expiry": false}));
     let anything = json!({"iss": null, "aud": null, "exp": null});
     assert!(route.bearer(&token("ES256", anything)).is_ok());
     assert!(route.bearer(&token("ES256", json!({"iss": "x", "aud": "y"}))).is_ok());
