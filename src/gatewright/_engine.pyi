@@ -80,6 +80,16 @@ class Engine:
     def lift_bans(self, tier: str | None, caller: str | None) -> int:
         """End bans: of one tier, one caller (as `bans` names it), or all; give how many. Counters stay."""
 
+    def limit_store(self) -> bytes:
+        """How the node stands with the Redis of shared limits: `{"workers", "connected_workers", "open_workers", "openings",
+        "nodes", "error", "bypass": {"counts", "remaining_ms"} | null}`; `null` where no tier is shared.
+        """
+
+    def bypass_limits(self, for_ms: int, counts: bool) -> None:
+        """Ask Redis about no limit for so long; 0 ends that. With `counts` each node counts its part meanwhile, otherwise
+        nobody counts.
+        """
+
     def take_quotas(self, maximum: int) -> bytes | None:
         """What was added to counts of a calendar since the last call, about `maximum` lines at most; `None` where nothing
         was. A list of `{"tier", "caller", "period", "ends_ms", "used"}`, in which only the data plane reads `caller`. It

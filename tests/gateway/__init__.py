@@ -7,6 +7,7 @@ from gateway.credentials import ApiKey, Issuer
 from gateway.http2 import GoneAway, Http2, Reset
 from gateway.http2_origin import Http2Origin
 from gateway.key_store import KeyedNode, until, with_store
+from gateway.lagging import Lagging
 from gateway.node import Node, Record, steps
 from gateway.origin import CLOSE, RESET, Connection, Origin, Received, plain
 from gateway.postgres import Postgres
@@ -27,6 +28,7 @@ __all__ = [
     "Http2Origin",
     "Issuer",
     "KeyedNode",
+    "Lagging",
     "Node",
     "Origin",
     "Pair",

@@ -25,6 +25,7 @@ class FakeEngine:
         self.questions: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self.answers: queue.SimpleQueue[tuple[int, bytes]] = queue.SimpleQueue()
         self.drained = threading.Event()
+        self.store: dict[str, object] | None = None
 
     def forget_keys(self, ids: bytes) -> int:
         self.calls.append(("forget_keys", json.loads(ids)))
@@ -87,6 +88,12 @@ class FakeEngine:
     def lift_bans(self, tier: str | None, caller: str | None) -> int:
         self.calls.append(("lift_bans", tier, caller))
         return 3
+
+    def limit_store(self) -> bytes:
+        return json.dumps(self.store).encode()
+
+    def bypass_limits(self, for_ms: int, counts: bool) -> None:
+        self.calls.append(("bypass_limits", for_ms, counts))
 
     def take_quotas(self, maximum: int) -> bytes | None:
         return None

@@ -74,6 +74,15 @@ impl Engine {
         py.detach(|| self.engine.lift_bans(tier, caller))
     }
 
+    fn limit_store<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let store = py.detach(|| self.engine.limit_store());
+        PyBytes::new(py, &store)
+    }
+
+    fn bypass_limits(&self, py: Python<'_>, for_ms: u64, counts: bool) {
+        py.detach(|| self.engine.bypass_limits(for_ms, counts));
+    }
+
     fn take_quotas<'py>(&self, py: Python<'py>, maximum: usize) -> Option<Bound<'py, PyBytes>> {
         let quotas = py.detach(|| self.engine.take_quotas(maximum));
         quotas.map(|quotas| PyBytes::new(py, &quotas))

@@ -37,7 +37,7 @@ mod tests {
         let held = all.get("a");
         drop(all.get("b"));
         assert!(Arc::ptr_eq(&held, &all.get("a")));
-        let names: Vec<_> = all.list().into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["a".into()]);
+        let names: Vec<String> = all.list().into_iter().map(|(name, _)| name.into()).collect();
+        assert_eq!(names, ["a"]);
     }
 }

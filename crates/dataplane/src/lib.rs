@@ -24,6 +24,7 @@ pub mod refusal;
 pub mod request;
 pub mod respond;
 pub mod route;
+pub mod shared_store;
 pub mod shed;
 pub mod snapshot;
 pub mod tenant;

@@ -15,6 +15,7 @@ use crate::listener::crowd::Crowd;
 use crate::proxy::attempt::Kept;
 use crate::proxy::queue::Queue;
 use crate::questions::Questions;
+use crate::shared_store::Shared;
 use crate::shed::{Concurrency, Load};
 use crate::snapshot::{Lasting, Snapshot};
 use crate::websocket::places::AllPlaces;
@@ -40,6 +41,8 @@ pub struct Node {
     pub keys: KeyStore,
     pub services: Arc<balance::Registry>,
     pub counters: Counters,
+    /// The store in which limits are counted together with other nodes.
+    pub shared: Arc<Shared>,
     pub metrics: record::Registry,
     pub tls: tls::Registry,
     pub records: Arc<record::Queue>,
@@ -72,6 +75,7 @@ impl Node {
             keys: KeyStore::new(),
             services: Arc::new(balance::Registry::new()),
             counters: Counters::new(1_000_000),
+            shared: Arc::new(Shared::new(options.workers)),
             metrics: record::Registry::new(options.workers),
             tls: tls::Registry::default(),
             records: Arc::new(record::Queue::new(10_000)),

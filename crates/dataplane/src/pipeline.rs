@@ -15,6 +15,7 @@ mod limited;
 pub mod live;
 mod parts;
 mod retrying;
+mod shared_limits;
 mod trip;
 mod tunnel;
 
@@ -25,7 +26,7 @@ use crate::authorize;
 use crate::balance;
 use crate::exchange::Exchange;
 use crate::intake;
-use crate::limit::{self, Counters, Limits, Permit};
+use crate::limit::{self, Answer, Counters, Limits, Permit};
 use crate::refusal::{HandshakeFault, Refusal};
 use crate::request::{Framing, Request, Scheme};
 use crate::route;
@@ -136,6 +137,9 @@ fn stages<'s>(
     account: &mut Account,
 ) -> Result<Next<'s>, Refusal> {
     let admitted = admit(snapshot, request, facts, state, account)?;
+    if admitted.permit.is_asking() {
+        return Ok(Next::Ask(Box::new(admitted)));
+    }
     if admitted.permit.delay().is_some() {
         return Ok(Next::Wait(Box::new(admitted)));
     }
@@ -150,10 +154,16 @@ pub fn decide<'s>(
     state: &mut State<'_>,
     account: &mut Account,
 ) -> Result<Next<'s>, Refusal> {
-    let found = stages(snapshot, request, facts, state, account).and_then(|next| match next {
-        Next::Wait(admitted) => direct(snapshot, request, facts, account, *admitted),
-        Next::Answer { .. } | Next::File { .. } | Next::Forward { .. } => Ok(next),
-    });
+    let found = match stages(snapshot, request, facts, state, account) {
+        // Nobody else counts here.
+        Ok(Next::Ask(mut admitted)) => {
+            let limits = limits(snapshot, state.counters, state.load);
+            let answered = admitted.permit.answered(limits, &Answer::Alone, &mut account.trail);
+            answered.verdict.and_then(|()| direct(snapshot, request, facts, account, *admitted))
+        }
+        Ok(Next::Wait(admitted)) => direct(snapshot, request, facts, account, *admitted),
+        found => found,
+    };
     found.map_err(|refusal| {
         let limits = limits(snapshot, state.counters, state.load);
         charge_unaccounted(limits, snapshot, request, (facts, refusal))
@@ -284,16 +294,17 @@ async fn run<E: Exchange>(
         Ok(next) => next,
         Err(refusal) => live::reconsider(worker, visit, request, local, refusal).await?,
     };
+    shared_limits::take_ahead(worker, visit, &mut local.account);
     let next = match next {
         // On the heap, so that requests which do not wait carry nothing of it about.
-        Next::Wait(admitted) => {
-            Box::pin(live::take_turn(visit, request, *admitted, (&mut *exchange, &mut *local))).await?
+        Next::Ask(_) | Next::Wait(_) => {
+            Box::pin(live::wait_for(worker, visit, request, next, (&mut *exchange, &mut *local))).await?
         }
         Next::Answer { .. } | Next::File { .. } | Next::Forward { .. } => next,
     };
     match next {
         // Nobody waits twice.
-        Next::Wait(_) => Err(Refusal::Internal.into()),
+        Next::Ask(_) | Next::Wait(_) => Err(Refusal::Internal.into()),
         Next::Answer { fixed, permit, admission } => {
             let _in_flight = (permit, admission);
             delivery::fixed(worker, visit, request, fixed, (exchange, local)).await

@@ -139,8 +139,8 @@ pub enum Refusal {
     OverLimit(LimitState),
     /// It was refused too often; the time to wait is that of the ban (O6).
     Banned(LimitState),
-    /// The counters are full and the route's `on_failure` is `closed` (O17).
-    LimiterUnavailable,
+    /// Nobody can count the request, and the route's `on_failure` is `closed` (O17).
+    LimiterUnavailable(LimiterFault),
     ServiceUnavailable {
         cause: Unavailable,
         retry_after: Duration,
@@ -200,7 +200,7 @@ impl Refusal {
             Self::BadGateway(_) => 502,
             Self::Overloaded { .. }
             | Self::AuthenticationUnavailable { .. }
-            | Self::LimiterUnavailable
+            | Self::LimiterUnavailable(_)
             | Self::WebSocketsFull { .. }
             | Self::ServiceUnavailable { .. } => 503,
             Self::UpstreamTimeout | Self::DeadlineExceeded => 504,
@@ -238,7 +238,7 @@ impl Refusal {
             Self::BadGateway(_)
             | Self::Overloaded { .. }
             | Self::AuthenticationUnavailable { .. }
-            | Self::LimiterUnavailable
+            | Self::LimiterUnavailable(_)
             | Self::WebSocketsFull { .. }
             | Self::ServiceUnavailable { .. } => 14,
             Self::Unauthenticated { .. } => 16,
@@ -268,7 +268,7 @@ impl Refusal {
             Self::Tenant { fault, .. } => fault.code(),
             Self::OverLimit(_) => "rate_limit_exceeded",
             Self::Banned(_) => "banned",
-            Self::LimiterUnavailable => "limiter_unavailable",
+            Self::LimiterUnavailable(_) => "limiter_unavailable",
             Self::ServiceUnavailable { .. } => "service_unavailable",
             Self::BadGateway(_) => "bad_gateway",
             Self::UpstreamTimeout => "upstream_timeout",
@@ -294,7 +294,7 @@ impl Refusal {
                 Some(retry_after.as_secs_f64().ceil().max(1.0) as u64)
             }
             Self::AuthenticationUnavailable { .. }
-            | Self::LimiterUnavailable
+            | Self::LimiterUnavailable(_)
             | Self::TooManyWebSockets { .. }
             | Self::WebSocketsFull { .. } => Some(5),
             Self::Malformed(_)

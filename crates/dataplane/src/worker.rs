@@ -17,6 +17,7 @@ use crate::proxy::{Links, pool};
 use crate::record::{Recorder, WorkerCounts};
 use crate::respond::compress::Encoders;
 use crate::respond::date::DateCache;
+use crate::shared_store;
 
 /// Wall time, told from the monotonic clock between two readings, so that a request reads one clock only.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +108,7 @@ pub struct Worker {
     pub node: Arc<Node>,
     pub links: Links,
     pub tokens: RefCell<TokenCache>,
+    pub shared: Rc<shared_store::Client>,
     pub recorder: RefCell<Recorder>,
     pub encoders: RefCell<Encoders>,
     pub connections: RefCell<HashMap<u64, Open>>,
@@ -123,6 +125,7 @@ impl Worker {
             links: Links::default(),
             // Workers start before there is a configuration; each request brings its own capacity.
             tokens: RefCell::new(TokenCache::new(0)),
+            shared: Rc::new(shared_store::Client::new(index, Arc::clone(&node.shared))),
             recorder: RefCell::new(Recorder::new(Arc::clone(&node.records))),
             encoders: RefCell::default(),
             connections: RefCell::default(),

@@ -13,7 +13,9 @@ from starlette.responses import JSONResponse
 from gatewright.admin import views
 from gatewright.admin.answers import Denied, answer
 from gatewright.admin.breakers import address
+from gatewright.admin.limit_store import add_limit_store
 from gatewright.control.node import Node
+from gatewright.control.shared_store import StoreError
 from gatewright.errors import EngineError
 
 log = logging.getLogger("gatewright.audit")
@@ -40,6 +42,10 @@ def add_limits(router: APIRouter, node: Node, under: str = "") -> None:
         # First, and told: what is forgotten here must not come back from elsewhere.
         await node.bans.lift(tier, caller)
         count = await asyncio.to_thread(node.engine.reset_limits, tier, caller)
+        try:
+            count += await node.limit_store.reset(tier, caller)
+        except StoreError as error:
+            raise Denied(503, "limit_store_unavailable", str(error)) from error
         # The caller's name is personal; that counters were reset is what the audit needs.
         log.warning("limits reset", extra={"tier": tier, "one_caller": caller is not None, "count": count})
         return answer({"reset": count})
@@ -56,6 +62,7 @@ def add_limits(router: APIRouter, node: Node, under: str = "") -> None:
         return answer({"lifted": count})
 
     _add_emergencies(router, node, under)
+    add_limit_store(router, node, under)
 
 
 def _add_emergencies(router: APIRouter, node: Node, under: str) -> None:

@@ -34,12 +34,19 @@ async def health(node: Node) -> Document:
     faults = [one["name"] for one in services if one["healthy"] == 0]
     faults += [str(one["identity"]) for one in key_sets if one["stale"] or not one["has_keys"]]
     key_store = node.stored_keys.state()
+    limit_store = state.get("limit_store")
     faults += ["key_store"] if key_store is not None and not key_store["connected"] else []
+    faults += ["limit_store"] if not node.limit_store.is_well else []
     return {
         "status": word(node, bool(faults) or node.status.state == "invalid"),
         "version": __version__,
         "config": configuration(node),
-        "dependencies": {"services": services, "key_sets": key_sets, "key_store": key_store},
+        "dependencies": {
+            "services": services,
+            "key_sets": key_sets,
+            "key_store": key_store,
+            "limit_store": limit_store,
+        },
         **warnings(node),
     }
 

@@ -38,6 +38,10 @@ COMMANDS = {
     "breakers": ("gatewright.cli.breakers:breakers", "Show and reset circuit breakers."),
     "instances": ("gatewright.cli.instances:instances", "Show, drain and undrain instances of services."),
     "limits": ("gatewright.cli.limits:limits", "Show, reset and set rate limits."),
+    "limit-store": (
+        "gatewright.cli.limit_store:limit_store",
+        "Show the Redis of shared limits, and go on without it for a time.",
+    ),
     "drain": ("gatewright.cli.drain:drain", "Let a node finish what is under way, and end."),
 }
 """Name of a command to its function and its line in `--help`, kept here so that help imports no command.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatewright.config.key_material import KeyMaterial
-from gatewright.config.models import Certificate, Gateway, Service, ServiceTls
+from gatewright.config.models import Certificate, Gateway, RedisTls, Service, ServiceTls
 from gatewright.config.positions import Node, Position
 from gatewright.config.revocations import read_revocations
 
@@ -52,6 +52,8 @@ class TlsMaterial:
     """Trusted certificates by the name of their list; see `trusted_by`."""
     revocations: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
     """Revocation lists by the file that holds them."""
+    redis: dict[str, Any] | None = None
+    """What the data plane needs for TLS to Redis, as PEM texts."""
 
 
 SYSTEM = "system"
@@ -89,7 +91,24 @@ def gather_tls(gateway: Gateway, root: Node, material: KeyMaterial) -> TlsMateri
     for number, service in enumerate(gateway.services):
         if service.tls is not None:
             _service(service, service.tls, found, (material, root, ("services", number, "tls")))
+    if gateway.redis is not None and gateway.redis.tls is not None:
+        found.redis = _redis(gateway.redis.tls, material, root)
     return found
+
+
+def _redis(tls: RedisTls, material: KeyMaterial, root: Node) -> dict[str, Any]:
+    location = ("redis", "tls")
+    authorities = pair = None
+    if tls.ca_file is not None:
+        ders = read_authorities(tls.ca_file, material, root.find((*location, "ca_file")))
+        authorities = "".join(map(ssl.DER_cert_to_PEM_cert, ders))
+    if tls.certificate is not None:
+        read = read_pair(tls.certificate, material, root, (*location, "certificate"))
+        if read is not None:
+            key = base64.encodebytes(read.key).decode()
+            lines = ("-----BEGIN PRIVATE KEY-----", key.strip(), "-----END PRIVATE KEY-----", "")
+            pair = ["".join(map(ssl.DER_cert_to_PEM_cert, read.chain)), "\n".join(lines)]
+    return {"authorities": authorities, "certificate": pair}
 
 
 def _service(

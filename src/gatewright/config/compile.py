@@ -18,7 +18,7 @@ from gatewright.config.compile_overload import compile_overload
 from gatewright.config.compile_route import compile_route
 from gatewright.config.compile_service import compile_service
 from gatewright.config.compile_tenants import compile_tenants
-from gatewright.config.compile_tiers import compile_tiers
+from gatewright.config.compile_tiers import compile_shared_store, compile_tiers
 from gatewright.config.loading import Loaded
 from gatewright.config.models import ApiKeyIdentity, JwtIdentity, KeyStore
 from gatewright.config.models.routes import NONE
@@ -54,6 +54,7 @@ def compile(
         "key_store": None if gateway.key_store is None else _key_store(gateway.key_store),
         "tiers": compile_tiers(loaded),
         "tenants": compile_tenants(loaded),
+        "shared_store": compile_shared_store(loaded),
         "routes": [compile_route(loaded, number) for number in range(len(gateway.routes))],
         "permissions": compile_permissions(loaded),
         "authorities": {

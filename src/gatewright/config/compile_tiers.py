@@ -5,7 +5,7 @@ import functools
 import zoneinfo
 from typing import TYPE_CHECKING, Any
 
-from gatewright.config.limiting import algorithm_of, burst_of, limit_of
+from gatewright.config.limiting import algorithm_of, block_of, burst_of, limit_of
 from gatewright.config.models import BUILT_IN_TIERS, Adaptive, Ban, JwtIdentity, Tier
 from gatewright.config.models.tiers import claim_of, counted_header_of, header_of
 
@@ -61,6 +61,29 @@ def compile_tier(tier: Tier, at: str) -> dict[str, Any]:
         "ban": _ban(tier.ban),
         "within": tier.within,
         "max_retry_after_ms": 0 if tier.max_retry_after is None else int(tier.max_retry_after),
+        "share": {"leased": {"block": block_of(tier)}} if tier.share == "leased" else tier.share,
+    }
+
+
+def compile_shared_store(loaded: "Loaded") -> dict[str, Any] | None:
+    """Give where and how nodes count together; `None` where every tier is counted by each node for itself."""
+    gateway = loaded.gateway
+    redis, limits, sentinel = gateway.redis, gateway.shared_limits, None
+    if redis is None or all(tier.share == "none" for tier in gateway.tiers):
+        return None
+    if redis.sentinel is not None:
+        sentinel = redis.sentinel.model_dump()
+    return {
+        "urls": redis.url,
+        "sentinel": sentinel,
+        "cluster": redis.cluster,
+        "tls": loaded.tls.redis,
+        "connect_timeout_ms": int(redis.timeout),
+        "deadline_ms": int(limits.deadline),
+        "max_waiting": limits.max_waiting,
+        "failures": limits.failures,
+        "open_for_ms": int(limits.open_for),
+        "nodes": limits.nodes,
     }
 
 

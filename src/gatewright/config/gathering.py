@@ -159,6 +159,11 @@ def _absolute_paths(node: Node, directory: Path) -> None:
         _anchor(found, "key_file", directory)
     for found in _at(node, ("services", "*", "tls")):
         _anchor(found, "ca_file", directory)
+    for found in _at(node, ("redis", "tls")):
+        _anchor(found, "ca_file", directory)
+    for found in _at(node, ("redis", "tls", "certificate")):
+        _anchor(found, "file", directory)
+        _anchor(found, "key_file", directory)
     for found in _at(node, ("records", "sinks", "*")):
         _anchor(found, "path", directory)
     for found in _at(node, ("routes", "*", "static")):

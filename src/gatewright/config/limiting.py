@@ -23,3 +23,13 @@ def algorithm_of(tier: Tier) -> str:
 def burst_of(tier: Tier) -> int:
     """Give what a bucket holds: its `burst`, or all of `limit`; with `gcra` one request after the other."""
     return tier.burst or (1 if algorithm_of(tier) == "gcra" else tier.limit)
+
+
+def block_of(tier: Tier) -> int:
+    """Give how many requests a node takes at a time of a tier that is `leased`."""
+    return tier.block or max(1, most_of(tier) // 100)
+
+
+def most_of(tier: Tier) -> int:
+    """Give the most that a tier has for one caller at one moment."""
+    return burst_of(tier) if algorithm_of(tier) in ("token_bucket", "gcra") else tier.limit

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gatewright.errors import GatewrightError
+from gatewright.redis_clients import Place, connect
 
 NAME = "gatewright:bans"
 KEPT = 100_000
@@ -24,9 +25,8 @@ class StreamError(GatewrightError):
 class BanStream:
     """One connection at most. After an error it must be closed, since an answer may still be under way."""
 
-    def __init__(self, url: str, timeout: float) -> None:
-        from redis.asyncio import Redis  # noqa: PLC0415 - an extra.
-        from redis.asyncio.retry import Retry  # noqa: PLC0415
+    def __init__(self, url: Place, timeout: float) -> None:
+        from redis.asyncio.retry import Retry  # noqa: PLC0415 - an extra.
         from redis.backoff import NoBackoff  # noqa: PLC0415
 
         self._timeout = timeout
@@ -39,7 +39,7 @@ class BanStream:
             "encoding_errors": "replace",
         }
         try:
-            self._client: Any = Redis.from_url(url, **options)
+            self._client: Any = connect(url, **options)
         except ValueError as error:
             message = f"the address cannot be read: {error}"
             raise StreamError(message) from error

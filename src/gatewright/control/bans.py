@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from gatewright.control.ban_stream import BanStream, StreamError
 from gatewright.errors import EngineError
+from gatewright.redis_clients import Place
 
 log = logging.getLogger("gatewright.control")
 
@@ -64,7 +65,7 @@ class BanSettings:
 
     tiers: tuple[str, ...]
     interval: float
-    url: str | None = field(default=None, repr=False)
+    url: Place | None = field(default=None, repr=False)
     timeout: float = 0.5
 
 
@@ -122,7 +123,7 @@ class BanKeeper:
         self,
         engine: Bans,
         path: Path,
-        connect: Callable[[str, float], Stream] = BanStream,
+        connect: Callable[[Place, float], Stream] = BanStream,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
@@ -209,7 +210,7 @@ class BanKeeper:
             return
         self._unsaved = []
 
-    async def _share(self, url: str) -> None:
+    async def _share(self, url: Place) -> None:
         try:
             if self._stream is None:
                 self._stream, self._heard = self._connect(url, self._settings.timeout), "0-0"

@@ -12,8 +12,9 @@ from pathlib import Path
 from gatewright.config import Loaded, load
 from gatewright.config import compile as compile_snapshot
 from gatewright.config.addresses import Resolver, read_address
-from gatewright.config.models import BUILT_IN_TIERS, FileSink, Gateway, Jwks, JwtIdentity, SqliteSink
+from gatewright.config.models import BUILT_IN_TIERS, FileSink, Gateway, Jwks, JwtIdentity, Redis, SqliteSink
 from gatewright.control.bans import BanSettings
+from gatewright.control.limit_store import LimitStoreSettings
 from gatewright.control.quotas import QuotaSettings
 from gatewright.control.sharing import SharingSettings
 from gatewright.control.state import StateDirectory, choose_directory
@@ -23,6 +24,7 @@ from gatewright.identity.fetch import KeySetSource, KeySetTimes
 from gatewright.keystore.settings import KeyStoreSettings, LeakSettings
 from gatewright.keystore.sharing import SharingSettings as KeySharingSettings
 from gatewright.records.build import SinkSettings
+from gatewright.redis_clients import RedisTarget, SentinelLogin
 from gatewright.revocation.service import RevocationSettings
 from gatewright.revocation.sharing import SharingSettings as RevocationSharingSettings
 
@@ -57,6 +59,7 @@ class Configuration:
     sharing: SharingSettings | None
     quotas: QuotaSettings
     bans: BanSettings
+    limit_store: LimitStoreSettings | None
     key_store: KeyStoreSettings | None
     revocations: RevocationSettings
 
@@ -94,6 +97,7 @@ def read(paths: Sequence[Path]) -> Configuration:
         sharing=sharing_settings(gateway),
         quotas=quota_settings(gateway),
         bans=ban_settings(gateway),
+        limit_store=limit_store_settings(gateway),
         key_store=key_store_settings(gateway, state, base),
         revocations=revocation_settings(gateway),
     )
@@ -139,12 +143,27 @@ def key_set_source(identity: JwtIdentity, jwks: Jwks) -> KeySetSource:
     return KeySetSource(identity.name, url, jwks.allow_http, times, issuer)
 
 
+def target_of(redis: Redis) -> RedisTarget:
+    """Where the Redis is that nodes share."""
+    sentinel, tls = redis.sentinel, redis.tls
+    certificate = tls.certificate if tls is not None else None
+    return RedisTarget(
+        urls=tuple(redis.url),
+        sentinel=(
+            None if sentinel is None else SentinelLogin(sentinel.master, sentinel.username, sentinel.password)
+        ),
+        cluster=redis.cluster,
+        ca_file=tls.ca_file if tls is not None else None,
+        certificate=None if certificate is None else (certificate.file, certificate.key_file),
+    )
+
+
 def sharing_settings(gateway: Gateway) -> SharingSettings | None:
     """With whom breakers are shared, if with anybody. Those of instances and routes stay on their node."""
     if gateway.redis is None or gateway.circuit_breakers.share == "none":
         return None
     return SharingSettings(
-        url=gateway.redis.url,
+        url=target_of(gateway.redis),
         timeout=gateway.redis.timeout / 1000,
         interval=gateway.circuit_breakers.interval / 1000,
         open_for={
@@ -161,8 +180,16 @@ def revocation_settings(gateway: Gateway) -> RevocationSettings:
     sharing = None
     if redis is not None and gateway.shares_revocations:
         interval = settings.interval / 1000
-        sharing = RevocationSharingSettings(redis.url, redis.timeout / 1000, interval)
+        sharing = RevocationSharingSettings(target_of(redis), redis.timeout / 1000, interval)
     return RevocationSettings(settings.max_entries, settings.lifetime / 1000, sharing)
+
+
+def limit_store_settings(gateway: Gateway) -> LimitStoreSettings | None:
+    """Where limits are counted together, if any are."""
+    shared = {tier.name: tier.ipv6_prefix for tier in gateway.tiers if tier.share != "none"}
+    if gateway.redis is None or not shared:
+        return None
+    return LimitStoreSettings(target_of(gateway.redis), gateway.redis.timeout / 1000, shared)
 
 
 def quota_settings(gateway: Gateway) -> QuotaSettings:
@@ -178,7 +205,7 @@ def ban_settings(gateway: Gateway) -> BanSettings:
     redis = gateway.redis
     if redis is None or not redis.share_bans:
         return BanSettings(tiers, interval)
-    return BanSettings(tiers, interval, redis.url, redis.timeout / 1000)
+    return BanSettings(tiers, interval, target_of(redis), redis.timeout / 1000)
 
 
 def key_store_settings(gateway: Gateway, state: StateDirectory, base: Path) -> KeyStoreSettings | None:
@@ -191,7 +218,7 @@ def key_store_settings(gateway: Gateway, state: StateDirectory, base: Path) -> K
     sharing = None
     if gateway.redis is not None and store.share == "redis":
         redis = gateway.redis
-        sharing = KeySharingSettings(redis.url, redis.timeout / 1000, store.cache_ttl / 1000)
+        sharing = KeySharingSettings(target_of(redis), redis.timeout / 1000, store.cache_ttl / 1000)
     return KeyStoreSettings(
         secret=store.secret,
         path=base / store.path if store.path else state.path / "keys.db",

@@ -17,6 +17,7 @@ from gatewright.control.bans import BanKeeper, BanSettings
 from gatewright.control.configuration import Configuration
 from gatewright.control.expiry import ExpiryWatch, utc_now
 from gatewright.control.grace import GraceWatch
+from gatewright.control.limit_store import LimitStore
 from gatewright.control.quotas import QuotaKeeper, QuotaSettings
 from gatewright.control.sharing import BreakerSharing
 from gatewright.control.state import StateDirectory
@@ -56,6 +57,8 @@ class DataPlane(Protocol):
     def set_limit(self, tier: str, limit: int | None, lasts_ms: int) -> None: ...
     def bans(self) -> bytes: ...
     def lift_bans(self, tier: str | None, caller: str | None) -> int: ...
+    def limit_store(self) -> bytes: ...
+    def bypass_limits(self, for_ms: int, counts: bool) -> None: ...
     def take_quotas(self, maximum: int) -> bytes | None: ...
     def restore_quotas(self, quotas: bytes) -> int: ...
     def take_bans(self, maximum: int) -> bytes | None: ...
@@ -107,6 +110,7 @@ class Node:
         self.sharing = BreakerSharing(engine)
         self.quotas = QuotaKeeper(engine, state.quotas)
         self.bans = BanKeeper(engine, state.bans)
+        self.limit_store = LimitStore(engine)
         self.records = RecordWorker(engine)
         self.expiry = ExpiryWatch(self.loaded)
         self.stored_keys = StoredKeys(engine)
@@ -163,6 +167,7 @@ class Node:
             await self.sharing.use(configuration.sharing)
             await self.quotas.use(configuration.quotas)
             await self.bans.use(configuration.bans)
+            await self.limit_store.use(configuration.limit_store)
         await self.discovery.check()
         self.expiry.look(utc_now())
         log.info("configuration applied", extra={"version": version, "files": len(configuration.files)})
@@ -207,6 +212,7 @@ class Node:
         await asyncio.to_thread(self.questions.close)
         self.discovery.close()
         await self.sharing.use(None)
+        await self.limit_store.use(None)
         await self.stored_keys.use(None)
         await self.revocations.close()
         await self._client.aclose()

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gatewright.errors import GatewrightError
+from gatewright.redis_clients import Place, connect
 
 PREFIX = "circuit:"
 CLOSE_SECONDS = 1.0
@@ -21,9 +22,8 @@ class StoreError(GatewrightError):
 class RedisStore:
     """One connection at most. After an error it must be closed, since an answer may still be under way."""
 
-    def __init__(self, url: str, timeout: float) -> None:
-        from redis.asyncio import Redis  # noqa: PLC0415 - an extra.
-        from redis.asyncio.retry import Retry  # noqa: PLC0415
+    def __init__(self, url: Place, timeout: float) -> None:
+        from redis.asyncio.retry import Retry  # noqa: PLC0415 - an extra.
         from redis.backoff import NoBackoff  # noqa: PLC0415
 
         self._timeout = timeout
@@ -36,7 +36,7 @@ class RedisStore:
             "encoding_errors": "replace",
         }
         try:
-            self._client: Any = Redis.from_url(url, **options)
+            self._client: Any = connect(url, **options)
         except ValueError as error:
             message = f"the address cannot be read: {error}"
             raise StoreError(message) from error

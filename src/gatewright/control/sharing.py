@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gatewright.control.shared_store import RedisStore, StoreError
+from gatewright.redis_clients import Place
 
 log = logging.getLogger("gatewright.control")
 
@@ -31,7 +32,7 @@ Fields = Mapping[str, str]
 class SharingSettings:
     """With whom, how often, and which breakers with how long they stay open. Times in seconds."""
 
-    url: str
+    url: Place
     timeout: float
     interval: float
     open_for: Mapping[str, float]

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gatewright.keystore.keys import Found
+from gatewright.redis_clients import Place, connect_waiting
 
 log = logging.getLogger("gatewright.identity")
 
@@ -43,7 +44,7 @@ Forget = Callable[[Sequence[str] | None], Awaitable[None]]
 class SharingSettings:
     """Which Redis, for how long. Times in seconds."""
 
-    url: str = field(repr=False)
+    url: Place = field(repr=False)
     timeout: float = 0.5
     ttl: float = 300.0
 
@@ -68,8 +69,7 @@ class SharedKeys:
         forget: Forget,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415 - an extra.
-        from redis.asyncio.retry import Retry  # noqa: PLC0415
+        from redis.asyncio.retry import Retry  # noqa: PLC0415 - an extra.
         from redis.backoff import NoBackoff  # noqa: PLC0415
 
         self._settings = settings
@@ -80,7 +80,7 @@ class SharedKeys:
         self._owes_generation = True
         self._rests_until = 0.0
         self.health = SharingHealth()
-        pool: Any = BlockingConnectionPool.from_url(
+        self._client: Any = connect_waiting(
             settings.url,
             max_connections=CONNECTIONS,
             timeout=settings.timeout,
@@ -90,7 +90,6 @@ class SharedKeys:
             decode_responses=True,
             encoding_errors="replace",
         )
-        self._client: Any = Redis(connection_pool=pool)
         self._listener = asyncio.create_task(self._listen(), name="key sharing")
 
     async def find(self, digest: str) -> tuple[Found | None, str | None]:

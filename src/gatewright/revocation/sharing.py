@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gatewright.redis_clients import Place, connect_waiting
 from gatewright.revocation.entries import Revocation, of_fields, of_text
 
 log = logging.getLogger("gatewright.identity")
@@ -65,7 +66,7 @@ return #news
 class SharingSettings:
     """Which Redis, and how often a node looks whether it has missed something. Times in seconds."""
 
-    url: str = field(repr=False)
+    url: Place = field(repr=False)
     timeout: float = 0.5
     interval: float = 2.0
 
@@ -99,8 +100,7 @@ class SharedRevocations:
     def __init__(
         self, settings: SharingSettings, ledger: Ledger, clock: Callable[[], float] = time.time
     ) -> None:
-        from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415 - an extra.
-        from redis.asyncio.retry import Retry  # noqa: PLC0415
+        from redis.asyncio.retry import Retry  # noqa: PLC0415 - an extra.
         from redis.backoff import NoBackoff  # noqa: PLC0415
 
         self._settings = settings
@@ -112,7 +112,7 @@ class SharedRevocations:
         self.health = SharingHealth()
         self.first = asyncio.Event()
         """Everything that others had revoked is known, or Redis could not be asked."""
-        pool: Any = BlockingConnectionPool.from_url(
+        self._client: Any = connect_waiting(
             settings.url,
             max_connections=4,
             timeout=settings.timeout,
@@ -122,7 +122,6 @@ class SharedRevocations:
             decode_responses=True,
             encoding_errors="replace",
         )
-        self._client: Any = Redis(connection_pool=pool)
         self._listener = asyncio.create_task(self._run(), name="revocation sharing")
 
     async def tell(self, entries: Sequence[Revocation]) -> bool:

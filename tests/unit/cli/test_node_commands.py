@@ -155,6 +155,26 @@ def test_bans_are_shown_and_lifted(start, engine, capsys) -> None:
     assert engine.calls[-1] == ("lift_bans", None, "ip:192.0.2.1")
 
 
+def test_the_store_of_shared_limits_is_shown_and_bypassed(start, engine, capsys) -> None:
+    url = start().url
+    assert run(["limit-store", "--admin", url]) == 0
+    assert capsys.readouterr().out == "no limit is shared\n"
+    bypass = {"counts": True, "remaining_ms": 59_100}
+    engine.store = {"workers": 4, "connected_workers": 3, "open_workers": 1, "openings": 1, "nodes": 3}
+    engine.store |= {"error": "no answer within 5 ms", "bypass": bypass}
+    assert run(["limit-store", "--admin", url]) == 0
+    shown = capsys.readouterr().out
+    assert "no answer within 5 ms" in shown
+    assert "60 s" in shown
+    assert run(["limit-store", "--json", "--admin", url]) == 0
+    assert json.loads(capsys.readouterr().out)["nodes"] == 3
+    assert run(["limit-store", "bypass", "--for", "10m", "--counting", "none", "--admin", url]) == 0
+    assert capsys.readouterr().out == "Redis is asked about no limit for 600 s\n"
+    assert run(["limit-store", "resume", "--admin", url]) == 0
+    assert engine.calls[-2:] == [("bypass_limits", 600_000, False), ("bypass_limits", 0, True)]
+    assert run(["limit-store", "bypass", "--for", "soon", "--admin", url]) == 1
+
+
 def test_drain_is_passed_on(start, capsys) -> None:
     running = start()
     assert run(["drain", "--admin", running.url]) == 0

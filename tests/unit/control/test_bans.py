@@ -9,6 +9,7 @@ import pytest
 
 from gatewright.control.ban_stream import StreamError
 from gatewright.control.bans import MOST_UNTOLD, BanFile, BanKeeper, BanSettings
+from gatewright.redis_clients import Place
 
 NOW = 1_800_000_000.0
 NOW_MS = int(NOW * 1000)
@@ -55,7 +56,7 @@ class Redis:
         self.broken = False
         self.opened = 0
 
-    def connect(self, _url: str, _timeout: float) -> "Redis":
+    def connect(self, _url: Place, _timeout: float) -> "Redis":
         self.opened += 1
         return self
 

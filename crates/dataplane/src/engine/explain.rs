@@ -98,7 +98,7 @@ impl<'s> Desk<'s> {
         let next = decide_request(self.snapshot, request, facts, &mut state, account)?;
         match next {
             // `decide` waits for nothing.
-            Next::Wait(_) => return Err(Refusal::Internal),
+            Next::Ask(_) | Next::Wait(_) => return Err(Refusal::Internal),
             Next::Answer { fixed, .. } => {
                 verdict.insert("action".to_owned(), json!("answer"));
                 verdict.insert("status".to_owned(), json!(fixed.status));

@@ -1,10 +1,13 @@
-//! Limits as Python sees them: bans, and quotas that are to survive the process.
+//! Limits as Python sees them: bans, quotas that are to survive the process, the store that nodes share.
 
 use serde_json::{Value, json};
 
 use crate::engine::{EngineError, unix_ms};
 use crate::limit::{Ban, BanLine, QuotaLine};
 use crate::node::Node;
+use crate::record::SharedStoreLine;
+use crate::shared_store::Bypass;
+use crate::snapshot::Snapshot;
 
 /// Bans that are listed; the longest come first.
 const LISTED_BANS: usize = 1_000;
@@ -82,4 +85,46 @@ pub fn restore_bans(node: &Node, json: &[u8]) -> Result<usize, EngineError> {
         lines.into_iter().filter_map(|line| serde_json::from_value(line).ok()).collect();
     let Some(snapshot) = node.snapshot() else { return Ok(0) };
     Ok(node.counters.restore_bans(&snapshot.tiers, &lines, unix_ms()))
+}
+
+/// For the metrics.
+pub fn store_line(node: &Node, snapshot: Option<&Snapshot>) -> SharedStoreLine {
+    let Some(settings) = snapshot.and_then(|snapshot| snapshot.shared_store.as_ref()) else {
+        return SharedStoreLine::default();
+    };
+    let (connected, open) = node.shared.standings();
+    SharedStoreLine {
+        connected: connected as u64,
+        open: open as u64,
+        openings: node.shared.openings(),
+        nodes: u64::from(node.shared.nodes(settings)),
+        is_bypassed: node.shared.bypassed(unix_ms()).is_some(),
+    }
+}
+
+/// For the state; `null` where no limit is shared.
+pub fn store(node: &Node, snapshot: Option<&Snapshot>) -> Value {
+    if snapshot.is_none_or(|snapshot| snapshot.shared_store.is_none()) {
+        return Value::Null;
+    }
+    let line = store_line(node, snapshot);
+    let bypass = node.shared.bypassed(unix_ms());
+    json!({
+        "workers": node.options.workers,
+        "connected_workers": line.connected,
+        "open_workers": line.open,
+        "openings": line.openings,
+        "nodes": line.nodes,
+        "error": node.shared.error(),
+        "bypass": bypass.map(|bypass| json!({
+            "counts": bypass.counts,
+            "remaining_ms": bypass.until_ms.saturating_sub(unix_ms()),
+        })),
+    })
+}
+
+/// Shared limits are not asked about for so long; 0 ends that.
+pub fn bypass(node: &Node, for_ms: u64, counts: bool) {
+    let until_ms = if for_ms == 0 { 0 } else { unix_ms().saturating_add(for_ms) };
+    node.shared.bypass(Bypass { until_ms, counts });
 }

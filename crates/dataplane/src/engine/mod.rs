@@ -182,6 +182,16 @@ impl Engine {
         limits::set_limit(&self.node, tier, limit, lasts_ms)
     }
 
+    /// How the node stands with the store of shared limits, as JSON; `null` where none is shared.
+    pub fn limit_store(&self) -> Vec<u8> {
+        limits::store(&self.node, self.node.snapshot().as_deref()).to_string().into_bytes()
+    }
+
+    /// Asks nobody about shared limits for so long; 0 ends that. `counts`: each node counts its share meanwhile.
+    pub fn bypass_limits(&self, for_ms: u64, counts: bool) {
+        limits::bypass(&self.node, for_ms, counts);
+    }
+
     /// The callers that are banned, as JSON; at most `LISTED_BANS`.
     pub fn bans(&self) -> Vec<u8> {
         limits::bans(&self.node)

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::OpenListener;
 use super::breakers::{self, Clock};
+use super::limits;
 use crate::balance::{InstanceSummary, ServiceSummary, Standing};
 use crate::node::Node;
 use crate::proxy::queue::Queue;
@@ -35,6 +36,7 @@ fn external(node: &Node) -> External {
         config_applied_ms: node.applied_ms.load(Ordering::Relaxed),
         uptime_ms: node.started.elapsed().as_millis() as u64,
         limits: limit_line(node),
+        shared_store: limits::store_line(node, snapshot.as_deref()),
         file_transfers: u64::from(node.file_transfers.load(Ordering::Relaxed)),
         key_cache: key_cache_line(node),
         revocations: revocation_line(node),
@@ -149,6 +151,7 @@ pub fn state(node: &Node, listeners: &[OpenListener]) -> Vec<u8> {
         "overload": overload(node),
         "tiers": tiers,
         "limit_keys": node.counters.len(),
+        "limit_store": limits::store(node, snapshot.as_deref()),
         "records": {"written": counts.written, "dropped": counts.dropped, "queued": counts.queued},
     });
     document.to_string().into_bytes()

@@ -140,6 +140,8 @@ impl Life {
 
     fn look_after(&self, ticks: u32) {
         self.worker.recorder.borrow_mut().flush();
+        let snapshot = self.worker.node.snapshot();
+        self.worker.shared.keep(snapshot.as_ref().and_then(|snapshot| snapshot.shared_store.as_ref()));
         if ticks.is_multiple_of(SWEEP) {
             self.worker.calibrate();
             self.worker.links.sweep(Instant::now());

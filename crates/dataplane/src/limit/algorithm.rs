@@ -9,6 +9,7 @@ use super::log::Log;
 use super::places::{Place, Places};
 use super::reading::Reading;
 use super::rule::{Algorithm, Cost, Rule};
+use super::shared::Lease;
 use super::window::Window;
 
 #[derive(Clone, Debug)]
@@ -19,6 +20,7 @@ pub(super) enum State {
     Log(Box<Log>),
     Bucket(Bucket),
     Places(Places),
+    Lease(Box<Lease>),
 }
 
 impl State {
@@ -30,6 +32,7 @@ impl State {
             Algorithm::SlidingLog => Self::Log(Box::default()),
             Algorithm::Bucket | Algorithm::Leaky => Self::Bucket(Bucket::fresh(now_ms)),
             Algorithm::Concurrency => Self::Places(Places::default()),
+            Algorithm::Lease => Self::Lease(Box::default()),
         }
     }
 
@@ -43,6 +46,7 @@ impl State {
             Self::Bucket(bucket) if rule.algorithm == Algorithm::Leaky => bucket.queue(rule, now_ms, cost),
             Self::Bucket(bucket) => bucket.read(rule, now_ms, cost),
             Self::Places(places) => places.read(rule, now_ms),
+            Self::Lease(lease) => lease.read(now_ms, cost),
         }
     }
 
@@ -55,8 +59,22 @@ impl State {
             Self::Log(log) => log.charge(now_ms, cost),
             Self::Bucket(bucket) => bucket.charge(rule, cost),
             Self::Places(places) => return Some(places.take()),
+            Self::Lease(lease) => lease.charge(cost),
         }
         None
+    }
+
+    /// Undoes a charge of a moment ago. A place is given back by itself.
+    pub(super) fn give_back(&mut self, rule: &Rule, charged_at_ms: u64, cost: u64) {
+        match self {
+            Self::Window(window) => window.give_back(charged_at_ms / rule.window_ms, cost),
+            Self::Fixed(fixed) => fixed.give_back(rule, charged_at_ms, cost),
+            Self::Quota(quota) => quota.give_back(rule, charged_at_ms, cost),
+            Self::Log(log) => log.give_back(charged_at_ms, cost),
+            Self::Bucket(bucket) => bucket.give_back(rule, cost),
+            Self::Lease(lease) => lease.give_back(cost),
+            Self::Places(_) => {}
+        }
     }
 
     /// What counts at this moment, of a state that was made with this window.
@@ -68,6 +86,7 @@ impl State {
             Self::Log(log) => log.used_at(window_ms, now_ms),
             Self::Bucket(bucket) => bucket.used_at(window_ms, now_ms),
             Self::Places(places) => places.taken(),
+            Self::Lease(lease) => lease.at_hand(now_ms),
         }
     }
 
@@ -81,6 +100,7 @@ impl State {
             Self::Bucket(bucket) => bucket.expires_at_ms(),
             Self::Places(places) if places.taken() == 0 => 0,
             Self::Places(_) => u64::MAX,
+            Self::Lease(lease) => lease.expires_at_ms(),
         }
     }
 
@@ -93,6 +113,7 @@ impl State {
             Self::Log(_) => rule.algorithm == Algorithm::SlidingLog,
             Self::Bucket(_) => matches!(rule.algorithm, Algorithm::Bucket | Algorithm::Leaky),
             Self::Places(_) => rule.algorithm == Algorithm::Concurrency,
+            Self::Lease(_) => rule.algorithm == Algorithm::Lease,
         }
     }
 
@@ -110,7 +131,12 @@ impl State {
     pub(super) fn slots(&self) -> usize {
         match self {
             Self::Log(log) => log.slots(),
-            Self::Window(_) | Self::Fixed(_) | Self::Quota(_) | Self::Bucket(_) | Self::Places(_) => 0,
+            Self::Window(_)
+            | Self::Fixed(_)
+            | Self::Quota(_)
+            | Self::Bucket(_)
+            | Self::Places(_)
+            | Self::Lease(_) => 0,
         }
     }
 }

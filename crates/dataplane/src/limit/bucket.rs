@@ -56,6 +56,11 @@ impl Bucket {
         self.empty_ms = self.at_ms.saturating_add(rule.time_of(self.level));
     }
 
+    pub(super) fn give_back(&mut self, rule: &Rule, cost: u64) {
+        self.level = self.level.saturating_sub(cost.saturating_mul(rule.window_ms));
+        self.empty_ms = self.at_ms.saturating_add(rule.time_of(self.level));
+    }
+
     /// Requests that have not flowed back yet, rounded up.
     pub(super) fn used_at(&self, window_ms: u64, now_ms: u64) -> u64 {
         let (left, whole) =

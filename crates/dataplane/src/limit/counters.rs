@@ -8,8 +8,9 @@ use hashbrown::DefaultHashBuilder;
 
 use super::algorithm::State;
 use super::emergency::Emergency;
-use super::reading::Reading;
+use super::reading::{Reading, Verdict};
 use super::shard::{Ask, Entry, Full, Shard};
+use super::shared::Lease;
 use super::subject::{Subject, Wanted};
 use super::waiting::Waiting;
 use crate::by_name::ByName;
@@ -104,10 +105,11 @@ impl Counters {
         tier: Option<&str>,
         caller: Option<&'a str>,
     ) -> impl FnMut(&Entry) -> bool + 'a {
-        let (tier, wanted) = (tier.map(|tier| self.tier_key(tier)), caller.map(Wanted::new));
+        let tier = tier.map(|tier| [self.tier_key(tier), self.lease_key(tier)]);
+        let wanted = caller.map(Wanted::new);
         let mut memory = String::new();
         move |entry| {
-            tier.is_none_or(|tier| entry.tier == tier)
+            tier.is_none_or(|keys| keys.contains(&entry.tier))
                 && wanted.as_ref().is_none_or(|wanted| wanted.is(&entry.subject, &mut memory))
         }
     }
@@ -136,6 +138,11 @@ impl Counters {
     /// What stands for a tier's name in the counts. Two names meet by one chance in 2^64, under a secret seed.
     pub(super) fn tier_key(&self, name: &str) -> u64 {
         self.hasher.hash_one(name)
+    }
+
+    /// What stands for its name where something is kept that was taken ahead.
+    pub(super) fn lease_key(&self, name: &str) -> u64 {
+        self.hasher.hash_one(("lease", name))
     }
 
     pub(super) fn hash(&self, tier: u64, subject: &Subject<'_>) -> u64 {
@@ -170,6 +177,54 @@ impl Counters {
         let mut shard = self.at(self.place(ask.key.hash))?;
         let (reading, _) = shard.read(ask);
         (!reading.is_admitted()).then(|| shard.refuse(ask, reading))
+    }
+
+    /// Is the caller banned? Charges nothing.
+    pub(super) fn banned(&self, ask: &Ask<'_>) -> Option<Reading> {
+        ask.penalty?;
+        let (reading, _) = self.at(self.place(ask.key.hash))?.read(ask);
+        (reading.verdict == Verdict::Banned).then_some(reading)
+    }
+
+    /// What came of asking the shared store, as this node's penalties see it: who was refused is told what `refuse` says.
+    pub(super) fn penalize(&self, ask: &Ask<'_>, reading: Reading) -> Reading {
+        let Some(mut shard) = self.at(self.place(ask.key.hash)).filter(|_| ask.penalty.is_some()) else {
+            return reading;
+        };
+        let (_, is_known) = shard.read(ask);
+        if reading.is_admitted() {
+            if is_known {
+                shard.entry(ask).pardon();
+            }
+            return reading;
+        }
+        if !is_known && self.make_room(&mut shard, ask.now_ms, true).is_err() {
+            return reading;
+        }
+        shard.refuse(ask, reading)
+    }
+
+    /// Undoes a charge of a moment ago.
+    pub(super) fn give_back(&self, ask: &Ask<'_>) {
+        let Some(mut shard) = self.at(self.place(ask.key.hash)) else { return };
+        let (_, is_known) = shard.read(ask);
+        if is_known {
+            shard.entry(ask).state.give_back(ask.rule, ask.now_ms, ask.cost.charged);
+        }
+    }
+
+    /// Does something with what was taken ahead of a shared count. `None` where there is no room for it.
+    pub(super) fn lease<T>(&self, ask: &Ask<'_>, act: impl FnOnce(&mut Lease) -> T) -> Option<T> {
+        let mut shard = self.at(self.place(ask.key.hash))?;
+        let (_, is_known) = shard.read(ask);
+        if !is_known {
+            self.make_room(&mut shard, ask.now_ms, true).ok()?;
+        }
+        let State::Lease(lease) = &mut shard.entry(ask).state else { return None };
+        let done = act(lease);
+        let expiry = lease.expires_at_ms();
+        shard.expect(expiry, ask.now_ms);
+        Some(done)
     }
 
     /// Charges what was admitted before.

@@ -3,6 +3,7 @@
 use super::Limits;
 use super::rule::Cost;
 use super::shard::{Ask, Key};
+use super::shared::{Line, Share, Wanted};
 use super::subject::{Owned, Part};
 use super::tier::Tiers;
 use crate::snapshot::document::CountsDocument;
@@ -45,8 +46,10 @@ impl Debts {
         }
     }
 
-    /// The response is over, however it ended, after so many bytes.
-    pub fn settle(self, limits: Limits<'_>, bytes: u64, now_ms: u64) {
+    /// The response is over, however it ended, after so many bytes. Gives what is to be told to the store of shared limits,
+    /// where that can be told.
+    pub fn settle(self, limits: Limits<'_>, (bytes, now_ms): (u64, u64), is_told: bool) -> Vec<Line> {
+        let mut lines = Vec::new();
         let Limits { counters, tiers, cpu_percent } = limits;
         for debt in self.list {
             let Some(tier) = tiers.get(debt.tier) else { continue };
@@ -59,8 +62,14 @@ impl Debts {
             let parts: Vec<Part<&str>> = debt.subject.parts().iter().map(Part::borrow).collect();
             let key = Key { hash: debt.hash, tier: tier.key, subject: &parts };
             let cost = Cost { charged, ..Cost::LATER };
-            counters.charge_late(&Ask { key, rule: &rule, penalty: None, cost, now_ms });
+            let ask = Ask { key, rule: &rule, penalty: None, cost, now_ms };
+            if is_told && tier.share != Share::None {
+                lines.push(Wanted::new((debt.tier, tier), &ask, rule, 0).late(charged, limits));
+            } else {
+                counters.charge_late(&ask);
+            }
         }
+        lines
     }
 }
 

@@ -53,7 +53,11 @@ impl Counters {
             Algorithm::SlidingLog => MOST_LOGGED,
             Algorithm::Concurrency => u64::from(u32::MAX),
             Algorithm::Leaky => MOST.min(MOST_IN_BUCKET / tier.rule.max_delay_ms.max(1)),
-            Algorithm::SlidingWindow | Algorithm::FixedWindow | Algorithm::Bucket | Algorithm::Quota => MOST,
+            Algorithm::SlidingWindow
+            | Algorithm::FixedWindow
+            | Algorithm::Bucket
+            | Algorithm::Quota
+            | Algorithm::Lease => MOST,
         };
         if limit > most {
             return Err(format!("the limit of tier `{name}` is at most {most}"));

@@ -50,6 +50,12 @@ impl Fixed {
         self.count = self.count.saturating_add(cost);
     }
 
+    pub(super) fn give_back(&mut self, rule: &Rule, charged_at_ms: u64, cost: u64) {
+        if rule.period_at(charged_at_ms).index == self.period.index {
+            self.count = self.count.saturating_sub(cost);
+        }
+    }
+
     pub(super) fn used_at(&self, now_ms: u64) -> u64 {
         if now_ms < self.period.end_ms { self.count } else { 0 }
     }
@@ -85,5 +91,10 @@ impl Quota {
     pub(super) fn charge(&mut self, cost: u64) {
         self.fixed.charge(cost);
         self.unsaved = self.unsaved.saturating_add(cost);
+    }
+
+    pub(super) fn give_back(&mut self, rule: &Rule, charged_at_ms: u64, cost: u64) {
+        self.fixed.give_back(rule, charged_at_ms, cost);
+        self.unsaved = self.unsaved.saturating_sub(cost);
     }
 }

@@ -48,6 +48,15 @@ impl Log {
         }
     }
 
+    pub(super) fn give_back(&mut self, charged_at_ms: u64, cost: u64) {
+        let charged =
+            self.marks.iter_mut().rev().find(|mark| mark.at_ms <= charged_at_ms && mark.cost >= cost);
+        if let Some(mark) = charged {
+            mark.cost -= cost;
+            self.sum = self.sum.saturating_sub(cost);
+        }
+    }
+
     pub(super) fn used_at(&self, window_ms: u64, now_ms: u64) -> u64 {
         let counts = |mark: &&Mark| now_ms < mark.at_ms.saturating_add(window_ms);
         self.marks.iter().filter(counts).map(|mark| mark.cost).sum()

@@ -11,6 +11,7 @@ mod bucket;
 mod calendar;
 mod counters;
 mod debt;
+mod deciding;
 mod emergency;
 mod fingerprint;
 mod fixed;
@@ -23,6 +24,7 @@ mod reading;
 mod rule;
 mod scope;
 mod shard;
+mod shared;
 mod subject;
 mod tier;
 mod waiting;
@@ -35,19 +37,23 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::authorize::Grant;
-use crate::refusal::{KeyKind, LimitState, Refusal};
+use crate::refusal::{CountedBy, KeyKind, LimitState, LimiterFault, Refusal};
 use crate::request::Request;
 use crate::snapshot::document::OnFailure;
-use crate::trail::{Rule as Named, Stage, Trail};
+use crate::trail::Trail;
 pub use bans::{Ban, BanLine};
 pub use counters::{Counters, Usage};
 pub use debt::Debts;
-use plan::{Held, Item, MAX_TIERS, Policy};
+pub use deciding::WOULD_REFUSE;
+use deciding::{note, several};
+use plan::{Held, MAX_TIERS};
 pub use quotas::QuotaLine;
 use reading::{Reading, Verdict};
 use rule::Cost;
 use scope::{Asked, Parts};
 use shard::{Ask, Full, Key};
+pub use shared::{Answer, Answered, Line, SCRIPT, Told};
+use shared::{Asking, Wanted};
 use subject::{MAX_PARTS, Part, Subject};
 use tier::Tier;
 pub use tier::{LimitRule, Tiers};
@@ -71,9 +77,13 @@ pub struct Permit {
 
 /// What only some requests have.
 #[derive(Debug, Default)]
-struct More {
+pub(crate) struct More {
     held: Held,
     debts: Debts,
+    /// What only the shared store can judge. The permit proves nothing before it is answered.
+    asking: Option<Asking>,
+    /// What is to be taken of shared counts ahead of need.
+    ahead: Vec<Wanted>,
 }
 
 impl Permit {
@@ -92,6 +102,30 @@ impl Permit {
         (delay > 0).then(|| Duration::from_millis(delay))
     }
 
+    /// The shared store has to be asked before the request may go on.
+    pub fn is_asking(&self) -> bool {
+        self.more.as_ref().is_some_and(|more| more.asking.is_some())
+    }
+
+    /// What it is to be asked.
+    pub fn lines(&self, limits: Limits<'_>) -> Vec<Line> {
+        let asking = self.more.as_ref().and_then(|more| more.asking.as_ref());
+        asking.map_or_else(Vec::new, |asking| asking.lines(limits))
+    }
+
+    /// The answer to that, or that there is none.
+    pub fn answered(&mut self, limits: Limits<'_>, answer: &Answer, trail: &mut Trail) -> Answered {
+        let asking = self.more.as_mut().and_then(|more| more.asking.take().map(|asking| (more, asking)));
+        let Some((more, asking)) = asking else { return Answered { verdict: Ok(()), give_back: Vec::new() } };
+        asking.end(limits, answer, (more, &mut self.state), trail)
+    }
+
+    /// What is to be taken of shared counts ahead of need, by and by.
+    pub fn take_ahead(&mut self) -> Vec<Ahead> {
+        let ahead = self.more.as_mut().map(|more| std::mem::take(&mut more.ahead));
+        ahead.unwrap_or_default().into_iter().map(Ahead).collect()
+    }
+
     pub fn waited(&mut self) {
         if let Some(more) = &mut self.more {
             more.held.seat = None;
@@ -105,8 +139,19 @@ impl Permit {
     }
 }
 
-/// The verdict of a tier on trial that would have refused a request.
-pub const WOULD_REFUSE: &str = "would_refuse";
+/// A block of a shared count that is to be taken ahead of need.
+#[derive(Debug)]
+pub struct Ahead(Wanted);
+
+impl Ahead {
+    pub fn line(&self, limits: Limits<'_>) -> Line {
+        self.0.line(limits)
+    }
+
+    pub fn told(&self, limits: Limits<'_>, told: &Told) {
+        self.0.keep(limits, told, 0);
+    }
+}
 
 /// Counts the request in the tiers of the route, the first of which the caller's own replaces where that exists, or else its
 /// tenant's; and in the quotas of its tenant. A refused request is not counted. Every tier leaves a step in the trail, but the one that the refusal speaks of.
@@ -173,95 +218,6 @@ fn one(
     }
 }
 
-/// Any number of tiers of any kind.
-fn several(
-    limits: Limits<'_>,
-    rule: &LimitRule,
-    (own, quotas): (Option<u32>, &[u32]),
-    (asked, now_ms): (&Asked<'_>, u64),
-    trail: &mut Trail,
-) -> Result<(Option<LimitState>, Option<Box<More>>), Refusal> {
-    let mut parts: [Parts<'_>; MAX_TIERS] = [[Part::Global; MAX_PARTS]; MAX_TIERS];
-    let chosen: Vec<(u32, &Tier)> = rule.chosen(own, quotas, limits.tiers)?;
-    let now = |tier: &Tier| tier.rule_at(now_ms, limits.cpu_percent).unwrap_or(tier.rule);
-    let rules: Vec<_> = chosen.iter().map(|(_, tier)| now(tier)).collect();
-    let mut items: Vec<Item<'_>> = Vec::with_capacity(chosen.len());
-    for (((index, tier), parts), now) in chosen.iter().zip(&mut parts).zip(&rules) {
-        let subject = tier.scope.subject(asked, parts);
-        let hash = limits.counters.hash(tier.key, subject);
-        let key = Key { hash, tier: tier.key, subject };
-        let ask = Ask { key, rule: now, penalty: tier.penalty.as_ref(), cost: tier.cost(rule.cost), now_ms };
-        items.push(Item {
-            tier: *index,
-            ask,
-            part: limits.counters.place(hash),
-            dry_run: tier.dry_run,
-            reading: Reading::admitted(0, 0, 0),
-            is_new: false,
-        });
-    }
-    let policy = Policy { evict: rule.evicts(), charge_refused: rule.charge_refused };
-    match plan::decide(limits.counters, &mut items, policy) {
-        Ok(Some(held)) => Ok(admitted(limits.tiers, &items, held, trail)),
-        Ok(None) => Err(refused(&items, trail)),
-        Err(Full) => rule.full().map(|()| (None, None)),
-    }
-}
-
-/// Notes what every tier said; gives the tightest, and what the request holds and owes.
-fn admitted(
-    tiers: &Tiers,
-    items: &[Item<'_>],
-    held: Held,
-    trail: &mut Trail,
-) -> (Option<LimitState>, Option<Box<More>>) {
-    let mut more = Box::new(More { held, debts: Debts::default() });
-    let mut tightest: Option<LimitState> = None;
-    for item in items {
-        let state = item.state();
-        if !item.reading.is_admitted() {
-            note(trail, WOULD_REFUSE, &state);
-            continue;
-        }
-        note(trail, "admitted", &state);
-        if tiers.get(item.tier).is_some_and(Tier::is_charged_later) {
-            more.debts.owe(item.tier, &item.ask.key);
-        }
-        if !item.dry_run && tightest.is_none_or(|other| state.remaining < other.remaining) {
-            tightest = Some(state);
-        }
-    }
-    (tightest, Some(more))
-}
-
-/// The refusal by the tier that takes longest to admit; the others leave their steps.
-fn refused(items: &[Item<'_>], trail: &mut Trail) -> Refusal {
-    let refusing = |item: &&Item<'_>| !item.dry_run && !item.reading.is_admitted();
-    let Some(worst) = items.iter().filter(refusing).max_by_key(|item| item.reading.retry_after) else {
-        return Refusal::Internal;
-    };
-    for item in items.iter().filter(|item| item.tier != worst.tier) {
-        let verdict = match (item.reading.is_admitted(), item.dry_run) {
-            (true, _) => "would_admit",
-            (false, true) => WOULD_REFUSE,
-            (false, false) => "refused",
-        };
-        note(trail, verdict, &item.state());
-    }
-    judge(worst.tier, kind(worst.ask.key.subject), worst.reading).err().unwrap_or(Refusal::Internal)
-}
-
-impl Item<'_> {
-    fn state(&self) -> LimitState {
-        state(self.tier, kind(self.ask.key.subject), self.reading)
-    }
-}
-
-fn note(trail: &mut Trail, verdict: &'static str, state: &LimitState) {
-    let inputs = trail.inputs().number("limit", state.limit).number("remaining", state.remaining);
-    trail.push(Stage::Limit, verdict, Named::Tier(state.tier), inputs);
-}
-
 /// Charges a request that has no caller, one that found no route or failed authentication (D1, D2), by its address,
 /// unless the tier is one count for all. Where there is no room, the oldest counts make some.
 pub fn charge_client(
@@ -271,7 +227,7 @@ pub fn charge_client(
     now_unix_ms: u64,
 ) -> Result<LimitState, Refusal> {
     let asked = ask_client(limits, tier, client, now_unix_ms, |ask| limits.counters.take(ask, true).ok())?;
-    asked.unwrap_or(Err(Refusal::LimiterUnavailable))
+    asked.unwrap_or(Err(Refusal::LimiterUnavailable(LimiterFault::Full)))
 }
 
 /// Refuses an address that has nothing left in a tier. Charges nothing.
@@ -305,14 +261,15 @@ fn judge(index: u32, key: KeyKind, reading: Reading) -> Judged {
     let state = state(index, key, reading);
     match reading.verdict {
         Verdict::Admitted => Ok(state),
-        Verdict::Refused => Err(Refusal::OverLimit(state)),
+        // Who does not know is not asked here.
+        Verdict::Refused | Verdict::Unknown => Err(Refusal::OverLimit(state)),
         Verdict::Banned => Err(Refusal::Banned(state)),
     }
 }
 
 fn state(tier: u32, key: KeyKind, reading: Reading) -> LimitState {
     let Reading { limit, remaining, reset, retry_after, .. } = reading;
-    LimitState { tier, key, limit, remaining, reset, retry_after }
+    LimitState { tier, key, limit, remaining, reset, retry_after, by: CountedBy::Node }
 }
 
 fn kind(subject: &Subject<'_>) -> KeyKind {
@@ -323,6 +280,11 @@ fn kind(subject: &Subject<'_>) -> KeyKind {
 }
 
 impl LimitRule {
+    /// What becomes of requests that nobody can count.
+    pub fn on_failure(&self) -> OnFailure {
+        self.on_failure
+    }
+
     fn evicts(&self) -> bool {
         match self.on_failure {
             OnFailure::Local => true,
@@ -334,7 +296,7 @@ impl LimitRule {
     fn full(&self) -> Result<(), Refusal> {
         match self.on_failure {
             OnFailure::Open => Ok(()),
-            OnFailure::Closed | OnFailure::Local => Err(Refusal::LimiterUnavailable),
+            OnFailure::Closed | OnFailure::Local => Err(Refusal::LimiterUnavailable(LimiterFault::Full)),
         }
     }
 

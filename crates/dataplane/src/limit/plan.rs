@@ -18,6 +18,8 @@ pub(super) struct Item<'a> {
     pub(super) ask: Ask<'a>,
     pub(super) part: usize,
     pub(super) dry_run: bool,
+    /// What was taken ahead of a shared count is asked, not a count of this node's own.
+    pub(super) is_leased: bool,
     pub(super) reading: Reading,
     /// The caller has no count yet.
     pub(super) is_new: bool,
@@ -109,6 +111,8 @@ fn read(locked: &mut Locked<'_>, items: &mut [Item<'_>]) -> Result<bool, Full> {
     for (index, item) in items.iter_mut().enumerate() {
         let part = locked.part(item.part)?;
         let (reading, is_known) = part.read(&item.ask);
+        // Nothing is kept of what only the shared store knows.
+        let is_known = is_known || reading.verdict == Verdict::Unknown;
         (item.reading, item.is_new) = (reading, !is_known);
         if is_known {
             continue;
@@ -124,20 +128,47 @@ fn read(locked: &mut Locked<'_>, items: &mut [Item<'_>]) -> Result<bool, Full> {
 
 /// Takes a seat for a request that has to wait; where there is none, the tier refuses it.
 fn sit(counters: &Counters, items: &mut [Item<'_>], held: &mut Held) {
-    for item in items.iter_mut().filter(|item| item.reading.delay_ms > 0 && !item.dry_run) {
-        held.delay_ms = held.delay_ms.max(item.reading.delay_ms);
-        if held.seat.is_none() {
-            held.seat = counters.waiting.sit();
-        }
-        if held.seat.is_none() {
-            let retry_after = item.reading.delay_ms.div_ceil(1000).max(1);
-            item.reading = Reading::refused(item.reading.limit, item.reading.reset, retry_after);
+    for item in items.iter_mut().filter(|item| !item.dry_run) {
+        if !held.sit(counters, &item.reading) {
+            item.reading = item.reading.crowded();
         }
     }
 }
 
-impl Item<'_> {
+impl<'a> Item<'a> {
+    pub(super) fn new(counters: &Counters, tier: u32, ask: Ask<'a>, dry_run: bool) -> Self {
+        let (part, reading) = (counters.place(ask.key.hash), Reading::admitted(0, 0, 0));
+        Self { tier, ask, part, dry_run, is_leased: false, reading, is_new: false }
+    }
+
+    /// What is not known here refuses nobody yet.
     fn lets_pass(&self) -> bool {
-        self.dry_run || self.reading.verdict == Verdict::Admitted
+        match self.reading.verdict {
+            Verdict::Admitted | Verdict::Unknown => true,
+            Verdict::Refused | Verdict::Banned => self.dry_run,
+        }
+    }
+}
+
+impl Held {
+    /// Takes a seat where a request has to wait. False: there is none.
+    pub(super) fn sit(&mut self, counters: &Counters, reading: &Reading) -> bool {
+        if reading.delay_ms == 0 || !reading.is_admitted() {
+            return true;
+        }
+        self.delay_ms = self.delay_ms.max(reading.delay_ms);
+        if self.seat.is_none() {
+            self.seat = counters.waiting.sit();
+        }
+        self.seat.is_some()
+    }
+
+    /// What else the request holds.
+    pub(super) fn join(&mut self, other: Self) {
+        self.places.extend(other.places);
+        self.delay_ms = self.delay_ms.max(other.delay_ms);
+        if self.seat.is_none() {
+            self.seat = other.seat;
+        }
     }
 }

@@ -5,6 +5,8 @@ pub(super) enum Verdict {
     Admitted,
     Refused,
     Banned,
+    /// Only the store that nodes share can tell.
+    Unknown,
 }
 
 /// The answer for one request.
@@ -30,6 +32,15 @@ impl Reading {
 
     pub(super) fn refused(limit: u64, reset: u64, retry_after: u64) -> Self {
         Self { verdict: Verdict::Refused, limit, remaining: 0, reset, retry_after, delay_ms: 0 }
+    }
+
+    pub(super) fn unknown() -> Self {
+        Self { verdict: Verdict::Unknown, ..Self::refused(0, 0, 0) }
+    }
+
+    /// The request would have to wait, and there is no room to wait in.
+    pub(super) fn crowded(self) -> Self {
+        Self::refused(self.limit, self.reset, self.delay_ms.div_ceil(1000).max(1))
     }
 
     pub(super) fn is_admitted(&self) -> bool {

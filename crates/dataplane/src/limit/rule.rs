@@ -19,6 +19,8 @@ pub(super) enum Algorithm {
     Concurrency,
     /// Fixed windows of a calendar, kept over restarts.
     Quota,
+    /// What was taken ahead of a count that nodes share.
+    Lease,
 }
 
 /// What a tier allows, at this moment.

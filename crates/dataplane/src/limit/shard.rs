@@ -85,10 +85,15 @@ impl Entry {
     }
 
     fn charge(&mut self, ask: &Ask<'_>) -> Option<Place> {
+        self.pardon();
+        self.state.charge(ask.rule, ask.now_ms, ask.cost.charged)
+    }
+
+    /// The caller has waited long enough.
+    pub(super) fn pardon(&mut self) {
         if let Some(offence) = &mut self.offence {
             offence.admitted();
         }
-        self.state.charge(ask.rule, ask.now_ms, ask.cost.charged)
     }
 
     fn refuse(&mut self, ask: &Ask<'_>, reading: Reading) -> Reading {

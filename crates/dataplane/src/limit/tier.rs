@@ -11,6 +11,7 @@ use super::offence::Penalty;
 use super::plan::MAX_TIERS;
 use super::rule::{Algorithm, Cost, Rule};
 use super::scope::Scope;
+use super::shared::Share;
 use crate::snapshot::document::{
     AdaptiveDocument, CountsDocument, LimitAlgorithmDocument, OnFailure, RateLimitDocument, TierDocument,
 };
@@ -26,6 +27,7 @@ pub struct Tiers {
     has_trials: bool,
     /// Tiers that one of them stands for at most, itself and those that it is within.
     longest: usize,
+    shares: bool,
 }
 
 #[derive(Debug)]
@@ -38,6 +40,10 @@ pub(super) struct Tier {
     pub(super) counts: CountsDocument,
     pub(super) penalty: Option<Penalty>,
     pub(super) dry_run: bool,
+    pub(super) share: Share,
+    /// The rule by which this node spends what it has taken ahead of a shared count, and what stands for the tier there.
+    pub(super) lease: Option<Rule>,
+    pub(super) lease_key: u64,
     /// Nothing about it needs more than one look at one counter.
     pub(super) is_plain: bool,
     /// The tiers that it is within, the nearest first.
@@ -62,6 +68,7 @@ impl Tiers {
             let tier = Tier::compile(document, counters).map_err(|error| place(&error))?;
             tiers.adapts |= tier.adaptive.is_some();
             tiers.has_trials |= tier.dry_run;
+            tiers.shares |= tier.share != Share::None;
             tiers.list.push(tier);
         }
         for (index, document) in documents.iter().enumerate() {
@@ -120,6 +127,11 @@ impl Tiers {
         self.has_trials
     }
 
+    /// Is any tier counted together with other nodes?
+    pub fn shares(&self) -> bool {
+        self.shares
+    }
+
     /// `RateLimit-Policy` of a tier, and the beginning of its `RateLimit`.
     pub fn policy(&self, index: u32) -> Option<[&[u8]; 2]> {
         self.get(index).map(|tier| tier.policy.each_ref().map(|text| &**text))
@@ -149,7 +161,11 @@ impl Tier {
             | LimitAlgorithmDocument::Concurrency => None,
         };
         let is_simple = !matches!(rule.algorithm, Algorithm::Leaky | Algorithm::Concurrency);
-        let is_plain = is_simple && !document.dry_run && document.counts == CountsDocument::Requests;
+        let share = Share::compile(document, &rule)?;
+        let is_plain = is_simple
+            && !document.dry_run
+            && document.counts == CountsDocument::Requests
+            && share == Share::None;
         Ok(Self {
             key: counters.tier_key(&document.name),
             name: document.name.as_str().into(),
@@ -157,6 +173,9 @@ impl Tier {
             counts: document.counts.clone(),
             penalty: Penalty::compile(document)?,
             dry_run: document.dry_run,
+            share,
+            lease: share.lease(),
+            lease_key: counters.lease_key(&document.name),
             is_plain,
             above: Box::default(),
             emergency: counters.emergencies.get(&document.name),
@@ -249,7 +268,8 @@ fn policy(name: &str, rule: &Rule) -> [Box<[u8]>; 2] {
         | Algorithm::FixedWindow
         | Algorithm::SlidingLog
         | Algorithm::Leaky
-        | Algorithm::Quota => format!("\"{name}\";q={};w={window}", rule.limit),
+        | Algorithm::Quota
+        | Algorithm::Lease => format!("\"{name}\";q={};w={window}", rule.limit),
     };
     [text.into_bytes().into(), format!("\"{name}\";r=").into_bytes().into()]
 }

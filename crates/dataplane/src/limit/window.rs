@@ -39,6 +39,15 @@ impl Window {
         self.current = self.current.saturating_add(cost);
     }
 
+    /// Undoes a charge that was made in the window of this number.
+    pub(super) fn give_back(&mut self, index: u64, cost: u64) {
+        if index == self.index {
+            self.current = self.current.saturating_sub(cost);
+        } else if index + 1 == self.index {
+            self.previous = self.previous.saturating_sub(cost);
+        }
+    }
+
     /// Used at this moment, rounded down; for listings, which must not change anything.
     pub(super) fn used_at(&self, window_ms: u64, now_ms: u64) -> u64 {
         let mut copy = *self;

@@ -7,7 +7,7 @@ use crate::authorize::{Grant, GrantedBy};
 use crate::balance::{BreakerTransition, Instance, Target};
 use crate::caller::{Caller, CallerKind};
 use crate::exchange::Exchange;
-use crate::limit::Debts;
+use crate::limit::{Ahead, Debts};
 use crate::pipeline::end::End;
 use crate::pipeline::tunnel::Tunnelled;
 use crate::pipeline::{Facts, explanation};
@@ -52,6 +52,8 @@ pub struct Account {
     pub limit: Option<LimitState>,
     /// What is charged when the response is over.
     pub debts: Option<Debts>,
+    /// What is to be taken of shared limits before it is needed.
+    pub ahead: Vec<Ahead>,
     route: Option<u32>,
     service: Option<u32>,
     caller: Option<Arc<Caller>>,

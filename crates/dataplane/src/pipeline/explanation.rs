@@ -41,7 +41,7 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
         }
         Refusal::Tenant { said, .. } => (Stage::Authorize, route, tenant(said)),
         Refusal::OverLimit(state) | Refusal::Banned(state) => over(state),
-        Refusal::LimiterUnavailable => (Stage::Limit, route, none().fixed("reason", "the counters are full")),
+        Refusal::LimiterUnavailable(fault) => (Stage::Limit, route, none().fixed("reason", fault.text())),
         Refusal::ServiceUnavailable { cause, .. } => (Stage::Balance, service, unavailable(cause)),
         Refusal::BadGateway(fault) => (Stage::Proxy, service, none().fixed("fault", fault.text())),
         Refusal::UpstreamTimeout => (Stage::Proxy, route, none().fixed("fault", "upstream_timeout")),
@@ -105,7 +105,12 @@ fn ruled(ruling: Ruling) -> Inputs {
 
 fn over(state: &LimitState) -> (Stage, Rule, Inputs) {
     let inputs = Inputs::none().number("limit", state.limit).number("retry_after", state.retry_after);
-    (Stage::Limit, Rule::Tier(state.tier), inputs.fixed("key", state.key.text()))
+    let inputs = inputs.fixed("key", state.key.text());
+    let inputs = match state.by.text() {
+        Some(by) => inputs.fixed("counted_by", by),
+        None => inputs,
+    };
+    (Stage::Limit, Rule::Tier(state.tier), inputs)
 }
 
 fn unavailable(cause: &Unavailable) -> Inputs {

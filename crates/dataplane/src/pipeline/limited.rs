@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::http1::response_head::ResponseHead;
 use crate::limit::{self, Limits, Permit};
 use crate::pipeline::account::{Account, Visit};
+use crate::pipeline::shared_limits;
 use crate::respond::Limited;
 use crate::snapshot::Snapshot;
 use crate::snapshot::document::LimitHeaders;
@@ -14,8 +15,13 @@ use crate::worker::Worker;
 impl Account {
     /// Keeps what the request owes: it is charged for whatever becomes of it.
     pub fn permitted(&mut self, mut permit: Permit) -> Permit {
+        if permit.is_asking() {
+            // It is not permitted yet.
+            return permit;
+        }
         self.limit = permit.state();
         self.debts = permit.take_debts();
+        self.ahead = permit.take_ahead();
         permit
     }
 
@@ -41,7 +47,13 @@ impl Account {
         let Some(debts) = self.debts.take() else { return };
         let (counters, tiers) = (&worker.node.counters, &visit.snapshot.tiers);
         let cpu_percent = worker.node.load.pressure().cpu.percent;
-        debts.settle(Limits { counters, tiers, cpu_percent }, bytes, worker.unix_ms(Instant::now()));
+        let limits = Limits { counters, tiers, cpu_percent };
+        // While the store is not asked, this node counts for itself.
+        let is_told = !worker.shared.is_open();
+        let lines = debts.settle(limits, (bytes, worker.unix_ms(Instant::now())), is_told);
+        if !lines.is_empty() {
+            shared_limits::tell(worker, visit, lines);
+        }
     }
 
     /// What tiers on trial would have refused.

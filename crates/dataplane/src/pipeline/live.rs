@@ -10,6 +10,7 @@ use crate::exchange::Exchange;
 use crate::intake;
 use crate::pipeline::account::Visit;
 use crate::pipeline::end::End;
+use crate::pipeline::shared_limits;
 use crate::pipeline::{Admitted, Facts, Local, Next, State, charge_unaccounted, direct, limits, stages};
 use crate::questions::{MAX_REFRESHES, Patience, Question, Reply};
 use crate::record::KeyLookup;
@@ -132,8 +133,26 @@ pub fn decide<'v>(
     stages(&visit.snapshot, request, visit.facts, &mut state, &mut local.account)
 }
 
+/// What a request has to wait for: the store of shared limits, and then its turn.
+pub async fn wait_for<'v, E: Exchange>(
+    worker: &Worker,
+    visit: &'v Visit,
+    request: &Request,
+    next: Next<'v>,
+    (exchange, local): (&mut E, &mut Local),
+) -> Result<Next<'v>, End> {
+    let next = match next {
+        Next::Ask(admitted) => shared_limits::ask(worker, visit, request, *admitted, local).await?,
+        Next::Wait(_) | Next::Answer { .. } | Next::File { .. } | Next::Forward { .. } => next,
+    };
+    match next {
+        Next::Wait(admitted) => take_turn(visit, request, *admitted, (exchange, local)).await,
+        Next::Ask(_) | Next::Answer { .. } | Next::File { .. } | Next::Forward { .. } => Ok(next),
+    }
+}
+
 /// Lets a request of a leaky bucket wait for its turn, for as long as its client does, and decides the rest then.
-pub async fn take_turn<'v, E: Exchange>(
+async fn take_turn<'v, E: Exchange>(
     visit: &'v Visit,
     request: &Request,
     mut admitted: Admitted<'v>,

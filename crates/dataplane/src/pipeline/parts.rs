@@ -56,6 +56,8 @@ pub struct Admitted<'s> {
 
 /// What is to be done with a request that nobody refused.
 pub enum Next<'s> {
+    /// The store of shared limits has to be asked before the rest is decided.
+    Ask(Box<Admitted<'s>>),
     /// It has to wait for its turn before the rest is decided.
     Wait(Box<Admitted<'s>>),
     Answer {

@@ -63,7 +63,7 @@ pub(super) fn code_index(refusal: &Refusal) -> usize {
         Refusal::AuthenticationUnavailable { .. } => 10,
         Refusal::Forbidden(forbidden) => forbidden_index(forbidden),
         Refusal::OverLimit(_) => 12,
-        Refusal::LimiterUnavailable => 13,
+        Refusal::LimiterUnavailable(_) => 13,
         Refusal::ServiceUnavailable { .. } => 14,
         Refusal::BadGateway(_) => 15,
         Refusal::UpstreamTimeout => 16,
@@ -114,8 +114,8 @@ fn forbidden_index(forbidden: &Forbidden) -> usize {
 mod tests {
     use super::*;
     use crate::refusal::{
-        CredentialFault, HandshakeFault, Lack, LimitState, Malformed, Reason, Ruling, Shortage, Unavailable,
-        Unjudged, UpstreamFault,
+        CredentialFault, HandshakeFault, Lack, LimitState, LimiterFault, Malformed, Reason, Ruling, Shortage,
+        Unavailable, Unjudged, UpstreamFault,
     };
     use std::time::Duration;
 
@@ -153,7 +153,7 @@ mod tests {
             Refusal::AuthenticationUnavailable { identity: 0, cause: Unjudged::NoKeys },
             lacking(Quality::Scope, Demand::All),
             Refusal::OverLimit(LimitState::default()),
-            Refusal::LimiterUnavailable,
+            Refusal::LimiterUnavailable(LimiterFault::Store),
             Refusal::ServiceUnavailable { cause: Unavailable::NoInstance, retry_after: wait },
             Refusal::BadGateway(UpstreamFault::ConnectionReset),
             Refusal::UpstreamTimeout,

@@ -4,6 +4,7 @@ use super::cells::{Cell, PerWorker};
 use super::codes::{CODES, code_index};
 use super::keys::KeyLookups;
 use super::malformed::MALFORMED;
+use super::shared_limits::SharedLimits;
 use crate::refusal::{Reason, Refusal, RuleFault};
 use crate::snapshot::document::Priority;
 
@@ -47,6 +48,7 @@ pub struct WorkerCounts {
     /// Connections accepted here and served by another worker.
     pub handed_over: Cell,
     pub key_lookups: KeyLookups,
+    pub shared_limits: SharedLimits,
     /// Answers that went on as they were because as many were being compressed as may be.
     pub compressions_skipped: Cell,
     /// Bodies that were not kept for another attempt because the node kept as much as it may.
@@ -72,6 +74,7 @@ impl Default for WorkerCounts {
             accept_pauses: Cell::default(),
             handed_over: Cell::default(),
             key_lookups: KeyLookups::default(),
+            shared_limits: SharedLimits::default(),
             compressions_skipped: Cell::default(),
             retry_bodies_dropped: Cell::default(),
             compressed: std::array::from_fn(|_| Cell::default()),
@@ -157,6 +160,10 @@ impl NodeMetrics {
 
     pub(super) fn sum(&self, cell: impl Fn(&WorkerCounts) -> &Cell) -> u64 {
         self.slots.sum(cell)
+    }
+
+    pub(super) fn each(&self, look: impl FnMut(&WorkerCounts)) {
+        self.slots.used().for_each(look);
     }
 
     /// The sum of the cell at `index` of a list.

@@ -3,6 +3,7 @@
 use super::keys::KeyCacheLine;
 use super::queue::QueueCounts;
 use super::revocations::{ProofLine, RevocationLine};
+use super::shared_limits::SharedStoreLine;
 
 /// The printed value is the number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,6 +106,7 @@ pub struct External {
     pub config_applied_ms: u64,
     pub uptime_ms: u64,
     pub limits: LimitLine,
+    pub shared_store: SharedStoreLine,
     /// Files on their way to clients.
     pub file_transfers: u64,
     pub key_cache: KeyCacheLine,

@@ -11,7 +11,7 @@ use super::text::Kind::{Counter, Gauge, Histogram};
 use super::text::{Labels, Text};
 use super::{
     keys, revocations, rules, scrape_breakers, scrape_instances, scrape_listeners, scrape_retries,
-    scrape_services, scrape_websockets,
+    scrape_services, scrape_websockets, shared_limits,
 };
 use crate::refusal::Reason;
 
@@ -36,6 +36,7 @@ pub fn print(registry: &Registry, external: &External) -> String {
     keys::print(&mut text, registry, external);
     revocations::print(&mut text, external);
     rules::print(&mut text, registry);
+    shared_limits::print(&mut text, registry, external);
     scrape_listeners::print(&mut text, registry);
     workers(&mut text, registry, external);
     clients(&mut text, registry);

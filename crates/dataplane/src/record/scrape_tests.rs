@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::refusal::{Malformed, Reason, Refusal, RuleFault, Unavailable, UpstreamFault};
@@ -38,10 +38,12 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     rule_failures_total:counter \
     key_lookups_total:counter key_cache_keys:gauge key_cache_evictions_total:counter \
     token_revocations:gauge token_revocations_limit:gauge token_revocations_covered:gauge \
-    token_proofs:gauge token_proofs_full_total:counter";
+    token_proofs:gauge token_proofs_full_total:counter \
+    limit_store_duration_seconds:histogram limit_store_failures_total:counter limit_fallbacks_total:counter \
+    limit_store_workers:gauge limit_store_openings_total:counter limit_nodes:gauge limit_store_bypassed:gauge";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 80] = [
+const PRINTED: [&str; 88] = [
     r#"gateway_rule_failures_total{reason="repeated"} 1"#,
     "gateway_token_proofs_full_total 5",
     r#"gateway_authentication_grace_total{route="users"} 1"#,
@@ -51,6 +53,14 @@ const PRINTED: [&str; 80] = [
     r#"gateway_tenant_requests_total{tenant="acme",status="4xx"} 1"#,
     r#"gateway_tenant_limited_total{tenant="acme"} 1"#,
     "gateway_tenants 1",
+    r#"gateway_limit_store_duration_seconds_bucket{le="0.0005"} 1"#,
+    r#"gateway_limit_store_failures_total{reason="late"} 1"#,
+    r#"gateway_limit_fallbacks_total{mode="closed"} 1"#,
+    r#"gateway_limit_store_workers{state="connected"} 1"#,
+    r#"gateway_limit_store_workers{state="open"} 2"#,
+    "gateway_limit_store_openings_total 4",
+    "gateway_limit_nodes 3",
+    "gateway_limit_store_bypassed 1",
     r#"gateway_key_cache_keys{state="known"} 7"#,
     r#"gateway_key_cache_evictions_total 3"#,
     r#"gateway_key_lookups_total{outcome="late"} 1"#,
@@ -166,6 +176,7 @@ fn busy() -> (Registry, External) {
     node.timed_out(TimeoutKind::Body);
     node.key_lookups.count(KeyLookup::Late);
     node.rule_failed(RuleFault::Repeated);
+    share_limits(node);
     node.shed(Reason::Cpu, Priority::P3);
     let tenant = registry.tenants().tenant("acme");
     tenant.observe(0, 200, false);
@@ -178,6 +189,12 @@ fn busy() -> (Registry, External) {
 fn limit_line() -> LimitLine {
     let (waiting, waiting_full, bans, bans_so_far) = (7, 8, 9, 10);
     LimitLine { keys: 5, full: 6, waiting, waiting_full, bans, bans_so_far, emergencies: 11 }
+}
+
+fn share_limits(node: &WorkerCounts) {
+    node.shared_limits.answered(Duration::from_micros(400));
+    node.shared_limits.failed(StoreFailure::Late);
+    node.shared_limits.fell_back(Fallback::Closed);
 }
 
 fn external() -> External {
@@ -195,6 +212,7 @@ fn external() -> External {
         key_cache: KeyCacheLine { known: 7, unknown: 2, evicted: 3 },
         revocations: RevocationLine { held: 7, most: 9, covered: 2 },
         proofs: ProofLine { proofs: 4, full: 5 },
+        shared_store: SharedStoreLine { connected: 1, open: 2, openings: 4, nodes: 3, is_bypassed: true },
         file_transfers: 3,
         software: "0.1.0".into(),
         node: "gateway-3".into(),

@@ -92,7 +92,8 @@ impl Text {
 
     pub(super) fn histogram<B: Bounds>(&mut self, name: &str, labels: &Labels, totals: &HistogramTotals) {
         for (bound, count) in totals.cumulative::<B>() {
-            for part in [name, "_bucket{", &labels.0, ",le=\"", bound, "\"} "] {
+            let comma = if labels.0.is_empty() { "" } else { "," };
+            for part in [name, "_bucket{", &labels.0, comma, "le=\"", bound, "\"} "] {
                 self.out.push_str(part);
             }
             self.number(count);

@@ -127,6 +127,48 @@ impl KeyKind {
     }
 }
 
+/// Why nobody could count a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimiterFault {
+    Full,
+    Store,
+}
+
+impl LimiterFault {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Full => "the counters are full",
+            Self::Store => "Redis cannot be asked",
+        }
+    }
+}
+
+/// Who counted a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CountedBy {
+    /// The node alone, as the tier is configured.
+    #[default]
+    Node,
+    /// The store that nodes share.
+    Redis,
+    /// The node, of what it has taken ahead there.
+    Lease,
+    /// The node, within its share of the limit, since the store could not be asked.
+    Share,
+}
+
+impl CountedBy {
+    /// For the record; nothing where it goes without saying.
+    pub fn text(self) -> Option<&'static str> {
+        match self {
+            Self::Node => None,
+            Self::Redis => Some("redis"),
+            Self::Lease => Some("lease"),
+            Self::Share => Some("share_of_node"),
+        }
+    }
+}
+
 /// What a limited caller is told: `X-RateLimit-*`, `Retry-After`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitState {
@@ -139,6 +181,7 @@ pub struct LimitState {
     pub reset: u64,
     /// Whole seconds until the formula admits a request; 0 while admitted.
     pub retry_after: u64,
+    pub by: CountedBy,
 }
 
 /// What the node is short of when it sheds a request.

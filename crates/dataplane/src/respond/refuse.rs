@@ -159,7 +159,7 @@ fn write_reasons<E: Exchange>(exchange: &mut E, request: &Request, refusal: &Ref
         | Refusal::Tenant { .. }
         | Refusal::OverLimit(_)
         | Refusal::Banned(_)
-        | Refusal::LimiterUnavailable
+        | Refusal::LimiterUnavailable(_)
         | Refusal::ServiceUnavailable { .. }
         | Refusal::BadGateway(_)
         | Refusal::UpstreamTimeout
@@ -290,7 +290,7 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::Tenant { fault, .. } => fault.text().into(),
         Refusal::AddressNotAllowed => "this caller may not call from this address".into(),
         Refusal::OverLimit(state) | Refusal::Banned(state) => limited(refusal, state).into(),
-        Refusal::LimiterUnavailable => "limits cannot be checked at the moment; try again later".into(),
+        Refusal::LimiterUnavailable(_) => "limits cannot be checked at the moment; try again later".into(),
         Refusal::ServiceUnavailable { .. } => "the service is not available; try again later".into(),
         Refusal::BadGateway(_) => "the service could not be reached or gave no valid answer".into(),
         Refusal::UpstreamTimeout => "the service did not answer in time".into(),
@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn the_error_comes_first_and_names_are_escaped() {
         let state =
-            LimitState { tier: 0, key: KeyKind::User, limit: 5, remaining: 0, reset: 60, retry_after: 7 };
+            LimitState { key: KeyKind::User, limit: 5, reset: 60, retry_after: 7, ..LimitState::default() };
         assert_eq!(
             text(&Refusal::OverLimit(state)),
             concat!(

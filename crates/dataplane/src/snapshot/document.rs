@@ -17,6 +17,7 @@ pub use super::document_overload::*;
 pub use super::document_revocation::*;
 pub use super::document_route::*;
 pub use super::document_service::*;
+pub use super::document_shared::*;
 pub use super::document_tenant::*;
 pub use super::document_tls::*;
 
@@ -40,6 +41,9 @@ pub struct SnapshotDocument {
     /// Absent where the gateway is one for all.
     #[serde(default)]
     pub tenants: Option<TenantsDocument>,
+    /// Absent where every tier is counted by each node for itself.
+    #[serde(default)]
+    pub shared_store: Option<SharedStoreDocument>,
     pub routes: Vec<RouteDocument>,
     /// What scopes and roles are good for.
     #[serde(default)]

@@ -34,6 +34,21 @@ pub struct TierDocument {
     /// Name of the tier that counts each of its requests as well, and so on.
     #[serde(default)]
     pub within: Option<String>,
+    #[serde(default)]
+    pub share: ShareDocument,
+}
+
+/// Who counts a tier.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum ShareDocument {
+    /// Each node for itself.
+    #[default]
+    None,
+    /// The store that nodes share, for each request.
+    Exact,
+    /// The same, for blocks of so many requests, which nodes take ahead of need.
+    Leased { block: u64 },
 }
 
 /// One subscriber has a /64 at least.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::limit::Tiers;
 use crate::record::{Registry, Tally};
+use crate::shared_store::Settings;
 use crate::snapshot::document::{LimitHeaders, SnapshotDocument, TierDocument};
 use crate::snapshot::{Counted, Named};
 
@@ -33,6 +34,18 @@ impl LimitSettings {
             failed_authentication_tier: tier(&document.failed_authentication_tier)?,
             headers: document.limit_headers,
         })
+    }
+}
+
+/// Where shared tiers are counted; without any, nowhere.
+pub(super) fn shared_store(
+    document: &SnapshotDocument,
+    tiers: &Tiers,
+) -> Result<Option<Arc<Settings>>, String> {
+    match &document.shared_store {
+        Some(store) if tiers.shares() => Settings::compile(store).map(|settings| Some(Arc::new(settings))),
+        None if tiers.shares() => Err("snapshot: tiers are shared, and there is no shared store".to_owned()),
+        Some(_) | None => Ok(None),
     }
 }
 

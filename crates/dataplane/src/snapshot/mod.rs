@@ -12,6 +12,7 @@ mod document_overload;
 mod document_revocation;
 mod document_route;
 mod document_service;
+mod document_shared;
 mod document_tenant;
 mod document_tls;
 mod https;
@@ -35,6 +36,7 @@ use crate::record::{self, Names, Quoted, RouteMetrics, Tally};
 use crate::respond::pages::Pages;
 use crate::respond::policy::Policy;
 use crate::route::Table;
+use crate::shared_store;
 use crate::shed;
 use crate::tenant::Tenants;
 use crate::tls;
@@ -123,6 +125,8 @@ pub struct Snapshot {
     pub identities: Identities,
     pub identity_entries: Vec<IdentityEntry>,
     pub tiers: Tiers,
+    /// Where some are counted together with other nodes.
+    pub shared_store: Option<Arc<shared_store::Settings>>,
     pub tier_entries: Vec<TierEntry>,
     /// `None`: requests belong to no tenant.
     pub tenants: Option<Tenants>,
@@ -162,6 +166,7 @@ impl Snapshot {
     fn compile_document(document: SnapshotDocument, lasting: &Lasting<'_>) -> Result<Self, String> {
         let identities = Identities::compile(&document.identities, &document.key_store, lasting.keys)?;
         let tiers = Tiers::compile(&document.tiers, lasting.counters)?;
+        let shared_store = limits::shared_store(&document, &tiers)?;
         let services = services::live(&document, lasting)?;
         let error_pages = document.error_pages.as_ref().map(Pages::compile).unwrap_or_default();
         let listeners = listeners::compile(&document, lasting)?;
@@ -187,6 +192,7 @@ impl Snapshot {
             identity_entries: identity_entries(&document, lasting.metrics),
             tiers,
             tenants,
+            shared_store,
             tier_entries: tier_entries(&document, lasting.metrics),
             error_pages,
             unrouted_response: Policy::unrouted(document.security_headers),

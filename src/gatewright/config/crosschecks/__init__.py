@@ -20,6 +20,7 @@ from gatewright.config.crosschecks import (
     retries,
     routing,
     serving,
+    shared_limits,
     sharing,
     tenants,
     tokens,
@@ -46,6 +47,7 @@ THEMES = (
     nesting,
     tenants,
     tokens,
+    shared_limits,
 )
 
 

@@ -1,10 +1,10 @@
 """What nodes share: a server that is named, a client that is installed, and somebody who uses it."""
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gatewright.config.crosschecks.view import View
-from gatewright.config.models import ApiKeyIdentity, CircuitBreakers, KeyStore, Revocations
+from gatewright.config.models import ApiKeyIdentity, CircuitBreakers, KeyStore, Redis, Revocations
 from gatewright.config.positions import Position
 from gatewright.errors import Problem
 
@@ -19,17 +19,46 @@ def check(view: View) -> Iterator[Problem]:
     if gateway.key_store is not None:
         sharers.append(("key_store", gateway.key_store))
     sharing = [section for section, settings in sharers if settings.share == "redis"]
+    tiers = [number for number, tier in enumerate(gateway.tiers) if tier.share != "none"]
     for section in sharing:
         yield from _redis(view, view.at(section, "share"))
+    for number in tiers:
+        yield from _redis(view, view.at("tiers", number, "share"))
     shares_bans = gateway.redis is not None and gateway.redis.share_bans and any(t.ban for t in gateway.tiers)
-    if shares_bans and not sharing:
+    if shares_bans and not sharing and not tiers:
         yield from _redis(view, view.key_at("redis"))
-    used = sharing or shares_bans or gateway.shares_revocations
+    used = sharing or tiers or shares_bans or gateway.shares_revocations
     if not used and gateway.redis is not None:
         yield view.key_at("redis").problem(
             "`redis` does nothing; share something, with `circuit_breakers: {share: redis}`"
         )
+    if gateway.redis is not None:
+        others = [*sharing]
+        others += ["redis.share_bans"] if shares_bans else []
+        others += ["revocations"] if gateway.shares_revocations and "revocations" not in sharing else []
+        yield from _servers(view, gateway.redis, others)
     yield from _key_store(view)
+
+
+def _servers(view: View, redis: Redis, others: Sequence[str]) -> Iterator[Problem]:
+    """Find addresses that do not fit together. `others`: what is shared besides limits."""
+    schemes = {url.partition(":")[0] for url in redis.url}
+    at = view.at("redis", "url")
+    if redis.cluster and redis.sentinel is not None:
+        yield view.at("redis", "cluster").problem("a cluster has no sentinels; leave out one of them")
+    elif len(redis.url) > 1 and not redis.cluster and redis.sentinel is None:
+        yield at.problem("several addresses are those of sentinels or of a cluster; say which")
+    if len(schemes) > 1:
+        yield at.problem("all addresses have TLS or none has; write all of them with one scheme")
+    if "unix" in schemes and (redis.cluster or redis.sentinel is not None):
+        yield at.problem("sentinels and clusters are asked for addresses of a network; leave out `unix:`")
+    if redis.tls is not None and schemes != {"rediss"}:
+        yield view.at("redis", "tls").problem("`tls` is for `rediss://` addresses")
+    if redis.cluster and others:
+        names = ", ".join(f"`{name}`" for name in others)
+        yield view.at("redis", "cluster").problem(
+            f"a cluster is for tiers with `share`; {names} would need one server, or sentinels"
+        )
 
 
 def _redis(view: View, at: Position) -> Iterator[Problem]:

@@ -47,7 +47,13 @@ from gatewright.config.models.routes import (
     ValueTest,
 )
 from gatewright.config.models.services import Instance, Pool, Service, ServiceHttp2
-from gatewright.config.models.sharing import CircuitBreakers, Redis
+from gatewright.config.models.sharing import (
+    CircuitBreakers,
+    Redis,
+    RedisSentinel,
+    RedisTls,
+    SharedLimits,
+)
 from gatewright.config.models.tenants import Tenant, Tenants
 from gatewright.config.models.tiers import BUILT_IN_TIERS, Adaptive, Ban, RateLimit, Tier
 from gatewright.config.models.tls import Certificate, ClientCertificates, ListenerTls, ServiceTls
@@ -112,6 +118,8 @@ __all__ = [
     "Records",
     "Redirect",
     "Redis",
+    "RedisSentinel",
+    "RedisTls",
     "Reload",
     "Respond",
     "Retry",
@@ -122,6 +130,7 @@ __all__ = [
     "Service",
     "ServiceHttp2",
     "ServiceTls",
+    "SharedLimits",
     "SqliteSink",
     "Static",
     "StdoutSink",

@@ -15,7 +15,7 @@ from gatewright.config.models.overload import Overload
 from gatewright.config.models.revocations import Revocations
 from gatewright.config.models.routes import NONE, Route
 from gatewright.config.models.services import Service
-from gatewright.config.models.sharing import CircuitBreakers, Redis
+from gatewright.config.models.sharing import CircuitBreakers, Redis, SharedLimits
 from gatewright.config.models.tenants import Tenants
 from gatewright.config.models.tiers import RateLimitField, Tier
 from gatewright.config.quantities import Duration, Timeout
@@ -86,6 +86,9 @@ class Gateway(Section):
     redis: Redis | None = Field(None, description="A server that nodes share; none by default.")
     circuit_breakers: CircuitBreakers = Field(
         default_factory=CircuitBreakers, description="What holds for the breakers of all services."
+    )
+    shared_limits: SharedLimits = Field(
+        default_factory=SharedLimits, description="How nodes count together what tiers with `share` limit."
     )
     overload: Overload = Field(
         default_factory=Overload, description="Which requests are refused when the node cannot serve all."

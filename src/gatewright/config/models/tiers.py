@@ -175,6 +175,19 @@ class Tier(Section):
     ban: Annotated[Ban | None, BeforeValidator(_switched)] = Field(
         None, description="Ban callers that are refused again and again: `on`, or settings."
     )
+    share: Literal["none", "exact", "leased"] = Field(
+        "none",
+        description="Who counts: with `none` each node for itself; with `exact` all nodes together, each "
+        "request asking Redis; with `leased` all together, each node taking `block` requests at a time from "
+        "Redis before they are needed.",
+    )
+    block: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000_000,
+        description="Requests that a node takes at a time with `share: leased`, a hundredth of the limit by "
+        "default. All nodes together let pass at most so many each beyond the limit, or as many less.",
+    )
     max_retry_after: Annotated[Duration, duration("1s", "1d")] | None = Field(
         None,
         description="Let `Retry-After` double for callers that come back before the time they were told, "
@@ -194,8 +207,10 @@ class RateLimit(Section):
     )
     on_failure: Literal["local", "open", "closed"] = Field(
         "local",
-        description="When there is no room to count a caller (`node.max_limit_keys`): `local` forgets the "
-        "oldest counts, `open` lets pass uncounted, `closed` refuses with 503.",
+        description="When a request cannot be counted. Where there is no room for its caller "
+        "(`node.max_limit_keys`), `local` forgets the oldest counts; where Redis does not answer for a tier "
+        "with `share`, `local` counts on this node, within its part of the limit. `open` lets pass "
+        "uncounted, `closed` refuses with 503.",
     )
     cost: int = Field(
         1, ge=1, le=1_000_000, description="What a request costs in tiers that count `requests`."

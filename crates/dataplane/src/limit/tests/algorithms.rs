@@ -134,7 +134,7 @@ pub(super) fn model(rule: Rule) -> Box<dyn Model> {
         Algorithm::FixedWindow | Algorithm::Quota => Box::new(FixedWindow(rule, Admissions::default())),
         Algorithm::SlidingLog => Box::new(SlidingLog(rule, Admissions::default())),
         Algorithm::Bucket | Algorithm::Leaky => Box::new(Arrival { rule, theoretical: 0 }),
-        Algorithm::Concurrency => unimplemented!("its memory is of what is under way"),
+        Algorithm::Concurrency | Algorithm::Lease => unimplemented!("their memory is of other things"),
     }
 }
 

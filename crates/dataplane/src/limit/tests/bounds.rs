@@ -24,7 +24,7 @@ fn callers_beyond_the_bound_pass_uncounted_or_not_at_all_as_the_route_says() {
     bench.on_failure = OnFailure::Open;
     assert_eq!(flood(&bench, 10..11, NOON), [Ok(None)]);
     bench.on_failure = OnFailure::Closed;
-    assert_eq!(flood(&bench, 10..11, NOON), [Err(Refusal::LimiterUnavailable)]);
+    assert_eq!(flood(&bench, 10..11, NOON), [Err(Refusal::LimiterUnavailable(LimiterFault::Full))]);
     // Those who have a count are still counted.
     assert!(matches!(flood(&bench, 0..1, NOON).as_slice(), [Ok(Some(LimitState { remaining: 3, .. }))]));
     assert_eq!(bench.counters.bound_hits(), 2);

@@ -6,6 +6,7 @@ mod nested;
 mod penalties;
 mod plans;
 mod several;
+mod shared;
 mod tiers;
 mod window;
 
@@ -15,7 +16,8 @@ use super::*;
 use crate::authorize::{self, Policy};
 use crate::caller::{Caller, CallerKind};
 use crate::snapshot::document::{
-    CountsDocument, LimitAlgorithmDocument, OnFailure, PerDocument, RateLimitDocument, TierDocument,
+    CountsDocument, LimitAlgorithmDocument, OnFailure, PerDocument, RateLimitDocument, ShareDocument,
+    TierDocument,
 };
 
 const MINUTE: u64 = 60_000;
@@ -37,6 +39,7 @@ fn tier(name: &str, limit: u64, per: PerDocument) -> TierDocument {
         ban: None,
         max_retry_after_ms: 0,
         within: None,
+        share: ShareDocument::None,
     }
 }
 

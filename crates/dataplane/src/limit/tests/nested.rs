@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::trail::Rule as Named;
 
 fn within(name: &str, limit: u64, per: &[PerDocument], parent: Option<&str>) -> TierDocument {
     TierDocument {

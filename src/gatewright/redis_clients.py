@@ -1,0 +1,92 @@
+"""Clients of the Redis that nodes share: of one server, of a master that sentinels know, of a cluster. The
+client is an extra: it is imported where it is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+DEFAULT_PORT = 26_379
+
+
+@dataclass(frozen=True, slots=True)
+class SentinelLogin:
+    """What sentinels call the master, and who asks them."""
+
+    master: str
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RedisTarget:
+    """Where Redis is: the URL of a server, those of sentinels, or those of some servers of a cluster."""
+
+    urls: tuple[str, ...] = field(repr=False)
+    sentinel: SentinelLogin | None = None
+    cluster: bool = False
+    ca_file: str | None = None
+    certificate: tuple[str, str] | None = None
+    """Files of a certificate and its key."""
+
+    @property
+    def tls(self) -> dict[str, Any]:
+        """Options of a client that speaks TLS."""
+        if not self.urls[0].startswith("rediss:"):
+            return {}
+        certificate, key = self.certificate or (None, None)
+        options = {"ssl_ca_certs": self.ca_file, "ssl_certfile": certificate, "ssl_keyfile": key}
+        return {name: value for name, value in options.items() if value is not None}
+
+
+Place = RedisTarget | str
+"""A URL may stand for a server."""
+
+
+def connect(place: Place, **options: Any) -> Any:
+    """Give a client, which connects when it is first used. Raises `ValueError` for an address that cannot be
+    read.
+    """
+    target = RedisTarget((place,)) if isinstance(place, str) else place
+    if target.sentinel is not None:
+        return _through_sentinels(target, target.sentinel, options)
+    if target.cluster:
+        from redis.asyncio.cluster import RedisCluster  # noqa: PLC0415
+
+        # Each server has a pool of its own.
+        return RedisCluster.from_url(target.urls[0], **options, **target.tls)
+    from redis.asyncio import Redis  # noqa: PLC0415
+
+    return Redis.from_url(target.urls[0], **options, **target.tls)
+
+
+def connect_waiting(place: Place, **options: Any) -> Any:
+    """Give a client whose callers wait for one of `max_connections`, for `timeout` seconds at most."""
+    target = RedisTarget((place,)) if isinstance(place, str) else place
+    if target.sentinel is not None or target.cluster:
+        return connect(target, **{name: value for name, value in options.items() if name != "timeout"})
+    from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415
+
+    pool: Any = BlockingConnectionPool.from_url(target.urls[0], **options, **target.tls)
+    return Redis(connection_pool=pool)
+
+
+def _through_sentinels(target: RedisTarget, login: SentinelLogin, options: dict[str, Any]) -> Any:
+    from redis.asyncio.sentinel import Sentinel  # noqa: PLC0415
+
+    parts = [urlsplit(url) for url in target.urls]
+    secured: dict[str, Any] = {"ssl": True, **target.tls} if parts[0].scheme == "rediss" else {}
+    timeouts = {name: value for name, value in options.items() if name.startswith("socket_")}
+    asking = {"username": login.username, "password": login.password, **secured, **timeouts}
+    database = parts[0].path.strip("/")
+    own = {
+        "username": parts[0].username,
+        "password": parts[0].password,
+        "db": int(database) if database else 0,
+        **secured,
+        **options,
+    }
+    hosts = [(part.hostname or "localhost", part.port or DEFAULT_PORT) for part in parts]
+    return Sentinel(hosts, sentinel_kwargs=asking, **own).master_for(login.master)

@@ -1,0 +1,155 @@
+"""Limit: a Redis with sentinels, a cluster, TLS and users."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from gateway import Authority, Client, Issuer, Node, Origin, encode, get, one_route
+from gateway.redis_fleet import MASTER, PASSWORD, Cluster, RedisProcess, Sentinels, until
+
+pytestmark = pytest.mark.needs("redis-server")
+
+PATIENT = "shared_limits: {deadline: 1s, open_for: 200ms, failures: 2, nodes: 1, max_waiting: 100000}"
+
+
+def tiers(*each: str) -> str:
+    return "tiers: [" + ", ".join(f"{{{one}}}" for one in each) + "]"
+
+
+def connected(node: Node) -> Node:
+    workers = node.state()["workers"]
+    node.wait_for(lambda state: state["limit_store"]["connected_workers"] == workers, 30)
+    return node
+
+
+@pytest.fixture
+def sentinels(free_port: Callable[[], int], tmp_path: Path) -> Iterator[Sentinels]:
+    running = Sentinels([free_port() for _ in range(5)], tmp_path)
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def cluster(free_port: Callable[[], int], tmp_path: Path) -> Iterator[Cluster]:
+    running = Cluster([free_port() for _ in range(6)], tmp_path)
+    yield running
+    running.kill()
+
+
+def test_a_failover_by_sentinels_is_followed_and_counts_are_kept(
+    origin: Origin, sentinels: Sentinels
+) -> None:
+    login = f"{{master: {MASTER}, username: default, password: {PASSWORD}}}"
+    text = one_route(
+        origin,
+        "rate_limit: {tier: t, on_failure: closed}",
+        tiers("name: t, limit: 9, window: 1h, per: client_ip, share: exact"),
+        f"redis: {{url: [{sentinels.urls}], sentinel: {login}}}",
+        PATIENT,
+    )
+    with Node(text) as node:
+        connected(node)
+        assert get(node.address, "/").get("x-ratelimit-remaining") == "8"
+        replica = sentinels.replica.ask()
+        until(lambda: bool(list(replica.scan_iter("rate:*"))))
+        sentinels.master.kill()
+        until(lambda: replica.info("replication")["role"] == "master")
+        until(lambda: get(node.address, "/").status == 200)
+        connected(node)
+        left = int(get(node.address, "/").get("x-ratelimit-remaining") or 9)
+        assert left <= 6
+
+
+def test_tiers_on_several_servers_of_a_cluster_count_together_and_give_back(
+    origin: Origin, cluster: Cluster
+) -> None:
+    issuer = Issuer()
+    text = one_route(
+        origin,
+        "rate_limit: [wide, narrow], auth: {accept: [mobile]}",
+        tiers(
+            "name: wide, limit: 12, window: 1h, per: global, share: exact",
+            "name: narrow, limit: 2, window: 1h, per: user, share: exact",
+        ),
+        f"redis: {{url: [{cluster.urls}], cluster: true}}",
+        f"identities: [{issuer.identity}]",
+        "revocations: {share: none}",
+        PATIENT,
+    )
+    with Node(text) as node:
+        connected(node)
+        users = [issuer.bearer(sub=f"user-{number}") for number in range(5)]
+        for user in users:
+            assert [get(node.address, "/", user).status for _ in range(4)] == [200, 200, 429, 429]
+        keys = [len(list(server.ask().scan_iter("rate:*"))) for server in cluster.servers]
+        assert sum(keys) == 6
+        assert max(keys) < 6
+        # Ten have passed: two are left, since what the refused ones were charged is given back.
+        [wide] = [server for server in cluster.servers if list(server.ask().scan_iter("rate:{global}:wide"))]
+        until(lambda: wide.ask().get("rate:{global}:wide").endswith(":10"))
+        assert get(node.address, "/", issuer.bearer(sub="another")).get("x-ratelimit-remaining") == "1"
+        assert node.metric("gateway_limit_fallbacks_total") == 0
+
+
+def test_of_many_parallel_requests_exactly_the_limit_passes_in_a_cluster(cluster: Cluster) -> None:
+    text = "\n".join([
+        "routes: [{name: all, match: /, service: self, rate_limit: t}]",
+        "records: {sinks: []}",
+        tiers("name: t, limit: 123, window: 1d, per: client_ip, share: exact"),
+        f"redis: {{url: [{cluster.urls}], cluster: true}}",
+        PATIENT,
+    ])
+
+    def ask(node: Node) -> int:
+        with Client(node.address, 60) as client:
+            client.send(encode("/") * 150)
+            return sum(client.response().status == 200 for _ in range(150))
+
+    with Node(text, workers=2) as one, Node(text, workers=2) as other, ThreadPoolExecutor(8) as pool:
+        nodes = [connected(one), connected(other)]
+        asked = [pool.submit(ask, nodes[place % 2]) for place in range(8)]
+        assert sum(done.result(120) for done in asked) == 123
+        assert sum(node.metric("gateway_limit_fallbacks_total") for node in nodes) == 0
+
+
+@pytest.fixture
+def secured(free_port: Callable[[], int], tmp_path: Path) -> Iterator[tuple[Authority, RedisProcess]]:
+    authority = Authority(tmp_path / "certificates")
+    pair = authority.issue("redis", "localhost")
+    users = "user default off", "user gateway on >s3cret ~rate* +@all"
+    (tmp_path / "users.acl").write_text("\n".join(users) + "\n")
+    port = free_port()
+    options = (
+        *("--port", "0", "--tls-port", str(port), "--tls-cert-file", str(pair.file)),
+        *("--tls-key-file", str(pair.key_file), "--tls-ca-cert-file", str(authority.file)),
+        *("--aclfile", str(tmp_path / "users.acl")),
+    )
+    running = RedisProcess(port, tmp_path / "redis", *options)
+    yield authority, running
+    running.kill()
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_tls_demands_a_trusted_server_and_a_certificate_and_a_user(
+    origin: Origin, secured: tuple[Authority, RedisProcess], tmp_path: Path, is_trusted: bool
+) -> None:
+    authority, server = secured
+    shown = authority.issue("client", "gateway.test")
+    trusted = authority if is_trusted else Authority(tmp_path / "strangers")
+    text = one_route(
+        origin,
+        "rate_limit: {tier: t, on_failure: closed}",
+        tiers("name: t, limit: 9, window: 1h, per: client_ip, share: exact"),
+        f'redis: {{url: "rediss://gateway:s3cret@localhost:{server.port}/0", tls: {{ca_file: '
+        f"{trusted.file}, certificate: {shown.yaml}}}}}",
+        PATIENT,
+    )
+    with Node(text) as node:
+        if is_trusted:
+            connected(node)
+            assert get(node.address, "/").get("x-ratelimit-remaining") == "8"
+        else:
+            node.wait_for(lambda state: "ertificate" in (state["limit_store"]["error"] or ""))
+            assert get(node.address, "/").status == 503
