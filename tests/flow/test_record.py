@@ -19,6 +19,7 @@ FIELDS = [
     "user_agent",
     "user_id",
     "partner_id",
+    "tenant_id",
     "backend_service",
     "backend_instance",
     "route_id",

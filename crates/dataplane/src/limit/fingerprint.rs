@@ -121,6 +121,12 @@ mod tests {
     }
 
     #[test]
+    fn headers_are_told_apart_by_their_names_with_the_same_value_or_none() {
+        assert_ne!(print(&[("accept-language", "x")]), print(&[("accept-charset", "x")]));
+        assert_ne!(print(&[("host", "a"), ("accept", "b")]), print(&[("accept", "b"), ("host", "a")]));
+    }
+
+    #[test]
     fn no_value_reads_like_the_next_header() {
         let joined = print(&[("user-agent", "a\u{5}b")]);
         assert_ne!(joined, print(&[("user-agent", "a"), ("accept-encoding", "b")]));
