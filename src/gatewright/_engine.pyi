@@ -112,6 +112,17 @@ class Engine:
         anything. A line that is none is left out. Raises `EngineError` for what is no list.
         """
 
+    def reload_addresses(self, kind: str, name: str) -> bytes:
+        """Read a file of the live snapshot again, and give `{"entries": int, "bytes": int}`: `addresses` of a list by its
+        name, `geography` or `reputation` with an empty one. Waits until it is read. Raises `EngineError`, which names the
+        line, where the file is wrong; what was read before stays.
+        """
+
+    def set_blocks(self, blocks: bytes) -> int:
+        """Replace the networks from which every request is refused: a list of `{"network": str, "until_ms": int | null}`;
+        give how many. Holds for the next request, and until the next call. Raises `EngineError` for other documents.
+        """
+
     def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None:
         """One batch of records as JSON lines, at most about `maximum_bytes`; `None` when none came in time."""
 

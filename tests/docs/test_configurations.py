@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from gateway import Authority
+from gateway.mmdb import write_countries
 from gatewright._engine import decide
 from gatewright.config import compile as compile_snapshot
 from gatewright.config import load
@@ -64,7 +65,11 @@ def place(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "dist").mkdir()
     (tmp_path / "routes").mkdir()
     (tmp_path / "routes" / "one.yaml").write_text("routes: [{name: one, match: /one, service: self}]\n")
-    for name in ("INTERNAL_JWT_SECRET", "STICKY_SECRET", "STORE_PASSWORD"):
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "spam.txt").write_text("203.0.113.0/24\n")
+    (tmp_path / "lists" / "scores.txt").write_text("203.0.113.0/24,35\n")
+    write_countries(tmp_path / "GeoLite2-Country.mmdb", {"203.0.113.0/24": "DE"})
+    for name in ("INTERNAL_JWT_SECRET", "CHALLENGE_SECRET", "STICKY_SECRET", "STORE_PASSWORD"):
         monkeypatch.setenv(name, "0123456789abcdef0123456789abcdef")
     return tmp_path
 

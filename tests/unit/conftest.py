@@ -95,6 +95,16 @@ class FakeEngine:
     def bypass_limits(self, for_ms: int, counts: bool) -> None:
         self.calls.append(("bypass_limits", for_ms, counts))
 
+    def reload_addresses(self, kind: str, name: str) -> bytes:
+        self.calls.append(("reload_addresses", kind, name))
+        if self.refuse is not None:
+            raise self.refuse
+        return b'{"entries": 1, "bytes": 8}'
+
+    def set_blocks(self, blocks: bytes) -> int:
+        self.calls.append(("set_blocks", json.loads(blocks)))
+        return len(json.loads(blocks))
+
     def take_quotas(self, maximum: int) -> bytes | None:
         return None
 

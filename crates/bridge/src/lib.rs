@@ -101,6 +101,20 @@ impl Engine {
         enter(py, || self.engine.restore_bans(bans))
     }
 
+    fn reload_addresses<'py>(
+        &self,
+        py: Python<'py>,
+        kind: &str,
+        name: &str,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let size = enter(py, || self.engine.reload_addresses(kind, name))?;
+        Ok(PyBytes::new(py, &size))
+    }
+
+    fn set_blocks(&self, py: Python<'_>, blocks: &[u8]) -> PyResult<usize> {
+        enter(py, || self.engine.set_blocks(blocks))
+    }
+
     fn next_records<'py>(
         &self,
         py: Python<'py>,

@@ -1,6 +1,7 @@
 //! The per-request half of Gatewright. Start reading at [`pipeline`]: it names every stage, in order.
 #![forbid(unsafe_code)]
 
+pub mod addresses;
 pub mod authenticate;
 pub mod authorize;
 pub mod balance;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use serde::Deserialize;
 
+use crate::addresses::{self, Blocklist};
 use crate::authenticate::KeyStore;
 use crate::by_name::ByName;
 use crate::limit::Counters;
@@ -52,6 +53,9 @@ pub struct Node {
     /// Of each service: who waits for a connection.
     pub queues: ByName<Queue>,
     pub websockets: AllPlaces,
+    pub addresses: addresses::Registry,
+    /// Networks that are blocked by hand.
+    pub blocks: Arc<Blocklist>,
     /// Where the numbers of each worker's thread stand, for the control thread.
     pub threads: Mutex<Vec<PathBuf>>,
     pub connections: AtomicU32,
@@ -84,6 +88,8 @@ impl Node {
             concurrencies: ByName::default(),
             queues: ByName::default(),
             websockets: AllPlaces::default(),
+            addresses: addresses::Registry::default(),
+            blocks: Arc::default(),
             threads: Mutex::default(),
             connections: AtomicU32::new(0),
             crowd: Crowd::new(options.workers),
@@ -112,6 +118,8 @@ impl Node {
             concurrencies: &self.concurrencies,
             queues: &self.queues,
             websockets: &self.websockets,
+            addresses: &self.addresses,
+            blocks: &self.blocks,
             workers: self.options.workers,
         };
         Snapshot::compile(json, &lasting)

@@ -15,6 +15,7 @@ mod limited;
 pub mod live;
 mod parts;
 mod retrying;
+mod screening;
 mod shared_limits;
 mod trip;
 mod tunnel;
@@ -77,6 +78,7 @@ fn admit<'s>(
     account: &mut Account,
 ) -> Result<Admitted<'s>, Refusal> {
     intake::directed(request)?;
+    screening::enter(snapshot, request, facts.unix_ms, account)?;
     let limits = limits(snapshot, state.counters, state.load);
     if let Some(tier) = snapshot.limits.failed_authentication_tier {
         limit::check_client(limits, tier, request.client, facts.unix_ms)?;
@@ -89,6 +91,7 @@ fn admit<'s>(
     if let Some(https_only) = &route.https_only {
         https_only.check(request)?;
     }
+    screening::approach(snapshot, route, (request, facts.unix_ms), account)?;
     let admission = shed::admit(state.load, &snapshot.overload, route.priority, route.concurrency.as_ref())?;
     let caller = authenticate::identify(route.auth.as_ref(), request, state.tokens, facts.unix_ms)?;
     let caller = account.identified(route, caller);
@@ -286,7 +289,7 @@ async fn run<E: Exchange>(
     if let Some(redirect) = redirection(&visit.listener, request) {
         return delivery::redirect(worker, visit, request, &redirect?, (exchange, local)).await;
     }
-    if let Some(route) = preflight(&visit.snapshot, request) {
+    if let Some(route) = preflight(&visit.snapshot, request, visit.facts.unix_ms) {
         let route = local.account.routed(&visit.snapshot, route)?;
         return delivery::preflight(worker, visit, request, route, (exchange, local)).await;
     }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod authorization;
+mod barriers;
 mod causes;
 mod credentials;
 mod tenant;
 
 pub use authorization::*;
+pub use barriers::*;
 pub use causes::*;
 pub use credentials::*;
 pub use tenant::TenantFault;
@@ -129,8 +131,13 @@ pub enum Refusal {
     },
     /// The caller, whoever it is, may not do this here.
     Forbidden(Forbidden),
-    /// The key may be used from some networks only, and the client is in none of them.
-    AddressNotAllowed,
+    /// The client's address may not ask here, or not this caller from there.
+    AddressNotAllowed(Barrier),
+    /// The client's network has a bad reputation, so that a browser has to prove that it means it.
+    ChallengeRequired {
+        score: u8,
+        ticket: Box<Ticket>,
+    },
     /// It is for a tenant that it may not be for, or for none. `said` is the name, where one was said.
     Tenant {
         fault: TenantFault,
@@ -182,7 +189,7 @@ impl Refusal {
             Self::Malformed(_) | Self::BadHandshake(_) => 400,
             Self::Unauthenticated { .. } => 401,
             Self::Forbidden(forbidden) => forbidden.status(),
-            Self::AddressNotAllowed | Self::Tenant { .. } => 403,
+            Self::AddressNotAllowed(_) | Self::ChallengeRequired { .. } | Self::Tenant { .. } => 403,
             Self::NoRoute | Self::NoFile => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::Slow(_) => 408,
@@ -216,7 +223,10 @@ impl Refusal {
     pub fn grpc_status(&self) -> u8 {
         match self {
             Self::Slow(_) | Self::UpstreamTimeout | Self::DeadlineExceeded => 4,
-            Self::Forbidden(_) | Self::AddressNotAllowed | Self::Tenant { .. } => 7,
+            Self::Forbidden(_)
+            | Self::AddressNotAllowed(_)
+            | Self::ChallengeRequired { .. }
+            | Self::Tenant { .. } => 7,
             Self::OverLimit(_)
             | Self::Banned(_)
             | Self::TooManyWebSockets { .. }
@@ -264,7 +274,8 @@ impl Refusal {
             Self::Unauthenticated { kind: CredentialKind::Certificate, .. } => "invalid_client_certificate",
             Self::AuthenticationUnavailable { .. } => "authentication_unavailable",
             Self::Forbidden(forbidden) => forbidden.code(),
-            Self::AddressNotAllowed => "address_not_allowed",
+            Self::AddressNotAllowed(_) => "address_not_allowed",
+            Self::ChallengeRequired { .. } => "challenge_required",
             Self::Tenant { fault, .. } => fault.code(),
             Self::OverLimit(_) => "rate_limit_exceeded",
             Self::Banned(_) => "banned",
@@ -307,7 +318,8 @@ impl Refusal {
             | Self::MethodNotAllowed { .. }
             | Self::Unauthenticated { .. }
             | Self::Forbidden(_)
-            | Self::AddressNotAllowed
+            | Self::AddressNotAllowed(_)
+            | Self::ChallengeRequired { .. }
             | Self::Tenant { .. }
             | Self::BadGateway(_)
             | Self::UpstreamTimeout

@@ -45,6 +45,7 @@ pub enum Rule {
     Condition(u32),
     Tier(u32),
     Service(u32),
+    AddressList(u32),
 }
 
 /// The inputs that mattered: names and values, in order. Secrets never enter.

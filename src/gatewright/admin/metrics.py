@@ -95,6 +95,24 @@ def ban_metrics(node: Node) -> list[str]:
     ]
 
 
+def address_metrics(node: Node) -> list[str]:
+    files = node.address_files.watched.values()
+    return [
+        *family(
+            "gateway_address_file_failures_total",
+            "counter",
+            "Changed files of addresses that were refused.",
+            [({}, sum(watched.failures for watched in files))],
+        ),
+        *family(
+            "gateway_address_blocks_refused_total",
+            "counter",
+            "Blocks of other nodes that were not taken, because `screening.max_blocks` were.",
+            [({}, node.blocks.refused)],
+        ),
+    ]
+
+
 def sink_metrics(node: Node) -> list[str]:
     counts = [({"sink": count.name}, count) for count in node.records.counts()]
     return [
@@ -148,6 +166,7 @@ def dependency_metrics(node: Node) -> list[str]:
             [({}, node.discovery.failures)],
         ),
         *sharing_metrics(node),
+        *block_sharing_metrics(node),
         *key_store_metrics(node),
         *revocation_metrics(node),
     ]
@@ -234,6 +253,24 @@ def key_sharing_metrics(health: SharingHealth) -> list[str]:
             "counter",
             "API keys that another node had looked up.",
             [({}, health.hits)],
+        ),
+    ]
+
+
+def block_sharing_metrics(node: Node) -> list[str]:
+    health = node.block_sharing.health
+    return [
+        *family(
+            "gateway_block_sharing_connected",
+            "gauge",
+            "1 while networks that are blocked by hand are shared with other nodes.",
+            [({}, int(health.connected))],
+        ),
+        *family(
+            "gateway_block_sharing_failures_total",
+            "counter",
+            "Times that Redis could not be asked about them.",
+            [({}, health.failures)],
         ),
     ]
 
@@ -331,6 +368,7 @@ def exposition(node: Node) -> str:
         *sink_metrics(node),
         *quota_metrics(node),
         *ban_metrics(node),
+        *address_metrics(node),
         *dependency_metrics(node),
         *certificate_metrics(node),
         *process_metrics(),

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import JSONResponse
 
 from gatewright.admin import views
+from gatewright.admin.addresses import add_addresses
 from gatewright.admin.answers import Denied, answer
 from gatewright.admin.breakers import add_breakers
 from gatewright.admin.keys import add_keys
@@ -31,6 +32,7 @@ def operations(node: Node) -> APIRouter:
     add_keys(router, node)
     add_limits(router, node)
     add_tokens(router, node)
+    add_addresses(router, node)
     add_records(router, node)
     add_actions(router, node)
     return router

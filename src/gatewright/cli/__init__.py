@@ -42,6 +42,7 @@ COMMANDS = {
         "gatewright.cli.limit_store:limit_store",
         "Show the Redis of shared limits, and go on without it for a time.",
     ),
+    "addresses": ("gatewright.cli.addresses:addresses", "Show, block and unblock networks."),
     "drain": ("gatewright.cli.drain:drain", "Let a node finish what is under way, and end."),
 }
 """Name of a command to its function and its line in `--help`, kept here so that help imports no command.

@@ -64,6 +64,15 @@ def read_network(text: str) -> Network:
     return network
 
 
+def is_network(text: str) -> bool:
+    """Say whether it is written as an address or a network, be it a wrong one, and not as a name."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class UnixPath:
     """A socket in the file system, by its absolute path."""

@@ -10,6 +10,7 @@ from typing import Any
 import gatewright
 from gatewright.config.addresses import Resolver, system_resolver
 from gatewright.config.claims import keeps_claims
+from gatewright.config.compile_addresses import compile_screening
 from gatewright.config.compile_answer import compile_error_pages
 from gatewright.config.compile_authorization import compile_permissions
 from gatewright.config.compile_jwt import compile_jwt
@@ -55,6 +56,7 @@ def compile(
         "tiers": compile_tiers(loaded),
         "tenants": compile_tenants(loaded),
         "shared_store": compile_shared_store(loaded),
+        "screening": compile_screening(loaded),
         "routes": [compile_route(loaded, number) for number in range(len(gateway.routes))],
         "permissions": compile_permissions(loaded),
         "authorities": {

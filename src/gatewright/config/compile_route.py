@@ -5,6 +5,7 @@ import email.utils
 import json
 from typing import TYPE_CHECKING, Any
 
+from gatewright.config.compile_addresses import compile_screen
 from gatewright.config.compile_answer import compile_compression, compile_error_pages, compile_static
 from gatewright.config.compile_authorization import compile_auth, compile_https_only
 from gatewright.config.crosschecks.overlaps import hosts_of
@@ -42,6 +43,7 @@ def compile_route(loaded: "Loaded", number: int) -> dict[str, Any]:
         "auth": compile_auth(loaded, number),
         "https_only": compile_https_only(loaded, route),
         "tenants": route.tenants,
+        "screen": compile_screen(loaded, number),
         "rate_limit": _rate_limit(loaded, number),
         "timeout_ms": int(defaults.timeout if route.timeout is None else route.timeout),
         "max_body_bytes": int(route.max_body),

@@ -164,12 +164,19 @@ def _absolute_paths(node: Node, directory: Path) -> None:
     for found in _at(node, ("redis", "tls", "certificate")):
         _anchor(found, "file", directory)
         _anchor(found, "key_file", directory)
+    _anchor_lists(node, directory)
     for found in _at(node, ("records", "sinks", "*")):
         _anchor(found, "path", directory)
     for found in _at(node, ("routes", "*", "static")):
         _anchor(found, "root", directory)
     for found in _at(node, ("node",)):
         _anchor(found, "state_directory", directory)
+
+
+def _anchor_lists(node: Node, directory: Path) -> None:
+    for place in (("address_lists", "*"), ("geography",), ("reputation",)):
+        for found in _at(node, place):
+            _anchor(found, "file", directory)
 
 
 def _anchor(node: Node, key: str, directory: Path) -> None:

@@ -55,6 +55,8 @@ PATTERNS = {
     r"^[!-~]+$": "visible characters without spaces",
     r"^[A-Za-z0-9_.-]{1,100}$": "1 to 100 letters, digits, `.`, `_` or `-`",
     r'^(https?://|/)[^\s<>"\\]+$': "a path, or an address with `https://`",
+    "^[A-Z]{2}$": "two capital letters (ISO 3166-1), such as `DE`",
+    r'^https?://[^\s<>"\\]+$': "an address with `https://`",
     r"^/.*[^/]$": "a path that starts with `/` and does not end with it, such as `/api/v2`",
 }
 

@@ -13,7 +13,9 @@ from gatewright.config import Loaded, load
 from gatewright.config import compile as compile_snapshot
 from gatewright.config.addresses import Resolver, read_address
 from gatewright.config.models import BUILT_IN_TIERS, FileSink, Gateway, Jwks, JwtIdentity, Redis, SqliteSink
+from gatewright.control.address_files import AddressFile
 from gatewright.control.bans import BanSettings
+from gatewright.control.block_sharing import BlockSharingSettings
 from gatewright.control.limit_store import LimitStoreSettings
 from gatewright.control.quotas import QuotaSettings
 from gatewright.control.sharing import SharingSettings
@@ -62,6 +64,8 @@ class Configuration:
     limit_store: LimitStoreSettings | None
     key_store: KeyStoreSettings | None
     revocations: RevocationSettings
+    address_files: tuple[AddressFile, ...]
+    block_sharing: BlockSharingSettings | None
 
     @property
     def gateway(self) -> Gateway:
@@ -100,6 +104,8 @@ def read(paths: Sequence[Path]) -> Configuration:
         limit_store=limit_store_settings(gateway),
         key_store=key_store_settings(gateway, state, base),
         revocations=revocation_settings(gateway),
+        address_files=address_files(gateway),
+        block_sharing=block_sharing_settings(gateway),
     )
 
 
@@ -206,6 +212,29 @@ def ban_settings(gateway: Gateway) -> BanSettings:
     if redis is None or not redis.share_bans:
         return BanSettings(tiers, interval)
     return BanSettings(tiers, interval, target_of(redis), redis.timeout / 1000)
+
+
+def address_files(gateway: Gateway) -> tuple[AddressFile, ...]:
+    """The files of addresses, countries and reputations that are to be watched."""
+    lists = [
+        AddressFile("addresses", one.name, Path(one.file), one.max_entries)
+        for one in gateway.address_lists
+        if one.file is not None
+    ]
+    geography, reputation = gateway.geography, gateway.reputation
+    if geography is not None:
+        lists.append(AddressFile("geography", "", Path(geography.file), int(geography.max_size)))
+    if reputation is not None:
+        lists.append(AddressFile("reputation", "", Path(reputation.file), reputation.max_entries))
+    return tuple(lists)
+
+
+def block_sharing_settings(gateway: Gateway) -> BlockSharingSettings | None:
+    """With whom networks that are blocked by hand are shared, if with anybody."""
+    redis = gateway.redis
+    if redis is None or redis.cluster or not redis.share_blocks:
+        return None
+    return BlockSharingSettings(target_of(redis), redis.timeout / 1000)
 
 
 def key_store_settings(gateway: Gateway, state: StateDirectory, base: Path) -> KeyStoreSettings | None:

@@ -13,7 +13,10 @@ from typing import Any, Protocol
 import httpx2
 
 from gatewright.config import Loaded
+from gatewright.control.address_files import AddressFiles, stamps_of
 from gatewright.control.bans import BanKeeper, BanSettings
+from gatewright.control.block_sharing import BlockSharing
+from gatewright.control.blocks import Blocks
 from gatewright.control.configuration import Configuration
 from gatewright.control.expiry import ExpiryWatch, utc_now
 from gatewright.control.grace import GraceWatch
@@ -40,6 +43,7 @@ DRAIN_SECONDS = 30.0
 FLUSH_SECONDS = 10.0
 QUOTA_SECONDS = 2.0
 BAN_SECONDS = 1.0
+LAST_GOOD_BLOCKS = 10_000
 
 
 class DataPlane(Protocol):
@@ -63,6 +67,8 @@ class DataPlane(Protocol):
     def restore_quotas(self, quotas: bytes) -> int: ...
     def take_bans(self, maximum: int) -> bytes | None: ...
     def restore_bans(self, bans: bytes) -> int: ...
+    def reload_addresses(self, kind: str, name: str) -> bytes: ...
+    def set_blocks(self, blocks: bytes) -> int: ...
     def forget_keys(self, ids: bytes) -> int: ...
     def key_uses(self) -> bytes: ...
     def revoke(self, entries: bytes, replace: bool) -> int: ...
@@ -111,6 +117,9 @@ class Node:
         self.quotas = QuotaKeeper(engine, state.quotas)
         self.bans = BanKeeper(engine, state.bans)
         self.limit_store = LimitStore(engine)
+        self.address_files = AddressFiles(engine)
+        self.blocks = Blocks(engine, state.blocks)
+        self.block_sharing = BlockSharing(self.blocks)
         self.records = RecordWorker(engine)
         self.expiry = ExpiryWatch(self.loaded)
         self.stored_keys = StoredKeys(engine)
@@ -149,6 +158,8 @@ class Node:
             await self.key_sets.use(configuration.key_sets, FIRST_KEYS_SECONDS)
             await self.stored_keys.use(configuration.key_store)
             await self.revocations.use(configuration.revocations)
+            await self.blocks.use(configuration.gateway.screening.max_blocks)
+            stamps = await asyncio.to_thread(stamps_of, configuration.address_files)
             try:
                 version = await asyncio.to_thread(self.engine.apply, snapshot)
             except EngineError:
@@ -168,6 +179,8 @@ class Node:
             await self.quotas.use(configuration.quotas)
             await self.bans.use(configuration.bans)
             await self.limit_store.use(configuration.limit_store)
+            self.address_files.use(configuration.address_files, stamps)
+            await self.block_sharing.use(configuration.block_sharing)
         await self.discovery.check()
         self.expiry.look(utc_now())
         log.info("configuration applied", extra={"version": version, "files": len(configuration.files)})
@@ -184,6 +197,7 @@ class Node:
             document["version"] = self.state.next_version()
             await self.revocations.use(RevocationSettings(document["node"].get("max_revocations", 100_000)))
             await self.key_sets.use_remembered(fetched_in(document), FIRST_KEYS_SECONDS)
+            await self.blocks.use(LAST_GOOD_BLOCKS)
             version = await asyncio.to_thread(self.engine.apply, json.dumps(document).encode())
             self.status.applied(version, source=FROM_LAST_GOOD)
             await self._use_sinks((SinkSettings("sqlite", self.state.records),))
@@ -213,6 +227,7 @@ class Node:
         self.discovery.close()
         await self.sharing.use(None)
         await self.limit_store.use(None)
+        await self.block_sharing.use(None)
         await self.stored_keys.use(None)
         await self.revocations.close()
         await self._client.aclose()

@@ -223,6 +223,7 @@ class Life:
             ("discovery", self._node.discovery.run),
             ("certificates", self._node.expiry.run),
             ("grace periods", self._node.grace.run),
+            ("addresses", self._node.address_files.run),
             ("drain request", self._end_when_asked),
             ("reload", self._reloader.run),
         ]

@@ -69,6 +69,11 @@ class StateDirectory:
         """Where bans are kept."""
         return self.path / "bans.sqlite"
 
+    @property
+    def blocks(self) -> Path:
+        """Where networks that are blocked by hand are kept."""
+        return self.path / "blocked-networks.jsonl"
+
     def last_version(self) -> int:
         """The highest version number handed out so far; 0 for a new or unreadable directory."""
         candidates = [0, self._snapshot_version()]

@@ -269,3 +269,15 @@ async def test_openapi_describes_every_operation(client: httpx2.AsyncClient) -> 
     document = (await client.get("/openapi.json")).json()
     assert document["openapi"].startswith("3.")
     assert all(one["summary"] for path in document["paths"].values() for one in path.values())
+
+
+async def test_no_more_networks_are_blocked_than_may_be(client: httpx2.AsyncClient, node: Node) -> None:
+    await node.blocks.use(1)
+    assert (await client.post("/api/v1/addresses/block?network=192.0.2.1&seconds=60")).status_code == 200
+    response = await client.post("/api/v1/addresses/block?network=192.0.2.2")
+    assert (response.status_code, response.json()["error"]) == (409, "too_many_blocks")
+    assert (await client.post("/api/v1/addresses/block?network=192.0.2.1&seconds=0")).status_code == 400
+    found = (await client.get("/api/v1/addresses")).json()
+    assert [one["network"] for one in found["blocks"]] == ["192.0.2.1/32"]
+    assert found["sharing"] is None
+    assert "gateway_address_blocks_refused_total 0" in exposition(node)

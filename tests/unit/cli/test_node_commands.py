@@ -140,6 +140,36 @@ def test_a_limit_is_set_for_a_while_and_unset(start, engine, capsys) -> None:
     assert "known: standard" in capsys.readouterr().err
 
 
+def test_networks_are_blocked_shown_and_unblocked(start, engine, capsys) -> None:
+    url = start().url
+    block = ["addresses", "block", "192.0.2.0/24", "--for", "1h", "--why", "scraper", "--admin", url]
+    assert run(block) == 0
+    assert capsys.readouterr().out == "blocked 192.0.2.0/24 for 3600 s\n"
+    assert run(["addresses", "block", "::ffff:192.0.2.9", "--admin", url]) == 0
+    assert capsys.readouterr().out == "blocked 192.0.2.9/32 until it is unblocked\n"
+    told = [call[1] for call in engine.calls if call[0] == "set_blocks"][-1]
+    assert [one["network"] for one in told] == ["192.0.2.0/24", "192.0.2.9/32"]
+    assert run(["addresses", "--admin", url]) == 0
+    assert "scraper" in capsys.readouterr().out
+    assert run(["addresses", "unblock", "192.0.2.0/24", "--admin", url]) == 0
+    assert run(["addresses", "list", "--json", "--admin", url]) == 0
+    shown = json.loads(capsys.readouterr().out.partition("\n")[2])
+    assert ([one["network"] for one in shown["blocks"]], shown["blocked"]) == (["192.0.2.9/32"], 1)
+
+
+def test_what_cannot_be_blocked_is_said(start, capsys) -> None:
+    url = start().url
+    for wrong, text in (
+        (["unblock", "192.0.2.0/24"], "is not blocked by hand"),
+        (["block", "example.com"], "is no network"),
+        (["block", "192.0.2.1", "--for", "soon"], "is no length of time"),
+    ):
+        assert run(["addresses", *wrong, "--admin", url]) == 1
+        assert text in capsys.readouterr().err
+    for use in (["block"], ["list", "192.0.2.1"]):
+        assert run(["addresses", *use, "--admin", url]) == 2
+
+
 def test_bans_are_shown_and_lifted(start, engine, capsys) -> None:
     url = start().url
     assert run(["limits", "bans", "--admin", url]) == 0

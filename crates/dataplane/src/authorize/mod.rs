@@ -1,9 +1,12 @@
 //! Authorize: may this caller use this route at all?
 //! Takes a `Caller` and the request. Gives a `Grant`. Refuses with `AddressNotAllowed` and `Forbidden`.
+//! What is asked before there is a caller is in `screen`.
 
 mod demands;
 mod permissions;
+mod proof;
 mod rules;
+mod screen;
 
 #[cfg(test)]
 mod tests;
@@ -11,7 +14,7 @@ mod tests;
 use std::sync::Arc;
 
 use crate::caller::Caller;
-use crate::refusal::{Forbidden, Refusal};
+use crate::refusal::{Barrier, Forbidden, Refusal};
 use crate::request::{Request, Span};
 use crate::snapshot::document::AuthDocument;
 use crate::tenant::Tenant;
@@ -20,6 +23,7 @@ pub use permissions::{Canonical, Permissions};
 use permissions::{Demanded, Missing};
 use rules::Rules;
 pub use rules::{Ground, Mistake, RuleSettings, examine};
+pub use screen::{Grounds, Screen, Visitor, screen};
 
 /// What a route demands of its callers. The default demands nothing.
 #[derive(Debug, Default)]
@@ -112,7 +116,7 @@ pub fn grant(policy: &Policy, caller: Arc<Caller>, asked: Asked<'_>) -> Result<G
     if let Some(networks) = &caller.networks
         && !networks.iter().any(|network| network.contains(&asked.request.client))
     {
-        return Err(Refusal::AddressNotAllowed);
+        return Err(Refusal::AddressNotAllowed(Barrier::Caller));
     }
     policy.demands.check(&caller)?;
     let mut by = GrantedBy::Nothing;

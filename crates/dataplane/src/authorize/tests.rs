@@ -173,7 +173,7 @@ fn a_caller_of_some_networks_is_refused_from_every_other() {
         assert_eq!(ask(&networks, inside), None, "{inside}");
     }
     for outside in ["203.0.113.8", "203.0.112.255", "2001:db9::1", "::1"] {
-        assert_eq!(ask(&networks, outside), Some(Refusal::AddressNotAllowed), "{outside}");
+        assert_eq!(ask(&networks, outside), Some(Refusal::AddressNotAllowed(Barrier::Caller)), "{outside}");
     }
-    assert_eq!(ask(&[], "203.0.113.7"), Some(Refusal::AddressNotAllowed));
+    assert_eq!(ask(&[], "203.0.113.7"), Some(Refusal::AddressNotAllowed(Barrier::Caller)));
 }

@@ -85,7 +85,7 @@ impl<'s> Desk<'s> {
             verdict.insert("status".to_owned(), json!(status));
             return Ok(());
         }
-        if let Some(route) = preflight(self.snapshot, request) {
+        if let Some(route) = preflight(self.snapshot, request, document.now_ms) {
             account.routed(self.snapshot, route)?;
             verdict.insert("action".to_owned(), json!("answer"));
             verdict.insert("status".to_owned(), json!(204));

@@ -1,5 +1,6 @@
 //! The engine: starts and stops the threads of a node and hands them their configuration.
 
+mod addresses;
 mod breakers;
 mod control;
 mod explain;
@@ -219,6 +220,16 @@ impl Engine {
     /// Bans and lifts as other processes did; gives how many changed anything.
     pub fn restore_bans(&self, json: &[u8]) -> Result<usize, EngineError> {
         limits::restore_bans(&self.node, json)
+    }
+
+    /// Reads a file of networks, countries or scores again; gives its size as JSON. See `addresses::reload`.
+    pub fn reload_addresses(&self, kind: &str, name: &str) -> Result<Vec<u8>, EngineError> {
+        addresses::reload(&self.node, kind, name).map_err(EngineError::Engine)
+    }
+
+    /// Replaces the networks that are blocked by hand: a JSON list of `{"network", "until_ms"}`. Gives how many.
+    pub fn set_blocks(&self, json: &[u8]) -> Result<usize, EngineError> {
+        self.node.blocks.set(json).map_err(EngineError::Engine)
     }
 
     pub fn next_records(&self, maximum_bytes: usize, wait: Duration) -> Option<Vec<u8>> {

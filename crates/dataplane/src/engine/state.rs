@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::OpenListener;
+use super::addresses;
 use super::breakers::{self, Clock};
 use super::limits;
 use crate::balance::{InstanceSummary, ServiceSummary, Standing};
@@ -41,6 +42,8 @@ fn external(node: &Node) -> External {
         key_cache: key_cache_line(node),
         revocations: revocation_line(node),
         proofs: proof_line(node),
+        address_blocks: node.blocks.count() as u64,
+        address_files: snapshot.as_deref().map(addresses::lines).unwrap_or_default(),
         records: node.records.counts(),
         breakers: services.iter().flat_map(|service| breakers::lines(service, clock)).collect(),
         overload: overload_line(&node.load),
@@ -150,6 +153,8 @@ pub fn state(node: &Node, listeners: &[OpenListener]) -> Vec<u8> {
         "services": services.iter().map(|found| service(found, clock)).collect::<Vec<_>>(),
         "overload": overload(node),
         "tiers": tiers,
+        "address_files": addresses::documents(snapshot.as_deref()),
+        "address_blocks": node.blocks.count(),
         "limit_keys": node.counters.len(),
         "limit_store": limits::store(node, snapshot.as_deref()),
         "records": {"written": counts.written, "dropped": counts.dropped, "queued": counts.queued},

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::addresses::Country;
 use crate::authorize::{Grant, GrantedBy};
 use crate::balance::{BreakerTransition, Instance, Target};
 use crate::caller::{Caller, CallerKind};
@@ -13,7 +14,7 @@ use crate::pipeline::tunnel::Tunnelled;
 use crate::pipeline::{Facts, explanation};
 use crate::proxy::attempt::Fault;
 use crate::record::{Entry, Sample, TimeoutKind, Times};
-use crate::refusal::{CredentialFault, Forbidden, LimitState, Refusal, Ruling};
+use crate::refusal::{Barrier, CredentialFault, Forbidden, LimitState, Refusal, Ruling};
 use crate::request::Request;
 use crate::snapshot::{Listener, Proxy, Route, Snapshot};
 use crate::tenant::{Belonging, Tenant};
@@ -64,6 +65,8 @@ pub struct Account {
     excused: bool,
     error_type: Option<&'static str>,
     error_message: Option<String>,
+    /// Where the client is; outer `None`: nobody has looked.
+    country: Option<Option<Country>>,
     /// Where the request became a WebSocket.
     pub(super) tunnel: Option<Tunnelled>,
 }
@@ -89,6 +92,15 @@ impl Account {
 
     pub fn route<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s Route> {
         self.route.and_then(|route| snapshot.routes.get(route as usize))
+    }
+
+    pub fn route_rule(&self) -> Rule {
+        self.route.map_or(Rule::None, Rule::Route)
+    }
+
+    /// Where the client is, looked up once for all who ask.
+    pub fn look_up_country(&mut self, snapshot: &Snapshot, request: &Request) -> Option<Country> {
+        *self.country.get_or_insert_with(|| snapshot.screening.grounds.country(request.client))
     }
 
     pub fn service(&self) -> Option<u32> {
@@ -247,6 +259,9 @@ impl Account {
             tenant.metrics.observe(worker.index, self.status, self.rate_limited);
         }
         visit.listener.metrics.worker(worker.index).asked(request.version);
+        if visit.snapshot.screening.record_country {
+            self.look_up_country(&visit.snapshot, request);
+        }
         self.record(worker, visit, request, &sample);
     }
 
@@ -328,6 +343,11 @@ impl Account {
         {
             tier.counted.refused.count(worker.index);
         }
+        if let Refusal::AddressNotAllowed(Barrier::Denied { list }) = refusal
+            && let Some(entry) = snapshot.screening.entries.get(*list as usize)
+        {
+            entry.refused.count(worker.index);
+        }
         if let (Refusal::Overloaded { shortage, .. }, Some(route)) = (refusal, self.route(snapshot)) {
             worker.counts().shed(shortage.reason, route.priority);
         }
@@ -379,6 +399,7 @@ impl Account {
             error_message: self.error_message.as_deref(),
             attempts: self.attempts,
             trace_id: self.trace_id.as_ref(),
+            country: self.country.filter(|_| snapshot.screening.record_country),
             config_version: snapshot.version,
             node: &snapshot.node,
             software: &snapshot.software,

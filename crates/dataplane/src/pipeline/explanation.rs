@@ -1,7 +1,8 @@
 //! Why a refusal happened, for the record: which stage, which rule, which inputs. The client is told less.
 
 use crate::refusal::{
-    CredentialFault, Forbidden, Interruption, LimitState, Refusal, Ruling, Shortage, Unavailable, Unjudged,
+    Barrier, CredentialFault, Forbidden, Interruption, LimitState, Refusal, Ruling, Shortage, Unavailable,
+    Unjudged,
 };
 use crate::respond::refuse::message;
 use crate::trail::{Inputs, Rule, Stage};
@@ -36,9 +37,8 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
         Refusal::Unauthenticated { identity, fault, .. } => unproved(*identity, route, *fault),
         Refusal::AuthenticationUnavailable { identity, cause } => unjudged(*identity, *cause),
         Refusal::Forbidden(forbidden) => self::forbidden(forbidden, route),
-        Refusal::AddressNotAllowed => {
-            (Stage::Authorize, route, none().fixed("reason", "the client's address"))
-        }
+        Refusal::AddressNotAllowed(barrier) => barred(*barrier, route),
+        Refusal::ChallengeRequired { score, .. } => challenged(*score, route),
         Refusal::Tenant { said, .. } => (Stage::Authorize, route, tenant(said)),
         Refusal::OverLimit(state) | Refusal::Banned(state) => over(state),
         Refusal::LimiterUnavailable(fault) => (Stage::Limit, route, none().fixed("reason", fault.text())),
@@ -67,6 +67,24 @@ fn tenant(said: &str) -> Inputs {
 fn unproved(identity: Option<u32>, route: Rule, fault: CredentialFault) -> (Stage, Rule, Inputs) {
     let rule = identity.map_or(route, Rule::Identity);
     (Stage::Authenticate, rule, Inputs::none().fixed("reason", fault.text()))
+}
+
+fn challenged(score: u8, route: Rule) -> (Stage, Rule, Inputs) {
+    (Stage::Authorize, route, Inputs::none().fixed("reason", "challenge").number("score", score.into()))
+}
+
+fn barred(barrier: Barrier, route: Rule) -> (Stage, Rule, Inputs) {
+    let inputs = Inputs::none().fixed("reason", barrier.text());
+    match barrier {
+        Barrier::Caller | Barrier::NotAllowed => (Stage::Authorize, route, inputs),
+        Barrier::Blocked { network } => {
+            (Stage::Authorize, Rule::None, inputs.text("network", &network.to_string()))
+        }
+        Barrier::Denied { list } => (Stage::Authorize, Rule::AddressList(list), inputs),
+        Barrier::Country(None) => (Stage::Authorize, route, inputs.fixed("country", "unknown")),
+        Barrier::Country(Some(country)) => (Stage::Authorize, route, inputs.text("country", country.text())),
+        Barrier::Reputation { score } => (Stage::Authorize, route, inputs.number("score", score.into())),
+    }
 }
 
 fn unjudged(identity: u32, cause: Unjudged) -> (Stage, Rule, Inputs) {

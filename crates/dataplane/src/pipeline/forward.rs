@@ -14,6 +14,7 @@ use crate::pipeline::end::{End, cut, end_of};
 use crate::pipeline::trip::{Trip, note_load};
 use crate::pipeline::{Local, Socket, delivery, retrying, tunnel};
 use crate::proxy::attempt::{Attempt, Fault, Loss, Means, Patience, Replay};
+use crate::proxy::head::CountryHeader;
 use crate::proxy::leg::Leg;
 use crate::proxy::trace::Trace;
 use crate::proxy::{self, Forward};
@@ -51,7 +52,8 @@ pub async fn forward<E: Exchange>(
     local.account.attempted(trace.id());
     let Plan { proxy, permit, target, socket, .. } = &mut plan;
     let entry = visit.snapshot.service_entries.get(proxy.service as usize).ok_or(Refusal::Internal)?;
-    let trip = Trip { worker, visit, request, route, proxy, entry, permit, socket: socket.as_deref(), trace };
+    let (socket, country) = (socket.as_deref(), told_country(visit, request, &mut local.account));
+    let trip = Trip { worker, visit, request, route, proxy, entry, permit, socket, trace, country };
     let mut coded = Coded::new(&mut *exchange, compressing(worker, visit));
     let (result, ended) = trip.make(&mut coded, local, target).await;
     let outcome = outcome(&result, &local.account);
@@ -83,6 +85,12 @@ pub async fn forward<E: Exchange>(
             delivery::replace(worker, visit, request, failure, (exchange, local)).await
         }
     }
+}
+
+/// Where the client is, for services that are told.
+fn told_country<'v>(visit: &'v Visit, request: &Request, account: &mut Account) -> Option<CountryHeader<'v>> {
+    let name = visit.snapshot.screening.country_header.as_deref()?;
+    Some(CountryHeader { name, country: account.look_up_country(&visit.snapshot, request) })
 }
 
 fn compressing<'a>(worker: &'a Worker, visit: &Visit) -> compress::Means<'a> {

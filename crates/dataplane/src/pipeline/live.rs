@@ -10,8 +10,9 @@ use crate::exchange::Exchange;
 use crate::intake;
 use crate::pipeline::account::Visit;
 use crate::pipeline::end::End;
-use crate::pipeline::shared_limits;
-use crate::pipeline::{Admitted, Facts, Local, Next, State, charge_unaccounted, direct, limits, stages};
+use crate::pipeline::{
+    Admitted, Facts, Local, Next, State, charge_unaccounted, direct, limits, screening, shared_limits, stages,
+};
 use crate::questions::{MAX_REFRESHES, Patience, Question, Reply};
 use crate::record::KeyLookup;
 use crate::refusal::{CredentialFault, Refusal, Unjudged};
@@ -185,12 +186,13 @@ pub fn redirection(listener: &Listener, request: &Request) -> Option<Result<Fixe
 }
 
 /// The route that a CORS preflight asks about, where that route answers preflights.
-pub fn preflight(snapshot: &Snapshot, request: &Request) -> Option<u32> {
+pub fn preflight(snapshot: &Snapshot, request: &Request, unix_ms: u64) -> Option<u32> {
     let method = cors::preflight_method(request)?;
     intake::directed(request).ok()?;
     let found = route::find(&snapshot.table, request, method).ok()?;
     let route = snapshot.routes.get(found.route as usize)?;
-    route.response.cors.is_some().then_some(found.route)
+    let is_answered = route.response.cors.is_some() && !screening::shuts_out(snapshot, request, unix_ms);
+    is_answered.then_some(found.route)
 }
 
 /// A token may name a key that is newer than the keys at hand: Python fetches them, once for all who wait (AU-9).

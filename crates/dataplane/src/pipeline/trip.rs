@@ -12,7 +12,7 @@ use crate::pipeline::Socket;
 use crate::pipeline::account::{Account, Visit};
 use crate::proxy::attempt::{Fault, Patience, Store};
 use crate::proxy::grpc::Call;
-use crate::proxy::head::OutgoingHead;
+use crate::proxy::head::{CountryHeader, OutgoingHead};
 use crate::proxy::retry::Hedge;
 use crate::proxy::trace::Trace;
 use crate::proxy::{Answered, Forward, Protocol};
@@ -33,6 +33,8 @@ pub struct Trip<'a> {
     pub permit: &'a Permit,
     pub socket: Option<&'a Socket>,
     pub trace: Trace,
+    /// Where the client is, if services are told.
+    pub country: Option<CountryHeader<'a>>,
 }
 
 impl Trip<'_> {
@@ -122,6 +124,7 @@ impl Trip<'_> {
             caller: self.caller(),
             tenant: self.permit.grant().tenant().map(|tenant| &*tenant.name),
             trace: &self.trace,
+            country: self.country,
             changes: &self.route.request_headers,
             withheld: &self.route.withheld,
             handshake: self.socket.map(|socket| &socket.handshake),

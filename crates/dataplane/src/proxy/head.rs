@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::addresses::Country;
 use crate::caller::Caller;
 use crate::io::address::Dotted;
 use crate::proxy::trace::Trace;
@@ -38,8 +39,30 @@ pub struct OutgoingHead<'a> {
     pub changes: &'a HeaderChanges,
     /// Where the request asks for a WebSocket.
     pub handshake: Option<&'a Handshake>,
+    /// Where the client is, if the service is told.
+    pub country: Option<CountryHeader<'a>>,
     /// Credentials that the route does not forward.
     pub withheld: &'a Withheld,
+}
+
+/// Tells a service where the client is. What the client says of it does not go on, in whatever spelling.
+#[derive(Clone, Copy, Debug)]
+pub struct CountryHeader<'a> {
+    /// Lower case.
+    pub name: &'a [u8],
+    pub country: Option<Country>,
+}
+
+impl CountryHeader<'_> {
+    /// Services that take `_` or `.` for `-` would read another header as this one.
+    fn is_spelled(&self, name: &[u8]) -> bool {
+        let plain = |byte: &u8| if matches!(byte, b'_' | b'.') { b'-' } else { *byte };
+        name.iter().map(plain).eq(self.name.iter().map(plain))
+    }
+
+    fn line(&self, country: &Country) -> Vec<u8> {
+        [self.name, b": ", country.text().as_bytes(), b"\r\n"].concat()
+    }
 }
 
 /// Where an outgoing head goes, in the words of one protocol. What goes is decided by `OutgoingHead` alone.
@@ -135,7 +158,8 @@ impl OutgoingHead<'_> {
                 | Known::ClientSentIdentity
                 | Known::NamedInConnection => false,
             };
-            if goes_on && !self.changes.drops(name) {
+            let is_country = self.country.is_some_and(|country| country.is_spelled(name));
+            if goes_on && !is_country && !self.changes.drops(name) {
                 sink.pass(request, header);
             }
         }
@@ -183,6 +207,11 @@ impl OutgoingHead<'_> {
         }
         if let Some(secured) = &self.request.secured {
             sink.lines(secured.lines());
+        }
+        if let Some(header) = &self.country
+            && let Some(country) = &header.country
+        {
+            sink.lines(&header.line(country));
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::refusal::{CredentialKind, Demand, Forbidden, Quality, Refusal, TenantFault};
 
 /// In the order of `code_index`.
-pub(super) const CODES: [&str; 42] = [
+pub(super) const CODES: [&str; 43] = [
     "bad_request",
     "request_timeout",
     "body_too_large",
@@ -46,6 +46,7 @@ pub(super) const CODES: [&str; 42] = [
     "caller_excluded",
     "permission_denied",
     "rule_denied",
+    "challenge_required",
 ];
 
 /// Where a refusal is counted. An index and not the code's text, so that counting compares no texts.
@@ -80,12 +81,13 @@ pub(super) fn code_index(refusal: &Refusal) -> usize {
         Refusal::WebSocketsFull { .. } => 28,
         Refusal::UnknownProtocol => 29,
         Refusal::Banned(_) => 30,
-        Refusal::AddressNotAllowed => 31,
+        Refusal::AddressNotAllowed(_) => 31,
         Refusal::Tenant { fault: TenantFault::Missing, .. } => 32,
         Refusal::Tenant { fault: TenantFault::Mismatch, .. } => 33,
         Refusal::Tenant { fault: TenantFault::Unknown, .. } => 34,
         Refusal::Tenant { fault: TenantFault::Disabled, .. } => 35,
         Refusal::Tenant { fault: TenantFault::NotAllowed, .. } => 36,
+        Refusal::ChallengeRequired { .. } => 37,
     }
 }
 
@@ -114,8 +116,8 @@ fn forbidden_index(forbidden: &Forbidden) -> usize {
 mod tests {
     use super::*;
     use crate::refusal::{
-        CredentialFault, HandshakeFault, Lack, LimitState, LimiterFault, Malformed, Reason, Ruling, Shortage,
-        Unavailable, Unjudged, UpstreamFault,
+        Barrier, CredentialFault, HandshakeFault, Lack, LimitState, LimiterFault, Malformed, Reason, Ruling,
+        Shortage, Ticket, Unavailable, Unjudged, UpstreamFault,
     };
     use std::time::Duration;
 
@@ -136,6 +138,7 @@ mod tests {
 
     fn every_refusal() -> Vec<Refusal> {
         let wait = Duration::from_secs(1);
+        let ticket = Ticket { seed: "".into(), seconds: 0, difficulty: 1, lifetime: 1, elsewhere: None };
         let shortage = Shortage { reason: Reason::Cpu, value: 61, threshold: 60, resumes: 55 };
         let unauthenticated =
             |kind| Refusal::Unauthenticated { kind, identity: None, fault: CredentialFault::Missing };
@@ -171,7 +174,8 @@ mod tests {
             Refusal::WebSocketsFull { limit: 1 },
             Refusal::UnknownProtocol,
             Refusal::Banned(LimitState::default()),
-            Refusal::AddressNotAllowed,
+            Refusal::AddressNotAllowed(Barrier::Caller),
+            Refusal::ChallengeRequired { score: 1, ticket: Box::new(ticket) },
         ]
     }
 

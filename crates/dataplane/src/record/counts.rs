@@ -1,5 +1,6 @@
 //! What is counted for the whole node: refusals, timeouts, hang-ups, token look-ups.
 
+use super::addresses::Barred;
 use super::cells::{Cell, PerWorker};
 use super::codes::{CODES, code_index};
 use super::keys::KeyLookups;
@@ -60,6 +61,7 @@ pub struct WorkerCounts {
     pub(super) refusals: [Cell; CODES.len()],
     pub(super) malformed: [Cell; MALFORMED.len()],
     pub(super) rule_faults: [Cell; RuleFault::ALL.len()],
+    pub(super) barred: Barred,
     shed: [[Cell; Priority::ALL.len()]; REASONS.len()],
 }
 
@@ -84,6 +86,7 @@ impl Default for WorkerCounts {
             refusals: std::array::from_fn(|_| Cell::default()),
             malformed: std::array::from_fn(|_| Cell::default()),
             rule_faults: std::array::from_fn(|_| Cell::default()),
+            barred: Barred::default(),
             shed: Default::default(),
         }
     }
@@ -93,6 +96,7 @@ impl WorkerCounts {
     /// Counts a refusal by its code and, where the request was malformed, by the reason.
     pub fn refused(&self, refusal: &Refusal) {
         count_at(&self.refusals, code_index(refusal));
+        self.barred.count(refusal);
         if let Refusal::Malformed(malformed) = refusal {
             count_at(&self.malformed, *malformed as usize);
         }
@@ -127,7 +131,7 @@ impl WorkerCounts {
     }
 }
 
-fn count_at(cells: &[Cell], index: usize) {
+pub(super) fn count_at(cells: &[Cell], index: usize) {
     if let Some(cell) = cells.get(index) {
         cell.add(1);
     }

@@ -1,6 +1,7 @@
 //! Everything that one record needs, borrowed from where it lies.
 
 use super::line::Quoted;
+use crate::addresses::Country;
 use crate::request::Request;
 use crate::trail::{Rule, Trail};
 
@@ -61,6 +62,8 @@ pub struct Entry<'a> {
     pub attempts: u32,
     /// In hexadecimal digits, as `traceparent` has them.
     pub trace_id: Option<&'a [u8; 32]>,
+    /// Outer `None`: the record does not say. Inner: it is unknown.
+    pub country: Option<Option<Country>>,
     pub config_version: u64,
     /// `gateway_instance`.
     pub node: &'a str,

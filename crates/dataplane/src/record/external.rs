@@ -1,5 +1,6 @@
 //! What other stages own and a scrape shows; the engine fills it in.
 
+use super::addresses::AddressFileLine;
 use super::keys::KeyCacheLine;
 use super::queue::QueueCounts;
 use super::revocations::{ProofLine, RevocationLine};
@@ -112,6 +113,9 @@ pub struct External {
     pub key_cache: KeyCacheLine,
     pub revocations: RevocationLine,
     pub proofs: ProofLine,
+    /// Networks that are blocked by hand.
+    pub address_blocks: u64,
+    pub address_files: Vec<AddressFileLine>,
     pub records: QueueCounts,
     pub overload: OverloadLine,
     /// One for each service whose limit adapts.

@@ -8,6 +8,7 @@ use super::entry::{Entry, Names};
 use super::escape::{all_safe, cut, quoted};
 use super::redact;
 use super::timestamp::{Timestamp, three};
+use crate::addresses::Country;
 use crate::io::address::Dotted;
 use crate::request::{Known, Scheme, Version};
 use crate::trail::{Input, Inputs, Step};
@@ -166,6 +167,10 @@ fn context(out: &mut Vec<u8>, entry: &Entry<'_>) {
             literal(out, b"\"");
         }
         None => literal(out, b"null"),
+    }
+    if let Some(country) = entry.country {
+        literal(out, b",\"country\":");
+        optional(out, country.as_ref().map(Country::text));
     }
 }
 

@@ -58,7 +58,8 @@ impl Names for Rules {
             | Rule::Permission(_)
             | Rule::Condition(_)
             | Rule::Tier(_)
-            | Rule::Service(_) => None,
+            | Rule::Service(_)
+            | Rule::AddressList(_) => None,
         }
     }
 }
@@ -115,6 +116,7 @@ fn entry<'a>(request: &'a Request, trail: &'a Trail) -> Entry<'a> {
         error_message: None,
         attempts: 1,
         trace_id: None,
+        country: None,
         config_version: 7,
         node: "gateway-3",
         software: "0.1.0",

@@ -4,6 +4,7 @@
 //! `entry` and `line` encode a record, `recorder` collects a worker's lines, `queue` carries them to Python.
 //! `registry` holds every metric, `scrape` prints them.
 
+mod addresses;
 mod cells;
 mod codes;
 mod counts;
@@ -43,6 +44,7 @@ mod line_tests;
 #[cfg(test)]
 mod scrape_tests;
 
+pub use addresses::{AddressFileLine, Barred};
 pub use cells::{Cell, PerWorker};
 pub use counts::{NodeMetrics, TimeoutKind, WorkerCounts};
 pub use entry::{Entry, Names, Times};

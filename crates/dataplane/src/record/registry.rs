@@ -29,6 +29,7 @@ pub struct Registry {
     pub(super) tiers: Family<Tally>,
     pub(super) trials: Family<Tally>,
     pub(super) identities: Family<Tally>,
+    pub(super) address_lists: Family<Tally>,
     node: NodeMetrics,
     tenants: Arc<TenantRegistry>,
 }
@@ -44,6 +45,7 @@ impl Registry {
             tiers: Family::new(),
             trials: Family::new(),
             identities: Family::new(),
+            address_lists: Family::new(),
             node: NodeMetrics::new(workers),
             tenants: Arc::new(TenantRegistry::new(workers)),
         }
@@ -87,6 +89,11 @@ impl Registry {
         self.identities.get_plain(name, || Tally::new(self.workers))
     }
 
+    /// Requests that were refused because a list of addresses denies theirs.
+    pub fn address_list(&self, name: &str) -> Arc<Tally> {
+        self.address_lists.get_plain(name, || Tally::new(self.workers))
+    }
+
     /// Requests refused before an identity was chosen: no credential was sent.
     pub fn unidentified(&self) -> Arc<Tally> {
         self.identity(NONE)
@@ -110,6 +117,7 @@ impl Registry {
         self.trials.sweep();
         self.identities.sweep();
         self.tenants.sweep();
+        self.address_lists.sweep();
     }
 }
 

@@ -10,7 +10,7 @@ use super::registry::{Family, Registry};
 use super::text::Kind::{Counter, Gauge, Histogram};
 use super::text::{Labels, Text};
 use super::{
-    keys, revocations, rules, scrape_breakers, scrape_instances, scrape_listeners, scrape_retries,
+    addresses, keys, revocations, rules, scrape_breakers, scrape_instances, scrape_listeners, scrape_retries,
     scrape_services, scrape_websockets, shared_limits,
 };
 use crate::refusal::Reason;
@@ -37,6 +37,7 @@ pub fn print(registry: &Registry, external: &External) -> String {
     revocations::print(&mut text, external);
     rules::print(&mut text, registry);
     shared_limits::print(&mut text, registry, external);
+    addresses::print(&mut text, registry, external);
     scrape_listeners::print(&mut text, registry);
     workers(&mut text, registry, external);
     clients(&mut text, registry);
@@ -197,7 +198,7 @@ fn authentication(text: &mut Text, registry: &Registry) {
     text.single("gateway_token_cache_misses_total", Counter, "Tokens whose signature was checked.", misses);
 }
 
-fn tallies(text: &mut Text, name: &str, label: &str, family: &Family<Tally>) {
+pub(super) fn tallies(text: &mut Text, name: &str, label: &str, family: &Family<Tally>) {
     for (value, tally) in family.list() {
         text.series(name, &Labels::new(label, &value), tally.get());
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::refusal::{Malformed, Reason, Refusal, RuleFault, Unavailable, UpstreamFault};
+use crate::refusal::{Barrier, Malformed, Reason, Refusal, RuleFault, Unavailable, UpstreamFault};
 use crate::snapshot::document::Priority;
 
 /// Every metric of the reference, with its type.
@@ -40,10 +40,12 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     token_revocations:gauge token_revocations_limit:gauge token_revocations_covered:gauge \
     token_proofs:gauge token_proofs_full_total:counter \
     limit_store_duration_seconds:histogram limit_store_failures_total:counter limit_fallbacks_total:counter \
-    limit_store_workers:gauge limit_store_openings_total:counter limit_nodes:gauge limit_store_bypassed:gauge";
+    limit_store_workers:gauge limit_store_openings_total:counter limit_nodes:gauge limit_store_bypassed:gauge \
+    addresses_refused_total:counter address_list_refused_total:counter address_blocks:gauge \
+    address_file_entries:gauge address_file_bytes:gauge address_file_loaded_timestamp_seconds:gauge";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 88] = [
+const PRINTED: [&str; 94] = [
     r#"gateway_rule_failures_total{reason="repeated"} 1"#,
     "gateway_token_proofs_full_total 5",
     r#"gateway_authentication_grace_total{route="users"} 1"#,
@@ -61,6 +63,12 @@ const PRINTED: [&str; 88] = [
     "gateway_limit_store_openings_total 4",
     "gateway_limit_nodes 3",
     "gateway_limit_store_bypassed 1",
+    r#"gateway_addresses_refused_total{reason="denied"} 1"#,
+    r#"gateway_address_list_refused_total{list="spam"} 1"#,
+    "gateway_address_blocks 4",
+    r#"gateway_address_file_entries{kind="addresses",list="spam"} 5000000"#,
+    r#"gateway_address_file_bytes{kind="addresses",list="spam"} 40000000"#,
+    r#"gateway_address_file_loaded_timestamp_seconds{kind="addresses",list="spam"} 1700000000.000"#,
     r#"gateway_key_cache_keys{state="known"} 7"#,
     r#"gateway_key_cache_evictions_total 3"#,
     r#"gateway_key_lookups_total{outcome="late"} 1"#,
@@ -143,9 +151,17 @@ const SAMPLE: Sample = Sample {
     response_bytes: 1_024,
 };
 
+/// Tallies of names.
+fn counted() -> Registry {
+    let registry = Registry::new(2);
+    registry.tier("standard").count(1);
+    registry.address_list("spam").count(1);
+    registry
+}
+
 /// One of everything, so that each family has a series.
 fn busy() -> (Registry, External) {
-    let registry = Registry::new(2);
+    let registry = counted();
     registry.route("users", "users-service").observe(0, &SAMPLE);
     registry.route("users", "users-service").observe(1, &SAMPLE);
     registry.unrouted().observe(1, &Sample { status: 404, upstream: None, ..SAMPLE });
@@ -155,7 +171,6 @@ fn busy() -> (Registry, External) {
     users.websocket(1).open.subtract(1);
     users.websocket(1).passed([2, 3]);
     users.websocket(1).closed(Closed::Idle);
-    registry.tier("standard").count(1);
     registry.trial("standard").count(1);
     registry.identity("mobile").count(0);
     registry.unidentified().count(0);
@@ -173,6 +188,7 @@ fn busy() -> (Registry, External) {
     service.worker(1).unavailable(Unavailable::TooManyInFlight);
     let node = registry.node().worker(0);
     node.refused(&Refusal::Malformed(Malformed::BareLineFeed));
+    node.refused(&Refusal::AddressNotAllowed(Barrier::Denied { list: 0 }));
     node.timed_out(TimeoutKind::Body);
     node.key_lookups.count(KeyLookup::Late);
     node.rule_failed(RuleFault::Repeated);
@@ -213,6 +229,8 @@ fn external() -> External {
         revocations: RevocationLine { held: 7, most: 9, covered: 2 },
         proofs: ProofLine { proofs: 4, full: 5 },
         shared_store: SharedStoreLine { connected: 1, open: 2, openings: 4, nodes: 3, is_bypassed: true },
+        address_blocks: 4,
+        address_files: vec![spam()],
         file_transfers: 3,
         software: "0.1.0".into(),
         node: "gateway-3".into(),
@@ -234,6 +252,16 @@ fn external() -> External {
         breakers: vec![open_breaker()],
         instances: vec![instance("healthy"), instance("ejected")],
         services: vec![service],
+    }
+}
+
+fn spam() -> AddressFileLine {
+    AddressFileLine {
+        kind: "addresses",
+        name: "spam".to_owned(),
+        entries: 5_000_000,
+        bytes: 40_000_000,
+        loaded_ms: 1_700_000_000_000,
     }
 }
 

@@ -90,6 +90,13 @@ impl Text {
         self.out.push('\n');
     }
 
+    /// The same as one of several series.
+    pub(super) fn seconds(&mut self, name: &str, labels: &Labels, milliseconds: u64) {
+        self.start(name, labels);
+        self.decimal(milliseconds, 1_000);
+        self.out.push('\n');
+    }
+
     pub(super) fn histogram<B: Bounds>(&mut self, name: &str, labels: &Labels, totals: &HistogramTotals) {
         for (bound, count) in totals.cumulative::<B>() {
             let comma = if labels.0.is_empty() { "" } else { "," };

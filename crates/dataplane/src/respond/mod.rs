@@ -2,6 +2,7 @@
 //! Takes a response, or a refusal. Gives final headers: ours set, the service's kept where they are not hop-by-hop.
 
 pub mod answer;
+mod challenge;
 pub mod compress;
 pub mod cors;
 pub mod date;

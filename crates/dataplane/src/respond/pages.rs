@@ -187,7 +187,7 @@ fn first_word(text: &str) -> Option<(usize, &'static str, Word)> {
     found.min_by_key(|(at, _, _)| *at)
 }
 
-fn escape_html(text: &str, out: &mut String) {
+pub(super) fn escape_html(text: &str, out: &mut String) {
     for character in text.chars() {
         match character {
             '&' => out.push_str("&amp;"),

@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use crate::exchange::Exchange;
 use crate::http1::response_names::KnownResponse;
-use crate::refusal::{CredentialKind, Forbidden, LimitState, Refusal};
+use crate::refusal::{Barrier, CredentialKind, Forbidden, LimitState, Refusal, Ticket};
 use crate::request::Request;
 use crate::respond::answer::{body_for, end_head};
+use crate::respond::challenge;
 use crate::respond::pages::{Choice, Form, Pages, Words};
 use crate::respond::policy::Present;
 use crate::respond::{Facts, write_ours};
@@ -42,6 +43,11 @@ pub fn refuse<E: Exchange>(
     if facts.request.is_grpc() {
         return refuse_call(exchange, facts, refusal);
     }
+    if let Refusal::ChallengeRequired { ticket, .. } = refusal
+        && challenge::is_for_browser(facts.request)
+    {
+        return challenge(exchange, facts, ticket);
+    }
     let status = refusal.status();
     let choice = told.pages.choose(facts.request, status);
     let words = Words {
@@ -60,6 +66,18 @@ pub fn refuse<E: Exchange>(
     let present = write_form(exchange, facts, choice);
     write_reasons(exchange, facts.request, refusal);
     finish(exchange, facts, status, (present, body))
+}
+
+/// The page that a browser works on. Its policy is its own: no header rule of a route may open it.
+fn challenge<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, ticket: &Ticket) -> Vec<u8> {
+    let status = 403;
+    exchange.begin(status);
+    exchange.header_lines(b"content-type: text/html; charset=utf-8\r\n");
+    exchange.header_lines(b"cache-control: no-store\r\nvary: Accept\r\n");
+    exchange.header(b"content-security-policy", challenge::policy());
+    let mut present = Present::default();
+    present.note(KnownResponse::ContentSecurityPolicy);
+    finish(exchange, facts, status, (present, challenge::page(ticket, facts.request.id())))
 }
 
 /// Writes the head of an answer that takes the place of a service's failure, and gives its body. Nothing of what the
@@ -137,7 +155,7 @@ fn write_version<E: Exchange>(exchange: &mut E, request: &Request) {
 fn write_reasons<E: Exchange>(exchange: &mut E, request: &Request, refusal: &Refusal) {
     write_retry_after(exchange, refusal.retry_after());
     match refusal {
-        Refusal::Unauthenticated { kind, .. } => exchange.header(b"www-authenticate", challenge(*kind)),
+        Refusal::Unauthenticated { kind, .. } => exchange.header(b"www-authenticate", demand(*kind)),
         Refusal::Forbidden(forbidden) => write_forbidden(exchange, forbidden),
         Refusal::MethodNotAllowed { allow } => exchange.header(b"allow", allow.as_bytes()),
         Refusal::RangeNotSatisfiable { length } => {
@@ -155,7 +173,8 @@ fn write_reasons<E: Exchange>(exchange: &mut E, request: &Request, refusal: &Ref
         | Refusal::Misdirected
         | Refusal::NoRoute
         | Refusal::AuthenticationUnavailable { .. }
-        | Refusal::AddressNotAllowed
+        | Refusal::AddressNotAllowed(_)
+        | Refusal::ChallengeRequired { .. }
         | Refusal::Tenant { .. }
         | Refusal::OverLimit(_)
         | Refusal::Banned(_)
@@ -184,7 +203,7 @@ fn write_forbidden<E: Exchange>(exchange: &mut E, forbidden: &Forbidden) {
     }
 }
 
-fn challenge(kind: CredentialKind) -> &'static [u8] {
+fn demand(kind: CredentialKind) -> &'static [u8] {
     match kind {
         CredentialKind::Token => b"Bearer error=\"invalid_token\"",
         CredentialKind::BoundToken { alone: true } => PROVEN,
@@ -288,7 +307,7 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
         }
         Refusal::Forbidden(forbidden) => forbidden.message(),
         Refusal::Tenant { fault, .. } => fault.text().into(),
-        Refusal::AddressNotAllowed => "this caller may not call from this address".into(),
+        Refusal::AddressNotAllowed(_) | Refusal::ChallengeRequired { .. } => kept_out(refusal).into(),
         Refusal::OverLimit(state) | Refusal::Banned(state) => limited(refusal, state).into(),
         Refusal::LimiterUnavailable(_) => "limits cannot be checked at the moment; try again later".into(),
         Refusal::ServiceUnavailable { .. } => "the service is not available; try again later".into(),
@@ -315,6 +334,17 @@ fn demanded(kind: CredentialKind) -> &'static str {
         CredentialKind::ApiKey => "a valid API key is required",
         CredentialKind::Certificate => "a valid client certificate is required",
     }
+}
+
+/// Which list, or whose reputation, is nothing that the client should learn.
+fn kept_out(refusal: &Refusal) -> &'static str {
+    if matches!(refusal, Refusal::AddressNotAllowed(Barrier::Caller)) {
+        return "this caller may not call from this address";
+    }
+    if matches!(refusal, Refusal::ChallengeRequired { .. }) {
+        return "requests from this network need a proof; open this address in a browser";
+    }
+    "requests from this address are not served here"
 }
 
 /// A ban says nothing of the limit: waiting for that would not help.

@@ -41,6 +41,7 @@ fn route(path: PathMatchDocument) -> RouteDocument {
         action: ActionDocument::Health {},
         auth: None,
         https_only: HttpsOnlyDocument::Off,
+        screen: None,
         rate_limit: None,
         tenants: None,
         timeout_ms: 10_000,

@@ -16,6 +16,7 @@ pub use super::document_listener::*;
 pub use super::document_overload::*;
 pub use super::document_revocation::*;
 pub use super::document_route::*;
+pub use super::document_screening::*;
 pub use super::document_service::*;
 pub use super::document_shared::*;
 pub use super::document_tenant::*;
@@ -59,6 +60,9 @@ pub struct SnapshotDocument {
     pub failed_authentication_tier: Option<String>,
     #[serde(default)]
     pub limit_headers: LimitHeaders,
+    /// Absent: every address may ask, and nobody knows where it is.
+    #[serde(default)]
+    pub screening: ScreeningDocument,
     /// Absent: only `max_in_flight` sheds.
     pub overload: Option<OverloadDocument>,
     /// Of refusals before a route is found, and of routes that say nothing.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::document_answer::{CompressionDocument, ErrorPagesDocument, FilesDocument};
 use super::document_authorize::{AuthDocument, HttpsOnlyDocument};
 use super::document_limit::RateLimitDocument;
+use super::document_screening::ScreenDocument;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +19,9 @@ pub struct RouteDocument {
     pub precedence: i32,
     pub action: ActionDocument,
     pub auth: Option<AuthDocument>,
+    /// `null`: from every address.
+    #[serde(default)]
+    pub screen: Option<ScreenDocument>,
     pub rate_limit: Option<RateLimitDocument>,
     /// Names of the tenants that may use it; `null`: whoever else may.
     #[serde(default)]

@@ -11,6 +11,7 @@ mod document_listener;
 mod document_overload;
 mod document_revocation;
 mod document_route;
+mod document_screening;
 mod document_service;
 mod document_shared;
 mod document_tenant;
@@ -20,6 +21,7 @@ mod limits;
 mod listeners;
 mod retries;
 mod routes;
+mod screening;
 mod services;
 mod tenants;
 mod texts;
@@ -27,6 +29,7 @@ mod withheld;
 
 use std::sync::Arc;
 
+use crate::addresses::{self, Blocklist};
 use crate::authenticate::{Identities, KeyStore};
 use crate::balance::{self, Services};
 use crate::by_name::ByName;
@@ -48,6 +51,7 @@ use document::{FORMAT, IdentityDocument, IdentityKindDocument, NodeDocument, Sna
 pub use limits::{LimitSettings, TierEntry};
 pub use listeners::Listener;
 pub use routes::{Action, Proxy, Route};
+pub use screening::Screening;
 pub use services::ServiceEntry;
 
 /// State that outlives snapshots and that compiled rules point into.
@@ -60,6 +64,8 @@ pub struct Lasting<'a> {
     pub concurrencies: &'a ByName<shed::Concurrency>,
     pub queues: &'a ByName<proxy::queue::Queue>,
     pub websockets: &'a websocket::places::AllPlaces,
+    pub addresses: &'a addresses::Registry,
+    pub blocks: &'a Arc<Blocklist>,
     pub workers: usize,
 }
 
@@ -130,6 +136,7 @@ pub struct Snapshot {
     pub tier_entries: Vec<TierEntry>,
     /// `None`: requests belong to no tenant.
     pub tenants: Option<Tenants>,
+    pub screening: Screening,
     /// Pages of refusals before a route is found, and of routes without pages of their own.
     pub error_pages: Arc<Pages>,
     /// Headers of those refusals.
@@ -164,15 +171,10 @@ impl Snapshot {
     }
 
     fn compile_document(document: SnapshotDocument, lasting: &Lasting<'_>) -> Result<Self, String> {
-        let identities = Identities::compile(&document.identities, &document.key_store, lasting.keys)?;
-        let tiers = Tiers::compile(&document.tiers, lasting.counters)?;
-        let shared_store = limits::shared_store(&document, &tiers)?;
-        let services = services::live(&document, lasting)?;
-        let error_pages = document.error_pages.as_ref().map(Pages::compile).unwrap_or_default();
-        let listeners = listeners::compile(&document, lasting)?;
-        let tenants = tenants::compile(&document, &tiers, lasting.metrics)?;
-        let parts = (&identities, &tiers, tenants.as_ref(), &error_pages, listeners.as_slice());
-        let routes = routes::compile(&document, parts, lasting)?;
+        let parts = Parts::compile(&document, lasting)?;
+        let shared_store = limits::shared_store(&document, &parts.tiers)?;
+        let routes = routes::compile(&document, &parts, lasting)?;
+        let Parts { identities, tiers, tenants, services, screening, error_pages, listeners } = parts;
         Ok(Self {
             version: document.version,
             overload: shed::Settings::compile(document.overload.as_ref(), document.node.max_in_flight),
@@ -193,6 +195,7 @@ impl Snapshot {
             tiers,
             tenants,
             shared_store,
+            screening,
             tier_entries: tier_entries(&document, lasting.metrics),
             error_pages,
             unrouted_response: Policy::unrouted(document.security_headers),
@@ -206,6 +209,32 @@ impl Snapshot {
 
     pub fn listener(&self, name: &str) -> Option<&Arc<Listener>> {
         self.listeners.iter().find(|listener| *listener.named.name == *name)
+    }
+}
+
+/// What routes point into.
+struct Parts {
+    identities: Identities,
+    tiers: Tiers,
+    tenants: Option<Tenants>,
+    services: Services,
+    screening: Screening,
+    error_pages: Arc<Pages>,
+    listeners: Vec<Arc<Listener>>,
+}
+
+impl Parts {
+    fn compile(document: &SnapshotDocument, lasting: &Lasting<'_>) -> Result<Self, String> {
+        let tiers = Tiers::compile(&document.tiers, lasting.counters)?;
+        Ok(Self {
+            identities: Identities::compile(&document.identities, &document.key_store, lasting.keys)?,
+            tenants: tenants::compile(document, &tiers, lasting.metrics)?,
+            tiers,
+            services: services::live(document, lasting)?,
+            screening: Screening::compile(document, lasting)?,
+            error_pages: document.error_pages.as_ref().map(Pages::compile).unwrap_or_default(),
+            listeners: listeners::compile(document, lasting)?,
+        })
     }
 }
 
@@ -270,6 +299,7 @@ impl Snapshot {
             Rule::Permission(index) => self.authorizing.permissions.get(index as usize),
             Rule::Condition(index) => self.authorizing.rules.get(index as usize),
             Rule::Tier(index) => self.tier_entries.get(index as usize).map(|entry| &entry.counted.named),
+            Rule::AddressList(index) => self.screening.entries.get(index as usize).map(|entry| &entry.named),
             Rule::Service(index) => self.service_entries.get(index as usize).map(|entry| &entry.named),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::authenticate::{AuthPolicy, Identities};
-use crate::authorize::{self, Ground, Permissions, RuleSettings};
+use crate::authorize::{self, Ground, Grounds, Permissions, RuleSettings, Screen};
 use crate::balance::BreakerUse;
 use crate::intake;
 use crate::limit::{LimitRule, Tiers};
@@ -24,7 +24,7 @@ use crate::snapshot::document::{
     ProxyDocument, RouteDocument, SnapshotDocument,
 };
 use crate::snapshot::https::HttpsOnly;
-use crate::snapshot::{Lasting, Listener, Named, retries, tenants, texts, withheld};
+use crate::snapshot::{Lasting, Listener, Named, Parts, retries, tenants, texts, withheld};
 use crate::tenant::Tenants;
 use crate::websocket;
 
@@ -37,6 +37,8 @@ pub struct Route {
     pub tenants: Option<Box<[Box<str>]>>,
     /// `None`: requests that came in plain are served.
     pub https_only: Option<HttpsOnly>,
+    /// `None`: from every address.
+    pub screen: Option<Box<Screen>>,
     pub limit: Option<LimitRule>,
     pub action: Action,
     /// Milliseconds since the epoch from which on the route is no more.
@@ -83,15 +85,14 @@ pub struct Proxy {
     pub websocket: Option<websocket::Settings>,
 }
 
-/// What a snapshot has beside its routes, and they refer to.
-type Parts<'a> = (&'a Identities, &'a Tiers, Option<&'a Tenants>, &'a Arc<Pages>, &'a [Arc<Listener>]);
-
 pub(super) fn compile(
     document: &SnapshotDocument,
-    (identities, tiers, tenants, error_pages, listeners): Parts<'_>,
+    parts: &Parts,
     lasting: &Lasting<'_>,
 ) -> Result<Vec<Route>, String> {
-    Context { document, identities, tiers, tenants, error_pages, listeners, lasting }.routes()
+    let Parts { identities, tiers, tenants, screening, error_pages, listeners, .. } = parts;
+    let (tenants, grounds) = (tenants.as_ref(), &screening.grounds);
+    Context { document, identities, tiers, tenants, error_pages, listeners, grounds, lasting }.routes()
 }
 
 struct Context<'a> {
@@ -101,6 +102,7 @@ struct Context<'a> {
     tenants: Option<&'a Tenants>,
     error_pages: &'a Arc<Pages>,
     listeners: &'a [Arc<Listener>],
+    grounds: &'a Grounds,
     lasting: &'a Lasting<'a>,
 }
 
@@ -133,6 +135,7 @@ impl Context<'_> {
             auth,
             policy,
             https_only: HttpsOnly::compile(route.https_only, self.listeners),
+            screen: self.screen(route)?,
             tenants: route
                 .tenants
                 .as_ref()
@@ -166,6 +169,11 @@ impl Context<'_> {
         let asks = !(auth.accept.is_empty() && auth.optional);
         let identify = asks.then(|| AuthPolicy::compile(auth, self.identities)).transpose()?;
         Ok((identify, policy))
+    }
+
+    fn screen(&self, route: &RouteDocument) -> Result<Option<Box<Screen>>, String> {
+        let screen = route.screen.as_ref().map(|screen| Screen::compile(screen, self.grounds));
+        Ok(screen.transpose()?.map(Box::new))
     }
 
     fn concurrency(&self, service: &str) -> Option<Arc<Concurrency>> {

@@ -5,6 +5,7 @@ To add a theme, write `crosschecks/NAME.py` with `check(view)` and add it to `TH
 """
 
 from gatewright.config.crosschecks import (
+    addresses,
     authorization,
     breakers,
     expressions,
@@ -48,6 +49,7 @@ THEMES = (
     tenants,
     tokens,
     shared_limits,
+    addresses,
 )
 
 

@@ -22,7 +22,9 @@ FRAMING = {
     "transfer-encoding",
     "upgrade",
 }
+"""Headers of a message or of a connection, which nobody else may set."""
 IDENTITY = {"x-user-id", "x-user-scopes", "x-user-roles", "x-partner-id", "x-tenant-id"}
+"""Headers that say who calls."""
 
 
 def check(view: View) -> Iterator[Problem]:

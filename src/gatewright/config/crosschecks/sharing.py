@@ -25,9 +25,10 @@ def check(view: View) -> Iterator[Problem]:
     for number in tiers:
         yield from _redis(view, view.at("tiers", number, "share"))
     shares_bans = gateway.redis is not None and gateway.redis.share_bans and any(t.ban for t in gateway.tiers)
-    if shares_bans and not sharing and not tiers:
+    shares = shares_bans or (gateway.redis is not None and gateway.redis.share_blocks)
+    if shares and not sharing and not tiers:
         yield from _redis(view, view.key_at("redis"))
-    used = sharing or tiers or shares_bans or gateway.shares_revocations
+    used = sharing or tiers or shares or gateway.shares_revocations
     if not used and gateway.redis is not None:
         yield view.key_at("redis").problem(
             "`redis` does nothing; share something, with `circuit_breakers: {share: redis}`"

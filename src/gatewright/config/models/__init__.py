@@ -1,5 +1,15 @@
 """The models of a configuration: what each option is, what it may be, and what it is when left out."""
 
+from gatewright.config.models.addresses import (
+    AddressList,
+    AddressRule,
+    Challenge,
+    CountryRule,
+    Geography,
+    Reputation,
+    ReputationRule,
+    Screening,
+)
 from gatewright.config.models.answers import Compression, ErrorPage, ErrorPages, Static
 from gatewright.config.models.authorization import AuthRule, Demand, Permissions
 from gatewright.config.models.balance import (
@@ -64,6 +74,8 @@ __all__ = [
     "BUILT_IN_TIERS",
     "SECTION_LISTS",
     "Adaptive",
+    "AddressList",
+    "AddressRule",
     "Admin",
     "ApiKeyEntry",
     "ApiKeyIdentity",
@@ -74,6 +86,7 @@ __all__ = [
     "Ban",
     "Budget",
     "Certificate",
+    "Challenge",
     "CircuitBreaker",
     "CircuitBreakers",
     "ClaimTest",
@@ -81,6 +94,7 @@ __all__ = [
     "Compression",
     "Concurrency",
     "Cors",
+    "CountryRule",
     "CpuShedding",
     "Defaults",
     "Demand",
@@ -90,6 +104,7 @@ __all__ = [
     "ErrorPages",
     "FileSink",
     "Gateway",
+    "Geography",
     "GrpcHealthCheck",
     "Hash",
     "HeaderChanges",
@@ -121,12 +136,15 @@ __all__ = [
     "RedisSentinel",
     "RedisTls",
     "Reload",
+    "Reputation",
+    "ReputationRule",
     "Respond",
     "Retry",
     "Revocations",
     "Rewrite",
     "RoundRobin",
     "Route",
+    "Screening",
     "Service",
     "ServiceHttp2",
     "ServiceTls",

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from gatewright.config.models.addresses import AddressList, Challenge, Geography, Reputation, Screening
 from gatewright.config.models.answers import ErrorPages
 from gatewright.config.models.authorization import Permissions
 from gatewright.config.models.base import OneOrMany, Section, Text, Texts
@@ -80,6 +81,21 @@ class Gateway(Section):
     tiers: Annotated[list[Tier], OneOrMany] = Field(default_factory=list, description="Named rate limits.")
     tenants: Tenants | None = Field(None, description="Who shares the gateway; one for all by default.")
     routes: Annotated[list[Route], OneOrMany] = Field(default_factory=list, description="What goes where.")
+    address_lists: Annotated[list[AddressList], OneOrMany] = Field(
+        default_factory=list, description="Named lists of addresses."
+    )
+    geography: Geography | None = Field(
+        None, description="Which country an address is of; nobody knows by default."
+    )
+    reputation: Reputation | None = Field(
+        None, description="How good the reputation of networks is; nobody knows by default."
+    )
+    challenge: Challenge = Field(
+        default_factory=Challenge, description="What browsers of networks of bad reputation have to do."
+    )
+    screening: Screening = Field(
+        default_factory=Screening, description="Which addresses may ask at all; every one by default."
+    )
     defaults: Defaults = Field(
         default_factory=Defaults, description="What routes do unless they say otherwise."
     )
@@ -105,5 +121,5 @@ class Gateway(Section):
         return self.redis is not None and any(isinstance(one, JwtIdentity) for one in self.identities)
 
 
-SECTION_LISTS = ("listeners", "services", "identities", "tiers", "routes")
+SECTION_LISTS = ("listeners", "services", "identities", "tiers", "address_lists", "routes")
 """Sections that are joined when a configuration has several files."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gatewright.config.matching import check_host, check_path
+from gatewright.config.models.addresses import AddressRule, CountryRule, ReputationRule
 from gatewright.config.models.answers import Compression, ErrorPages, Static
 from gatewright.config.models.authorization import AuthRule, Demand, DemandField, Permission
 from gatewright.config.models.base import (
@@ -257,6 +258,15 @@ class Route(Section):
         description="What becomes of requests that did not come over TLS: nothing (`off`), 403 (`refuse`), "
         "or for `GET` and `HEAD` a redirect and for others 403 (`redirect`). `defaults.https_only` by "
         "default.",
+    )
+    addresses: AddressRule | None = Field(
+        None, description="From which addresses it may be used; from all by default."
+    )
+    countries: CountryRule | None = Field(
+        None, description="From which countries it may be used; from all by default."
+    )
+    reputation: ReputationRule | None = Field(
+        None, description="What becomes of networks of bad reputation; nothing by default."
     )
     rate_limit: RateLimitField = Field(
         None,

@@ -65,6 +65,11 @@ class Redis(Section):
         Duration.of("500ms"),
         description="For a connection and for each answer; then the connection is dropped and made anew.",
     )
+    share_blocks: bool = Field(
+        True,
+        description="Whether nodes tell each other at once which networks are blocked by hand "
+        "(`gatewright addresses block`). A cluster is not asked.",
+    )
     share_bans: bool = Field(
         True,
         description="Tell other nodes whom tiers with `ban` ban here, and ban whom they do, within "
