@@ -1,5 +1,6 @@
 //! What a request still has to ask the shared store, and what becomes of it when the store has answered or has not.
 
+use super::lease::Spent;
 use super::line::{self, Line, Mode, Told};
 use crate::limit::deciding::{Said, admitted, refused};
 use crate::limit::plan::{self, Item, Policy};
@@ -143,7 +144,8 @@ impl Wanted {
         let hash = limits.counters.hash(tier.lease_key, &parts);
         let key = Key { hash, tier: tier.lease_key, subject: &parts };
         let ask = Ask { key, rule, penalty: None, cost: self.cost, now_ms: self.now_ms };
-        limits.counters.lease(&ask, |lease| lease.told(told, spent, &self.rule, self.now_ms));
+        let answered = Spent { spent, has_claimed: self.ahead > 0, now_ms: self.now_ms };
+        limits.counters.lease(&ask, |lease| lease.told(told, answered, &self.rule));
     }
 
     /// What the store has said of it, with the penalties of this node.

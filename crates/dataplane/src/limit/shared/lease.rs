@@ -29,6 +29,14 @@ pub(in crate::limit) struct Lease {
     reset: u64,
 }
 
+/// What was asked.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::limit) struct Spent {
+    pub(in crate::limit) spent: u64,
+    pub(in crate::limit) has_claimed: bool,
+    pub(in crate::limit) now_ms: u64,
+}
+
 impl Lease {
     /// May this request pass by what is at hand? Takes nothing.
     pub(in crate::limit) fn read(&self, now_ms: u64, cost: Cost) -> Reading {
@@ -64,10 +72,14 @@ impl Lease {
         Some(block.saturating_sub(at_hand)).filter(|more| *more > 0)
     }
 
-    /// The store has answered who asked for more; `spent` of it are used at once.
-    pub(in crate::limit) fn told(&mut self, told: &Told, spent: u64, rule: &Rule, now_ms: u64) {
+    /// The store has answered somebody; `spent` of it are used at once. Who has claimed a block has it now, so that the next
+    /// may be claimed.
+    pub(in crate::limit) fn told(&mut self, told: &Told, answered: Spent, rule: &Rule) {
+        let Spent { spent, has_claimed, now_ms } = answered;
         let at_hand = self.at_hand(now_ms);
-        self.asking_until_ms = 0;
+        if has_claimed {
+            self.asking_until_ms = 0;
+        }
         (self.limit, self.others, self.reset) = (told.reading(rule).limit, told.remaining, told.reset);
         self.from_ms = now_ms.saturating_sub(SLACK_MS);
         if !told.passes {
@@ -86,5 +98,69 @@ impl Lease {
 
     pub(in crate::limit) fn expires_at_ms(&self) -> u64 {
         self.until_ms.max(self.asking_until_ms).max(self.refused_until_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::rule::Algorithm;
+
+    const NOW: u64 = 1_800_000_000_000;
+    const RULE: Rule = Rule {
+        algorithm: Algorithm::FixedWindow,
+        limit: 100,
+        window_ms: 60_000,
+        burst: 0,
+        max_delay_ms: 0,
+        period: None,
+    };
+
+    fn granted(charged: u64) -> Told {
+        Told { passes: true, remaining: 7, charged, ends_in_ms: 30_000, ..Told::default() }
+    }
+
+    fn asked(spent: u64, has_claimed: bool) -> Spent {
+        Spent { spent, has_claimed, now_ms: NOW }
+    }
+
+    #[test]
+    fn one_block_at_most_is_on_its_way_or_at_hand() {
+        let mut lease = Lease::default();
+        assert_eq!(lease.claim(10, NOW), Some(10));
+        assert_eq!(lease.claim(10, NOW), None);
+        // Somebody else has asked for no more than it needs: the block is still on its way.
+        lease.told(&granted(1), asked(1, false), &RULE);
+        assert_eq!((lease.at_hand(NOW), lease.claim(10, NOW)), (0, None));
+        lease.told(&granted(10), asked(1, true), &RULE);
+        assert_eq!((lease.at_hand(NOW), lease.claim(10, NOW)), (9, None));
+        lease.charge(4);
+        assert_eq!(lease.claim(10, NOW), Some(5));
+        lease.told(&granted(5), asked(0, true), &RULE);
+        assert_eq!(lease.at_hand(NOW), 10);
+    }
+
+    #[test]
+    fn what_is_at_hand_is_spent_within_its_window_and_not_after_a_clock_was_set_back() {
+        let mut lease = Lease::default();
+        lease.told(&granted(10), asked(1, true), &RULE);
+        let reading = lease.read(NOW, Cost::ONE);
+        assert!(reading.is_admitted());
+        assert_eq!((reading.limit, reading.remaining), (100, 15));
+        for (moment, at_hand) in [(NOW - 900, 9), (NOW - 1_100, 0), (NOW + 29_999, 9), (NOW + 30_000, 0)] {
+            assert_eq!(lease.at_hand(moment), at_hand, "{moment}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_believed_for_a_second_by_those_who_need_one() {
+        let mut lease = Lease::default();
+        let refused = Told { passes: false, retry_after: 40, ..Told::default() };
+        lease.told(&refused, asked(0, true), &RULE);
+        assert_eq!(lease.read(NOW + 999, Cost::ONE).retry_after, 1);
+        assert_eq!(lease.read(NOW + 999, Cost::of(2)), Reading::unknown());
+        assert_eq!(lease.read(NOW + 1_000, Cost::ONE), Reading::unknown());
+        assert_eq!(lease.claim(10, NOW + 999), None);
+        assert_eq!(lease.claim(10, NOW + 1_000), Some(10));
     }
 }
