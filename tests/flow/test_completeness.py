@@ -21,6 +21,8 @@ OF_THE_PROCESS = {
     *("token", "sinks", "kind"),
     *("path", "retention", "reload", "watch", "debounce", "file", "url", "allow_http", "refresh"),
     *("minimum_refresh", "lifetime", "timeout", "balance", "name"),
+    # tests/faults/test_key_sets.py: where keys are, and for how long.
+    *("discovery", "extension"),
     # tests/unit/control/test_quotas.py and tests/faults/test_quotas.py: by Python, and by processes that end.
     "quota_save_interval",
     # tests/unit/keystore/test_store.py: what the store does once an hour.

@@ -172,15 +172,18 @@ def dependency_metrics(node: Node) -> list[str]:
     ]
 
 
+def key_age(state: dict[str, object]) -> float:
+    return float(str(state["age_seconds"])) if state["has_keys"] else float("inf")
+
+
 def key_set_metrics(node: Node) -> list[str]:
     sets = [({"identity": str(state["identity"])}, state) for state in node.key_sets.state()]
-    aged = [(one, state) for one, state in sets if state["age_seconds"] is not None]
     return [
         *family(
             "gateway_key_set_age_seconds",
             "gauge",
-            "Time since the keys of the identity were last fetched.",
-            [(one, float(str(state["age_seconds"]))) for one, state in aged],
+            "Time since the keys of the identity were last fetched; infinite while there are none.",
+            [(one, key_age(state)) for one, state in sets],
         ),
         *family(
             "gateway_key_set_stale",

@@ -82,19 +82,22 @@ class Reloader:
             # Taken before reading, so that a change during the reading is seen afterwards.
             self._seen = await asyncio.to_thread(fingerprint, self._files)
             try:
-                configuration = await asyncio.to_thread(read, self._paths)
+                configuration = await self._read()
                 await self._node.apply(configuration)
             except (GatewrightError, OSError) as error:
                 self._refused(error)
                 return False
-            self._follow(configuration)
             return True
 
-    def _follow(self, configuration: Configuration) -> None:
+    async def _read(self) -> Configuration:
+        configuration = await asyncio.to_thread(read, self._paths)
         files = watched(configuration, self._paths)
-        if files != self._files:
-            self._files = files
-            self._seen = fingerprint(files)
+        if files == self._files:
+            return configuration
+        # What of them is new has to be known before it is read, or a change meanwhile would never be seen.
+        self._files = files
+        self._seen = await asyncio.to_thread(fingerprint, files)
+        return await asyncio.to_thread(read, self._paths)
 
     def _refused(self, error: Exception) -> None:
         self._node.status.refused(error)
