@@ -6,6 +6,11 @@ from typing import Literal
 CALLER_HEADER = "X-Caller"
 KEY_HEADER = "X-API-Key"
 
+RULE = (
+    f'request.headers["{CALLER_HEADER}"].startsWith("caller-") && request.method in ["GET", "HEAD"] '
+    '&& !in_network(request.client_ip, ["10.0.0.0/8", "2001:db8::/32"])'
+)
+
 SigningAlgorithm = Literal["RS256", "ES256", "EdDSA"]
 Limiter = Literal[
     "sliding_window",
@@ -20,7 +25,9 @@ Limiter = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What every request of a scenario is checked for: exactly one of `limiter`, `signed` and `api_key`."""
+    """What every request of a scenario is checked for: exactly one of `limiter`, `signed`, `api_key` and
+    `rule`.
+    """
 
     # A limit for each value of `CALLER_HEADER`, and how many values are sent.
     limiter: Limiter | None = None
@@ -29,6 +36,8 @@ class Check:
     signed: SigningAlgorithm | None = None
     # A key of the key store.
     api_key: bool = False
+    # An expression in CEL that holds for requests with a caller and fails for others.
+    rule: str | None = None
     # Whether what was verified or looked up once is known from then on.
     remembered: bool = True
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from checks import CALLER_HEADER, KEY_HEADER, Check, Limiter, SigningAlgorithm
+from checks import CALLER_HEADER, KEY_HEADER, RULE, Check, Limiter, SigningAlgorithm
 from tokens import Credentials
 
 WORK = Path(__file__).resolve().parent / "work"
@@ -162,6 +162,7 @@ SCENARIOS = [
         for algorithm in get_args(SigningAlgorithm)
         for remembered in (True, False)
     ),
+    Scenario("rule", "plain with a rule in CEL over header, method and address", check=Check(rule=RULE)),
     Scenario("key-hit", "plain with API keys of the key store, known", check=Check(api_key=True)),
     Scenario(
         "key-miss",

@@ -57,6 +57,8 @@ def verify(trial: Trial) -> None:
     if scenario.proves and peer.checks_tokens:
         trial.expect({}, 401, "a request without a credential")
         trial.expect(scenario.forged(credentials), 401, "a forged credential")
+    if scenario.check is not None and scenario.check.rule is not None:
+        trial.expect({}, 403, "a request that the rule is against")
 
 
 def verify_limit(trial: Trial, output: Path) -> None:

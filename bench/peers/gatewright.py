@@ -97,6 +97,11 @@ class Gatewright:
         at_once = scenario.check.limiter == "concurrency"
         return tier if at_once else {**tier, "window": f"{WINDOW_SECONDS}s"}
 
+    def auth(self, scenario: Scenario) -> dict[str, Any] | str:
+        if scenario.check is not None and scenario.check.rule is not None:
+            return {"optional": True, "rules": [{"name": "bench", "allow": scenario.check.rule}]}
+        return {"accept": ["users"]} if scenario.proves else "none"
+
     def listener(self, scenario: Scenario) -> dict[str, Any]:
         listener = {"name": "public", "address": f"127.0.0.1:{self.port}", "max_connections": 20_000}
         if not scenario.tls:
@@ -112,6 +117,6 @@ class Gatewright:
             route["websocket"] = True
         return {
             **route,
-            "auth": {"accept": ["users"]} if scenario.proves else "none",
+            "auth": self.auth(scenario),
             "rate_limit": {"tier": "bench"} if scenario.is_limited else "none",
         }

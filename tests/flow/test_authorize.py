@@ -61,6 +61,31 @@ def test_a_caller_without_a_role_that_is_demanded_is_refused(origin: Origin) -> 
             Refused(403, "insufficient_role", "authorize", ("routes", 0), inputs).check(node, answer)
 
 
+def test_roles_of_a_token_count_apart_from_its_scopes(origin: Origin) -> None:
+    issuer = Issuer()
+    identity = f"{issuer.identity[:-1]}, role_claims: realm.roles}}"
+    permissions = "permissions: {roles: {clerk: ['orders:read', 'GET /**'], trainee: ['!GET /secret/**']}}"
+    rule = "{name: only, deny: '\"auditor\" in caller.roles'}"
+    demands = "roles: {any: [clerk, chief], none: [suspended]}, permission: orders:read"
+    route = f"auth: {{accept: [mobile], {demands}, endpoint_permissions: true, rules: [{rule}]}}"
+    with Node(one_route(origin, route, f"identities: [{identity}]", permissions)) as node:
+        for path, roles, status, error in (
+            ("/", ["clerk"], 200, None),
+            ("/secret/1", ["clerk"], 200, None),
+            ("/secret/1", ["clerk", "trainee"], 403, "permission_denied"),
+            ("/", ["chief"], 403, "permission_denied"),
+            ("/", ["clerk", "suspended"], 403, "caller_excluded"),
+            ("/", ["clerk", "auditor"], 403, "rule_denied"),
+            ("/", [], 403, "insufficient_role"),
+        ):
+            answer = get(node.address, path, issuer.bearer(realm={"roles": roles}))
+            assert answer.status == status, roles
+            assert error is None or answer.json()["error"] == error
+        # A scope of that name is no role.
+        refused = get(node.address, "/", issuer.bearer(scope="clerk"))
+        assert refused.json()["error"] == "insufficient_role"
+
+
 def test_only_a_token_is_challenged_for_more_scopes(origin: Origin) -> None:
     key = ApiKey(scopes=("read",))
     route = "auth: {accept: [partners], scopes: [write]}"

@@ -49,6 +49,27 @@ def test_a_rule_reads_who_calls(origin: Origin) -> None:
             assert get(node.address).status == 401
 
 
+def test_a_rule_reads_what_a_token_says(origin: Origin) -> None:
+    issuer = Issuer()
+    expression = 'caller.claims.org.plan in ["gold", "silver"] && caller.user == "user-1"'
+    route = f"auth: {{accept: [mobile], rules: [{rule(expression)}]}}"
+    with Node(one_route(origin, route, f"identities: [{issuer.identity}]")) as node:
+        for plan, status in {"gold": 200, "lead": 403}.items():
+            # The second time the token is remembered, and so is what it says.
+            bearer = issuer.bearer(org={"plan": plan})
+            assert [get(node.address, "/", bearer).status for _ in range(2)] == [status] * 2
+        assert get(node.address, "/", issuer.bearer()).status == 403
+
+
+def test_a_rule_reads_whose_request_it_is(origin: Origin) -> None:
+    tenants = "tenants: {sources: 'header:X-Tenant', unknown: accept}"
+    text = one_route(origin, OPEN.format(rule('request.tenant == "acme"')), tenants)
+    with Node(text) as node:
+        for name, status in {"acme": 200, "other": 403}.items():
+            assert get(node.address, "/", ("X-Tenant", name)).status == status
+        assert get(node.address).status == 403
+
+
 def test_a_rule_that_refuses_is_named_with_its_line(origin: Origin) -> None:
     rules = [
         "{name: everybody, allow: 'true'}",

@@ -97,7 +97,12 @@ fn admit<'s>(
     let caller = account.identified(route, caller);
     let tenants = (snapshot.tenants.as_ref(), route.tenants.as_deref());
     let tenant = account.belongs(tenant::find(tenants, &caller, request)?);
-    let asked = authorize::Asked { request, parameters: found.parameters.as_slice(), unix_ms: facts.unix_ms };
+    let asked = authorize::Asked {
+        request,
+        parameters: found.parameters.as_slice(),
+        tenant: tenant.as_deref().map(|tenant| &*tenant.name),
+        unix_ms: facts.unix_ms,
+    };
     let grant = authorize::grant(&route.policy, caller, asked)?.of(tenant);
     account.granted(route, &grant);
     let asked = (request, facts.unix_ms);

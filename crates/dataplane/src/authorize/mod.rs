@@ -65,6 +65,8 @@ impl Policy {
 pub struct Asked<'a> {
     pub request: &'a Request,
     pub parameters: &'a [Span],
+    /// Whose it is, where somebody is said to be.
+    pub tenant: Option<&'a str>,
     pub unix_ms: u64,
 }
 

@@ -48,7 +48,7 @@ fn from(policy: &Policy, caller: Caller, client: IpAddr) -> Result<GrantedBy, Re
     let mut request = Request::new(client);
     request.method_text = request.append(b"GET");
     request.path = request.append(b"/orders/7");
-    let asked = Asked { request: &request, parameters: &[], unix_ms: 0 };
+    let asked = Asked { request: &request, parameters: &[], tenant: None, unix_ms: 0 };
     grant(policy, Arc::new(caller), asked).map(|grant| grant.by())
 }
 

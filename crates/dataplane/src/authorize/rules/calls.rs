@@ -7,11 +7,13 @@ use ipnet::IpNet;
 use regex::RegexBuilder;
 
 use super::compile::{Compiler, Typed, demand, text_of};
-use super::node::{Node, Operator, Type};
+use super::node::{Node, Operator, Pattern, Type};
 use super::{Mistake, names};
 
-/// Memory of one regular expression, compiled; it bounds what one byte of a text can cost.
-const MAX_REGEX: usize = 256 << 10;
+/// Memory of one regular expression, compiled, by what a step pays for. It bounds what one byte of a text can cost.
+const REGEX_A_STEP: usize = 4 << 10;
+/// Steps for each byte at most.
+const MAX_WEIGHT: usize = 32;
 /// Addresses of one `in_network`: they are compared one by one.
 const MAX_NETWORKS: usize = 64;
 
@@ -144,9 +146,21 @@ fn matches(compiler: &mut Compiler<'_>, text: &IdedExpr, pattern: &IdedExpr) -> 
     let Some(pattern) = text_of(pattern) else {
         return Err(Mistake::about("matches", "the pattern of `matches` is written out".to_owned()));
     };
-    let regex = RegexBuilder::new(pattern).size_limit(MAX_REGEX).build();
-    let regex = regex.map_err(|error| Mistake::about("matches", refused(&error)))?;
-    Ok((Node::Matches(Box::new(text), regex), Type::Bool))
+    let pattern = weighed(pattern).map_err(|error| Mistake::about("matches", refused(&error)))?;
+    Ok((Node::Matches(Box::new(text), Box::new(pattern)), Type::Bool))
+}
+
+/// Finds out how large an expression is by giving it more room until it fits: the crate does not say.
+fn weighed(pattern: &str) -> Result<Pattern, regex::Error> {
+    let mut weight = 1;
+    loop {
+        let built = RegexBuilder::new(pattern).size_limit(weight * REGEX_A_STEP).build();
+        if matches!(built, Err(regex::Error::CompiledTooBig(_))) && weight < MAX_WEIGHT {
+            weight *= 2;
+            continue;
+        }
+        return built.map(|regex| Pattern { regex, weight });
+    }
 }
 
 /// In one line: the crate draws a picture.

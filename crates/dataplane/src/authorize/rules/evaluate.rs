@@ -5,11 +5,10 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use ipnet::IpNet;
-use regex::Regex;
 
 use super::facts::{self, Facts};
 use super::functions;
-use super::node::{Function, Loop, LoopKind, Node};
+use super::node::{Function, Loop, LoopKind, Node, Pattern};
 use super::operators;
 use super::value::Value;
 use crate::refusal::RuleFault;
@@ -79,17 +78,17 @@ impl<'r> Evaluation<'r> {
                 operators::binary(self, *operator, &left, &right)
             }
             Node::Call(function, arguments) => self.call(*function, arguments),
-            Node::Matches(text, regex) => self.matches(text, regex),
+            Node::Matches(text, pattern) => self.matches(text, pattern),
             Node::InNetwork(address, networks) => self.in_network(address, networks),
             Node::Loop(inner) => self.run(inner),
         }
     }
 
-    fn matches(&mut self, text: &'r Node, regex: &Regex) -> Outcome<'r> {
+    fn matches(&mut self, text: &'r Node, pattern: &Pattern) -> Outcome<'r> {
         let text = self.evaluate(text)?;
         let text = text.text()?;
-        self.pay_text(text.len())?;
-        Ok(Value::Bool(regex.is_match(text)))
+        self.pay(text.len().saturating_mul(pattern.weight))?;
+        Ok(Value::Bool(pattern.regex.is_match(text)))
     }
 
     fn in_network(&mut self, address: &'r Node, networks: &[IpNet]) -> Outcome<'r> {

@@ -43,6 +43,7 @@ impl<'r> Facts<'r> {
             Variable::Protocol => Value::Text(protocol(request.version)),
             Variable::ClientIp => Value::Address(request.client),
             Variable::Time => Value::Int((self.asked.unix_ms / 1000).try_into().unwrap_or(i64::MAX)),
+            Variable::Tenant => Value::optional(self.asked.tenant),
             Variable::Headers => Value::Headers,
             Variable::Query => Value::Query,
             Variable::Parameter(place) => {

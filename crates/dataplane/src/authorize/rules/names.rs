@@ -17,7 +17,7 @@ const CALLER: [(&str, Variable, Type); 9] = [
     ("claims", Variable::Claims, Type::Map),
 ];
 
-const REQUEST: [(&str, Variable, Type); 9] = [
+const REQUEST: [(&str, Variable, Type); 10] = [
     ("method", Variable::Method, Type::Text),
     ("path", Variable::Path, Type::Text),
     ("host", Variable::Host, Type::Text),
@@ -25,13 +25,14 @@ const REQUEST: [(&str, Variable, Type); 9] = [
     ("protocol", Variable::Protocol, Type::Text),
     ("client_ip", Variable::ClientIp, Type::Address),
     ("time", Variable::Time, Type::Int),
+    ("tenant", Variable::Tenant, Type::Text),
     ("headers", Variable::Headers, Type::Texted),
     ("query", Variable::Query, Type::Texted),
 ];
 
 /// A member of `caller` or `request`.
 pub(super) fn variable(root: &str, member: &str) -> Option<(Variable, Type)> {
-    let list = if root == "caller" { &CALLER } else { &REQUEST };
+    let list = if root == "caller" { &CALLER[..] } else { &REQUEST[..] };
     let found = list.iter().find(|(name, _, _)| *name == member);
     found.map(|(_, variable, kind)| (*variable, *kind))
 }
@@ -39,8 +40,8 @@ pub(super) fn variable(root: &str, member: &str) -> Option<(Variable, Type)> {
 /// What a root has, for errors.
 pub(super) fn members(root: &str) -> String {
     let list = match root {
-        "caller" => &CALLER,
-        "request" => &REQUEST,
+        "caller" => &CALLER[..],
+        "request" => &REQUEST[..],
         _ => return "`name`".to_owned(),
     };
     let mut names: Vec<String> = list.iter().map(|(name, _, _)| format!("`{name}`")).collect();

@@ -93,6 +93,7 @@ pub(super) enum Variable {
     Protocol,
     ClientIp,
     Time,
+    Tenant,
     Headers,
     Query,
     /// A segment of the path by its place among those that the route names.
@@ -148,6 +149,14 @@ pub(super) enum Literal {
     Text(Arc<str>),
 }
 
+/// A regular expression, and what it costs.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    pub(super) regex: Regex,
+    /// Steps for each byte of a text: the time of one is at worst as long as the expression is large.
+    pub(super) weight: usize,
+}
+
 /// A macro over the elements of a list, or the keys of a map. Its variable is a `Local` of its depth.
 #[derive(Debug)]
 pub(super) struct Loop {
@@ -177,7 +186,7 @@ pub(super) enum Node {
     Conditional(Box<(Node, Node, Node)>),
     Binary(Operator, Box<(Node, Node)>),
     Call(Function, Box<[Node]>),
-    Matches(Box<Node>, Regex),
+    Matches(Box<Node>, Box<Pattern>),
     InNetwork(Box<Node>, Box<[IpNet]>),
     Loop(Box<Loop>),
 }

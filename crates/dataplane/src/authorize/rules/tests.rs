@@ -53,7 +53,7 @@ fn holds_for(text: &str, request: &Request, caller: &Caller, steps: u32) -> Resu
     let node = compile(text, Ground { route: "orders", parameters: &parameters }).expect(text);
     let identities = ["mobile".into()];
     let spans = spans(request);
-    let asked = Asked { request, parameters: &spans, unix_ms: 1_700_000_000_500 };
+    let asked = Asked { request, parameters: &spans, tenant: Some("acme"), unix_ms: 1_700_000_000_500 };
     Evaluation::new(Facts { asked, caller, identities: &identities }, steps).holds(&node)
 }
 
@@ -92,7 +92,7 @@ fn every_variable_is_what_its_name_says() {
         "request.host == 'api.example.com'",
         "request.scheme == 'http' && request.protocol == 'HTTP/1.1'",
         "request.client_ip == '10.1.2.3' && string(request.client_ip) == '10.1.2.3'",
-        "request.time == 1700000000",
+        "request.time == 1700000000 && request.tenant == 'acme'",
         "request.params.id == '7' && request.params['item'] == '%C3%BC'",
         "request.query.a == '1' && request.query['b'] == 'x y' && request.query.empty == ''",
         "request.headers['X-Tag'] == 'one, two'",
@@ -232,7 +232,7 @@ fn a_rule_that_denies_wins_and_one_that_allows_is_enough() {
     let rules = Rules::compile(&documents, ground, &settings, 10).unwrap().unwrap();
     let check = |caller: &Caller, query: &str| {
         let request = request(query, &[]);
-        rules.check(caller, Asked { request: &request, parameters: &[], unix_ms: 0 })
+        rules.check(caller, Asked { request: &request, parameters: &[], tenant: None, unix_ms: 0 })
     };
     let refused = |rule, ruling, name: &str| {
         Err(Refusal::Forbidden(Forbidden::Ruled {

@@ -55,7 +55,7 @@ fn rate_limit(tiers: &[&str]) -> RateLimitDocument {
 
 fn grant(caller: Caller) -> Grant {
     let request = Request::new(CLIENT);
-    let asked = authorize::Asked { request: &request, parameters: &[], unix_ms: 0 };
+    let asked = authorize::Asked { request: &request, parameters: &[], tenant: None, unix_ms: 0 };
     authorize::grant(&Policy::default(), Arc::new(caller), asked).unwrap()
 }
 

@@ -1,5 +1,7 @@
 //! No expression holds a worker up: what it may cost is bounded before it runs, and counted while it does.
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// As many scopes as a token has room for.
@@ -37,6 +39,13 @@ fn long_texts_are_paid_for_by_their_length() {
     assert_eq!(holds_for(once, &request, &ann(), 10_000), Ok(false));
     let often = format!("{once} || request.headers['x-long'].matches('b+$')");
     assert_eq!(holds_for(&often, &request, &ann(), 10_000), Err(RuleFault::TooManySteps));
+    // The larger a pattern, the dearer each byte.
+    let part = vec![b'a'; 2_000];
+    let request = self::request("", &[("x-long", &long, Known::Other), ("x-part", &part, Known::Other)]);
+    for (pattern, expected) in [("b+$", Ok(false)), ("([ab]{1,40}a){1,10}c", Err(RuleFault::TooManySteps))] {
+        let text = format!("request.headers['x-part'].matches('{pattern}')");
+        assert_eq!(holds_for(&text, &request, &ann(), 10_000), expected, "{pattern}");
+    }
     let doubled = "request.headers['x-long'] + request.headers['x-long'] == 'a'";
     assert_eq!(holds_for(doubled, &request, &ann(), 10_000), Err(RuleFault::TooManySteps));
 }
@@ -59,4 +68,24 @@ fn loops_and_operators_have_a_depth() {
     assert_eq!(holds(&vec!["true"; 300].join(" && ")), Ok(true));
     let networks = vec!["'10.0.0.0/8'"; 65].join(", ");
     assert!(mistake(&format!("in_network(request.client_ip, [{networks}])")).contains("64 networks at most"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn no_text_is_more_than_a_mistake(text in r#"[a-z.()\[\]'"&|!?:,0-9 +*/<>=_{}-]{0,60}"#) {
+        let _ = compile(&text, Ground { route: "orders", parameters: &[] });
+    }
+
+    #[test]
+    fn no_request_makes_a_rule_more_than_a_fault(
+        query in "[a-z=&%0-9+]{0,30}",
+        value in prop::collection::vec(any::<u8>(), 0..20),
+    ) {
+        let request = request(&query, &[("x-any", &value, Known::Other), ("x-any", b"2", Known::Other)]);
+        let text = "request.query.exists(name, name == 'a' && request.query[name].matches('^[0-9]+$')) \
+            || request.headers['x-any'].size() > int(request.query.b) || request.query.size() / size(request.query.c) > 1";
+        let _ = holds_for(text, &request, &ann(), 10_000);
+    }
 }

@@ -15,7 +15,7 @@ fn nanoseconds(rounds: u32, mut work: impl FnMut()) -> u128 {
     best.min().unwrap_or(Duration::ZERO).as_nanos() / u128::from(rounds)
 }
 
-fn time(text: &str, request: &Request, caller: &Caller) -> u128 {
+fn time(text: &str, request: &Request, caller: &Caller, rounds: u32) -> u128 {
     let document = RuleDocument {
         name: "one".to_owned(),
         at: "t:1:1".to_owned(),
@@ -28,8 +28,7 @@ fn time(text: &str, request: &Request, caller: &Caller) -> u128 {
     let ground = Ground { route: "orders", parameters: &parameters };
     let rules = Rules::compile(&[document], ground, &settings, 0).unwrap().unwrap();
     let spans = spans(request);
-    let asked = Asked { request, parameters: &spans, unix_ms: 1_700_000_000_000 };
-    let rounds = if rules.check(caller, asked).is_ok() { 100_000 } else { 200 };
+    let asked = Asked { request, parameters: &spans, tenant: None, unix_ms: 1_700_000_000_000 };
     nanoseconds(rounds, || drop(black_box(rules.check(black_box(caller), asked))))
 }
 
@@ -51,7 +50,7 @@ fn measure_rules() {
         "request.path.matches('^/admin/[0-9]+$')",
         "caller.scopes.exists(s, s.startsWith('x'))",
     ] {
-        println!("{:>7} ns  {text}", time(text, &request, &ann()));
+        println!("{:>7} ns  {text}", time(text, &request, &ann(), 100_000));
     }
     let scopes = (0..2_000).map(|number| format!("s{number}").into()).collect();
     let many = Caller::new(CallerKind::User, None, scopes);
@@ -60,15 +59,13 @@ fn measure_rules() {
         "caller.scopes.map(a, caller.scopes.map(b, a + b)).size() > 0",
         "caller.scopes.exists(a, (caller.scopes + caller.scopes).size() < 1)",
     ] {
-        println!("{:>7} ns until its steps are spent  {text}", time(text, &request, &many));
+        println!("{:>7} ns until its steps are spent  {text}", time(text, &request, &many, 100));
     }
-    let long = vec![b'a'; 32_000];
+    let long = vec![b'a'; 9_000];
     let long = self::request("", &[("x-long", &long, Known::Other)]);
-    for text in [
-        "request.headers['x-long'].matches('(a|aa|aaa){1,40}b')",
-        "request.headers['x-long'].matches('([a-z]{1,30}[0-9a-f]{1,30}){1,8}!')",
-        "request.headers['x-long'].matches('(x+x+)+y|(a+a+)+b')",
-    ] {
-        println!("{:>7} ns for 32,000 bytes  {text}", time(text, &long, &ann()));
+    for text in
+        ["request.headers['x-long'].matches('[ab]*a[ab]{30}c|x')", "request.headers['x-long'].contains('b')"]
+    {
+        println!("{:>7} ns for 9,000 bytes  {text}", time(text, &long, &ann(), 50));
     }
 }
