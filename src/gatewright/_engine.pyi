@@ -44,7 +44,9 @@ class Engine:
     def set_keys(self, identity: str, keys: bytes) -> None:
         """Replace the keys of an identity whose snapshot has `keys: null`. May come before the snapshot does.
 
-        A JWT identity takes a JWKS, an API-key identity `{"keys": [...]}`. Raises `SnapshotError`.
+        A JWT identity takes a JWKS, an API-key identity `{"keys": [...]}`, one that browsers log in with
+        `{"provider": {"authorization_endpoint": str, "end_session_endpoint": str | null}}`, where an empty address is one that is not
+        known. Raises `SnapshotError`.
         """
 
     def drain_instance(self, service: str, instance: str, wanted: bool) -> int | None:
@@ -130,6 +132,10 @@ class Engine:
         """A list of `{"id": int, "kind": "refresh_keys", "identity": str}` and `{"id": int, "kind": "look_up_key",
         "prefix": str, "hash": str, "digest": str}`; `None` when none came in time.
 
+        About logins there are `{"kind": "exchange_code", "identity", "code", "verifier", "nonce", "redirect_uri", "issuer": str |
+        null}`, `{"kind": "refresh_session", "identity", "session", "subject", "refresh_token"}`, `{"kind": "end_session", "identity",
+        "session", "until_ms": int, "refresh_token": str | null}` and `{"kind": "check_logout", "identity", "token", "lifetime_ms": int}`.
+
         Of an API key the question has the 12 characters that name it, the HMAC-SHA-256 under `key_store.secret` of all
         but its last 8, and the SHA-256 of the whole, both hexadecimal.
         """
@@ -139,7 +145,9 @@ class Engine:
 
         `result` is `{"ok": bool}`; of an API key `{"ok": true, "key": ENTRY, "ttl_ms": int | null}`, with an entry as
         `set_keys` takes it that may be believed for so long, or
-        `{"ok": true, "refused": "unknown" | "revoked" | "expired"}`, or `{"ok": false}` where nobody can tell. Raises
+        `{"ok": true, "refused": "unknown" | "revoked" | "expired"}`; of a login `{"ok": true, "granted": {"named": {"user", "subject",
+        "scopes", "roles", "claims", "provider_session"} | null, "access_ms": int | null, "refresh_token": str | null, "id_token": str |
+        null}}` or `{"ok": true, "failed": "refused" | "token" | "user"}`; or `{"ok": false}` where nobody can tell. Raises
         `EngineError` for anything else, and who waits is told that there is no answer.
         """
 

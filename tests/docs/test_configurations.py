@@ -28,6 +28,13 @@ BASE: dict[str, Any] = {
     "identities": [
         {"name": "mobile", "kind": "jwt", "issuer": "base", "jwks": {"file": "keys/jwks.json"}},
         {"name": "partners", "kind": "api_key", "keys": {"file": "keys/partners.json"}},
+        {
+            "name": "web",
+            "kind": "oidc",
+            "issuer": "https://id.example.com",
+            "client_id": "gateway",
+            "session": {"secrets": "${file:keys/cookies}"},
+        },
     ],
     "routes": [{"name": "base", "match": "/base", "service": "self"}],
 }
@@ -58,6 +65,8 @@ def place(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> 
     shutil.copytree(repository / "examples" / "keys", tmp_path / "keys")
     (tmp_path / "keys" / "admin-token").write_text("0123456789abcdef0123456789abcdef\n")
     (tmp_path / "keys" / "store-secret").write_text("0123456789abcdef0123456789abcdef\n")
+    (tmp_path / "keys" / "cookies").write_text("0123456789abcdef0123456789abcdef\n")
+    (tmp_path / "keys" / "oidc-client").write_text("0123456789abcdef\n")
     (tmp_path / "keys" / "pepper").write_text("0123456789abcdef\n")
     (tmp_path / "keys" / "issuer.pem").write_text(ISSUER)
     Authority(tmp_path / "keys").issue("public", "example.com")

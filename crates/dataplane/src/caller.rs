@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::claims::Claims;
+use crate::session::Session;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallerKind {
@@ -59,6 +60,8 @@ pub struct Caller {
     pub claims: Option<Arc<Claims>>,
     /// What whoever sends the token has to prove besides.
     pub confirmation: Option<Box<Confirmation>>,
+    /// Where the credential is one that browsers send by themselves, from whatever page a request is made.
+    pub ambient: Option<Arc<Ambient>>,
     /// The signature had been verified by an earlier request.
     pub cached: bool,
 }
@@ -70,6 +73,15 @@ pub struct Confirmation {
     pub certificate: Option<[u8; 32]>,
     /// SHA-256 of the key that proofs are signed with (RFC 9449), by RFC 7638.
     pub key: Option<[u8; 32]>,
+}
+
+/// What is known of a browser's credential beyond whom it proves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ambient {
+    /// Of the session: only pages of its own origin can read it.
+    pub token: Option<Arc<str>>,
+    /// The session, where its cookie is to say anew when it was seen.
+    pub marked: Option<Arc<Session>>,
 }
 
 impl Caller {
@@ -90,6 +102,7 @@ impl Caller {
             header_lines: None,
             claims: None,
             confirmation: None,
+            ambient: None,
             cached: false,
         }
     }

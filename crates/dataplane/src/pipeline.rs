@@ -13,6 +13,8 @@ pub mod forward;
 mod hedging;
 mod limited;
 pub mod live;
+mod login;
+mod login_call;
 mod parts;
 mod retrying;
 mod screening;
@@ -28,7 +30,7 @@ use crate::balance;
 use crate::exchange::Exchange;
 use crate::intake;
 use crate::limit::{self, Answer, Counters, Limits, Permit};
-use crate::refusal::{HandshakeFault, Refusal};
+use crate::refusal::{BrowserRefusal, HandshakeFault, Refusal};
 use crate::request::{Framing, Request, Scheme};
 use crate::route;
 use crate::shed::{self, Load};
@@ -93,9 +95,11 @@ fn admit<'s>(
     }
     screening::approach(snapshot, route, (request, facts.unix_ms), account)?;
     let admission = shed::admit(state.load, &snapshot.overload, route.priority, route.concurrency.as_ref())?;
-    let caller = authenticate::identify(route.auth.as_ref(), request, state.tokens, facts.unix_ms)?;
+    let caller =
+        authenticate::identify(route.auth.as_ref(), request, state.tokens, state.renewed, facts.unix_ms)?;
     let caller = account.identified(route, caller);
-    let tenants = (snapshot.tenants.as_ref(), route.tenants.as_deref());
+    authorize::same_origin(route.cross_site.as_ref(), request, &caller)?;
+    let tenants = (snapshot.tenants.as_ref().filter(|_| route.has_tenant()), route.tenants.as_deref());
     let tenant = account.belongs(tenant::find(tenants, &caller, request)?);
     let asked = authorize::Asked {
         request,
@@ -124,6 +128,7 @@ fn direct<'s>(
     match &route.action {
         Action::Answer(fixed) => Ok(Next::Answer { fixed, permit, admission }),
         Action::Files(files) => Ok(Next::File { files, permit, admission }),
+        Action::Login(login) => Ok(Next::Login { login, permit, admission }),
         Action::Proxy(proxy) => {
             account.serviced(proxy);
             let socket = socket(proxy, request, &permit, facts.random)?;
@@ -222,7 +227,8 @@ fn charge_unaccounted(
     (facts, refusal): (Facts, Refusal),
 ) -> Refusal {
     let is_failed = matches!(refusal, Refusal::Unauthenticated { .. });
-    if !is_failed && refusal != Refusal::NoRoute {
+    let leads_away = matches!(refusal, Refusal::Browser(BrowserRefusal::LoginRequired { .. }));
+    if !is_failed && !leads_away && refusal != Refusal::NoRoute {
         return refusal;
     }
     let failed = snapshot.limits.failed_authentication_tier.filter(|_| is_failed);
@@ -298,7 +304,7 @@ async fn run<E: Exchange>(
         let route = local.account.routed(&visit.snapshot, route)?;
         return delivery::preflight(worker, visit, request, route, (exchange, local)).await;
     }
-    let next = match live::decide(worker, visit, request, local) {
+    let next = match live::decide(worker, visit, request, None, local) {
         Ok(next) => next,
         Err(refusal) => live::reconsider(worker, visit, request, local, refusal).await?,
     };
@@ -308,8 +314,19 @@ async fn run<E: Exchange>(
         Next::Ask(_) | Next::Wait(_) => {
             Box::pin(live::wait_for(worker, visit, request, next, (&mut *exchange, &mut *local))).await?
         }
-        Next::Answer { .. } | Next::File { .. } | Next::Forward { .. } => next,
+        Next::Answer { .. } | Next::File { .. } | Next::Login { .. } | Next::Forward { .. } => next,
     };
+    conclude(worker, visit, request, next, (exchange, local)).await
+}
+
+/// What was decided is done.
+async fn conclude<E: Exchange>(
+    worker: &Worker,
+    visit: &Visit,
+    request: &Request,
+    next: Next<'_>,
+    (exchange, local): (&mut E, &mut Local),
+) -> Result<(), End> {
     match next {
         // Nobody waits twice.
         Next::Ask(_) | Next::Wait(_) => Err(Refusal::Internal.into()),
@@ -320,6 +337,11 @@ async fn run<E: Exchange>(
         Next::File { files, permit, admission } => {
             let _in_flight = (permit, admission);
             file_delivery::serve(worker, visit, request, files, (exchange, local)).await
+        }
+        Next::Login { login, permit, admission } => {
+            let _in_flight = (permit, admission);
+            // On the heap, since every connection would have to have room for it.
+            Box::pin(login::serve(worker, visit, request, login, (exchange, local))).await
         }
         Next::Forward { proxy, permit, target, admission, socket } => {
             let plan = Plan { proxy, permit, target, admission, socket };

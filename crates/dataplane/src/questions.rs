@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::mem::discriminant;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use serde::Serialize;
 use tokio::sync::oneshot;
+
+use crate::snapshot::document::{GrantedDocument, LoginFailureDocument};
 
 /// Requests that may wait for one answer; a further one is told that there is none.
 const MAX_WAITING: usize = 1_000;
@@ -25,13 +27,32 @@ pub enum Question {
     /// An API key that nothing is known of yet (requirement AU-21). The key itself is not in here: it is named by its
     /// public prefix, its keyed hash (hexadecimal) and its SHA-256.
     LookUpKey { prefix: String, hash: String, digest: String },
+    /// A browser is back from the provider with a code (RFC 6749 section 4.1.3). `issuer` is what it says of whom it has it.
+    ExchangeCode {
+        identity: String,
+        code: String,
+        verifier: String,
+        nonce: String,
+        redirect_uri: String,
+        issuer: Option<String>,
+    },
+    /// What the provider granted for a session ends soon.
+    RefreshSession { identity: String, session: String, subject: String, refresh_token: String },
+    /// A session has ended before its time: to be remembered until `until_ms`, and told to the provider.
+    EndSession { identity: String, session: String, until_ms: u64, refresh_token: Option<String> },
+    /// The provider says that a session or a user has ended (OpenID Connect Back-Channel Logout).
+    CheckLogout { identity: String, token: String, lifetime_ms: u64 },
 }
 
 impl Question {
     fn is_of_keys(&self) -> bool {
         match self {
             Self::RefreshKeys { .. } => true,
-            Self::LookUpKey { .. } => false,
+            Self::LookUpKey { .. }
+            | Self::ExchangeCode { .. }
+            | Self::RefreshSession { .. }
+            | Self::EndSession { .. }
+            | Self::CheckLogout { .. } => false,
         }
     }
 }
@@ -53,6 +74,26 @@ pub enum Reply {
     Full,
 }
 
+/// What was found out.
+#[derive(Clone, Debug)]
+pub enum Told {
+    Yes,
+    No,
+    /// What the provider has granted to a login or a session.
+    Granted(Arc<GrantedDocument>),
+    /// Why it grants nothing, however often it is asked.
+    Refused(LoginFailureDocument),
+}
+
+impl Told {
+    fn is_yes(&self) -> bool {
+        match self {
+            Self::Yes | Self::Granted(_) => true,
+            Self::No | Self::Refused(_) => false,
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Numbered<'a> {
     id: u64,
@@ -63,7 +104,7 @@ struct Numbered<'a> {
 #[derive(Debug, Default)]
 struct State {
     next: u64,
-    open: HashMap<Question, (u64, Vec<oneshot::Sender<bool>>)>,
+    open: HashMap<Question, (u64, Vec<oneshot::Sender<Told>>)>,
     untaken: VecDeque<Question>,
     /// Questions about key sets that were lately answered with no, at most `MAX_REFRESHES`.
     refused: HashMap<Question, Instant>,
@@ -98,7 +139,7 @@ impl State {
 /// What became of asking.
 #[derive(Debug)]
 enum Asked {
-    Waits(oneshot::Receiver<bool>),
+    Waits(oneshot::Receiver<Told>),
     /// Too many are open, or too many wait.
     Full,
 }
@@ -119,12 +160,20 @@ impl Questions {
         if self.was_refused(&question, Instant::now()) {
             return Reply::No;
         }
+        match self.consult(question, patience).await {
+            Ok(told) if told.is_yes() => Reply::Yes,
+            Ok(_) => Reply::No,
+            Err(reply) => reply,
+        }
+    }
+
+    /// The same for what is told in more than a word; `Late` or `Full` where nothing is.
+    pub async fn consult(&self, question: Question, patience: Patience) -> Result<Told, Reply> {
         match self.enqueue(question, patience.open) {
-            Asked::Full => Reply::Full,
+            Asked::Full => Err(Reply::Full),
             Asked::Waits(answer) => match tokio::time::timeout(patience.deadline, answer).await {
-                Ok(Ok(true)) => Reply::Yes,
-                Ok(Ok(false) | Err(_)) => Reply::No,
-                Err(_) => Reply::Late,
+                Ok(told) => Ok(told.unwrap_or(Told::No)),
+                Err(_) => Err(Reply::Late),
             },
         }
     }
@@ -192,17 +241,22 @@ impl Questions {
 
     /// Lets everybody who waits for this question go on. An unknown id is ignored.
     pub fn answer(&self, id: u64, yes: bool) {
+        self.tell(id, if yes { Told::Yes } else { Told::No });
+    }
+
+    /// The same with what was found out.
+    pub fn tell(&self, id: u64, told: Told) {
         let mut state = self.lock();
         let question =
             state.open.iter().find(|(_, (open, _))| *open == id).map(|(question, _)| question.clone());
         let waiting = question.as_ref().and_then(|question| state.open.remove(question));
-        if let Some(question) = question.filter(|question| !yes && question.is_of_keys()) {
+        if let Some(question) = question.filter(|question| !told.is_yes() && question.is_of_keys()) {
             state.refuse(question, Instant::now());
         }
         drop(state);
         for sender in waiting.into_iter().flat_map(|(_, waiting)| waiting) {
             // A request that stopped waiting has dropped its end.
-            let _ = sender.send(yes);
+            let _ = sender.send(told.clone());
         }
     }
 
@@ -224,7 +278,7 @@ mod tests {
         Question::RefreshKeys { identity: "mobile".to_owned() }
     }
 
-    fn waits(asked: Asked) -> oneshot::Receiver<bool> {
+    fn waits(asked: Asked) -> oneshot::Receiver<Told> {
         let Asked::Waits(receiver) = asked else { panic!("{asked:?}") };
         receiver
     }
@@ -238,8 +292,8 @@ mod tests {
         assert_eq!(taken, br#"[{"id":1,"kind":"refresh_keys","identity":"mobile"}]"#);
         assert_eq!(questions.take(Duration::ZERO), None);
         questions.answer(1, true);
-        assert_eq!(first.try_recv(), Ok(true));
-        assert_eq!(second.try_recv(), Ok(true));
+        assert!(first.try_recv().unwrap().is_yes());
+        assert!(second.try_recv().unwrap().is_yes());
     }
 
     #[test]
@@ -252,7 +306,7 @@ mod tests {
         questions.answer(1, true);
         assert!(second.try_recv().is_err());
         questions.answer(2, true);
-        assert_eq!(second.try_recv(), Ok(true));
+        assert!(second.try_recv().unwrap().is_yes());
     }
 
     #[test]
@@ -307,11 +361,11 @@ mod tests {
             questions.take(Duration::ZERO).unwrap();
             let id = questions.lock().open[&question()].0;
             questions.answer(id, yes);
-            asker.try_recv()
+            asker.try_recv().unwrap().is_yes()
         };
-        assert_eq!(answered(true), Ok(true));
+        assert!(answered(true));
         assert!(!questions.was_refused(&question(), Instant::now()));
-        assert_eq!(answered(false), Ok(false));
+        assert!(!answered(false));
         let refused_at = questions.lock().refused[&question()];
         let other = Question::RefreshKeys { identity: "other".to_owned() };
         assert!(!questions.was_refused(&other, refused_at));

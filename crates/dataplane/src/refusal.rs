@@ -5,12 +5,14 @@ use std::time::Duration;
 
 mod authorization;
 mod barriers;
+mod browser;
 mod causes;
 mod credentials;
 mod tenant;
 
 pub use authorization::*;
 pub use barriers::*;
+pub use browser::*;
 pub use causes::*;
 pub use credentials::*;
 pub use tenant::TenantFault;
@@ -129,6 +131,7 @@ pub enum Refusal {
         identity: u32,
         cause: Unjudged,
     },
+    Browser(BrowserRefusal),
     /// The caller, whoever it is, may not do this here.
     Forbidden(Forbidden),
     /// The client's address may not ask here, or not this caller from there.
@@ -186,6 +189,9 @@ pub enum Refusal {
 impl Refusal {
     pub fn status(&self) -> u16 {
         match self {
+            Self::Browser(BrowserRefusal::LoginRequired { .. }) => 303,
+            Self::Browser(BrowserRefusal::LoginFailed { fault, .. }) if *fault != LoginFault::Denied => 400,
+            Self::Browser(_) => 403,
             Self::Malformed(_) | Self::BadHandshake(_) => 400,
             Self::Unauthenticated { .. } => 401,
             Self::Forbidden(forbidden) => forbidden.status(),
@@ -227,6 +233,7 @@ impl Refusal {
             | Self::AddressNotAllowed(_)
             | Self::ChallengeRequired { .. }
             | Self::Tenant { .. } => 7,
+            Self::Browser(BrowserRefusal::CrossSite(_)) => 7,
             Self::OverLimit(_)
             | Self::Banned(_)
             | Self::TooManyWebSockets { .. }
@@ -251,7 +258,7 @@ impl Refusal {
             | Self::LimiterUnavailable(_)
             | Self::WebSocketsFull { .. }
             | Self::ServiceUnavailable { .. } => 14,
-            Self::Unauthenticated { .. } => 16,
+            Self::Unauthenticated { .. } | Self::Browser(_) => 16,
         }
     }
 
@@ -272,7 +279,9 @@ impl Refusal {
             } => "invalid_token",
             Self::Unauthenticated { kind: CredentialKind::ApiKey, .. } => "invalid_api_key",
             Self::Unauthenticated { kind: CredentialKind::Certificate, .. } => "invalid_client_certificate",
+            Self::Unauthenticated { kind: CredentialKind::Session, .. } => "invalid_session",
             Self::AuthenticationUnavailable { .. } => "authentication_unavailable",
+            Self::Browser(why) => why.code(),
             Self::Forbidden(forbidden) => forbidden.code(),
             Self::AddressNotAllowed(_) => "address_not_allowed",
             Self::ChallengeRequired { .. } => "challenge_required",
@@ -317,6 +326,7 @@ impl Refusal {
             | Self::NoRoute
             | Self::MethodNotAllowed { .. }
             | Self::Unauthenticated { .. }
+            | Self::Browser(_)
             | Self::Forbidden(_)
             | Self::AddressNotAllowed(_)
             | Self::ChallengeRequired { .. }

@@ -35,6 +35,8 @@ async def health(node: Node) -> Document:
     faults += [str(one["identity"]) for one in key_sets if one["stale"] or not one["has_keys"]]
     key_store = node.stored_keys.state()
     limit_store = state.get("limit_store")
+    logins = node.logins.state()
+    faults += [str(one["identity"]) for one in logins if not one["is_known"]]
     faults += ["key_store"] if key_store is not None and not key_store["connected"] else []
     faults += ["limit_store"] if not node.limit_store.is_well else []
     return {
@@ -46,6 +48,7 @@ async def health(node: Node) -> Document:
             "key_sets": key_sets,
             "key_store": key_store,
             "limit_store": limit_store,
+            "logins": logins,
         },
         **warnings(node),
     }

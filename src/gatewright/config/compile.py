@@ -15,13 +15,14 @@ from gatewright.config.compile_answer import compile_error_pages
 from gatewright.config.compile_authorization import compile_permissions
 from gatewright.config.compile_jwt import compile_jwt
 from gatewright.config.compile_listener import compile_listener
+from gatewright.config.compile_login import compile_login, login_routes
 from gatewright.config.compile_overload import compile_overload
 from gatewright.config.compile_route import compile_route
 from gatewright.config.compile_service import compile_service
 from gatewright.config.compile_tenants import compile_tenants
 from gatewright.config.compile_tiers import compile_shared_store, compile_tiers
 from gatewright.config.loading import Loaded
-from gatewright.config.models import ApiKeyIdentity, JwtIdentity, KeyStore
+from gatewright.config.models import ApiKeyIdentity, JwtIdentity, KeyStore, OidcIdentity
 from gatewright.config.models.routes import NONE
 from gatewright.errors import Problem
 
@@ -57,7 +58,7 @@ def compile(
         "tenants": compile_tenants(loaded),
         "shared_store": compile_shared_store(loaded),
         "screening": compile_screening(loaded),
-        "routes": [compile_route(loaded, number) for number in range(len(gateway.routes))],
+        "routes": _routes(loaded),
         "permissions": compile_permissions(loaded),
         "authorities": {
             name: [base64.b64encode(der).decode() for der in ders]
@@ -71,6 +72,11 @@ def compile(
         "security_headers": defaults.security_headers,
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _routes(loaded: Loaded) -> list[dict[str, Any]]:
+    own = [compile_route(loaded, number) for number in range(len(loaded.gateway.routes))]
+    return own + login_routes(loaded)
 
 
 def _node(loaded: Loaded) -> dict[str, Any]:
@@ -99,6 +105,8 @@ def _identity(loaded: Loaded, number: int) -> dict[str, Any]:
         kind = compile_jwt(identity, keys, keep_claims=keeps_claims(loaded.gateway))
     elif isinstance(identity, ApiKeyIdentity):
         kind = _api_key(identity, keys)
+    elif isinstance(identity, OidcIdentity):
+        kind = compile_login(identity)
     else:
         kind = {"user_from": identity.user_from, "scopes": identity.scopes, "allow": identity.allow}
     return {"name": identity.name, "at": str(loaded.at("identities", number)), "kind": {identity.kind: kind}}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gatewright.config.compile_addresses import compile_screen
 from gatewright.config.compile_answer import compile_compression, compile_error_pages, compile_static
 from gatewright.config.compile_authorization import compile_auth, compile_https_only
+from gatewright.config.compile_login import compile_csrf
 from gatewright.config.crosschecks.overlaps import hosts_of
 from gatewright.config.limiting import limit_of
 from gatewright.config.matching import classify
@@ -33,6 +34,7 @@ _BREAKERS: dict[bool | str, str] = {True: "shared", False: "none", "own": "own",
 def compile_route(loaded: "Loaded", number: int) -> dict[str, Any]:
     """Give the document of a route."""
     route, defaults = loaded.gateway.routes[number], loaded.gateway.defaults
+    cross_site = compile_csrf(loaded, route)
     security_headers = defaults.security_headers if route.security_headers is None else route.security_headers
     return {
         "name": route.name,
@@ -62,6 +64,7 @@ def compile_route(loaded: "Loaded", number: int) -> dict[str, Any]:
         "retry": _retry(route.retry),
         "hedge": _hedge(route),
         "error_pages": compile_error_pages(route.error_pages, loaded.gateway.error_pages),
+        **({} if cross_site is None else {"cross_site": cross_site}),
     }
 
 

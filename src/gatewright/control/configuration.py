@@ -12,7 +12,16 @@ from pathlib import Path
 from gatewright.config import Loaded, load
 from gatewright.config import compile as compile_snapshot
 from gatewright.config.addresses import Resolver, read_address
-from gatewright.config.models import BUILT_IN_TIERS, FileSink, Gateway, Jwks, JwtIdentity, Redis, SqliteSink
+from gatewright.config.models import (
+    BUILT_IN_TIERS,
+    FileSink,
+    Gateway,
+    Jwks,
+    JwtIdentity,
+    OidcIdentity,
+    Redis,
+    SqliteSink,
+)
 from gatewright.control.address_files import AddressFile
 from gatewright.control.bans import BanSettings
 from gatewright.control.block_sharing import BlockSharingSettings
@@ -23,6 +32,7 @@ from gatewright.control.state import StateDirectory, choose_directory
 from gatewright.discovery.dns import NamedInstance
 from gatewright.identity.discovery import document_address
 from gatewright.identity.fetch import KeySetSource, KeySetTimes
+from gatewright.identity.oidc.settings import ClaimSettings, Endpoints, OidcSettings
 from gatewright.keystore.settings import KeyStoreSettings, LeakSettings
 from gatewright.keystore.sharing import SharingSettings as KeySharingSettings
 from gatewright.records.build import SinkSettings
@@ -66,6 +76,7 @@ class Configuration:
     revocations: RevocationSettings
     address_files: tuple[AddressFile, ...]
     block_sharing: BlockSharingSettings | None
+    logins: tuple[OidcSettings, ...]
 
     @property
     def gateway(self) -> Gateway:
@@ -106,6 +117,7 @@ def read(paths: Sequence[Path]) -> Configuration:
         revocations=revocation_settings(gateway),
         address_files=address_files(gateway),
         block_sharing=block_sharing_settings(gateway),
+        logins=login_settings(gateway),
     )
 
 
@@ -161,6 +173,32 @@ def target_of(redis: Redis) -> RedisTarget:
         cluster=redis.cluster,
         ca_file=tls.ca_file if tls is not None else None,
         certificate=None if certificate is None else (certificate.file, certificate.key_file),
+    )
+
+
+def login_settings(gateway: Gateway) -> tuple[OidcSettings, ...]:
+    """The providers that browsers log in with."""
+    identities = [identity for identity in gateway.identities if isinstance(identity, OidcIdentity)]
+    return tuple(_login(identity) for identity in identities)
+
+
+def _login(identity: OidcIdentity) -> OidcSettings:
+    endpoints = identity.endpoints
+    return OidcSettings(
+        identity=identity.name,
+        issuer=identity.issuer,
+        client_id=identity.client_id,
+        client_secret=identity.client_secret,
+        endpoints=None if endpoints is None else Endpoints(**endpoints.model_dump()),
+        allow_http=identity.allow_http,
+        timeout=identity.timeout / 1000,
+        leeway=identity.leeway / 1000,
+        claims=ClaimSettings(
+            user=identity.user_claim,
+            scopes=tuple(identity.scope_claims),
+            roles=tuple(identity.role_claims),
+            kept=tuple(identity.claims),
+        ),
     )
 
 

@@ -30,6 +30,7 @@ from gatewright.errors import EngineError
 from gatewright.identity.fetch import KeySetSource, fetch_key_set
 from gatewright.identity.kept_keys import KeptKeys
 from gatewright.identity.key_sets import KeySets
+from gatewright.identity.oidc.logins import Logins
 from gatewright.identity.questions import QuestionWorker
 from gatewright.keystore.service import StoredKeys
 from gatewright.records.build import SinkSettings, build_sinks
@@ -124,9 +125,9 @@ class Node:
         self.expiry = ExpiryWatch(self.loaded)
         self.stored_keys = StoredKeys(engine)
         self.revocations = RevokedTokens(engine, state.revocations)
-        self.questions = QuestionWorker(
-            engine, {"refresh_keys": self.key_sets.answer, "look_up_key": self.stored_keys.look_up}
-        )
+        self.logins = Logins(engine.set_keys, self.revocations.revoke)
+        answers = {"refresh_keys": self.key_sets.answer, "look_up_key": self.stored_keys.look_up}
+        self.questions = QuestionWorker(engine, answers | self.logins.answers)
         self._client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=20))
         # Held while a configuration gets live; whoever holds it knows that none does.
         self.applying = asyncio.Lock()
@@ -158,6 +159,7 @@ class Node:
             await self.key_sets.use(configuration.key_sets, FIRST_KEYS_SECONDS)
             await self.stored_keys.use(configuration.key_store)
             await self.revocations.use(configuration.revocations)
+            await self.logins.use(configuration.logins, FIRST_KEYS_SECONDS)
             await self.blocks.use(configuration.gateway.screening.max_blocks)
             stamps = await asyncio.to_thread(stamps_of, configuration.address_files)
             try:
@@ -167,6 +169,7 @@ class Node:
                 await self.key_sets.use(before.key_sets if before else (), FIRST_KEYS_SECONDS)
                 await self.stored_keys.use(before.key_store if before else None)
                 await self.revocations.use(before.revocations if before else RevocationSettings())
+                await self.logins.use(before.logins if before else (), FIRST_KEYS_SECONDS)
                 raise
             self.status.applied(
                 version, [*configuration.warnings, *self._not_live_before_restart(configuration)]
@@ -230,6 +233,7 @@ class Node:
         await self.block_sharing.use(None)
         await self.stored_keys.use(None)
         await self.revocations.close()
+        await self.logins.close()
         await self._client.aclose()
 
     def _not_live_before_restart(self, configuration: Configuration) -> list[str]:

@@ -220,6 +220,7 @@ class Life:
     def _work(self) -> list[tuple[str, Work]]:
         return [
             ("key sets", self._node.key_sets.run),
+            ("logins", self._node.logins.run),
             ("discovery", self._node.discovery.run),
             ("certificates", self._node.expiry.run),
             ("grace periods", self._node.grace.run),

@@ -89,4 +89,6 @@ def expected_outcome(decision: Document) -> str:
         return f"forwarded to {where} as {decision.get('forward_path')}"
     if decision.get("action") == "file":
         return "answered with a file, if there is one"
+    if decision.get("action") == "login":
+        return "a step of a login with a browser"
     return f"{status} from the gateway itself ({decision.get('action')})"

@@ -137,6 +137,7 @@ impl ApiKey {
             header_lines: None,
             claims: None,
             confirmation: None,
+            ambient: None,
             cached: false,
         }
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::cache::{NewEntry, Proof, Sought, TokenCache, Wanted};
 use super::claims::issuer_of;
-use super::standing::{Judged, Standing};
+use super::session::Renewed;
+use super::standing::{Judged, Watch};
 use super::token::{MAX_TOKEN, Token};
 use crate::caller::Caller;
 use crate::request::Request;
@@ -15,6 +16,7 @@ pub(super) struct Attempt<'a> {
     request: &'a Request,
     cache: &'a mut TokenCache,
     now_ms: i64,
+    renewed: Option<&'a Renewed>,
     hash: Option<u64>,
     has_proof: bool,
 }
@@ -28,7 +30,16 @@ impl<'a> Attempt<'a> {
         now_unix_ms: u64,
     ) -> Self {
         let now_ms = i64::try_from(now_unix_ms).unwrap_or(i64::MAX);
-        Self { credential, request, cache, now_ms, hash: None, has_proof: false }
+        Self { credential, request, cache, now_ms, renewed: None, hash: None, has_proof: false }
+    }
+
+    /// The same of a request for which the provider of its session was asked.
+    pub(super) fn after(self, renewed: Option<&'a Renewed>) -> Self {
+        Self { renewed, ..self }
+    }
+
+    pub(super) fn renewed(&self) -> Option<&'a Renewed> {
+        self.renewed
     }
 
     /// A proof is sent with the credential, or so its scheme says.
@@ -68,8 +79,8 @@ impl<'a> Attempt<'a> {
     }
 
     /// Whom the same token proved before, if it still does.
-    pub(super) fn remembered(&mut self, proof: Proof, standing: &Standing) -> Option<Arc<Caller>> {
-        let sought = Sought { hash: self.hash()?, token: self.credential, proof, standing };
+    pub(super) fn remembered(&mut self, proof: Proof, watch: &Watch) -> Option<Arc<Caller>> {
+        let sought = Sought { hash: self.hash()?, token: self.credential, proof, watch };
         self.cache.get(&sought, self.now_ms)
     }
 

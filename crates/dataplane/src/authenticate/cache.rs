@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::standing::{Judged, Marks, Standing};
+use super::standing::{Judged, Marks, Watch};
 use crate::caller::Caller;
 
 /// No signature is believed for longer than this (requirements, D16).
@@ -160,7 +160,7 @@ pub(super) struct Sought<'a> {
     pub(super) hash: u64,
     pub(super) token: &'a [u8],
     pub(super) proof: Proof,
-    pub(super) standing: &'a Standing,
+    pub(super) watch: &'a Watch,
 }
 
 /// What a success teaches the cache.
@@ -175,9 +175,9 @@ impl Entry {
     fn caller_at(&mut self, sought: &Sought<'_>, now_ms: i64) -> Option<Arc<Caller>> {
         let is_good =
             self.proof == sought.proof && (self.valid_from_ms..self.valid_until_ms).contains(&now_ms);
-        let version = sought.standing.revocations.version();
+        let version = sought.watch.version();
         if is_good && self.revocations != version {
-            if sought.standing.is_revoked(&self.caller, &self.marks, now_ms) {
+            if sought.watch.is_revoked(self.caller.user.as_deref(), &self.marks, now_ms) {
                 return None;
             }
             self.revocations = version;

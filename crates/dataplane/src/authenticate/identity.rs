@@ -9,6 +9,7 @@ use super::certificate::CertificateIdentity;
 use super::confirmation;
 use super::dpop::Proofs;
 use super::key_store::{Current, KeyStore};
+use super::session::SessionIdentity;
 use super::source::{DPOP, Source};
 use super::standing::Standing;
 use super::stored_identity::StoredIdentity;
@@ -16,6 +17,7 @@ use super::token::Token;
 use super::token_keys::TokenKeys;
 use crate::caller::{Caller, Confirmation};
 use crate::refusal::{CredentialFault, CredentialKind, Refusal, Unjudged};
+use crate::session::Login;
 use crate::snapshot::document::{
     ApiKeyDocument, IdentityDocument, IdentityKindDocument, JwtDocument, KeyStoreDocument,
 };
@@ -33,6 +35,7 @@ pub(super) enum Kind {
     ApiKey(ApiKeyIdentity),
     StoredApiKey(StoredIdentity),
     Certificate(CertificateIdentity),
+    Session(SessionIdentity),
 }
 
 pub(super) struct JwtIdentity {
@@ -107,6 +110,15 @@ impl Identities {
         Ok(identities)
     }
 
+    /// Of an identity that browsers log in with.
+    pub fn login(&self, index: u32) -> Option<&Arc<Login>> {
+        self.list.get(index as usize)?.login()
+    }
+
+    pub fn login_named(&self, name: &str) -> Option<&Arc<Login>> {
+        self.find(name)?.login()
+    }
+
     pub(super) fn find(&self, name: &str) -> Option<&Arc<Identity>> {
         self.list.iter().find(|identity| *identity.name == *name)
     }
@@ -151,8 +163,16 @@ impl Identity {
             IdentityKindDocument::Mtls(mtls) => {
                 (vec![Source::Certificate], Kind::Certificate(CertificateIdentity::compile(mtls)?))
             }
+            IdentityKindDocument::Oidc(oidc) => {
+                let session = SessionIdentity::compile((index, &document.name), oidc, generation, store)?;
+                (vec![session.source()], Kind::Session(session))
+            }
         };
         Ok(Self { index, name: document.name.as_str().into(), sources: sources.into(), kind })
+    }
+
+    pub(super) fn login(&self) -> Option<&Arc<Login>> {
+        if let Kind::Session(session) = &self.kind { Some(&session.login) } else { None }
     }
 
     pub(super) fn refusal(&self, failure: Failure) -> Refusal {
@@ -169,7 +189,14 @@ impl Identity {
     pub(super) fn cannot_share_with(&self, other: &Self) -> bool {
         match (&self.kind, &other.kind) {
             (Kind::Jwt(one), Kind::Jwt(another)) => one.standing.rules.excludes(&another.standing.rules),
-            (Kind::Jwt(_) | Kind::ApiKey(_) | Kind::StoredApiKey(_) | Kind::Certificate(_), _) => false,
+            (
+                Kind::Jwt(_)
+                | Kind::ApiKey(_)
+                | Kind::StoredApiKey(_)
+                | Kind::Certificate(_)
+                | Kind::Session(_),
+                _,
+            ) => false,
         }
     }
 
@@ -205,7 +232,7 @@ impl Identity {
     pub(super) fn remembered(&self, attempt: &mut Attempt<'_>) -> Option<Arc<Caller>> {
         match &self.kind {
             Kind::Jwt(jwt) => jwt.remembered(attempt),
-            Kind::ApiKey(_) | Kind::StoredApiKey(_) | Kind::Certificate(_) => None,
+            Kind::ApiKey(_) | Kind::StoredApiKey(_) | Kind::Certificate(_) | Kind::Session(_) => None,
         }
     }
 
@@ -223,6 +250,7 @@ impl Identity {
             Kind::ApiKey(api_key) => api_key.identify(self.index, attempt),
             Kind::StoredApiKey(stored) => stored.identify(self.index, attempt),
             Kind::Certificate(kind) => kind.identify(self.index, attempt),
+            Kind::Session(session) => session.identify(attempt),
         }
     }
 }
@@ -231,7 +259,7 @@ impl Kind {
     fn proofs(&self) -> Option<&Proofs> {
         match self {
             Self::Jwt(jwt) => jwt.proofs.as_ref(),
-            Self::ApiKey(_) | Self::StoredApiKey(_) | Self::Certificate(_) => None,
+            Self::ApiKey(_) | Self::StoredApiKey(_) | Self::Certificate(_) | Self::Session(_) => None,
         }
     }
 
@@ -249,6 +277,7 @@ impl Kind {
             Self::Jwt(_) => CredentialKind::Token,
             Self::ApiKey(_) | Self::StoredApiKey(_) => CredentialKind::ApiKey,
             Self::Certificate(_) => CredentialKind::Certificate,
+            Self::Session(_) => CredentialKind::Session,
         }
     }
 }
@@ -267,7 +296,7 @@ impl JwtIdentity {
 
     fn remembered(&self, attempt: &mut Attempt<'_>) -> Option<Arc<Caller>> {
         let keys = self.keys.load().as_ref()?.generation;
-        attempt.remembered(Proof { identity: self.generation, keys }, &self.standing)
+        attempt.remembered(Proof { identity: self.generation, keys }, &self.standing.watch)
     }
 
     fn verify(&self, index: u32, attempt: &mut Attempt<'_>) -> Result<Arc<Caller>, Failure> {

@@ -14,7 +14,8 @@ use super::replays::Replays;
 use super::revocations::Revocations;
 use super::stored_keys::StoredKeys;
 use super::token_keys::TokenKeys;
-use crate::snapshot::document::ApiKeysDocument;
+use crate::session::Provider;
+use crate::snapshot::document::{ApiKeysDocument, ProviderDocument};
 
 /// Identities that keys are kept for.
 const MAX_IDENTITIES: usize = 1_000;
@@ -38,6 +39,7 @@ pub struct KeyStore {
 pub(super) struct Slot {
     pub(super) token_keys: Current<TokenKeys>,
     pub(super) api_keys: Current<ApiKeys>,
+    pub(super) provider: Provider,
 }
 
 /// Remembers that an identity is still the same, so that a reload does not empty the token caches.
@@ -49,7 +51,10 @@ struct Stamp {
 /// Other members are ignored, as RFC 7517 demands.
 #[derive(Deserialize)]
 struct KeysDocument {
-    keys: Vec<Value>,
+    #[serde(default)]
+    keys: Option<Vec<Value>>,
+    #[serde(default)]
+    provider: Option<ProviderDocument>,
 }
 
 impl KeyStore {
@@ -85,20 +90,27 @@ impl KeyStore {
         sizes.values().map(|one| one.size()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 
-    /// Replaces the keys of an identity: a JWKS, or `{"keys": [...]}` of API keys (told by their `hash`); an empty list
+    /// Replaces the keys of an identity: a JWKS, `{"provider": ...}` of one that browsers log in with, or
+    /// `{"keys": [...]}` of API keys (told by their `hash`); an empty list
     /// is both. Holds for the next request of every worker. Refuses what does not compile, and keeps the old keys then;
     /// refuses more than 1,000 identities.
     pub fn set(&self, identity: &str, json: &[u8]) -> Result<(), String> {
         let place = |error: String| format!("identity `{identity}`: {error}");
         let document: KeysDocument =
             serde_json::from_slice(json).map_err(|error| place(format!("not a key set: {error}")))?;
-        let is_api_keys = document.keys.iter().any(|key| key.get("hash").is_some());
+        if let Some(provider) = document.provider {
+            // One without an address is forgotten: another provider has taken its place, and is not known yet.
+            let known = Some(provider).filter(|known| !known.authorization_endpoint.is_empty());
+            self.slot(identity)?.provider.store(known.map(Arc::new));
+            return Ok(());
+        }
+        let keys = document.keys.ok_or_else(|| place("not a key set: missing field `keys`".to_owned()))?;
+        let is_api_keys = keys.iter().any(|key| key.get("hash").is_some());
         let token_keys = (!is_api_keys)
-            .then(|| TokenKeys::compile(&document.keys, self.next_generation()).map_err(place))
+            .then(|| TokenKeys::compile(&keys, self.next_generation()).map_err(place))
             .transpose()?;
-        let api_keys = (is_api_keys || document.keys.is_empty())
-            .then(|| compile_api_keys(json).map_err(place))
-            .transpose()?;
+        let api_keys =
+            (is_api_keys || keys.is_empty()).then(|| compile_api_keys(json).map_err(place)).transpose()?;
         let slot = self.slot(identity)?;
         if let Some(keys) = token_keys {
             slot.token_keys.store(Some(Arc::new(keys)));
@@ -159,7 +171,9 @@ impl KeyStore {
 impl Slot {
     /// Does anybody but the store hold it: a snapshot that is live or being compiled?
     fn is_in_use(&self) -> bool {
-        Arc::strong_count(&self.token_keys) > 1 || Arc::strong_count(&self.api_keys) > 1
+        Arc::strong_count(&self.token_keys) > 1
+            || Arc::strong_count(&self.api_keys) > 1
+            || Arc::strong_count(&self.provider) > 1
     }
 }
 

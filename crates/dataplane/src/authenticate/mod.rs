@@ -1,6 +1,7 @@
 //! Authenticate: who calls?
 //! Takes the route's `AuthPolicy` and the `Request`. Gives a `Caller`. Refuses with `Unauthenticated`, or with
-//! `AuthenticationUnavailable` where there are no keys to judge by, or the key store has to be asked first. It never lets a wrong credential through.
+//! `AuthenticationUnavailable` where there are no keys to judge by, or somebody has to be asked first, or with
+//! `LoginRequired` where a browser can be sent to log in. It never lets a wrong credential through.
 
 mod api_keys;
 mod askers;
@@ -19,6 +20,7 @@ mod key_store;
 mod key_uses;
 mod replays;
 mod revocations;
+mod session;
 mod source;
 mod standing;
 mod stored_identity;
@@ -32,8 +34,9 @@ mod tests;
 use std::sync::Arc;
 
 use crate::caller::Caller;
-use crate::refusal::{CredentialFault, Refusal};
+use crate::refusal::{BrowserRefusal, CredentialFault, CredentialKind, Refusal, Unjudged};
 use crate::request::Request;
+use crate::session::Login;
 use crate::snapshot::document::AuthDocument;
 
 use attempt::Attempt;
@@ -43,6 +46,7 @@ use identity::{Failure, Identity};
 pub use key_store::KeyStore;
 pub use key_uses::KeyUse;
 pub use revocations::{Revocations, RevocationsSize};
+pub use session::Renewed;
 use source::Source;
 pub use stored_keys::{Believed, KeyRefusal, StoredKeys, StoredKeysSize};
 
@@ -51,6 +55,8 @@ pub use stored_keys::{Believed, KeyRefusal, StoredKeys, StoredKeysSize};
 pub struct AuthPolicy {
     groups: Box<[Group]>,
     missing: Missing,
+    /// Where browsers without a credential are sent.
+    login: Option<Arc<Login>>,
 }
 
 /// What becomes of a request without any credential.
@@ -100,12 +106,28 @@ impl AuthPolicy {
         if groups.is_empty() {
             return Err(format!("{}: `accept` names no identity", document.at));
         }
-        Ok(Self { groups: groups.into(), missing: Missing::of(document) })
+        let mut members = groups.iter().flat_map(|group| &group.members);
+        let login = members.find_map(|identity| identity.login()).cloned();
+        Ok(Self { groups: groups.into(), missing: Missing::of(document), login })
     }
 
     /// Requests without a credential pass for now, and are counted.
     pub fn has_grace_period(&self) -> bool {
         self.missing == Missing::Excused
+    }
+
+    /// What is demanded of whoever has sent no credential.
+    fn demand(&self, request: &Request) -> Refusal {
+        if let Some(login) = self.login.as_ref().filter(|login| login.suits(request)) {
+            let identity = login.identity;
+            return if login.knows_provider() {
+                Refusal::Browser(BrowserRefusal::LoginRequired { identity })
+            } else {
+                Refusal::AuthenticationUnavailable { identity, cause: Unjudged::NoProvider }
+            };
+        }
+        let first = self.groups.first().and_then(|group| group.members.first());
+        first.map_or(Refusal::Internal, |identity| identity.refusal(Failure::Fault(CredentialFault::Missing)))
     }
 }
 
@@ -120,6 +142,15 @@ impl Group {
         let first = self.members.first()?;
         let found = self.source.read(request)?;
         Some(found.map_err(|fault| first.refusal(Failure::Fault(fault))))
+    }
+
+    /// A caller whose browser sends the credential from every page.
+    fn vouched(&self, caller: Arc<Caller>) -> Arc<Caller> {
+        if caller.ambient.is_some() || !matches!(self.source, Source::Cookie(_)) {
+            return caller;
+        }
+        // The same token in a header, which is remembered as well, is no such credential.
+        Arc::new(Caller { ambient: Some(Arc::default()), ..Caller::clone(&caller) })
     }
 
     /// The first member, in order, that knows the credential. Where none does, the weightiest failure is the answer.
@@ -159,24 +190,36 @@ impl Group {
 
 /// Who calls. A route without a policy is open to all. The first accepted credential that was sent decides: a wrong
 /// one is refused even where authentication is optional or in its grace period (O25), and even where another would have
-/// been right.
+/// been right. Only a session that has ended is none.
+///
+/// `renewed`: what the provider of the request's session has said, where it was asked.
 pub fn identify(
     policy: Option<&AuthPolicy>,
     request: &Request,
     cache: &mut TokenCache,
+    renewed: Option<&Renewed>,
     now_unix_ms: u64,
 ) -> Result<Arc<Caller>, Refusal> {
     let Some(policy) = policy else { return Ok(cache.anonymous()) };
+    let mut ended = None;
     for group in &policy.groups {
-        if let Some(credential) = group.credential(request) {
-            let attempt = Attempt::new(credential?, request, cache, now_unix_ms);
-            return group.identify(attempt.with_proof(group.source.demands_proof()));
+        let Some(credential) = group.credential(request) else { continue };
+        let found = credential.and_then(|credential| {
+            let attempt = Attempt::new(credential, request, cache, now_unix_ms).after(renewed);
+            group.identify(attempt.with_proof(group.source.demands_proof()))
+        });
+        match found {
+            Err(refusal @ Refusal::Unauthenticated { kind: CredentialKind::Session, .. }) => {
+                ended = Some(refusal);
+            }
+            Ok(caller) => return Ok(group.vouched(caller)),
+            Err(refusal) => return Err(refusal),
         }
     }
     if policy.missing != Missing::Refused {
         return Ok(cache.anonymous());
     }
-    let first = policy.groups.first().and_then(|group| group.members.first());
-    Err(first
-        .map_or(Refusal::Internal, |identity| identity.refusal(Failure::Fault(CredentialFault::Missing))))
+    let demand = policy.demand(request);
+    // Why a session is none is worth knowing.
+    Err(ended.filter(|_| matches!(demand, Refusal::Unauthenticated { .. })).unwrap_or(demand))
 }

@@ -13,14 +13,19 @@ use crate::snapshot::document::JwtDocument;
 
 /// What one identity demands of its tokens.
 pub(super) struct Standing {
-    /// Name of the identity, by which its tokens are revoked.
-    pub(super) name: Box<str>,
     pub(super) rules: ClaimRules,
     /// Callers keep the claims, since something reads them.
     keeps_claims: bool,
-    pub(super) revocations: Arc<Revocations>,
     /// Every token is bound to the certificate of the connection.
     demands_certificate: bool,
+    pub(super) watch: Watch,
+}
+
+/// Which of one identity's tokens have been revoked.
+pub(super) struct Watch {
+    /// Of the identity, by which its tokens are revoked.
+    name: Box<str>,
+    revocations: Arc<Revocations>,
 }
 
 /// What a token can be revoked by, besides its user.
@@ -47,11 +52,10 @@ impl Standing {
         revocations: &Arc<Revocations>,
     ) -> Result<Self, String> {
         Ok(Self {
-            name: name.into(),
             rules: ClaimRules::compile(document)?,
             keeps_claims: document.keep_claims,
-            revocations: Arc::clone(revocations),
             demands_certificate: document.certificate_bound,
+            watch: Watch::new(name, revocations),
         })
     }
 
@@ -65,7 +69,7 @@ impl Standing {
             return Err(CredentialFault::NotBound);
         }
         // Read first: what is added meanwhile has another version.
-        let revocations = self.revocations.version();
+        let revocations = self.watch.version();
         let claims = self.keeps_claims.then(|| Arc::new(claims));
         let caller = Caller {
             user: accepted.user,
@@ -77,15 +81,25 @@ impl Standing {
             ..Caller::new(CallerKind::User, Some(index), accepted.scopes)
         };
         let marks = Marks { id: accepted.id, issued_ms: accepted.issued_ms };
-        if self.is_revoked(&caller, &marks, now_ms) {
+        if self.watch.is_revoked(caller.user.as_deref(), &marks, now_ms) {
             return Err(CredentialFault::Revoked);
         }
         Ok(Judged { caller, valid_from_ms, valid_until_ms, marks, revocations })
     }
+}
 
-    pub(super) fn is_revoked(&self, caller: &Caller, marks: &Marks, now_ms: i64) -> bool {
+impl Watch {
+    pub(super) fn new(name: &str, revocations: &Arc<Revocations>) -> Self {
+        Self { name: name.into(), revocations: Arc::clone(revocations) }
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.revocations.version()
+    }
+
+    pub(super) fn is_revoked(&self, user: Option<&str>, marks: &Marks, now_ms: i64) -> bool {
         let Marks { id, issued_ms } = marks;
-        let (id, user) = (id.as_deref(), caller.user.as_deref());
+        let id = id.as_deref();
         let marked = Marked { identity: &self.name, id, user, issued_ms: *issued_ms };
         self.revocations.is_revoked(&marked, now_ms)
     }

@@ -1,7 +1,8 @@
 //! Authorize: may this caller use this route at all?
-//! Takes a `Caller` and the request. Gives a `Grant`. Refuses with `AddressNotAllowed` and `Forbidden`.
+//! Takes a `Caller` and the request. Gives a `Grant`. Refuses with `AddressNotAllowed`, `Browser` and `Forbidden`.
 //! What is asked before there is a caller is in `screen`.
 
+mod cross_site;
 mod demands;
 mod permissions;
 mod proof;
@@ -18,6 +19,7 @@ use crate::refusal::{Barrier, Forbidden, Refusal};
 use crate::request::{Request, Span};
 use crate::snapshot::document::AuthDocument;
 use crate::tenant::Tenant;
+pub use cross_site::{CrossSite, may_log_out, same_origin};
 use demands::Demands;
 pub use permissions::{Canonical, Permissions};
 use permissions::{Demanded, Missing};

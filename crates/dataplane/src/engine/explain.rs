@@ -94,7 +94,8 @@ impl<'s> Desk<'s> {
         // The same request at the same time gets the same explanation, even where the live path leaves it to chance.
         let facts = Facts { now: Instant::now(), unix_ms: document.now_ms, random: document.now_ms };
         let load = Arc::new(stated(self.snapshot, document));
-        let mut state = State { counters: &self.counters, tokens: &mut self.tokens, load: &load };
+        let mut state =
+            State { counters: &self.counters, tokens: &mut self.tokens, load: &load, renewed: None };
         let next = decide_request(self.snapshot, request, facts, &mut state, account)?;
         match next {
             // `decide` waits for nothing.
@@ -106,6 +107,9 @@ impl<'s> Desk<'s> {
             // Which file there is, nobody looks for here.
             Next::File { .. } => {
                 verdict.insert("action".to_owned(), json!("file"));
+            }
+            Next::Login { .. } => {
+                verdict.insert("action".to_owned(), json!("login"));
             }
             Next::Forward { proxy, target, .. } => {
                 let mut path = Vec::new();

@@ -1,14 +1,25 @@
-//! API keys of the store: what Python answers, withdraws, and is told of their use.
+//! What Python answers. API keys of the store: what it says of them, withdraws, and is told of their use.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::authenticate::{Believed, KeyRefusal};
 use crate::node::Node;
-use crate::questions::Question;
+use crate::questions::{Question, Told};
 use crate::snapshot::document::AnswerDocument;
 
-/// Gives whether whoever waits may decide again.
-pub fn learn(node: &Node, question: u64, answer: &AnswerDocument) -> Result<bool, String> {
+/// Gives what whoever waits is told.
+pub fn learn(node: &Node, question: u64, mut answer: AnswerDocument) -> Result<Told, String> {
+    match (answer.granted.take(), answer.failed) {
+        (Some(granted), None) => Ok(Told::Granted(Arc::new(granted))),
+        (None, Some(failure)) => Ok(Told::Refused(failure)),
+        (Some(_), Some(_)) => Err("of a login, either `granted` or `failed` is said".to_owned()),
+        (None, None) => know(node, question, &answer).map(|yes| if yes { Told::Yes } else { Told::No }),
+    }
+}
+
+/// Whether there is something to decide anew by.
+fn know(node: &Node, question: u64, answer: &AnswerDocument) -> Result<bool, String> {
     let Some(Question::LookUpKey { hash, .. }) = node.questions.find(question) else { return Ok(answer.ok) };
     let found = match (answer.ok, &answer.key, answer.refused) {
         (false, None, None) => return Ok(false),

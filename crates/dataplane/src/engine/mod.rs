@@ -29,6 +29,7 @@ use crate::io::address::Address;
 use crate::io::socket::Listening;
 use crate::listener::accept::Door;
 use crate::node::{Node, Options};
+use crate::questions::Told;
 use crate::snapshot::Snapshot;
 use crate::snapshot::document::Instances;
 use control::Control;
@@ -244,8 +245,8 @@ impl Engine {
     pub fn answer(&self, question: u64, result: &[u8]) -> Result<(), EngineError> {
         let refused = |error: String| EngineError::Engine(format!("answer: {error}"));
         let read = serde_json::from_slice(result).map_err(|error| error.to_string());
-        let learned = read.and_then(|answer| keys::learn(&self.node, question, &answer));
-        self.node.questions.answer(question, *learned.as_ref().unwrap_or(&false));
+        let learned = read.and_then(|answer| keys::learn(&self.node, question, answer));
+        self.node.questions.tell(question, learned.as_ref().map_or(Told::No, Told::clone));
         learned.map(|_| ()).map_err(refused)
     }
 

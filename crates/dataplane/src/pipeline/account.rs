@@ -55,6 +55,10 @@ pub struct Account {
     pub debts: Option<Debts>,
     /// What is to be taken of shared limits before it is needed.
     pub ahead: Vec<Ahead>,
+    /// Header lines of the gateway's own, for whatever the answer is: cookies of a login.
+    pub cookies: Vec<u8>,
+    /// Where a browser that is refused is sent instead.
+    pub leads_to: Option<Box<str>>,
     route: Option<u32>,
     service: Option<u32>,
     caller: Option<Arc<Caller>>,

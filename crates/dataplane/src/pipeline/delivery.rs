@@ -16,6 +16,7 @@ use crate::respond::location::Location;
 use crate::respond::pages::Pages;
 use crate::respond::refuse::{self, Failure, Told};
 use crate::respond::{self, Facts};
+use crate::session::Handoff;
 use crate::snapshot::Route;
 use crate::worker::Worker;
 
@@ -24,7 +25,7 @@ pub fn facts<'a>(
     worker: &Worker,
     visit: &'a Visit,
     request: &'a Request,
-    local: &Local,
+    local: &'a Local,
     date: &'a [u8],
 ) -> Facts<'a> {
     let snapshot = &visit.snapshot;
@@ -37,6 +38,7 @@ pub fn facts<'a>(
         date,
         close: visit.is_last(worker),
         cookie: None,
+        login: &local.account.cookies,
     }
 }
 
@@ -48,9 +50,9 @@ pub async fn fixed<E: Exchange>(
     (exchange, local): (&mut E, &mut Local),
 ) -> Result<(), End> {
     fixed.check(request)?;
+    local.account.status = fixed.status;
     let date = worker.date(visit.facts.unix_ms);
     let facts = facts(worker, visit, request, local, &date);
-    local.account.status = fixed.status;
     let body = answer::fixed(exchange, &facts, fixed);
     send(visit, body, exchange, local).await
 }
@@ -74,11 +76,40 @@ pub async fn preflight<E: Exchange>(
     route: &Route,
     (exchange, local): (&mut E, &mut Local),
 ) -> Result<(), End> {
+    local.account.status = 204;
     let date = worker.date(visit.facts.unix_ms);
     let mut facts = facts(worker, visit, request, local, &date);
     facts.policy = Some(&route.response);
-    local.account.status = 204;
     answer::preflight(exchange, &facts);
+    send(visit, &[], exchange, local).await
+}
+
+/// Sends a browser to its provider, or back from it.
+pub async fn handoff<E: Exchange>(
+    worker: &Worker,
+    visit: &Visit,
+    request: &Request,
+    handoff: &Handoff,
+    (exchange, local): (&mut E, &mut Local),
+) -> Result<(), End> {
+    local.account.status = answer::handoff_status(handoff);
+    let date = worker.date(visit.facts.unix_ms);
+    let facts = facts(worker, visit, request, local, &date);
+    let body = answer::handoff(exchange, &facts, handoff);
+    send(visit, &body, exchange, local).await
+}
+
+/// Says that what was sent has arrived.
+pub async fn told<E: Exchange>(
+    worker: &Worker,
+    visit: &Visit,
+    request: &Request,
+    (exchange, local): (&mut E, &mut Local),
+) -> Result<(), End> {
+    local.account.status = 200;
+    let date = worker.date(visit.facts.unix_ms);
+    let facts = facts(worker, visit, request, local, &date);
+    answer::told(exchange, &facts);
     send(visit, &[], exchange, local).await
 }
 
@@ -89,6 +120,10 @@ pub async fn refuse<E: Exchange>(
     refusal: &Refusal,
     (exchange, local): (&mut E, &mut Local),
 ) -> Result<(), End> {
+    if let Some(location) = local.account.leads_to.take() {
+        let elsewhere = Handoff { location: location.into(), ..Handoff::default() };
+        return handoff(worker, visit, request, &elsewhere, (exchange, local)).await;
+    }
     let date = worker.date(visit.facts.unix_ms);
     let facts = facts(worker, visit, request, local, &date);
     let snapshot = &visit.snapshot;

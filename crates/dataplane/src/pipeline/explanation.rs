@@ -1,8 +1,8 @@
 //! Why a refusal happened, for the record: which stage, which rule, which inputs. The client is told less.
 
 use crate::refusal::{
-    Barrier, CredentialFault, Forbidden, Interruption, LimitState, Refusal, Ruling, Shortage, Unavailable,
-    Unjudged,
+    Barrier, BrowserRefusal, CredentialFault, Forbidden, Interruption, LimitState, Refusal, Ruling, Shortage,
+    Unavailable, Unjudged,
 };
 use crate::respond::refuse::message;
 use crate::trail::{Inputs, Rule, Stage};
@@ -36,6 +36,7 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
         Refusal::Overloaded { shortage, .. } => (Stage::Shed, route, shed(*shortage)),
         Refusal::Unauthenticated { identity, fault, .. } => unproved(*identity, route, *fault),
         Refusal::AuthenticationUnavailable { identity, cause } => unjudged(*identity, *cause),
+        Refusal::Browser(why) => browser(*why, route),
         Refusal::Forbidden(forbidden) => self::forbidden(forbidden, route),
         Refusal::AddressNotAllowed(barrier) => barred(*barrier, route),
         Refusal::ChallengeRequired { score, .. } => challenged(*score, route),
@@ -62,6 +63,22 @@ pub fn of(refusal: &Refusal, service: Option<u32>, route: Option<u32>) -> Explan
 
 fn tenant(said: &str) -> Inputs {
     if said.is_empty() { Inputs::none() } else { Inputs::none().text("tenant", said) }
+}
+
+fn because(reason: &'static str) -> Inputs {
+    Inputs::none().fixed("reason", reason)
+}
+
+fn browser(why: BrowserRefusal, route: Rule) -> (Stage, Rule, Inputs) {
+    match why {
+        BrowserRefusal::LoginRequired { identity } => {
+            (Stage::Authenticate, Rule::Identity(identity), Inputs::none())
+        }
+        BrowserRefusal::LoginFailed { identity, fault } => {
+            (Stage::Authenticate, Rule::Identity(identity), because(fault.text()))
+        }
+        BrowserRefusal::CrossSite(fault) => (Stage::Authorize, route, because(fault.text())),
+    }
 }
 
 fn unproved(identity: Option<u32>, route: Rule, fault: CredentialFault) -> (Stage, Rule, Inputs) {

@@ -228,13 +228,14 @@ impl Trip<'_> {
         &'f self,
         (now, date): (Instant, &'f [u8]),
         close: bool,
-        account: &Account,
+        account: &'f Account,
         target: &'f Target,
     ) -> respond::Facts<'f> {
         let elapsed = now.saturating_duration_since(self.visit.facts.now);
         let (limit, cookie) = (account.limited(self.visit), target.cookie());
         let policy = Some(&self.route.response);
-        respond::Facts { request: self.request, policy, limit, elapsed, date, close, cookie }
+        let login = account.cookies.as_slice();
+        respond::Facts { request: self.request, policy, limit, elapsed, date, close, cookie, login }
     }
 
     /// What follows the head has the patience of the route, and is not sent again.

@@ -5,17 +5,18 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use crate::authenticate::Wanted;
+use crate::authenticate::{Renewed, Wanted};
 use crate::exchange::Exchange;
 use crate::intake;
 use crate::pipeline::account::Visit;
 use crate::pipeline::end::End;
+use crate::pipeline::login::{self, Refreshed};
 use crate::pipeline::{
     Admitted, Facts, Local, Next, State, charge_unaccounted, direct, limits, screening, shared_limits, stages,
 };
 use crate::questions::{MAX_REFRESHES, Patience, Question, Reply};
-use crate::record::KeyLookup;
-use crate::refusal::{CredentialFault, Refusal, Unjudged};
+use crate::record::{KeyLookup, LoginEvent};
+use crate::refusal::{BrowserRefusal, CredentialFault, Refusal, Unjudged};
 use crate::request::{Request, Scheme};
 use crate::respond::answer::Fixed;
 use crate::respond::cors;
@@ -41,14 +42,42 @@ pub async fn reconsider<'v>(
         }
         Help::Again => {
             local.account.begin();
-            match decide(worker, visit, request, local) {
+            match decide(worker, visit, request, None, local) {
+                Ok(next) => return Ok(next),
+                Err(again) => refusal = again,
+            }
+        }
+        Help::Renewed(Refreshed { renewed, cookies }) => {
+            local.account.begin();
+            local.account.cookies = cookies;
+            match decide(worker, visit, request, Some(&renewed), local) {
                 Ok(next) => return Ok(next),
                 Err(again) => refusal = again,
             }
         }
     }
     let limits = limits(&visit.snapshot, &worker.node.counters, &worker.node.load);
-    Err(charge_unaccounted(limits, &visit.snapshot, request, (visit.facts, refusal)))
+    let refusal = charge_unaccounted(limits, &visit.snapshot, request, (visit.facts, refusal));
+    Err(lead_to_login(worker, visit, request, refusal, local))
+}
+
+/// A refusal that a login would mend says where there is one.
+fn lead_to_login(
+    worker: &Worker,
+    visit: &Visit,
+    request: &Request,
+    refusal: Refusal,
+    local: &mut Local,
+) -> Refusal {
+    let Refusal::Browser(BrowserRefusal::LoginRequired { identity }) = refusal else { return refusal };
+    match login::begin(visit, request, identity, local) {
+        Some(location) => {
+            worker.counts().logins.count(LoginEvent::Started);
+            local.account.leads_to = Some(location.into());
+            refusal
+        }
+        None => Refusal::AuthenticationUnavailable { identity, cause: Unjudged::NoProvider },
+    }
 }
 
 /// What Python could do about a refusal.
@@ -56,6 +85,8 @@ enum Help {
     None,
     /// The request is to be decided once more.
     Again,
+    /// The same, with what was said of its session.
+    Renewed(Refreshed),
     Unjudged(u32, Unjudged),
 }
 
@@ -63,6 +94,10 @@ async fn help(worker: &Worker, visit: &Visit, request: &Request, refusal: &Refus
     if let Some(identity) = unknown_key(refusal) {
         let found = ask_for_keys(worker, visit, identity).await;
         return if found { Help::Again } else { Help::None };
+    }
+    if let Refusal::AuthenticationUnavailable { cause: Unjudged::SessionDue, identity } = refusal {
+        let refreshed = Box::pin(login::refresh(worker, visit, request, *identity)).await;
+        return refreshed.map_or(Help::None, Help::Renewed);
     }
     let Refusal::AuthenticationUnavailable { cause: Unjudged::NotLookedUp, .. } = refusal else {
         return Help::None;
@@ -126,12 +161,16 @@ pub fn decide<'v>(
     worker: &Worker,
     visit: &'v Visit,
     request: &Request,
+    renewed: Option<&Renewed>,
     local: &mut Local,
 ) -> Result<Next<'v>, Refusal> {
     let mut tokens = worker.tokens.borrow_mut();
     tokens.set_capacity(visit.snapshot.token_cache as usize);
-    let mut state = State { counters: &worker.node.counters, tokens: &mut tokens, load: &worker.node.load };
-    stages(&visit.snapshot, request, visit.facts, &mut state, &mut local.account)
+    let (counters, load) = (&worker.node.counters, &worker.node.load);
+    let mut state = State { counters, tokens: &mut tokens, load, renewed };
+    let decided = stages(&visit.snapshot, request, visit.facts, &mut state, &mut local.account);
+    login::mark(visit, &mut local.account);
+    decided
 }
 
 /// What a request has to wait for: the store of shared limits, and then its turn.
@@ -144,11 +183,19 @@ pub async fn wait_for<'v, E: Exchange>(
 ) -> Result<Next<'v>, End> {
     let next = match next {
         Next::Ask(admitted) => shared_limits::ask(worker, visit, request, *admitted, local).await?,
-        Next::Wait(_) | Next::Answer { .. } | Next::File { .. } | Next::Forward { .. } => next,
+        Next::Wait(_)
+        | Next::Answer { .. }
+        | Next::File { .. }
+        | Next::Login { .. }
+        | Next::Forward { .. } => next,
     };
     match next {
         Next::Wait(admitted) => take_turn(visit, request, *admitted, (exchange, local)).await,
-        Next::Ask(_) | Next::Answer { .. } | Next::File { .. } | Next::Forward { .. } => Ok(next),
+        Next::Ask(_)
+        | Next::Answer { .. }
+        | Next::File { .. }
+        | Next::Login { .. }
+        | Next::Forward { .. } => Ok(next),
     }
 }
 

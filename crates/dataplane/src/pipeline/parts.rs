@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::authenticate::TokenCache;
+use crate::authenticate::{Renewed, TokenCache};
 use crate::authorize::Grant;
 use crate::balance::{Ask, BreakerUse, Target};
 use crate::http1::response_head::ResponseHead;
@@ -14,6 +14,7 @@ use crate::pipeline::account::Account;
 use crate::request::Request;
 use crate::respond::answer::Fixed;
 use crate::respond::files::Files;
+use crate::session::Login;
 use crate::shed::{Admission, Load};
 use crate::snapshot::{Proxy, Route};
 use crate::websocket::handshake::Handshake;
@@ -45,6 +46,8 @@ pub struct State<'a> {
     pub counters: &'a Counters,
     pub tokens: &'a mut TokenCache,
     pub load: &'a Arc<Load>,
+    /// What the provider of the request's session has said, where it was asked.
+    pub renewed: Option<&'a Renewed>,
 }
 
 /// A request that may go on, and where its route leads.
@@ -67,6 +70,11 @@ pub enum Next<'s> {
     },
     File {
         files: &'s Arc<Files>,
+        permit: Permit,
+        admission: Admission,
+    },
+    Login {
+        login: &'s Arc<Login>,
         permit: Permit,
         admission: Admission,
     },

@@ -127,7 +127,7 @@ impl OutgoingHead<'_> {
             let name = request.slice(header.name);
             let goes_on = match header.known {
                 Known::Other | Known::Authorization => !self.withheld.has_header(name),
-                Known::Cookie if !self.withheld.cookies.is_empty() => {
+                Known::Cookie if self.withheld.has_cookies() => {
                     if !self.changes.drops(name) {
                         self.withheld.pass_cookies(sink, request, header);
                     }

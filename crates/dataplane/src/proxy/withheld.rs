@@ -14,6 +14,8 @@ pub struct Withheld {
     /// Lower case.
     pub headers: Box<[Box<[u8]>]>,
     pub cookies: Box<[Box<str>]>,
+    /// Cookies of sessions, and with each all whose names go on with a dot.
+    pub sessions: Box<[Box<str>]>,
     pub parameters: Box<[Box<str>]>,
     /// `None` where there are none.
     pub claimed: Option<Claimed>,
@@ -62,6 +64,10 @@ impl Withheld {
         }
     }
 
+    pub(super) fn has_cookies(&self) -> bool {
+        !self.cookies.is_empty() || !self.sessions.is_empty()
+    }
+
     /// Passes a header of cookies on, less those withheld.
     pub(super) fn pass_cookies<S: HeadSink>(&self, sink: &mut S, request: &Request, header: &Header) {
         let value = request.slice(header.value);
@@ -83,7 +89,14 @@ impl Withheld {
     fn has_cookie(&self, pair: &[u8]) -> bool {
         let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii_end();
         self.cookies.iter().any(|withheld| withheld.as_bytes() == name)
+            || self.sessions.iter().any(|session| is_of(session, name))
     }
+}
+
+/// The session's own cookie, or one beside it.
+fn is_of(session: &str, name: &[u8]) -> bool {
+    let rest = name.strip_prefix(session.as_bytes());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"."))
 }
 
 fn cookies(value: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -1,9 +1,9 @@
 //! The codes under which refusals are counted.
 
-use crate::refusal::{CredentialKind, Demand, Forbidden, Quality, Refusal, TenantFault};
+use crate::refusal::{BrowserRefusal, CredentialKind, Demand, Forbidden, Quality, Refusal, TenantFault};
 
 /// In the order of `code_index`.
-pub(super) const CODES: [&str; 43] = [
+pub(super) const CODES: [&str; 47] = [
     "bad_request",
     "request_timeout",
     "body_too_large",
@@ -47,6 +47,10 @@ pub(super) const CODES: [&str; 43] = [
     "permission_denied",
     "rule_denied",
     "challenge_required",
+    "invalid_session",
+    "login_required",
+    "login_failed",
+    "csrf_failed",
 ];
 
 /// Where a refusal is counted. An index and not the code's text, so that counting compares no texts.
@@ -87,7 +91,16 @@ pub(super) fn code_index(refusal: &Refusal) -> usize {
         Refusal::Tenant { fault: TenantFault::Unknown, .. } => 34,
         Refusal::Tenant { fault: TenantFault::Disabled, .. } => 35,
         Refusal::Tenant { fault: TenantFault::NotAllowed, .. } => 36,
-        Refusal::ChallengeRequired { .. } => 37,
+        Refusal::ChallengeRequired { .. } => 42,
+        Refusal::Browser(why) => browser_index(*why),
+    }
+}
+
+fn browser_index(why: BrowserRefusal) -> usize {
+    match why {
+        BrowserRefusal::LoginRequired { .. } => 44,
+        BrowserRefusal::LoginFailed { .. } => 45,
+        BrowserRefusal::CrossSite(_) => 46,
     }
 }
 
@@ -96,6 +109,7 @@ fn kind_index(kind: CredentialKind) -> usize {
         CredentialKind::Token | CredentialKind::BoundToken { .. } => 8,
         CredentialKind::ApiKey => 9,
         CredentialKind::Certificate => 19,
+        CredentialKind::Session => 43,
     }
 }
 
@@ -116,8 +130,8 @@ fn forbidden_index(forbidden: &Forbidden) -> usize {
 mod tests {
     use super::*;
     use crate::refusal::{
-        Barrier, CredentialFault, HandshakeFault, Lack, LimitState, LimiterFault, Malformed, Reason, Ruling,
-        Shortage, Ticket, Unavailable, Unjudged, UpstreamFault,
+        Barrier, CredentialFault, CrossSiteFault, HandshakeFault, Lack, LimitState, LimiterFault, LoginFault,
+        Malformed, Reason, Ruling, Shortage, Ticket, Unavailable, Unjudged, UpstreamFault,
     };
     use std::time::Duration;
 
@@ -190,9 +204,20 @@ mod tests {
         .map(|fault| fault.of(b""))
     }
 
+    fn those_of_browsers() -> Vec<Refusal> {
+        let (kind, fault) = (CredentialKind::Session, CredentialFault::Missing);
+        vec![
+            Refusal::Unauthenticated { kind, identity: None, fault },
+            Refusal::Browser(BrowserRefusal::LoginRequired { identity: 0 }),
+            Refusal::Browser(BrowserRefusal::LoginFailed { identity: 0, fault: LoginFault::Denied }),
+            CrossSiteFault::NoOrigin.into(),
+        ]
+    }
+
     #[test]
     fn each_refusal_is_counted_under_its_own_code() {
-        let all: Vec<_> = every_refusal().into_iter().chain(of_tenants()).chain(every_forbidden()).collect();
+        let others = of_tenants().into_iter().chain(every_forbidden()).chain(those_of_browsers());
+        let all: Vec<_> = every_refusal().into_iter().chain(others).collect();
         assert_eq!(all.len(), CODES.len());
         for refusal in all {
             assert_eq!(CODES[code_index(&refusal)], refusal.code());

@@ -4,6 +4,7 @@ use super::addresses::Barred;
 use super::cells::{Cell, PerWorker};
 use super::codes::{CODES, code_index};
 use super::keys::KeyLookups;
+use super::logins::Logins;
 use super::malformed::MALFORMED;
 use super::shared_limits::SharedLimits;
 use crate::refusal::{Reason, Refusal, RuleFault};
@@ -50,6 +51,7 @@ pub struct WorkerCounts {
     pub handed_over: Cell,
     pub key_lookups: KeyLookups,
     pub shared_limits: SharedLimits,
+    pub logins: Logins,
     /// Answers that went on as they were because as many were being compressed as may be.
     pub compressions_skipped: Cell,
     /// Bodies that were not kept for another attempt because the node kept as much as it may.
@@ -77,6 +79,7 @@ impl Default for WorkerCounts {
             handed_over: Cell::default(),
             key_lookups: KeyLookups::default(),
             shared_limits: SharedLimits::default(),
+            logins: Logins::default(),
             compressions_skipped: Cell::default(),
             retry_bodies_dropped: Cell::default(),
             compressed: std::array::from_fn(|_| Cell::default()),

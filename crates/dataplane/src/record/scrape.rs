@@ -10,8 +10,8 @@ use super::registry::{Family, Registry};
 use super::text::Kind::{Counter, Gauge, Histogram};
 use super::text::{Labels, Text};
 use super::{
-    addresses, keys, revocations, rules, scrape_breakers, scrape_instances, scrape_listeners, scrape_retries,
-    scrape_services, scrape_websockets, shared_limits,
+    addresses, keys, logins, revocations, rules, scrape_breakers, scrape_instances, scrape_listeners,
+    scrape_retries, scrape_services, scrape_websockets, shared_limits,
 };
 use crate::refusal::Reason;
 
@@ -38,6 +38,7 @@ pub fn print(registry: &Registry, external: &External) -> String {
     rules::print(&mut text, registry);
     shared_limits::print(&mut text, registry, external);
     addresses::print(&mut text, registry, external);
+    logins::print(&mut text, registry);
     scrape_listeners::print(&mut text, registry);
     workers(&mut text, registry, external);
     clients(&mut text, registry);

@@ -42,10 +42,11 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     limit_store_duration_seconds:histogram limit_store_failures_total:counter limit_fallbacks_total:counter \
     limit_store_workers:gauge limit_store_openings_total:counter limit_nodes:gauge limit_store_bypassed:gauge \
     addresses_refused_total:counter address_list_refused_total:counter address_blocks:gauge \
-    address_file_entries:gauge address_file_bytes:gauge address_file_loaded_timestamp_seconds:gauge";
+    address_file_entries:gauge address_file_bytes:gauge address_file_loaded_timestamp_seconds:gauge \
+    logins_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 94] = [
+const PRINTED: [&str; 95] = [
     r#"gateway_rule_failures_total{reason="repeated"} 1"#,
     "gateway_token_proofs_full_total 5",
     r#"gateway_authentication_grace_total{route="users"} 1"#,
@@ -69,6 +70,7 @@ const PRINTED: [&str; 94] = [
     r#"gateway_address_file_entries{kind="addresses",list="spam"} 5000000"#,
     r#"gateway_address_file_bytes{kind="addresses",list="spam"} 40000000"#,
     r#"gateway_address_file_loaded_timestamp_seconds{kind="addresses",list="spam"} 1700000000.000"#,
+    r#"gateway_logins_total{event="refresh_refused"} 1"#,
     r#"gateway_key_cache_keys{state="known"} 7"#,
     r#"gateway_key_cache_evictions_total 3"#,
     r#"gateway_key_lookups_total{outcome="late"} 1"#,
@@ -193,6 +195,7 @@ fn busy() -> (Registry, External) {
     node.key_lookups.count(KeyLookup::Late);
     node.rule_failed(RuleFault::Repeated);
     share_limits(node);
+    node.logins.count(LoginEvent::RefreshRefused);
     node.shed(Reason::Cpu, Priority::P3);
     let tenant = registry.tenants().tenant("acme");
     tenant.observe(0, 200, false);

@@ -90,6 +90,16 @@ pub enum Unjudged {
     TooManyFromAddress,
     /// No further proof can be remembered (`dpop.max_proofs`).
     TooManyProofs,
+    /// What the provider granted for the session has to be asked for again: `explain` does not.
+    SessionDue,
+    /// Nothing is known of the provider yet.
+    NoProvider,
+    /// The provider cannot be asked, or says nothing usable.
+    ProviderSilent,
+    /// The provider has not answered in time.
+    ProviderLate,
+    /// Too many logins and refreshes are under way (`max_pending`).
+    TooManyLogins,
 }
 
 impl Unjudged {
@@ -102,6 +112,11 @@ impl Unjudged {
             Self::TooManyLookups => "too many keys are being looked up",
             Self::TooManyFromAddress => "too many keys were looked up for this address",
             Self::TooManyProofs => "too many proofs are remembered",
+            Self::SessionDue => "the provider was not asked to go on with the session",
+            Self::NoProvider => "the provider is not known yet",
+            Self::ProviderSilent => "the provider cannot answer",
+            Self::ProviderLate => "the provider did not answer in time",
+            Self::TooManyLogins => "too many logins are under way",
         }
     }
 }
@@ -116,4 +131,6 @@ pub enum CredentialKind {
     BoundToken {
         alone: bool,
     },
+    /// A cookie that a login left.
+    Session,
 }

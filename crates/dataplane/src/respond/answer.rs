@@ -5,7 +5,8 @@ use crate::refusal::{Malformed, Refusal};
 use crate::request::{Method, Request};
 use crate::respond::location::Location;
 use crate::respond::policy::Present;
-use crate::respond::{Facts, write_elapsed, write_ours};
+use crate::respond::{Facts, pages, write_elapsed, write_ours};
+use crate::session::Handoff;
 
 /// A response that is known when the configuration is compiled.
 #[derive(Debug)]
@@ -61,6 +62,36 @@ pub fn preflight<E: Exchange>(exchange: &mut E, facts: &Facts<'_>) {
         cors.write_preflight(exchange, facts.request);
     }
     exchange.end_head(ResponseBody::Absent, facts.close);
+}
+
+/// Sends a browser elsewhere, for this once. Gives the body.
+pub fn handoff<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, handoff: &Handoff) -> Vec<u8> {
+    let status = handoff_status(handoff);
+    let body = if handoff.by_page { pages::leading_to(&handoff.location) } else { Vec::new() };
+    exchange.begin(status);
+    if handoff.by_page {
+        exchange.header_lines(b"content-type: text/html; charset=utf-8\r\n");
+        exchange.header_lines(b"content-security-policy: default-src 'none'\r\n");
+    } else {
+        exchange.header(b"location", handoff.location.as_bytes());
+    }
+    exchange.header_lines(b"cache-control: no-store\r\n");
+    exchange.header_lines(&handoff.lines);
+    write_ours(exchange, facts, Present::default());
+    end_head(exchange, facts, status, body.len());
+    body
+}
+
+pub fn handoff_status(handoff: &Handoff) -> u16 {
+    if handoff.by_page { 200 } else { 303 }
+}
+
+/// Answers whoever has told something, and wants to know nothing.
+pub fn told<E: Exchange>(exchange: &mut E, facts: &Facts<'_>) {
+    exchange.begin(200);
+    exchange.header_lines(b"cache-control: no-store\r\n");
+    write_ours(exchange, facts, Present::default());
+    end_head(exchange, facts, 200, 0);
 }
 
 pub(super) fn end_head<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, status: u16, length: usize) {

@@ -41,6 +41,8 @@ pub struct Facts<'a> {
     pub close: bool,
     /// A cookie of the gateway's own.
     pub cookie: Option<&'a [u8]>,
+    /// Header lines of a login: its cookies.
+    pub login: &'a [u8],
 }
 
 /// The limit of a request, and how its caller is told.
@@ -128,6 +130,9 @@ fn write_ours<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, present: policy:
     }
     if let Some(cookie) = facts.cookie {
         exchange.header(b"set-cookie", cookie);
+    }
+    if !facts.login.is_empty() {
+        exchange.header_lines(facts.login);
     }
     if let Some(limit) = &facts.limit {
         write_limit(exchange, limit);

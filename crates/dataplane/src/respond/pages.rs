@@ -181,6 +181,16 @@ impl Template {
     }
 }
 
+/// A page that leads on by itself: for browsers that keep cookies from redirects between sites.
+pub fn leading_to(location: &str) -> Vec<u8> {
+    let mut page = String::from("<!doctype html><meta http-equiv=\"refresh\" content=\"0; url=");
+    escape_html(location, &mut page);
+    page.push_str("\"><title>Logged in</title><a href=\"");
+    escape_html(location, &mut page);
+    page.push_str("\">Go on</a>\n");
+    page.into_bytes()
+}
+
 /// Where the first word stands, what it is called and which it is.
 fn first_word(text: &str) -> Option<(usize, &'static str, Word)> {
     let found = WORDS.iter().filter_map(|(name, word)| text.find(name).map(|at| (at, *name, *word)));

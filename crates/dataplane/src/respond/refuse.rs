@@ -173,6 +173,7 @@ fn write_reasons<E: Exchange>(exchange: &mut E, request: &Request, refusal: &Ref
         | Refusal::Misdirected
         | Refusal::NoRoute
         | Refusal::AuthenticationUnavailable { .. }
+        | Refusal::Browser(_)
         | Refusal::AddressNotAllowed(_)
         | Refusal::ChallengeRequired { .. }
         | Refusal::Tenant { .. }
@@ -210,6 +211,7 @@ fn demand(kind: CredentialKind) -> &'static [u8] {
         CredentialKind::BoundToken { alone: false } => PROVEN_OR_NOT,
         CredentialKind::ApiKey => b"ApiKey",
         CredentialKind::Certificate => b"ClientCertificate",
+        CredentialKind::Session => b"Cookie",
     }
 }
 
@@ -302,6 +304,7 @@ pub fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::MethodNotAllowed { allow } => format!("this path allows {allow}").into(),
         Refusal::Overloaded { .. } => "the gateway is at its limit; try again later".into(),
         Refusal::Unauthenticated { kind, .. } => demanded(*kind).into(),
+        Refusal::Browser(why) => why.text().into(),
         Refusal::AuthenticationUnavailable { .. } => {
             "credentials cannot be checked at the moment; try again later".into()
         }
@@ -333,6 +336,7 @@ fn demanded(kind: CredentialKind) -> &'static str {
         CredentialKind::BoundToken { .. } => "a valid token with a proof of its key is required",
         CredentialKind::ApiKey => "a valid API key is required",
         CredentialKind::Certificate => "a valid client certificate is required",
+        CredentialKind::Session => "a login is required",
     }
 }
 

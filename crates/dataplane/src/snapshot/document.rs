@@ -13,6 +13,7 @@ pub use super::document_balance::*;
 pub use super::document_identity::*;
 pub use super::document_limit::*;
 pub use super::document_listener::*;
+pub use super::document_login::*;
 pub use super::document_overload::*;
 pub use super::document_revocation::*;
 pub use super::document_route::*;

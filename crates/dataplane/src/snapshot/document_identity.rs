@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::document_login::{GrantedDocument, LoginFailureDocument, OidcDocument};
 use super::document_tls::CertificateFieldDocument;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -18,6 +19,7 @@ pub enum IdentityKindDocument {
     Jwt(Box<JwtDocument>),
     ApiKey(ApiKeyDocument),
     Mtls(MtlsDocument),
+    Oidc(Box<OidcDocument>),
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -178,6 +180,12 @@ pub struct AnswerDocument {
     /// How long the key may be believed, where that is shorter than `cache_ttl_ms`.
     #[serde(default)]
     pub ttl_ms: Option<u64>,
+    /// What a provider has granted to a login or a session.
+    #[serde(default)]
+    pub granted: Option<GrantedDocument>,
+    /// Why it grants nothing, however often it is asked.
+    #[serde(default)]
+    pub failed: Option<LoginFailureDocument>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -62,6 +62,19 @@ pub struct RouteDocument {
     /// `null`: one instance is asked at a time.
     #[serde(default)]
     pub hedge: Option<HedgeDocument>,
+    /// What is demanded of requests that browsers vouch for; `null`: nothing (RS-8).
+    #[serde(default)]
+    pub cross_site: Option<CrossSiteDocument>,
+}
+
+/// From where requests with the credentials of a browser may change something.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CrossSiteDocument {
+    /// Beside the request's own origin.
+    pub trusted_origins: Vec<String>,
+    /// Lower case; `null`: no token is demanded.
+    pub token_header: Option<String>,
 }
 
 /// When several instances are asked for one read.
@@ -198,6 +211,10 @@ pub enum ActionDocument {
     Files(FilesDocument),
     /// The service `self`: `{"status": "ok"}` (RT-12).
     Health {},
+    /// The paths of a login with this identity.
+    Login {
+        identity: String,
+    },
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -8,6 +8,7 @@ mod document_balance;
 mod document_identity;
 mod document_limit;
 mod document_listener;
+mod document_login;
 mod document_overload;
 mod document_revocation;
 mod document_route;
@@ -266,7 +267,7 @@ impl IdentityEntry {
         let keys_are_pushed = match &document.kind {
             IdentityKindDocument::Jwt(jwt) => jwt.keys.is_none(),
             IdentityKindDocument::ApiKey(api_key) => api_key.keys.is_none() && !api_key.stored,
-            IdentityKindDocument::Mtls(_) => false,
+            IdentityKindDocument::Mtls(_) | IdentityKindDocument::Oidc(_) => false,
         };
         let named = Named::new(&document.name, &document.at);
         Self { counted: Counted { named, refused: metrics.identity(&document.name) }, keys_are_pushed }

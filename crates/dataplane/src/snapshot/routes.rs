@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::authenticate::{AuthPolicy, Identities};
-use crate::authorize::{self, Ground, Grounds, Permissions, RuleSettings, Screen};
+use crate::authorize::{self, CrossSite, Ground, Grounds, Permissions, RuleSettings, Screen};
 use crate::balance::BreakerUse;
 use crate::intake;
 use crate::limit::{LimitRule, Tiers};
@@ -18,6 +18,7 @@ use crate::respond::location::{Bound, Location};
 use crate::respond::pages::Pages;
 use crate::respond::policy::{Policy, compile_changes};
 use crate::route::{self, Forwarding};
+use crate::session::Login;
 use crate::shed::Concurrency;
 use crate::snapshot::document::{
     ActionDocument, BreakerUseDocument, HostHeader, PathMatchDocument, PathParameters, Priority,
@@ -57,20 +58,27 @@ pub struct Route {
     pub retry: Option<Box<Retry>>,
     /// `None`: one instance is asked at a time.
     pub hedge: Option<Box<Hedge>>,
+    /// `None`: nothing is demanded of what browsers vouch for.
+    pub cross_site: Option<CrossSite>,
 }
 
-#[derive(Debug)]
 pub enum Action {
     Proxy(Proxy),
     Answer(Fixed),
     Files(Arc<Files>),
+    Login(Arc<Login>),
 }
 
 impl Route {
+    /// Whose a login is, is known when it is over.
+    pub fn has_tenant(&self) -> bool {
+        !matches!(self.action, Action::Login(_))
+    }
+
     pub fn has_websockets(&self) -> bool {
         match &self.action {
             Action::Proxy(proxy) => proxy.websocket.is_some(),
-            Action::Answer(_) | Action::Files(_) => false,
+            Action::Answer(_) | Action::Files(_) | Action::Login(_) => false,
         }
     }
 }
@@ -127,6 +135,7 @@ impl Context<'_> {
             ActionDocument::Redirect { .. }
             | ActionDocument::Respond { .. }
             | ActionDocument::Files(_)
+            | ActionDocument::Login { .. }
             | ActionDocument::Health {} => "",
         };
         Ok(Route {
@@ -152,6 +161,7 @@ impl Context<'_> {
             metrics: self.lasting.metrics.route(&route.name, service),
             concurrency: self.concurrency(service),
             hedge: route.hedge.as_ref().map(|hedge| Box::new(retries::compile_hedge(hedge))),
+            cross_site: route.cross_site.as_ref().map(CrossSite::compile),
             retry: route.retry.as_ref().map(|retry| Box::new(retries::compile(retry))),
         })
     }
@@ -213,6 +223,11 @@ impl Context<'_> {
             }
             ActionDocument::Files(files) => Action::Files(Arc::new(Files::compile(files))),
             ActionDocument::Health {} => Action::Answer(Fixed::health()),
+            ActionDocument::Login { identity } => {
+                let login = self.identities.login_named(identity);
+                let missing = || format!("{}: nobody logs in with identity `{identity}`", route.at);
+                Action::Login(Arc::clone(login.ok_or_else(missing)?))
+            }
         })
     }
 

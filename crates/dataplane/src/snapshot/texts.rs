@@ -40,7 +40,7 @@ fn action(action: &ActionDocument) -> Result<(), String> {
         ActionDocument::Files(files) => {
             files.cache_control.iter().chain(files.types.values()).try_for_each(|text| value(text))
         }
-        ActionDocument::Proxy(_) | ActionDocument::Health {} => Ok(()),
+        ActionDocument::Proxy(_) | ActionDocument::Login { .. } | ActionDocument::Health {} => Ok(()),
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) fn compile(identities: &[IdentityDocument], route: &RouteDocument) ->
         cookies: names(cookies),
         parameters: names(parameters(identities)),
         claimed: claimed(identities),
+        sessions: names(sessions(identities)),
     }
 }
 
@@ -26,6 +27,16 @@ fn claimed(identities: &[IdentityDocument]) -> Option<Claimed> {
     names.sort_unstable();
     names.dedup();
     Claimed::new(&names)
+}
+
+/// Cookies of logins: with them, whoever runs a service could be each of its users.
+fn sessions(identities: &[IdentityDocument]) -> impl Iterator<Item = &str> {
+    identities.iter().filter_map(|identity| match &identity.kind {
+        IdentityKindDocument::Oidc(oidc) => Some(oidc.session.cookie.as_str()),
+        IdentityKindDocument::Jwt(_) | IdentityKindDocument::ApiKey(_) | IdentityKindDocument::Mtls(_) => {
+            None
+        }
+    })
 }
 
 /// Parameters of the query that carry credentials.
@@ -43,7 +54,9 @@ pub(super) fn names<'a>(names: impl Iterator<Item = &'a str>) -> Box<[Box<str>]>
 fn tokens(identities: &[IdentityDocument]) -> impl Iterator<Item = &JwtDocument> {
     identities.iter().filter_map(|identity| match &identity.kind {
         IdentityKindDocument::Jwt(jwt) => Some(&**jwt),
-        IdentityKindDocument::ApiKey(_) | IdentityKindDocument::Mtls(_) => None,
+        IdentityKindDocument::ApiKey(_) | IdentityKindDocument::Mtls(_) | IdentityKindDocument::Oidc(_) => {
+            None
+        }
     })
 }
 
@@ -51,7 +64,7 @@ fn headers(identities: &[IdentityDocument], route: &RouteDocument) -> Box<[Box<[
     let carriers = identities.iter().filter_map(|identity| match &identity.kind {
         IdentityKindDocument::Jwt(jwt) => Some((jwt.header.as_str(), route.forward_authorization)),
         IdentityKindDocument::ApiKey(key) => Some((key.header.as_str(), route.forward_api_key)),
-        IdentityKindDocument::Mtls(_) => None,
+        IdentityKindDocument::Mtls(_) | IdentityKindDocument::Oidc(_) => None,
     });
     let mut withheld: Vec<&str> =
         carriers.clone().filter(|(_, goes_on)| !goes_on).map(|(header, _)| header).collect();

@@ -12,6 +12,7 @@ from gatewright.config.crosschecks import (
     headers,
     limits,
     listening,
+    logins,
     names,
     nesting,
     overlaps,
@@ -50,6 +51,7 @@ THEMES = (
     tokens,
     shared_limits,
     addresses,
+    logins,
 )
 
 

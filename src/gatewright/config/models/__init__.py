@@ -22,6 +22,7 @@ from gatewright.config.models.balance import (
     Sticky,
 )
 from gatewright.config.models.breakers import CircuitBreaker
+from gatewright.config.models.csrf import Csrf
 from gatewright.config.models.gateway import SECTION_LISTS, Defaults, Gateway
 from gatewright.config.models.health import GrpcHealthCheck, HealthCheck, TcpHealthCheck
 from gatewright.config.models.identities import (
@@ -42,6 +43,7 @@ from gatewright.config.models.node import (
     SqliteSink,
     StdoutSink,
 )
+from gatewright.config.models.oidc import Endpoints, OidcIdentity, Session
 from gatewright.config.models.overload import Concurrency, CpuShedding, MemoryShedding, Overload
 from gatewright.config.models.retries import Backoff, Budget, Hedge, Retry
 from gatewright.config.models.revocations import Revocations
@@ -96,10 +98,12 @@ __all__ = [
     "Cors",
     "CountryRule",
     "CpuShedding",
+    "Csrf",
     "Defaults",
     "Demand",
     "Dpop",
     "Ejection",
+    "Endpoints",
     "ErrorPage",
     "ErrorPages",
     "FileSink",
@@ -123,6 +127,7 @@ __all__ = [
     "MemoryShedding",
     "MtlsIdentity",
     "Node",
+    "OidcIdentity",
     "Overload",
     "PeakEwma",
     "Permissions",
@@ -148,6 +153,7 @@ __all__ = [
     "Service",
     "ServiceHttp2",
     "ServiceTls",
+    "Session",
     "SharedLimits",
     "SqliteSink",
     "Static",

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from gatewright.config.models.addresses import AddressList, Challenge, Geography, Reputation, Screening
 from gatewright.config.models.answers import ErrorPages
 from gatewright.config.models.authorization import Permissions
 from gatewright.config.models.base import OneOrMany, Section, Text, Texts
+from gatewright.config.models.csrf import Csrf, _off
 from gatewright.config.models.identities import Identities, JwtIdentity
 from gatewright.config.models.key_store import KeyStore
 from gatewright.config.models.listeners import Listener
@@ -49,6 +50,9 @@ class Defaults(Section):
     )
     https_port: int = Field(
         443, ge=1, le=65_535, description="The port that `https_only: redirect` sends clients to."
+    )
+    csrf: Annotated[Csrf | None, BeforeValidator(_off)] = Field(
+        default_factory=Csrf, description="What is demanded of requests that browsers vouch for, or `off`."
     )
     security_headers: bool = Field(True, description="Whether routes that do not say add security headers.")
 

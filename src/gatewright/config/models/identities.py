@@ -14,6 +14,7 @@ from gatewright.config.models.base import (
     exactly_one,
     file_alone,
 )
+from gatewright.config.models.oidc import OidcIdentity
 from gatewright.config.models.tokens import JwtIdentity
 
 
@@ -90,5 +91,5 @@ class MtlsIdentity(Section):
     scopes: Texts = Field(default_factory=list, description="Scopes of every such caller.")
 
 
-Identity = Annotated[JwtIdentity | ApiKeyIdentity | MtlsIdentity, Field(discriminator="kind")]
+Identity = Annotated[JwtIdentity | ApiKeyIdentity | MtlsIdentity | OidcIdentity, Field(discriminator="kind")]
 Identities = Annotated[list[Identity], OneOrMany]

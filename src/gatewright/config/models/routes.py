@@ -23,6 +23,7 @@ from gatewright.config.models.base import (
     _switched,
     exactly_one,
 )
+from gatewright.config.models.csrf import Csrf, _off
 from gatewright.config.models.retries import Hedge, Retry
 from gatewright.config.models.tenants import TenantName
 from gatewright.config.models.tiers import RateLimitField
@@ -336,6 +337,11 @@ class Route(Section):
         None,
         description="Send a request once more when its service fails: `true` or `on`, or settings. Off by "
         "default, since clients retry, too.",
+    )
+    csrf: Annotated[Csrf | None, BeforeValidator(_off)] = Field(
+        None,
+        description="What is demanded of requests that browsers vouch for, or `off`; `defaults.csrf` by "
+        "default.",
     )
     error_pages: ErrorPages | None = Field(
         None, description="How errors of this route look; like those of the configuration by default."

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::authenticate::cache::{NewEntry, Proof, Sought};
-use crate::authenticate::standing::{Judged, Marks, Standing};
+use crate::authenticate::standing::{Judged, Marks, Watch};
 use CredentialFault as Fault;
 
 fn is_remembered(route: &mut Route, token: &str, now: u64) -> bool {
@@ -116,9 +116,8 @@ fn two_tokens_of_one_hash_are_told_apart() {
     let marks = Marks::default();
     let judged = Judged { caller, valid_from_ms: 0, valid_until_ms: 100, marks, revocations: 0 };
     cache.insert(NewEntry { hash: 7, token: b"one", proof, judged }, 50);
-    let IdentityKindDocument::Jwt(document) = jwt("mobile", json!({})).kind else { panic!() };
-    let standing = Standing::compile("mobile", &document, &Arc::default()).unwrap();
-    let sought = |token, proof| Sought { hash: 7, token, proof, standing: &standing };
+    let watch = Watch::new("mobile", &Arc::default());
+    let sought = |token, proof| Sought { hash: 7, token, proof, watch: &watch };
     assert!(cache.get(&sought(b"one", proof), 50).is_some());
     assert!(cache.get(&sought(b"two", proof), 50).is_none());
     assert!(cache.get(&sought(b"one", Proof { identity: 2, keys: 1 }), 50).is_none());
@@ -183,7 +182,7 @@ fn measure_a_hit_and_every_miss() {
             route.cache = TokenCache::new(capacity);
             let start = std::time::Instant::now();
             for _ in 0..rounds {
-                identify(Some(&route.policy), &request, &mut route.cache, NOW).unwrap();
+                identify(Some(&route.policy), &request, &mut route.cache, None, NOW).unwrap();
             }
             let each = start.elapsed().as_nanos() / rounds;
             println!("{algorithm} {what}: {each} ns, value of {} bytes", value.len());

@@ -210,7 +210,7 @@ impl Route {
     ) -> Result<Arc<Caller>, Refusal> {
         let mut request = request(headers);
         request.query = Some(request.append(query.as_bytes()));
-        identify(Some(&self.policy), &request, &mut self.cache, now)
+        identify(Some(&self.policy), &request, &mut self.cache, None, now)
     }
 
     pub(super) fn bearer(&mut self, token: &str) -> Result<Arc<Caller>, Refusal> {

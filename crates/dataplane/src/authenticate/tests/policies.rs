@@ -20,7 +20,7 @@ fn partners() -> IdentityDocument {
 #[test]
 fn a_route_without_policy_is_anonymous_whatever_is_sent() {
     let request = request(&[("authorization", "Bearer nonsense")]);
-    let caller = identify(None, &request, &mut TokenCache::new(10), NOW).unwrap();
+    let caller = identify(None, &request, &mut TokenCache::new(10), None, NOW).unwrap();
     assert_eq!(*caller, Caller::anonymous());
 }
 
