@@ -137,7 +137,8 @@ class Engine:
         "session", "until_ms": int, "refresh_token": str | null}` and `{"kind": "check_logout", "identity", "token", "lifetime_ms": int}`.
 
         Of an API key the question has the 12 characters that name it, the HMAC-SHA-256 under `key_store.secret` of all
-        but its last 8, and the SHA-256 of the whole, both hexadecimal.
+        but its last 8, and the SHA-256 of the whole, both hexadecimal. `{"id": int, "kind": "check_password", "hash": str |
+        None, "password": str}` asks whether this is the password of the hash whose SHA-256 `hash` is; `None` means nobody's.
         """
 
     def answer(self, question: int, result: bytes) -> None:
@@ -145,7 +146,8 @@ class Engine:
 
         `result` is `{"ok": bool}`; of an API key `{"ok": true, "key": ENTRY, "ttl_ms": int | null}`, with an entry as
         `set_keys` takes it that may be believed for so long, or
-        `{"ok": true, "refused": "unknown" | "revoked" | "expired"}`; of a login `{"ok": true, "granted": {"named": {"user", "subject",
+        `{"ok": true, "refused": "unknown" | "revoked" | "expired", "id": str | null}`; of a password
+        `{"ok": true, "password": bool}`; of a login `{"ok": true, "granted": {"named": {"user", "subject",
         "scopes", "roles", "claims", "provider_session"} | null, "access_ms": int | null, "refresh_token": str | null, "id_token": str |
         null}}` or `{"ok": true, "failed": "refused" | "token" | "user"}`; or `{"ok": false}` where nobody can tell. Raises
         `EngineError` for anything else, and who waits is told that there is no answer.

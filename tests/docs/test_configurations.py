@@ -68,7 +68,10 @@ def place(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "keys" / "cookies").write_text("0123456789abcdef0123456789abcdef\n")
     (tmp_path / "keys" / "oidc-client").write_text("0123456789abcdef\n")
     (tmp_path / "keys" / "pepper").write_text("0123456789abcdef\n")
-    (tmp_path / "keys" / "issuer.pem").write_text(ISSUER)
+    for name in ("issuer.pem", "shipping.pem"):
+        (tmp_path / "keys" / name).write_text(ISSUER)
+    (tmp_path / "keys" / "billing-secret").write_text("0123456789abcdef0123456789abcdef\n")
+    (tmp_path / "users.json").write_text('{"users": []}')
     Authority(tmp_path / "keys").issue("public", "example.com")
     shutil.copy(tmp_path / "keys" / "jwks.json", tmp_path / "jwks.json")
     (tmp_path / "dist").mkdir()

@@ -10,6 +10,7 @@ from gateway.key_store import KeyedNode, until, with_store
 from gateway.lagging import Lagging
 from gateway.node import Node, Record, steps
 from gateway.origin import CLOSE, RESET, Connection, Origin, Received, plain
+from gateway.passwords import PasswordNode, basic, quick_hash
 from gateway.postgres import Postgres
 from gateway.redis import RedisServer
 from gateway.refusals import Refused
@@ -32,6 +33,7 @@ __all__ = [
     "Node",
     "Origin",
     "Pair",
+    "PasswordNode",
     "Postgres",
     "Received",
     "Record",
@@ -43,11 +45,13 @@ __all__ = [
     "TlsClient",
     "UnixClient",
     "Wrong",
+    "basic",
     "encode",
     "get",
     "listener",
     "one_route",
     "plain",
+    "quick_hash",
     "raw",
     "request",
     "routes",

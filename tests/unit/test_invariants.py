@@ -289,3 +289,40 @@ def test_a_mention_of_pyo3_outside_the_bridge_is_found(tmp_path: Path) -> None:
     plant(tmp_path, "crates/bridge/src/lib.rs", "use pyo3::prelude::*;")
     plant(tmp_path, "crates/document/Cargo.toml", "pyo3.workspace = true")
     assert mentions_of_pyo3(tmp_path) == ["crates/document/Cargo.toml"]
+
+
+COMPARED = {
+    "crates/dataplane/src/authenticate/api_keys.rs": "constant_time::verify_slices_are_equal(",
+    "crates/dataplane/src/authenticate/stored_identity.rs": "constant_time::verify_slices_are_equal(",
+    "crates/dataplane/src/authenticate/token_keys.rs": "hmac::verify(",
+    "crates/dataplane/src/authenticate/signature/verifier.rs": "hmac::verify(",
+    "src/gatewright/admin/access.py": "hmac.compare_digest(",
+    "src/gatewright/identity/passwords.py": "verify_secret(",
+    "src/gatewright/keystore/sharing.py": "hmac.compare_digest(",
+    "src/gatewright/keystore/store.py": "hmac.compare_digest(",
+}
+"""Where what a client sent meets what is secret, and the comparison whose time tells nothing."""
+
+SECRETIVE = ("crates/dataplane/src/authenticate", "src/gatewright/identity", "src/gatewright/keystore")
+
+
+@pytest.mark.parametrize("file", COMPARED)
+def test_secrets_are_compared_in_constant_time(file: str) -> None:
+    assert COMPARED[file] in (ROOT / file).read_text(encoding="utf-8")
+
+
+def test_signatures_and_checksums_are_compared_nowhere_by_the_usual_sign() -> None:
+    usual = re.compile(r"(signature|checksum|digest|password|secret)\w*(\(\))? *[!=]= ")
+    found = [
+        f"{file.name}: {line.strip()}"
+        for folder in (
+            "crates/dataplane/src/authenticate",
+            "src/gatewright/identity",
+            "src/gatewright/keystore",
+        )
+        for file in sorted((ROOT / folder).rglob("*.*"))
+        if file.suffix in {".rs", ".py"} and "tests" not in file.parts and file.name != "tests.rs"
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if usual.search(line)
+    ]
+    assert found == []

@@ -135,6 +135,9 @@ impl Node {
         if let Some(document) = &snapshot.identities.key_store {
             self.keys.stored().configure(document);
         }
+        if let Some(document) = &snapshot.identities.passwords {
+            self.keys.passwords().configure(document);
+        }
         self.live.store(Some(snapshot));
         self.applied_ms.store(unix_ms, Ordering::Relaxed);
         self.metrics.sweep();

@@ -4,6 +4,7 @@
 //! `answer` is the live path around it: ask, forward or refuse, and account for it on every outcome.
 
 pub mod account;
+mod asking;
 mod bystander;
 pub mod delivery;
 pub mod end;
@@ -19,6 +20,7 @@ mod parts;
 mod retrying;
 mod screening;
 mod shared_limits;
+mod signed;
 mod trip;
 mod tunnel;
 

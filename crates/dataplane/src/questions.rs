@@ -42,6 +42,25 @@ pub enum Question {
     EndSession { identity: String, session: String, until_ms: u64, refresh_token: Option<String> },
     /// The provider says that a session or a user has ended (OpenID Connect Back-Channel Logout).
     CheckLogout { identity: String, token: String, lifetime_ms: u64 },
+    /// Is this the password of the hash that Python has under this stamp? `None`: of nobody, which takes as long to find out.
+    CheckPassword {
+        /// What the outcome is remembered under.
+        #[serde(skip)]
+        proof: Option<[u8; 32]>,
+        hash: Option<String>,
+        password: Secret,
+    },
+}
+
+/// What is written nowhere but where it is asked for.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("secret")
+    }
 }
 
 impl Question {
@@ -49,6 +68,7 @@ impl Question {
         match self {
             Self::RefreshKeys { .. } => true,
             Self::LookUpKey { .. }
+            | Self::CheckPassword { .. }
             | Self::ExchangeCode { .. }
             | Self::RefreshSession { .. }
             | Self::EndSession { .. }

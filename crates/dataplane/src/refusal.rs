@@ -274,12 +274,7 @@ impl Refusal {
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::Overloaded { .. } => "overloaded",
-            Self::Unauthenticated {
-                kind: CredentialKind::Token | CredentialKind::BoundToken { .. }, ..
-            } => "invalid_token",
-            Self::Unauthenticated { kind: CredentialKind::ApiKey, .. } => "invalid_api_key",
-            Self::Unauthenticated { kind: CredentialKind::Certificate, .. } => "invalid_client_certificate",
-            Self::Unauthenticated { kind: CredentialKind::Session, .. } => "invalid_session",
+            Self::Unauthenticated { kind, .. } => kind.code(),
             Self::AuthenticationUnavailable { .. } => "authentication_unavailable",
             Self::Browser(why) => why.code(),
             Self::Forbidden(forbidden) => forbidden.code(),

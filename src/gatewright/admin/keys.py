@@ -86,6 +86,10 @@ def add_keys(router: APIRouter, node: Node) -> None:
         audit("api key changed", made, who, what=sorted(wished))
         return answer(made)
 
+    add_endings(router, node)
+
+
+def add_endings(router: APIRouter, node: Node) -> None:
     @router.post("/keys/{key}/rotate", summary="Give a key a new secret; the old one stays valid for a while")
     async def rotate(
         request: Request,

@@ -31,7 +31,11 @@ COMMANDS = {
     ),
     "keys": (
         "gatewright.cli.keys:keys",
-        "Make, show, rotate and revoke API keys; make development signing keys.",
+        "Make, show, change, rotate and revoke API keys; make development signing keys.",
+    ),
+    "password": (
+        "gatewright.cli.password:password",
+        "Print the hash of a password, for an identity of kind `basic`.",
     ),
     "records": ("gatewright.cli.records:records", "Print stored decision records."),
     "status": ("gatewright.cli.status:status", "Say how a node, its services and its configuration are."),

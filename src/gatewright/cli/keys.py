@@ -31,6 +31,10 @@ Config = Annotated[
 Pairs = Annotated[
     list[str] | None, Parameter(help="`NAME=VALUE` worth keeping; may be repeated.", negative=())
 ]
+Without = Annotated[
+    list[Literal["consumer", "tier", "scopes", "networks", "expiry"]] | None,
+    Parameter(help="What is taken away; may be repeated.", negative=()),
+]
 KeyId = Annotated[str, Parameter(help="Id of a key, as listed.")]
 
 Document = dict[str, Any]
@@ -134,10 +138,7 @@ def change(  # noqa: PLR0913 - one argument an option of the command.
         Parameter(help="`NAME=VALUE` in place of what the name had, `NAME=` to take it out.", negative=()),
     ] = None,
     expires: Annotated[str | None, Parameter(help="Lifetime from now on, such as `90d`.")] = None,
-    without: Annotated[
-        list[Literal["consumer", "tier", "scopes", "networks", "expiry"]] | None,
-        Parameter(help="What is taken away; may be repeated.", negative=()),
-    ] = None,
+    without: Without = None,
     config: Config = None,
     admin: Admin = None,
     as_json: AsJson = False,

@@ -22,7 +22,15 @@ from gatewright.config.compile_service import compile_service
 from gatewright.config.compile_tenants import compile_tenants
 from gatewright.config.compile_tiers import compile_shared_store, compile_tiers
 from gatewright.config.loading import Loaded
-from gatewright.config.models import ApiKeyIdentity, JwtIdentity, KeyStore, OidcIdentity
+from gatewright.config.models import (
+    ApiKeyIdentity,
+    BasicIdentity,
+    Gateway,
+    JwtIdentity,
+    KeyStore,
+    OidcIdentity,
+    SignatureIdentity,
+)
 from gatewright.config.models.routes import NONE
 from gatewright.errors import Problem
 
@@ -54,6 +62,7 @@ def compile(
         "services": services,
         "identities": [_identity(loaded, number) for number in range(len(gateway.identities))],
         "key_store": None if gateway.key_store is None else _key_store(gateway.key_store),
+        "passwords": _passwords(gateway),
         "tiers": compile_tiers(loaded),
         "tenants": compile_tenants(loaded),
         "shared_store": compile_shared_store(loaded),
@@ -107,6 +116,10 @@ def _identity(loaded: Loaded, number: int) -> dict[str, Any]:
         kind = _api_key(identity, keys)
     elif isinstance(identity, OidcIdentity):
         kind = compile_login(identity)
+    elif isinstance(identity, BasicIdentity):
+        kind = {"realm": identity.realm, **(keys or {"users": []})}
+    elif isinstance(identity, SignatureIdentity):
+        kind = _signature(identity) | dict(keys or {"keys": []})
     else:
         kind = {"user_from": identity.user_from, "scopes": identity.scopes, "allow": identity.allow}
     return {"name": identity.name, "at": str(loaded.at("identities", number)), "kind": {identity.kind: kind}}
@@ -118,6 +131,32 @@ def _api_key(identity: ApiKeyIdentity, keys: object) -> dict[str, Any]:
         "pepper": identity.pepper,
         "keys": keys,
         "stored": bool(identity.keys.store),
+    }
+
+
+def _signature(identity: SignatureIdentity) -> dict[str, Any]:
+    return {
+        "label": identity.label,
+        "components": identity.components,
+        "max_age_ms": int(identity.max_age),
+        "leeway_ms": int(identity.leeway),
+        "needs_nonce": identity.nonce == "required",
+        "needs_digest": identity.digest == "required",
+        "max_body_bytes": int(identity.max_body),
+        "max_nonces": identity.max_nonces,
+    }
+
+
+def _passwords(gateway: Gateway) -> dict[str, Any] | None:
+    if not any(isinstance(identity, BasicIdentity) for identity in gateway.identities):
+        return None
+    passwords = gateway.passwords
+    return {
+        "cache_ttl_ms": int(passwords.cache_ttl),
+        "cache": passwords.cache,
+        "timeout_ms": int(passwords.timeout),
+        "max_checks": passwords.max_checks,
+        "checks_per_address": passwords.checks_per_address,
     }
 
 

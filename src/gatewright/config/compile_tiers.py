@@ -29,7 +29,8 @@ def compile_tiers(loaded: "Loaded") -> list[dict[str, Any]]:
     used = {name for limit in limits if limit is not None for name in limit.tier}
     used |= {gateway.defaults.unauthenticated_tier, gateway.defaults.failed_authentication_tier}
     for document in loaded.keys.values():
-        used |= {key["tier"] for key in document["keys"] if isinstance(key, dict) and key.get("tier")}
+        callers = document.get("keys") or document.get("users") or []
+        used |= {one["tier"] for one in callers if isinstance(one, dict) and one.get("tier")}
     tenants = gateway.tenants
     if tenants is not None:
         named = [(tenants.tier, tenants.quotas), *((one.tier, one.quotas or []) for one in tenants.known)]

@@ -135,6 +135,23 @@ def _append(known: Entry, entry: Entry) -> None:
     known.node = Node(known.node.position, [*first, *second])
 
 
+_FILES: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    # One key may stand for a list of one.
+    (("identities", "*", "keys"), ("public_key",)),
+    (("identities", "*", "keys", "*"), ("public_key",)),
+    (("listeners", "*", "tls", "certificates", "*"), ("file", "key_file")),
+    (("listeners", "*", "tls", "client_certificates"), ("ca_file", "crl_file")),
+    (("services", "*", "tls", "certificate"), ("file", "key_file")),
+    (("services", "*", "tls"), ("ca_file",)),
+    (("redis", "tls"), ("ca_file",)),
+    (("redis", "tls", "certificate"), ("file", "key_file")),
+    (("records", "sinks", "*"), ("path",)),
+    (("routes", "*", "static"), ("root",)),
+    (("node",), ("state_directory",)),
+)
+"""Where files are named, and by which keys."""
+
+
 def _absolute_paths(node: Node, directory: Path) -> None:
     """Make paths relative to the file that holds them, because the joined tree no longer knows which that
     was.
@@ -143,34 +160,17 @@ def _absolute_paths(node: Node, directory: Path) -> None:
         ("identities", "*", "jwks"),
         ("identities", "*", "public_key"),
         ("identities", "*", "keys"),
+        ("identities", "*", "users"),
     ):
         for found in _at(node, place):
             _anchor(found, "file", directory)
             if isinstance(found.value, str):
                 found.value = str(directory / found.value)
-    for found in _at(node, ("listeners", "*", "tls", "certificates", "*")):
-        _anchor(found, "file", directory)
-        _anchor(found, "key_file", directory)
-    for found in _at(node, ("listeners", "*", "tls", "client_certificates")):
-        _anchor(found, "ca_file", directory)
-        _anchor(found, "crl_file", directory)
-    for found in _at(node, ("services", "*", "tls", "certificate")):
-        _anchor(found, "file", directory)
-        _anchor(found, "key_file", directory)
-    for found in _at(node, ("services", "*", "tls")):
-        _anchor(found, "ca_file", directory)
-    for found in _at(node, ("redis", "tls")):
-        _anchor(found, "ca_file", directory)
-    for found in _at(node, ("redis", "tls", "certificate")):
-        _anchor(found, "file", directory)
-        _anchor(found, "key_file", directory)
+    for place, names in _FILES:
+        for found in _at(node, place):
+            for name in names:
+                _anchor(found, name, directory)
     _anchor_lists(node, directory)
-    for found in _at(node, ("records", "sinks", "*")):
-        _anchor(found, "path", directory)
-    for found in _at(node, ("routes", "*", "static")):
-        _anchor(found, "root", directory)
-    for found in _at(node, ("node",)):
-        _anchor(found, "state_directory", directory)
 
 
 def _anchor_lists(node: Node, directory: Path) -> None:

@@ -16,6 +16,7 @@ _SHORT_FORMS: dict[str, dict[str, str]] = {
     "Tier": {"adaptive": "text or switch", "ban": "text or switch"},
     "JwtIdentity": {"jwks": "text", "public_key": "text"},
     "ApiKeyIdentity": {"keys": "text"},
+    "BasicIdentity": {"users": "text or users"},
 }
 """Fields that may be given as a text in place of a section."""
 
@@ -39,6 +40,8 @@ def _widen(name: str, definition: dict[str, Any]) -> None:
         also: list[dict[str, Any]] = [{"type": "string"}]
         if form == "text or switch":
             also.append({"type": "boolean"})
+        if form == "text or users":
+            also.append({"type": "array", "items": {"$ref": "#/$defs/PasswordUser"}})
         if form == "texts":
             also.append({"type": "array", "items": {"type": "string"}})
         properties[field] = _also(properties[field], also)

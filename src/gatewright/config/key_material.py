@@ -11,8 +11,20 @@ from typing import Any
 from pydantic import ValidationError
 
 from gatewright.config.addresses import read_network
-from gatewright.config.models import ApiKeyEntry, ApiKeyIdentity, Gateway, Jwks, JwtIdentity, PublicKey
+from gatewright.config.models import (
+    ApiKeyEntry,
+    ApiKeyIdentity,
+    BasicIdentity,
+    Gateway,
+    Jwks,
+    JwtIdentity,
+    PublicKey,
+    SignatureIdentity,
+    Signer,
+)
 from gatewright.config.positions import Node, Position
+from gatewright.config.signer_material import signers_of
+from gatewright.config.user_material import users_of
 from gatewright.config.validation import explain
 from gatewright.errors import Problem
 
@@ -43,7 +55,9 @@ class KeyMaterial:
     files: list[Path] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     tiers: list[tuple[str, Position]] = field(default_factory=list)
-    """Tiers that API keys name, and where."""
+    """Tiers that keys and users name, and where."""
+    password_hashes: list[str] = field(default_factory=list, repr=False)
+    """Of users, in no snapshot: who checks passwords has them."""
 
     def read(self, path: Path, position: Position) -> bytes | None:
         """Give what a file holds; `None`, and a problem, where it cannot be read."""
@@ -59,26 +73,23 @@ class KeyMaterial:
             return None
         return content
 
-    def read_keys(self, path: Path, position: Position) -> list[Any] | None:
-        """Give the list `keys` of a JSON file; `None`, and a problem, where there is none."""
+    def read_list(self, path: Path, name: str, position: Position) -> list[Any] | None:
+        """Give the list of this name of a JSON file; `None`, and a problem, where there is none."""
         content = self.read(path, position)
         if content is None:
             return None
+        expected = f'expected `{{"{name}": [...]}}`'
         try:
             document = json.loads(content)
         except ValueError as error:
             where = f"line {error.lineno}: " if isinstance(error, json.JSONDecodeError) else ""
-            self.problems.append(
-                position.problem(f'file `{path}` is not JSON: {where}expected `{{"keys": [...]}}`')
-            )
+            self.problems.append(position.problem(f"file `{path}` is not JSON: {where}{expected}"))
             return None
-        keys = document.get("keys") if isinstance(document, dict) else None
-        if not isinstance(keys, list):
-            self.problems.append(
-                position.problem(f'file `{path}` has no list of keys; expected `{{"keys": [...]}}`')
-            )
+        found = document.get(name) if isinstance(document, dict) else None
+        if not isinstance(found, list):
+            self.problems.append(position.problem(f"file `{path}` has no list of {name}; {expected}"))
             return None
-        return keys
+        return found
 
 
 def gather_keys(gateway: Gateway, root: Node) -> KeyMaterial:
@@ -92,6 +103,13 @@ def gather_keys(gateway: Gateway, root: Node) -> KeyMaterial:
             keys = _jwt_keys(identity, material, root, location)
         elif isinstance(identity, ApiKeyIdentity):
             keys = _api_keys(identity, material, root, location)
+        elif isinstance(identity, BasicIdentity):
+            users = users_of(identity, material, root, location)
+            material.documents[identity.name] = {"users": users or []}
+            continue
+        elif isinstance(identity, SignatureIdentity):
+            material.documents[identity.name] = {"keys": signers_of(identity, material, root, location)}
+            continue
         else:
             # Its certificates come with connections, and their authorities with listeners.
             continue
@@ -117,7 +135,7 @@ def _jwt_keys(
         return None
     if jwks.file is not None:
         position = root.find((*location, "jwks", "file"))
-        keys, source = material.read_keys(Path(jwks.file), position), f"file `{jwks.file}`: "
+        keys, source = material.read_list(Path(jwks.file), "keys", position), f"file `{jwks.file}`: "
     else:
         keys, source, position = jwks.keys or [], "", root.find((*location, "jwks", "keys"))
     if keys is not None:
@@ -160,7 +178,7 @@ def _api_keys(
         return _entries(identity.keys.keys or [], material, position, "")
     position = root.find((*location, "keys", "file"))
     source = f"file `{identity.keys.file}`: "
-    raw = material.read_keys(Path(identity.keys.file), position)
+    raw = material.read_list(Path(identity.keys.file), "keys", position)
     if raw is None:
         return None
     entries = []
@@ -194,26 +212,31 @@ def _entries(entries: list[ApiKeyEntry], material: KeyMaterial, position: Positi
 
 
 def _entry(entry: ApiKeyEntry, material: KeyMaterial, position: Position, source: str) -> dict[str, Any]:
-    expires = None
-    if entry.expires_at is not None:
-        try:
-            moment = datetime.datetime.fromisoformat(entry.expires_at)
-            aware = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
-            expires = max(0, int(aware.timestamp() * 1000))
-        except ValueError:
-            cure = "write it like `2027-01-31T00:00:00Z`"
-            material.problems.append(
-                position.problem(f"{source}key `{entry.id}`: `expires_at` is no moment; {cure}")
-            )
     return {
         "id": entry.id,
         "hash": entry.hash,
         "partner": entry.partner,
         "scopes": entry.scopes,
         "tier": entry.tier,
-        "expires_at_ms": expires,
+        "expires_at_ms": end_of(entry, material, position, source),
         "networks": list(_networks(entry, material, position, source)),
     }
+
+
+def end_of(entry: ApiKeyEntry | Signer, material: KeyMaterial, position: Position, source: str) -> int | None:
+    """When a key ends, in milliseconds since the epoch; `None` for never."""
+    if entry.expires_at is None:
+        return None
+    try:
+        given = datetime.datetime.fromisoformat(entry.expires_at)
+    except ValueError:
+        cure = "write it like `2027-01-31T00:00:00Z`"
+        material.problems.append(
+            position.problem(f"{source}key `{entry.id}`: `expires_at` is no moment; {cure}")
+        )
+        return None
+    aware = given if given.tzinfo else given.replace(tzinfo=datetime.UTC)
+    return max(0, int(aware.timestamp() * 1000))
 
 
 def _networks(entry: ApiKeyEntry, material: KeyMaterial, position: Position, source: str) -> Iterator[str]:

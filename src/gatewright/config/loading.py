@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class Loaded:
     """Keys by the name of their identity, in the form of the snapshot; not those to fetch."""
     key_urls: tuple[KeyUrl, ...]
     """Key sets to fetch, for identities that are not in `keys`."""
+    password_hashes: tuple[str, ...] = field(repr=False)
+    """Of all users; no snapshot has them."""
     tls: TlsMaterial
     """Certificates, private keys and authorities."""
 
@@ -73,6 +75,7 @@ def load(paths: Sequence[Path], environment: Mapping[str, str] | None = None) ->
         warnings=tuple(found),
         keys=keys.documents,
         key_urls=tuple(keys.urls),
+        password_hashes=tuple(keys.password_hashes),
         tls=tls,
     )
 

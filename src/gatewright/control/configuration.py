@@ -33,6 +33,7 @@ from gatewright.discovery.dns import NamedInstance
 from gatewright.identity.discovery import document_address
 from gatewright.identity.fetch import KeySetSource, KeySetTimes
 from gatewright.identity.oidc.settings import ClaimSettings, Endpoints, OidcSettings
+from gatewright.identity.passwords import PasswordSettings
 from gatewright.keystore.settings import KeyStoreSettings, LeakSettings
 from gatewright.keystore.sharing import SharingSettings as KeySharingSettings
 from gatewright.records.build import SinkSettings
@@ -77,6 +78,7 @@ class Configuration:
     address_files: tuple[AddressFile, ...]
     block_sharing: BlockSharingSettings | None
     logins: tuple[OidcSettings, ...]
+    passwords: PasswordSettings
 
     @property
     def gateway(self) -> Gateway:
@@ -118,6 +120,7 @@ def read(paths: Sequence[Path]) -> Configuration:
         address_files=address_files(gateway),
         block_sharing=block_sharing_settings(gateway),
         logins=login_settings(gateway),
+        passwords=password_settings(loaded),
     )
 
 
@@ -298,6 +301,12 @@ def key_store_settings(gateway: Gateway, state: StateDirectory, base: Path) -> K
         sharing=sharing,
         tiers=tuple(sorted(tiers)),
     )
+
+
+def password_settings(loaded: Loaded) -> PasswordSettings:
+    """The hashes of all users, and how passwords are checked against them."""
+    passwords = loaded.gateway.passwords
+    return PasswordSettings(loaded.password_hashes, passwords.threads, passwords.timeout / 1000)
 
 
 def named_instances(gateway: Gateway) -> tuple[tuple[str, tuple[NamedInstance, ...]], ...]:

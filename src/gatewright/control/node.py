@@ -31,6 +31,7 @@ from gatewright.identity.fetch import KeySetSource, fetch_key_set
 from gatewright.identity.kept_keys import KeptKeys
 from gatewright.identity.key_sets import KeySets
 from gatewright.identity.oidc.logins import Logins
+from gatewright.identity.passwords import PasswordChecker, PasswordSettings
 from gatewright.identity.questions import QuestionWorker
 from gatewright.keystore.service import StoredKeys
 from gatewright.records.build import SinkSettings, build_sinks
@@ -126,7 +127,12 @@ class Node:
         self.stored_keys = StoredKeys(engine)
         self.revocations = RevokedTokens(engine, state.revocations)
         self.logins = Logins(engine.set_keys, self.revocations.revoke)
-        answers = {"refresh_keys": self.key_sets.answer, "look_up_key": self.stored_keys.look_up}
+        self.passwords = PasswordChecker()
+        answers = {
+            "refresh_keys": self.key_sets.answer,
+            "look_up_key": self.stored_keys.look_up,
+            "check_password": self.passwords.check,
+        }
         self.questions = QuestionWorker(engine, answers | self.logins.answers)
         self._client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=20))
         # Held while a configuration gets live; whoever holds it knows that none does.
@@ -162,6 +168,7 @@ class Node:
             await self.logins.use(configuration.logins, FIRST_KEYS_SECONDS)
             await self.blocks.use(configuration.gateway.screening.max_blocks)
             stamps = await asyncio.to_thread(stamps_of, configuration.address_files)
+            self.passwords.use(configuration.passwords)
             try:
                 version = await asyncio.to_thread(self.engine.apply, snapshot)
             except EngineError:
@@ -170,6 +177,7 @@ class Node:
                 await self.stored_keys.use(before.key_store if before else None)
                 await self.revocations.use(before.revocations if before else RevocationSettings())
                 await self.logins.use(before.logins if before else (), FIRST_KEYS_SECONDS)
+                self.passwords.use(before.passwords if before else PasswordSettings())
                 raise
             self.status.applied(
                 version, [*configuration.warnings, *self._not_live_before_restart(configuration)]
@@ -234,6 +242,7 @@ class Node:
         await self.stored_keys.use(None)
         await self.revocations.close()
         await self.logins.close()
+        self.passwords.close()
         await self._client.aclose()
 
     def _not_live_before_restart(self, configuration: Configuration) -> list[str]:

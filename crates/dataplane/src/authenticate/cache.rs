@@ -8,6 +8,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::standing::{Judged, Marks, Watch};
 use crate::caller::Caller;
+use crate::questions::Secret;
 
 /// No signature is believed for longer than this (requirements, D16).
 const MAX_AGE_MS: i64 = 60_000;
@@ -44,13 +45,32 @@ pub struct TokenCache {
     older: HashTable<Entry>,
     half: usize,
     anonymous: Arc<Caller>,
-    /// What the last decision of this worker would have to ask the key store.
+    /// What the last decision of this worker would have to ask Python.
     wanted: Option<Wanted>,
+}
+
+/// What only Python can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    Key(WantedKey),
+    Password(WantedPassword),
+}
+
+/// A password that was not checked, or long ago.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedPassword {
+    /// Index in the snapshot of the identity that wants to know.
+    pub identity: u32,
+    /// What the outcome is remembered under.
+    pub proof: Option<[u8; 32]>,
+    /// Which of Python's hashes it has to fit; `None` where there is no such user.
+    pub hash: Option<String>,
+    pub password: Secret,
 }
 
 /// An API key that nothing is known of, told by all but itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct WantedKey {
     /// Index in the snapshot of the identity that wants to know.
     pub identity: u32,
     /// The public part, by which the store finds it.

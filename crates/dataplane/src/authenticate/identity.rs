@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::api_keys::{ApiKeys, Hashing};
 use super::attempt::Attempt;
+use super::basic::BasicIdentity;
 use super::cache::Proof;
 use super::certificate::CertificateIdentity;
 use super::confirmation;
 use super::dpop::Proofs;
 use super::key_store::{Current, KeyStore};
 use super::session::SessionIdentity;
+use super::signature::SignatureIdentity;
 use super::source::{DPOP, Source};
 use super::standing::Standing;
 use super::stored_identity::StoredIdentity;
@@ -19,7 +21,8 @@ use crate::caller::{Caller, Confirmation};
 use crate::refusal::{CredentialFault, CredentialKind, Refusal, Unjudged};
 use crate::session::Login;
 use crate::snapshot::document::{
-    ApiKeyDocument, IdentityDocument, IdentityKindDocument, JwtDocument, KeyStoreDocument,
+    ApiKeyDocument, IdentityDocument, IdentityKindDocument, JwtDocument, KeyStoreDocument, PasswordsDocument,
+    SignatureDocument,
 };
 
 pub(super) struct Identity {
@@ -36,6 +39,8 @@ pub(super) enum Kind {
     StoredApiKey(StoredIdentity),
     Certificate(CertificateIdentity),
     Session(SessionIdentity),
+    Basic(BasicIdentity),
+    Signature(Box<SignatureIdentity>),
 }
 
 pub(super) struct JwtIdentity {
@@ -89,6 +94,8 @@ pub struct Identities {
     list: Vec<Arc<Identity>>,
     /// How the key store is asked, where an identity has its keys there.
     pub key_store: Option<KeyStoreDocument>,
+    /// How passwords are checked, where an identity has them.
+    pub passwords: Option<PasswordsDocument>,
 }
 
 impl Identities {
@@ -119,6 +126,11 @@ impl Identities {
         self.find(name)?.login()
     }
 
+    /// How passwords are checked from now on.
+    pub fn checking(self, passwords: Option<PasswordsDocument>) -> Self {
+        Self { passwords, ..self }
+    }
+
     pub(super) fn find(&self, name: &str) -> Option<&Arc<Identity>> {
         self.list.iter().find(|identity| *identity.name == *name)
     }
@@ -129,6 +141,20 @@ impl Identities {
 struct Sources<'a> {
     key_store: Option<&'a KeyStoreDocument>,
     store: &'a KeyStore,
+}
+
+fn signing(
+    named: (u32, &str),
+    document: &SignatureDocument,
+    store: &KeyStore,
+) -> Result<(Vec<Source>, Kind), String> {
+    let identity = SignatureIdentity::compile(named, document, store.nonces(named.1)?)?;
+    Ok((vec![Source::whole("signature-input")], Kind::Signature(Box::new(identity))))
+}
+
+fn stored(sources: Sources<'_>) -> Result<Kind, String> {
+    let document = sources.key_store.ok_or("there is no key store")?;
+    Ok(Kind::StoredApiKey(StoredIdentity::compile(document, Arc::clone(sources.store.stored()))))
 }
 
 impl Identity {
@@ -150,9 +176,7 @@ impl Identity {
                 )
             }
             IdentityKindDocument::ApiKey(api_key) if api_key.stored => {
-                let document = sources.key_store.ok_or("there is no key store")?;
-                let stored = StoredIdentity::compile(document, Arc::clone(store.stored()));
-                (vec![Source::whole(&api_key.header)], Kind::StoredApiKey(stored))
+                (vec![Source::whole(&api_key.header)], stored(sources)?)
             }
             IdentityKindDocument::ApiKey(api_key) => {
                 let keys = ApiKeyIdentity::keys(&document.name, api_key, store)?;
@@ -167,6 +191,11 @@ impl Identity {
                 let session = SessionIdentity::compile((index, &document.name), oidc, generation, store)?;
                 (vec![session.source()], Kind::Session(session))
             }
+            IdentityKindDocument::Basic(basic) => {
+                let identity = BasicIdentity::compile(index, basic, Arc::clone(store.passwords()))?;
+                (vec![Source::Authorization("Basic")], Kind::Basic(identity))
+            }
+            IdentityKindDocument::Signature(signature) => signing((index, &document.name), signature, store)?,
         };
         Ok(Self { index, name: document.name.as_str().into(), sources: sources.into(), kind })
     }
@@ -194,7 +223,9 @@ impl Identity {
                 | Kind::ApiKey(_)
                 | Kind::StoredApiKey(_)
                 | Kind::Certificate(_)
-                | Kind::Session(_),
+                | Kind::Session(_)
+                | Kind::Basic(_)
+                | Kind::Signature(_),
                 _,
             ) => false,
         }
@@ -232,7 +263,12 @@ impl Identity {
     pub(super) fn remembered(&self, attempt: &mut Attempt<'_>) -> Option<Arc<Caller>> {
         match &self.kind {
             Kind::Jwt(jwt) => jwt.remembered(attempt),
-            Kind::ApiKey(_) | Kind::StoredApiKey(_) | Kind::Certificate(_) | Kind::Session(_) => None,
+            Kind::ApiKey(_)
+            | Kind::StoredApiKey(_)
+            | Kind::Certificate(_)
+            | Kind::Session(_)
+            | Kind::Basic(_)
+            | Kind::Signature(_) => None,
         }
     }
 
@@ -251,6 +287,8 @@ impl Identity {
             Kind::StoredApiKey(stored) => stored.identify(self.index, attempt),
             Kind::Certificate(kind) => kind.identify(self.index, attempt),
             Kind::Session(session) => session.identify(attempt),
+            Kind::Basic(basic) => basic.identify(self.index, attempt),
+            Kind::Signature(signature) => signature.identify(attempt),
         }
     }
 }
@@ -259,7 +297,12 @@ impl Kind {
     fn proofs(&self) -> Option<&Proofs> {
         match self {
             Self::Jwt(jwt) => jwt.proofs.as_ref(),
-            Self::ApiKey(_) | Self::StoredApiKey(_) | Self::Certificate(_) | Self::Session(_) => None,
+            Self::ApiKey(_)
+            | Self::StoredApiKey(_)
+            | Self::Certificate(_)
+            | Self::Session(_)
+            | Self::Basic(_)
+            | Self::Signature(_) => None,
         }
     }
 
@@ -278,6 +321,8 @@ impl Kind {
             Self::ApiKey(_) | Self::StoredApiKey(_) => CredentialKind::ApiKey,
             Self::Certificate(_) => CredentialKind::Certificate,
             Self::Session(_) => CredentialKind::Session,
+            Self::Basic(_) => CredentialKind::Password,
+            Self::Signature(_) => CredentialKind::Signature,
         }
     }
 }

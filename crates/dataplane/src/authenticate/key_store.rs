@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
 use aws_lc_rs::digest;
@@ -10,8 +10,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::api_keys::ApiKeys;
+use super::passwords::Passwords;
 use super::replays::Replays;
 use super::revocations::Revocations;
+use super::shards::lock;
 use super::stored_keys::StoredKeys;
 use super::token_keys::TokenKeys;
 use crate::session::Provider;
@@ -31,7 +33,9 @@ pub struct KeyStore {
     last_generation: AtomicU64,
     stored: Arc<StoredKeys>,
     revocations: Arc<Revocations>,
-    replays: Mutex<HashMap<String, Arc<Replays>>>,
+    replays: ByIdentity,
+    passwords: Arc<Passwords>,
+    nonces: ByIdentity,
 }
 
 /// A set is compiled by its shape, so that it can come before the snapshot that says what kind the identity is.
@@ -74,20 +78,27 @@ impl KeyStore {
 
     /// Proofs that callers of this identity have used: they outlive snapshots, or a reload would let them be used again.
     pub(super) fn replays(&self, identity: &str) -> Result<Arc<Replays>, String> {
-        let mut replays = lock(&self.replays);
-        if replays.len() >= MAX_IDENTITIES && !replays.contains_key(identity) {
-            replays.retain(|_, one| Arc::strong_count(one) > 1 || one.size().0 > 0);
-        }
-        if replays.len() >= MAX_IDENTITIES && !replays.contains_key(identity) {
-            return Err(format!("proofs are kept for {MAX_IDENTITIES} identities at most"));
-        }
-        Ok(Arc::clone(replays.entry(identity.to_owned()).or_default()))
+        used(&self.replays, identity)
     }
 
     /// How many proofs are remembered now, and how often there was no room for another.
     pub fn replays_size(&self) -> (u64, u64) {
-        let sizes = lock(&self.replays);
-        sizes.values().map(|one| one.size()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+        size_of(&self.replays)
+    }
+
+    /// The passwords that were checked.
+    pub fn passwords(&self) -> &Arc<Passwords> {
+        &self.passwords
+    }
+
+    /// The nonces that callers of this identity have signed; see `replays`.
+    pub(super) fn nonces(&self, identity: &str) -> Result<Arc<Replays>, String> {
+        used(&self.nonces, identity)
+    }
+
+    /// How many nonces are remembered now, and how often there was no room for another.
+    pub fn nonces_size(&self) -> (u64, u64) {
+        size_of(&self.nonces)
     }
 
     /// Replaces the keys of an identity: a JWKS, `{"provider": ...}` of one that browsers log in with, or
@@ -177,12 +188,26 @@ impl Slot {
     }
 }
 
+/// What callers of each identity have used, and may not use again.
+type ByIdentity = Mutex<HashMap<String, Arc<Replays>>>;
+
+fn used(all: &ByIdentity, identity: &str) -> Result<Arc<Replays>, String> {
+    let mut all = lock(all);
+    if all.len() >= MAX_IDENTITIES && !all.contains_key(identity) {
+        all.retain(|_, one| Arc::strong_count(one) > 1 || one.size().0 > 0);
+    }
+    if all.len() >= MAX_IDENTITIES && !all.contains_key(identity) {
+        return Err(format!("what was used is kept for {MAX_IDENTITIES} identities at most"));
+    }
+    Ok(Arc::clone(all.entry(identity.to_owned()).or_default()))
+}
+
+fn size_of(all: &ByIdentity) -> (u64, u64) {
+    let all = lock(all);
+    all.values().map(|one| one.size()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+}
+
 fn compile_api_keys(json: &[u8]) -> Result<ApiKeys, String> {
     let document: ApiKeysDocument = serde_json::from_slice(json).map_err(|error| error.to_string())?;
     ApiKeys::compile(&document)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing is left half done under these locks, so a panic elsewhere does not spoil what they guard.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,6 +6,7 @@
 mod api_keys;
 mod askers;
 mod attempt;
+mod basic;
 mod cache;
 mod certificate;
 mod claim_headers;
@@ -18,9 +19,13 @@ mod granted;
 mod identity;
 mod key_store;
 mod key_uses;
+mod named;
+mod passwords;
 mod replays;
 mod revocations;
 mod session;
+mod shards;
+mod signature;
 mod source;
 mod standing;
 mod stored_identity;
@@ -40,13 +45,15 @@ use crate::session::Login;
 use crate::snapshot::document::AuthDocument;
 
 use attempt::Attempt;
-pub use cache::{TokenCache, Wanted};
+pub use cache::{TokenCache, Wanted, WantedKey, WantedPassword};
 pub use identity::Identities;
 use identity::{Failure, Identity};
 pub use key_store::KeyStore;
 pub use key_uses::KeyUse;
+pub use passwords::{Passwords, PasswordsSize};
 pub use revocations::{Revocations, RevocationsSize};
 pub use session::Renewed;
+pub use signature::digest_of_body;
 use source::Source;
 pub use stored_keys::{Believed, KeyRefusal, StoredKeys, StoredKeysSize};
 
@@ -96,6 +103,10 @@ impl AuthPolicy {
                 .ok_or_else(|| format!("{}: there is no identity `{name}`", document.at))?;
             for source in &identity.sources {
                 match groups.iter_mut().find(|group| group.suits(source, identity)) {
+                    // Only one can be asked about at a time: a wrong password would be a wait for the other, and no failure.
+                    Some(_) if identity.kind.credential() == CredentialKind::Password => {
+                        return Err(format!("{}: `accept` names two identities with passwords", document.at));
+                    }
                     Some(group) => group.members.push(Arc::clone(identity)),
                     None => {
                         groups.push(Group { source: source.clone(), members: vec![Arc::clone(identity)] })

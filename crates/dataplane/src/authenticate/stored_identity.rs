@@ -8,7 +8,7 @@ use std::sync::Arc;
 use aws_lc_rs::{constant_time, digest, hmac};
 
 use super::attempt::Attempt;
-use super::cache::Wanted;
+use super::cache::{Wanted, WantedKey};
 use super::generations::{HASH, KeyedHash};
 use super::identity::Failure;
 use super::stored_keys::StoredKeys;
@@ -43,7 +43,8 @@ impl StoredIdentity {
             None => {
                 let mut sha256 = [0; HASH];
                 sha256.copy_from_slice(digest::digest(&digest::SHA256, key).as_ref());
-                attempt.want(Wanted { identity: index, prefix: text(prefix), hash, sha256 });
+                let key = WantedKey { identity: index, prefix: text(prefix), hash, sha256 };
+                attempt.want(Wanted::Key(key));
                 Err(Failure::Unjudged(Unjudged::NotLookedUp))
             }
         }

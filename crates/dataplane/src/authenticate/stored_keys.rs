@@ -4,17 +4,17 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::api_keys::ApiKey;
 use super::askers::Askers;
 use super::generations::{Generations, Hashed, KeyedHash};
 use super::key_uses::{KeyUse, Uses};
+use super::shards::{SHARDS, Shards, lock};
 use crate::caller::Caller;
 use crate::refusal::CredentialFault;
 use crate::snapshot::document::{ApiKeyEntryDocument, KeyRefusalDocument, KeyStoreDocument};
 
-const SHARDS: usize = 16;
 /// Uses of forgotten keys that wait to be told; more are lost.
 const MAX_SPILLED: usize = 4_096;
 
@@ -103,7 +103,7 @@ pub struct StoredKeysSize {
 
 #[derive(Default)]
 pub struct StoredKeys {
-    shards: [Mutex<Shard>; SHARDS],
+    shards: Shards<Shard>,
     bounds: Bounds,
     evicted: AtomicU64,
     askers: Mutex<Askers>,
@@ -118,12 +118,6 @@ impl StoredKeys {
         self.bounds.refused_ttl_ms.store(document.refused_ttl_ms, Relaxed);
     }
 
-    fn shard(&self, hash: &KeyedHash) -> MutexGuard<'_, Shard> {
-        let index = hash.last().map_or(0, |byte| usize::from(*byte) % SHARDS);
-        let [first, ..] = &self.shards;
-        lock(self.shards.get(index).unwrap_or(first))
-    }
-
     /// The caller that a key of this hash proves; `None` where the store has to be asked. Counts the use.
     pub(super) fn find(
         &self,
@@ -132,7 +126,7 @@ impl StoredKeys {
         client: IpAddr,
         now_ms: u64,
     ) -> Option<Result<Arc<Caller>, CredentialFault>> {
-        let mut shard = self.shard(hash);
+        let mut shard = self.shards.at(hash);
         if let Some(known) = shard.known.find(hash).filter(|known| now_ms < known.fresh_until_ms) {
             if now_ms >= known.key.expires_at_ms {
                 return Some(Err(CredentialFault::Expired));
@@ -163,7 +157,7 @@ impl StoredKeys {
                 let id = refusal.id.map(Into::into);
                 let refused = Refused { hash, fault: fault_of(refusal.why), until_ms, id };
                 let most = self.bounds.refused.load(Relaxed) / SHARDS;
-                let mut shard = self.shard(&hash);
+                let mut shard = self.shards.at(&hash);
                 let gone = shard.known.remove(&hash);
                 shard.spill(gone);
                 shard.refused.insert(refused, most);
@@ -178,7 +172,7 @@ impl StoredKeys {
         }
         let fresh_until_ms = believed.until(&self.bounds.ttl_ms);
         let caller = Arc::new(key.caller(0));
-        let mut shard = self.shard(hash);
+        let mut shard = self.shards.at(hash);
         shard.refused.remove(hash);
         let before = shard.known.remove(hash);
         shard.spill(before);
@@ -192,8 +186,7 @@ impl StoredKeys {
     /// Forgets keys by their ids, or everything: the next use of each asks the store. Gives how many were known.
     pub fn forget(&self, ids: Option<&HashSet<String>>) -> usize {
         let mut count = 0;
-        for shard in &self.shards {
-            let mut shard = lock(shard);
+        for mut shard in self.shards.iter() {
             let named = |known: &Known| ids.is_none_or(|ids| ids.contains(&*known.key.id));
             let forgotten = shard.known.extract(named);
             count += forgotten.len();
@@ -208,8 +201,7 @@ impl StoredKeys {
     /// Uses since the last call, one for each key that was used.
     pub fn take_uses(&self) -> Vec<KeyUse> {
         let mut taken = Vec::new();
-        for shard in &self.shards {
-            let mut shard = lock(shard);
+        for mut shard in self.shards.iter() {
             taken.append(&mut shard.spilled);
             taken.extend(shard.known.iter_mut().filter_map(|known| known.uses.take(&known.key.id)));
         }
@@ -223,8 +215,7 @@ impl StoredKeys {
 
     pub fn size(&self) -> StoredKeysSize {
         let mut size = StoredKeysSize { evicted: self.evicted.load(Relaxed), ..Default::default() };
-        for shard in &self.shards {
-            let shard = lock(shard);
+        for shard in self.shards.iter() {
             size.known += shard.known.len();
             size.refused += shard.refused.len();
         }
@@ -238,9 +229,4 @@ fn fault_of(refusal: KeyRefusalDocument) -> CredentialFault {
         KeyRefusalDocument::Revoked => CredentialFault::Revoked,
         KeyRefusalDocument::Expired => CredentialFault::Expired,
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing is left half done under these locks, so a panic elsewhere does not spoil what they guard.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

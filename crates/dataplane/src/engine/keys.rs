@@ -20,7 +20,32 @@ pub fn learn(node: &Node, question: u64, mut answer: AnswerDocument) -> Result<T
 
 /// Whether there is something to decide anew by.
 fn know(node: &Node, question: u64, answer: &AnswerDocument) -> Result<bool, String> {
-    let Some(Question::LookUpKey { hash, .. }) = node.questions.find(question) else { return Ok(answer.ok) };
+    match node.questions.find(question) {
+        Some(Question::LookUpKey { hash, .. }) => learn_key(node, &hash, answer),
+        Some(Question::CheckPassword { proof, .. }) => learn_password(node, proof, answer),
+        Some(
+            Question::RefreshKeys { .. }
+            | Question::ExchangeCode { .. }
+            | Question::RefreshSession { .. }
+            | Question::EndSession { .. }
+            | Question::CheckLogout { .. },
+        )
+        | None => Ok(answer.ok),
+    }
+}
+
+fn learn_password(node: &Node, proof: Option<[u8; 32]>, answer: &AnswerDocument) -> Result<bool, String> {
+    match (answer.ok, answer.password, proof) {
+        (true, Some(is_right), Some(proof)) => {
+            node.keys.passwords().remember(proof, is_right, super::unix_ms());
+            Ok(true)
+        }
+        (false, None, _) => Ok(false),
+        (true | false, ..) => Err("of a password, `password` is said".to_owned()),
+    }
+}
+
+fn learn_key(node: &Node, hash: &str, answer: &AnswerDocument) -> Result<bool, String> {
     let found = match (answer.ok, &answer.key, answer.refused) {
         (false, None, None) => return Ok(false),
         (true, Some(key), None) => Ok(key),
@@ -28,7 +53,7 @@ fn know(node: &Node, question: u64, answer: &AnswerDocument) -> Result<bool, Str
         (true | false, ..) => return Err("of a key, either `key` or `refused` is said".to_owned()),
     };
     let until = Believed { now_ms: super::unix_ms(), for_ms: answer.ttl_ms };
-    node.keys.stored().learn(&hash, found, until).map(|()| true)
+    node.keys.stored().learn(hash, found, until).map(|()| true)
 }
 
 pub fn forget(node: &Node, ids: &[u8]) -> Result<usize, String> {

@@ -13,8 +13,8 @@ use crate::balance::{InstanceSummary, ServiceSummary, Standing};
 use crate::node::Node;
 use crate::proxy::queue::Queue;
 use crate::record::{
-    self, ConcurrencyLine, External, InstanceLine, KeyCacheLine, LimitLine, OverloadLine, PendingLine,
-    ProofLine, RevocationLine, ServiceLine,
+    self, ConcurrencyLine, External, InstanceLine, KeyCacheLine, LimitLine, NonceLine, OverloadLine,
+    PasswordCacheLine, PendingLine, ProofLine, RevocationLine, ServiceLine,
 };
 use crate::shed::{Concurrency, Load};
 use crate::snapshot::TierEntry;
@@ -44,6 +44,8 @@ fn external(node: &Node) -> External {
         proofs: proof_line(node),
         address_blocks: node.blocks.count() as u64,
         address_files: snapshot.as_deref().map(addresses::lines).unwrap_or_default(),
+        password_cache: password_cache_line(node),
+        nonces: nonce_line(node),
         records: node.records.counts(),
         breakers: services.iter().flat_map(|service| breakers::lines(service, clock)).collect(),
         overload: overload_line(&node.load),
@@ -83,6 +85,16 @@ fn proof_line(node: &Node) -> ProofLine {
 fn revocation_line(node: &Node) -> RevocationLine {
     let size = node.keys.revocations().size();
     RevocationLine { held: size.held as u64, most: size.most as u64, covered: size.covered }
+}
+
+fn password_cache_line(node: &Node) -> PasswordCacheLine {
+    let size = node.keys.passwords().size();
+    PasswordCacheLine { right: size.right as u64, wrong: size.wrong as u64 }
+}
+
+fn nonce_line(node: &Node) -> NonceLine {
+    let (nonces, full) = node.keys.nonces_size();
+    NonceLine { nonces, full }
 }
 
 fn concurrency_lines(node: &Node) -> Vec<ConcurrencyLine> {

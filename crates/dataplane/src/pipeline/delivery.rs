@@ -17,7 +17,7 @@ use crate::respond::pages::Pages;
 use crate::respond::refuse::{self, Failure, Told};
 use crate::respond::{self, Facts};
 use crate::session::Handoff;
-use crate::snapshot::Route;
+use crate::snapshot::{Route, Snapshot};
 use crate::worker::Worker;
 
 /// What the head of any answer is made of at this moment.
@@ -133,9 +133,16 @@ pub async fn refuse<E: Exchange>(
         pages: pages(visit, local),
         service: service.map(|service| &*service.named.name),
         tier: tier.map(|tier| &*tier.counted.named.name),
+        realm: realm(snapshot, refusal),
     };
     let body = refuse::refuse(exchange, &facts, refusal, told);
     send(visit, &body, exchange, local).await
+}
+
+/// Where the identity that was tried has passwords.
+fn realm<'s>(snapshot: &'s Snapshot, refusal: &Refusal) -> Option<&'s str> {
+    let Refusal::Unauthenticated { identity: Some(identity), .. } = refusal else { return None };
+    snapshot.identity_entries.get(*identity as usize)?.realm.as_deref()
 }
 
 /// Answers in place of a service that failed.

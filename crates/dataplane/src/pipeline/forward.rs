@@ -12,7 +12,7 @@ use crate::limit::Permit;
 use crate::pipeline::account::{Account, Visit};
 use crate::pipeline::end::{End, cut, end_of};
 use crate::pipeline::trip::{Trip, note_load};
-use crate::pipeline::{Local, Socket, delivery, retrying, tunnel};
+use crate::pipeline::{Local, Socket, delivery, retrying, signed, tunnel};
 use crate::proxy::attempt::{Attempt, Fault, Loss, Means, Patience, Replay};
 use crate::proxy::head::CountryHeader;
 use crate::proxy::leg::Leg;
@@ -185,8 +185,13 @@ impl Trip<'_> {
         account: &mut Account,
         target: &mut Target,
     ) -> Result<Carried, End> {
-        proxy::prepare(means).await.map_err(end_of)?;
         let mut forward = self.forward(target);
+        let mut _held = None;
+        match signed::most(self) {
+            None => proxy::prepare(means).await.map_err(end_of)?,
+            // On the heap, so that other requests carry nothing of it about.
+            Some(most) => _held = Some(Box::pin(signed::gather(self, most, &mut forward, means)).await?),
+        }
         let (links, is_hedged) = (&self.worker.links, self.hedge().is_some());
         let head = self.head(path, &target.instance);
         // Where attempts race, the first is made with the others.

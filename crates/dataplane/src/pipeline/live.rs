@@ -1,32 +1,30 @@
 //! Deciding for a request that is really there: with the worker's own counters, and once more where Python can help.
 
-use std::fmt::Write;
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use crate::authenticate::{Renewed, Wanted};
+use crate::authenticate::Renewed;
 use crate::exchange::Exchange;
 use crate::intake;
 use crate::pipeline::account::Visit;
+use crate::pipeline::asking::{Help, help};
 use crate::pipeline::end::End;
 use crate::pipeline::login::{self, Refreshed};
 use crate::pipeline::{
     Admitted, Facts, Local, Next, State, charge_unaccounted, direct, limits, screening, shared_limits, stages,
 };
-use crate::questions::{MAX_REFRESHES, Patience, Question, Reply};
-use crate::record::{KeyLookup, LoginEvent};
-use crate::refusal::{BrowserRefusal, CredentialFault, Refusal, Unjudged};
+use crate::record::LoginEvent;
+use crate::refusal::{BrowserRefusal, Refusal, Unjudged};
 use crate::request::{Request, Scheme};
 use crate::respond::answer::Fixed;
 use crate::respond::cors;
 use crate::respond::location::Location;
 use crate::route;
-use crate::snapshot::document::KeyStoreDocument;
 use crate::snapshot::{Listener, Snapshot};
 use crate::worker::Worker;
 
-/// Decides once more where Python found the key that a token names, or knew the API key. Only the last refusal is
+/// Decides once more where Python found the key that a token names, knew the API key, or has checked the password. Only the last refusal is
 /// charged: a client whose key is found has guessed nothing.
 pub async fn reconsider<'v>(
     worker: &Worker,
@@ -78,83 +76,6 @@ fn lead_to_login(
         }
         None => Refusal::AuthenticationUnavailable { identity, cause: Unjudged::NoProvider },
     }
-}
-
-/// What Python could do about a refusal.
-enum Help {
-    None,
-    /// The request is to be decided once more.
-    Again,
-    /// The same, with what was said of its session.
-    Renewed(Refreshed),
-    Unjudged(u32, Unjudged),
-}
-
-async fn help(worker: &Worker, visit: &Visit, request: &Request, refusal: &Refusal) -> Help {
-    if let Some(identity) = unknown_key(refusal) {
-        let found = ask_for_keys(worker, visit, identity).await;
-        return if found { Help::Again } else { Help::None };
-    }
-    if let Refusal::AuthenticationUnavailable { cause: Unjudged::SessionDue, identity } = refusal {
-        let refreshed = Box::pin(login::refresh(worker, visit, request, *identity)).await;
-        return refreshed.map_or(Help::None, Help::Renewed);
-    }
-    let Refusal::AuthenticationUnavailable { cause: Unjudged::NotLookedUp, .. } = refusal else {
-        return Help::None;
-    };
-    let wanted = worker.tokens.borrow_mut().take_wanted();
-    match (wanted, &visit.snapshot.identities.key_store) {
-        // On the heap, since every connection would have to have room for it.
-        (Some(wanted), Some(store)) => Box::pin(look_up(worker, visit, request, wanted, store)).await,
-        (None, _) | (_, None) => Help::None,
-    }
-}
-
-/// Asks the key store for a key, once for all who wait. No answer is no permission.
-async fn look_up(
-    worker: &Worker,
-    visit: &Visit,
-    request: &Request,
-    wanted: Wanted,
-    store: &KeyStoreDocument,
-) -> Help {
-    let counts = &worker.counts().key_lookups;
-    let identity = wanted.identity;
-    let stored = worker.node.keys.stored();
-    if !stored.may_ask(request.client, store.lookups_per_address, visit.facts.unix_ms) {
-        counts.count(KeyLookup::PerAddress);
-        return Help::Unjudged(identity, Unjudged::TooManyFromAddress);
-    }
-    let Wanted { prefix, hash, sha256, .. } = wanted;
-    let question = Question::LookUpKey { prefix, hash: hexadecimal(&hash), digest: hexadecimal(&sha256) };
-    let patience =
-        Patience { deadline: Duration::from_millis(store.timeout_ms), open: store.max_lookups as usize };
-    let (lookup, cause) = match worker.node.questions.ask(question, patience).await {
-        Reply::Yes => {
-            counts.count(KeyLookup::Answered);
-            return Help::Again;
-        }
-        Reply::No => (KeyLookup::Failed, Unjudged::NoAnswer),
-        Reply::Late => (KeyLookup::Late, Unjudged::Late),
-        Reply::Full => (KeyLookup::Full, Unjudged::TooManyLookups),
-    };
-    counts.count(lookup);
-    Help::Unjudged(identity, cause)
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing into a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn unknown_key(refusal: &Refusal) -> Option<u32> {
-    if let Refusal::Unauthenticated { identity, fault: CredentialFault::UnknownKey, .. } = refusal {
-        return *identity;
-    }
-    None
 }
 
 pub fn decide<'v>(
@@ -240,14 +161,4 @@ pub fn preflight(snapshot: &Snapshot, request: &Request, unix_ms: u64) -> Option
     let route = snapshot.routes.get(found.route as usize)?;
     let is_answered = route.response.cors.is_some() && !screening::shuts_out(snapshot, request, unix_ms);
     is_answered.then_some(found.route)
-}
-
-/// A token may name a key that is newer than the keys at hand: Python fetches them, once for all who wait (AU-9).
-/// False when there are none to be had.
-async fn ask_for_keys(worker: &Worker, visit: &Visit, identity: u32) -> bool {
-    let entry = visit.snapshot.identity_entries.get(identity as usize);
-    let Some(entry) = entry.filter(|entry| entry.keys_are_pushed) else { return false };
-    let question = Question::RefreshKeys { identity: entry.counted.named.name.to_string() };
-    let patience = Patience { deadline: worker.node.options.identity_timeout(), open: MAX_REFRESHES };
-    worker.node.questions.ask(question, patience).await == Reply::Yes
 }

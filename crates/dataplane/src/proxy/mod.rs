@@ -8,6 +8,7 @@
 
 pub mod attempt;
 mod fault;
+mod gathering;
 pub mod grpc;
 pub mod head;
 mod http1;
@@ -26,6 +27,7 @@ pub mod upstream;
 pub mod withheld;
 mod writing;
 
+pub use gathering::gather;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::sync::Arc;

@@ -61,7 +61,8 @@ impl<'a> Store<'a> {
         Self { room, node, node_room, held: 0 }
     }
 
-    fn hold(&mut self, more: usize) -> bool {
+    /// Counts bytes against what the node keeps; false where that is too much.
+    pub(super) fn hold(&mut self, more: usize) -> bool {
         self.held += more;
         self.node.0.fetch_add(more, Ordering::Relaxed) + more <= self.node_room
     }

@@ -3,7 +3,7 @@
 use crate::refusal::{BrowserRefusal, CredentialKind, Demand, Forbidden, Quality, Refusal, TenantFault};
 
 /// In the order of `code_index`.
-pub(super) const CODES: [&str; 47] = [
+pub(super) const CODES: [&str; 49] = [
     "bad_request",
     "request_timeout",
     "body_too_large",
@@ -51,6 +51,8 @@ pub(super) const CODES: [&str; 47] = [
     "login_required",
     "login_failed",
     "csrf_failed",
+    "invalid_credentials",
+    "invalid_signature",
 ];
 
 /// Where a refusal is counted. An index and not the code's text, so that counting compares no texts.
@@ -64,7 +66,7 @@ pub(super) fn code_index(refusal: &Refusal) -> usize {
         Refusal::NoRoute => 5,
         Refusal::MethodNotAllowed { .. } => 6,
         Refusal::Overloaded { .. } => 7,
-        Refusal::Unauthenticated { kind, .. } => kind_index(*kind),
+        Refusal::Unauthenticated { kind, .. } => unauthenticated_index(*kind),
         Refusal::AuthenticationUnavailable { .. } => 10,
         Refusal::Forbidden(forbidden) => forbidden_index(forbidden),
         Refusal::OverLimit(_) => 12,
@@ -104,12 +106,14 @@ fn browser_index(why: BrowserRefusal) -> usize {
     }
 }
 
-fn kind_index(kind: CredentialKind) -> usize {
+fn unauthenticated_index(kind: CredentialKind) -> usize {
     match kind {
         CredentialKind::Token | CredentialKind::BoundToken { .. } => 8,
         CredentialKind::ApiKey => 9,
         CredentialKind::Certificate => 19,
         CredentialKind::Session => 43,
+        CredentialKind::Password => 47,
+        CredentialKind::Signature => 48,
     }
 }
 
@@ -150,6 +154,7 @@ mod tests {
         ]
     }
 
+    #[expect(clippy::too_many_lines, reason = "it has one of everything")]
     fn every_refusal() -> Vec<Refusal> {
         let wait = Duration::from_secs(1);
         let ticket = Ticket { seed: "".into(), seconds: 0, difficulty: 1, lifetime: 1, elsewhere: None };
@@ -190,6 +195,8 @@ mod tests {
             Refusal::Banned(LimitState::default()),
             Refusal::AddressNotAllowed(Barrier::Caller),
             Refusal::ChallengeRequired { score: 1, ticket: Box::new(ticket) },
+            unauthenticated(CredentialKind::Password),
+            unauthenticated(CredentialKind::Signature),
         ]
     }
 

@@ -52,6 +52,7 @@ pub struct WorkerCounts {
     pub key_lookups: KeyLookups,
     pub shared_limits: SharedLimits,
     pub logins: Logins,
+    pub password_checks: KeyLookups,
     /// Answers that went on as they were because as many were being compressed as may be.
     pub compressions_skipped: Cell,
     /// Bodies that were not kept for another attempt because the node kept as much as it may.
@@ -80,6 +81,7 @@ impl Default for WorkerCounts {
             key_lookups: KeyLookups::default(),
             shared_limits: SharedLimits::default(),
             logins: Logins::default(),
+            password_checks: KeyLookups::default(),
             compressions_skipped: Cell::default(),
             retry_bodies_dropped: Cell::default(),
             compressed: std::array::from_fn(|_| Cell::default()),

@@ -1,7 +1,7 @@
 //! What other stages own and a scrape shows; the engine fills it in.
 
 use super::addresses::AddressFileLine;
-use super::keys::KeyCacheLine;
+use super::keys::{KeyCacheLine, NonceLine, PasswordCacheLine};
 use super::queue::QueueCounts;
 use super::revocations::{ProofLine, RevocationLine};
 use super::shared_limits::SharedStoreLine;
@@ -116,6 +116,8 @@ pub struct External {
     /// Networks that are blocked by hand.
     pub address_blocks: u64,
     pub address_files: Vec<AddressFileLine>,
+    pub password_cache: PasswordCacheLine,
+    pub nonces: NonceLine,
     pub records: QueueCounts,
     pub overload: OverloadLine,
     /// One for each service whose limit adapts.

@@ -1,4 +1,4 @@
-//! What is counted of API keys that are looked up in a store.
+//! What is counted of credentials that Python is asked about: API keys of a store, and passwords.
 
 use super::cells::Cell;
 use super::external::External;
@@ -6,7 +6,7 @@ use super::registry::Registry;
 use super::text::Kind::{Counter, Gauge};
 use super::text::{Labels, Text};
 
-/// What came of looking a key up.
+/// What came of asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyLookup {
     Answered,
@@ -19,7 +19,7 @@ pub enum KeyLookup {
 /// In the order of `KeyLookup`.
 const OUTCOMES: [&str; 5] = ["answered", "failed", "late", "full", "per_address"];
 
-/// One worker's look-ups.
+/// One worker's questions of one kind.
 #[derive(Debug, Default)]
 pub struct KeyLookups {
     cells: [Cell; OUTCOMES.len()],
@@ -42,6 +42,21 @@ pub struct KeyCacheLine {
     pub evicted: u64,
 }
 
+/// Passwords that are remembered, when the page is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PasswordCacheLine {
+    pub right: u64,
+    pub wrong: u64,
+}
+
+/// Nonces of signed requests, when the page is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NonceLine {
+    pub nonces: u64,
+    /// How often there was no room for another.
+    pub full: u64,
+}
+
 pub(super) fn print(text: &mut Text, registry: &Registry, external: &External) {
     let name = "gateway_key_lookups_total";
     text.heading(name, Counter, "API keys that had to be looked up in the key store, by outcome.");
@@ -56,4 +71,25 @@ pub(super) fn print(text: &mut Text, registry: &Registry, external: &External) {
     text.series(name, &Labels::new("state", "refused"), cache.unknown);
     let help = "Known keys forgotten because `key_store.cache_keys` were known.";
     text.single("gateway_key_cache_evictions_total", Counter, help, cache.evicted);
+    print_passwords(text, registry, external.password_cache);
+    print_nonces(text, external.nonces);
+}
+
+fn print_passwords(text: &mut Text, registry: &Registry, cache: PasswordCacheLine) {
+    let name = "gateway_password_checks_total";
+    text.heading(name, Counter, "Passwords that had to be checked, by outcome.");
+    for (index, outcome) in OUTCOMES.iter().enumerate() {
+        let count = registry.node().sum_at(index, |counts| &counts.password_checks.cells);
+        text.series(name, &Labels::new("outcome", outcome), count);
+    }
+    let name = "gateway_password_cache_passwords";
+    text.heading(name, Gauge, "Checked passwords that are remembered now.");
+    text.series(name, &Labels::new("state", "right"), cache.right);
+    text.series(name, &Labels::new("state", "wrong"), cache.wrong);
+}
+
+fn print_nonces(text: &mut Text, line: NonceLine) {
+    text.single("gateway_nonces", Gauge, "Nonces of signed requests that are remembered now.", line.nonces);
+    let help = "Signed requests refused because no further nonce could be remembered.";
+    text.single("gateway_nonces_full_total", Counter, help, line.full);
 }

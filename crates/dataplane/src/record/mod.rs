@@ -54,7 +54,7 @@ pub use external::{
     ServiceLine,
 };
 pub use http2::{Flood, Http2Slot, ResetCause};
-pub use keys::{KeyCacheLine, KeyLookup, KeyLookups};
+pub use keys::{KeyCacheLine, KeyLookup, KeyLookups, NonceLine, PasswordCacheLine};
 pub use line::{Quoted, encode_rule};
 pub use listeners::{Handshake, ListenerMetrics};
 pub use logins::{LoginEvent, Logins};

@@ -43,10 +43,11 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     limit_store_workers:gauge limit_store_openings_total:counter limit_nodes:gauge limit_store_bypassed:gauge \
     addresses_refused_total:counter address_list_refused_total:counter address_blocks:gauge \
     address_file_entries:gauge address_file_bytes:gauge address_file_loaded_timestamp_seconds:gauge \
-    logins_total:counter";
+    logins_total:counter \
+    password_checks_total:counter password_cache_passwords:gauge nonces:gauge nonces_full_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 95] = [
+const PRINTED: [&str; 98] = [
     r#"gateway_rule_failures_total{reason="repeated"} 1"#,
     "gateway_token_proofs_full_total 5",
     r#"gateway_authentication_grace_total{route="users"} 1"#,
@@ -73,6 +74,9 @@ const PRINTED: [&str; 95] = [
     r#"gateway_logins_total{event="refresh_refused"} 1"#,
     r#"gateway_key_cache_keys{state="known"} 7"#,
     r#"gateway_key_cache_evictions_total 3"#,
+    r#"gateway_password_checks_total{outcome="failed"} 1"#,
+    r#"gateway_password_cache_passwords{state="wrong"} 2"#,
+    r#"gateway_nonces_full_total 3"#,
     r#"gateway_key_lookups_total{outcome="late"} 1"#,
     r#"gateway_concurrency_limit{service="users"} 20"#,
     r#"gateway_concurrency_in_flight{service="users"} 2"#,
@@ -162,6 +166,7 @@ fn counted() -> Registry {
 }
 
 /// One of everything, so that each family has a series.
+#[expect(clippy::too_many_lines, reason = "it has one of everything")]
 fn busy() -> (Registry, External) {
     let registry = counted();
     registry.route("users", "users-service").observe(0, &SAMPLE);
@@ -196,6 +201,7 @@ fn busy() -> (Registry, External) {
     node.rule_failed(RuleFault::Repeated);
     share_limits(node);
     node.logins.count(LoginEvent::RefreshRefused);
+    node.password_checks.count(KeyLookup::Failed);
     node.shed(Reason::Cpu, Priority::P3);
     let tenant = registry.tenants().tenant("acme");
     tenant.observe(0, 200, false);
@@ -216,6 +222,7 @@ fn share_limits(node: &WorkerCounts) {
     node.shared_limits.fell_back(Fallback::Closed);
 }
 
+#[expect(clippy::too_many_lines, reason = "it has one of everything")]
 fn external() -> External {
     let instance = |standing| InstanceLine {
         service: "users".into(),
@@ -234,6 +241,8 @@ fn external() -> External {
         shared_store: SharedStoreLine { connected: 1, open: 2, openings: 4, nodes: 3, is_bypassed: true },
         address_blocks: 4,
         address_files: vec![spam()],
+        password_cache: PasswordCacheLine { right: 5, wrong: 2 },
+        nonces: NonceLine { nonces: 9, full: 3 },
         file_transfers: 3,
         software: "0.1.0".into(),
         node: "gateway-3".into(),

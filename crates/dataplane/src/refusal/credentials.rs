@@ -34,6 +34,12 @@ pub enum CredentialFault {
     ProofOfOtherToken,
     ProofTooOld,
     ProofReplayed,
+    WrongPassword,
+    UnsignedPart,
+    MissingTime,
+    MissingNonce,
+    Replayed,
+    WrongDigest,
 }
 
 impl CredentialFault {
@@ -70,6 +76,12 @@ impl CredentialFault {
             Self::ProofOfOtherToken => "the proof is for another token",
             Self::ProofTooOld => "the proof is too old, or from the future",
             Self::ProofReplayed => "the proof was used before",
+            Self::WrongPassword => "the name or the password is wrong",
+            Self::UnsignedPart => "the signature does not cover what it must",
+            Self::MissingTime => "the signature does not say when it was made",
+            Self::MissingNonce => "the signature has no nonce",
+            Self::Replayed => "the nonce was used before",
+            Self::WrongDigest => "the body is not the one whose digest was sent",
         }
     }
 }
@@ -100,6 +112,18 @@ pub enum Unjudged {
     ProviderLate,
     /// Too many logins and refreshes are under way (`max_pending`).
     TooManyLogins,
+    /// The password was not checked: `explain` does not.
+    NotChecked,
+    /// Whoever checks passwords cannot tell.
+    CheckFailed,
+    /// The password was not checked within `passwords.timeout`.
+    CheckLate,
+    /// Too many checks are under way (`passwords.max_checks`).
+    TooManyChecks,
+    /// Too many checks for one address (`passwords.checks_per_address`).
+    TooManyChecksFromAddress,
+    /// No further nonce can be remembered (`max_nonces`).
+    TooManyNonces,
 }
 
 impl Unjudged {
@@ -117,6 +141,12 @@ impl Unjudged {
             Self::ProviderSilent => "the provider cannot answer",
             Self::ProviderLate => "the provider did not answer in time",
             Self::TooManyLogins => "too many logins are under way",
+            Self::NotChecked => "the password was not checked",
+            Self::CheckFailed => "the password could not be checked",
+            Self::CheckLate => "the password was not checked in time",
+            Self::TooManyChecks => "too many passwords are being checked",
+            Self::TooManyChecksFromAddress => "too many passwords were checked for this address",
+            Self::TooManyNonces => "too many nonces are remembered",
         }
     }
 }
@@ -133,4 +163,20 @@ pub enum CredentialKind {
     },
     /// A cookie that a login left.
     Session,
+    Password,
+    Signature,
+}
+
+impl CredentialKind {
+    /// The `error` of a 401.
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::Token | Self::BoundToken { .. } => "invalid_token",
+            Self::ApiKey => "invalid_api_key",
+            Self::Certificate => "invalid_client_certificate",
+            Self::Session => "invalid_session",
+            Self::Password => "invalid_credentials",
+            Self::Signature => "invalid_signature",
+        }
+    }
 }

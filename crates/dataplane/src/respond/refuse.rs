@@ -30,6 +30,8 @@ const SERVICE_FAILED: &str = "the service failed to answer this request";
 pub struct Told<'a> {
     pub service: Option<&'a str>,
     pub tier: Option<&'a str>,
+    /// What a browser shows when it asks for a password.
+    pub realm: Option<&'a str>,
     pub pages: &'a Pages,
 }
 
@@ -64,7 +66,7 @@ pub fn refuse<E: Exchange>(
     };
     exchange.begin(status);
     let present = write_form(exchange, facts, choice);
-    write_reasons(exchange, facts.request, refusal);
+    write_reasons(exchange, facts.request, refusal, told.realm);
     finish(exchange, facts, status, (present, body))
 }
 
@@ -152,10 +154,10 @@ fn write_version<E: Exchange>(exchange: &mut E, request: &Request) {
 }
 
 /// Headers that say what would work.
-fn write_reasons<E: Exchange>(exchange: &mut E, request: &Request, refusal: &Refusal) {
+fn write_reasons<E: Exchange>(exchange: &mut E, request: &Request, refusal: &Refusal, realm: Option<&str>) {
     write_retry_after(exchange, refusal.retry_after());
     match refusal {
-        Refusal::Unauthenticated { kind, .. } => exchange.header(b"www-authenticate", demand(*kind)),
+        Refusal::Unauthenticated { kind, .. } => write_demand(exchange, *kind, realm),
         Refusal::Forbidden(forbidden) => write_forbidden(exchange, forbidden),
         Refusal::MethodNotAllowed { allow } => exchange.header(b"allow", allow.as_bytes()),
         Refusal::RangeNotSatisfiable { length } => {
@@ -204,14 +206,23 @@ fn write_forbidden<E: Exchange>(exchange: &mut E, forbidden: &Forbidden) {
     }
 }
 
-fn demand(kind: CredentialKind) -> &'static [u8] {
+fn write_demand<E: Exchange>(exchange: &mut E, kind: CredentialKind, realm: Option<&str>) {
+    exchange.header(b"www-authenticate", &demand(kind, realm));
+}
+
+fn demand(kind: CredentialKind, realm: Option<&str>) -> Cow<'static, [u8]> {
     match kind {
-        CredentialKind::Token => b"Bearer error=\"invalid_token\"",
-        CredentialKind::BoundToken { alone: true } => PROVEN,
-        CredentialKind::BoundToken { alone: false } => PROVEN_OR_NOT,
-        CredentialKind::ApiKey => b"ApiKey",
-        CredentialKind::Certificate => b"ClientCertificate",
-        CredentialKind::Session => b"Cookie",
+        CredentialKind::Token => Cow::Borrowed(b"Bearer error=\"invalid_token\""),
+        CredentialKind::BoundToken { alone: true } => Cow::Borrowed(PROVEN),
+        CredentialKind::BoundToken { alone: false } => Cow::Borrowed(PROVEN_OR_NOT),
+        CredentialKind::ApiKey => Cow::Borrowed(b"ApiKey"),
+        CredentialKind::Certificate => Cow::Borrowed(b"ClientCertificate"),
+        CredentialKind::Session => Cow::Borrowed(b"Cookie"),
+        CredentialKind::Signature => Cow::Borrowed(b"Signature"),
+        // A realm has neither quotes nor backslashes: the configuration refuses them (RFC 7617 section 2.1).
+        CredentialKind::Password => {
+            format!("Basic realm=\"{}\", charset=\"UTF-8\"", realm.unwrap_or_default()).into_bytes().into()
+        }
     }
 }
 
@@ -337,6 +348,8 @@ fn demanded(kind: CredentialKind) -> &'static str {
         CredentialKind::ApiKey => "a valid API key is required",
         CredentialKind::Certificate => "a valid client certificate is required",
         CredentialKind::Session => "a login is required",
+        CredentialKind::Password => "a valid name and password are required",
+        CredentialKind::Signature => "a valid signature of the request is required",
     }
 }
 
@@ -367,7 +380,7 @@ mod tests {
 
     fn text(refusal: &Refusal) -> String {
         let pages = Pages::default();
-        let told = Told { service: Some("users"), tier: Some("a \"tier\""), pages: &pages };
+        let told = Told { service: Some("users"), tier: Some("a \"tier\""), realm: None, pages: &pages };
         String::from_utf8(body(refusal, "id-1", told)).unwrap()
     }
 

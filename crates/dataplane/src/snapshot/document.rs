@@ -15,11 +15,13 @@ pub use super::document_limit::*;
 pub use super::document_listener::*;
 pub use super::document_login::*;
 pub use super::document_overload::*;
+pub use super::document_password::*;
 pub use super::document_revocation::*;
 pub use super::document_route::*;
 pub use super::document_screening::*;
 pub use super::document_service::*;
 pub use super::document_shared::*;
+pub use super::document_signature::*;
 pub use super::document_tenant::*;
 pub use super::document_tls::*;
 
@@ -39,6 +41,9 @@ pub struct SnapshotDocument {
     /// Absent where no identity has its keys there.
     #[serde(default)]
     pub key_store: Option<KeyStoreDocument>,
+    /// Absent where no identity has passwords.
+    #[serde(default)]
+    pub passwords: Option<PasswordsDocument>,
     pub tiers: Vec<TierDocument>,
     /// Absent where the gateway is one for all.
     #[serde(default)]

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 
 use super::document_login::{GrantedDocument, LoginFailureDocument, OidcDocument};
+use super::document_password::BasicDocument;
+use super::document_signature::SignatureDocument;
 use super::document_tls::CertificateFieldDocument;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -20,6 +22,8 @@ pub enum IdentityKindDocument {
     ApiKey(ApiKeyDocument),
     Mtls(MtlsDocument),
     Oidc(Box<OidcDocument>),
+    Basic(BasicDocument),
+    Signature(SignatureDocument),
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -177,6 +181,9 @@ pub struct AnswerDocument {
     /// Which key is refused, where the store knows it.
     #[serde(default)]
     pub id: Option<String>,
+    /// Of a password: whether it is the right one.
+    #[serde(default)]
+    pub password: Option<bool>,
     /// How long the key may be believed, where that is shorter than `cache_ttl_ms`.
     #[serde(default)]
     pub ttl_ms: Option<u64>,

@@ -10,11 +10,13 @@ mod document_limit;
 mod document_listener;
 mod document_login;
 mod document_overload;
+mod document_password;
 mod document_revocation;
 mod document_route;
 mod document_screening;
 mod document_service;
 mod document_shared;
+mod document_signature;
 mod document_tenant;
 mod document_tls;
 mod https;
@@ -92,6 +94,10 @@ pub struct IdentityEntry {
     pub counted: Counted,
     /// Python fetches the keys, so it can be asked for newer ones.
     pub keys_are_pushed: bool,
+    /// What a browser shows when it asks for a password.
+    pub realm: Option<Box<str>>,
+    /// Bodies of its callers are held against their digest before anybody sees them; of longer ones nothing is read.
+    pub max_signed_body: Option<u64>,
 }
 
 /// What the whole node has under way at once for its requests.
@@ -228,7 +234,8 @@ impl Parts {
     fn compile(document: &SnapshotDocument, lasting: &Lasting<'_>) -> Result<Self, String> {
         let tiers = Tiers::compile(&document.tiers, lasting.counters)?;
         Ok(Self {
-            identities: Identities::compile(&document.identities, &document.key_store, lasting.keys)?,
+            identities: Identities::compile(&document.identities, &document.key_store, lasting.keys)?
+                .checking(document.passwords.clone()),
             tenants: tenants::compile(document, &tiers, lasting.metrics)?,
             tiers,
             services: services::live(document, lasting)?,
@@ -267,10 +274,22 @@ impl IdentityEntry {
         let keys_are_pushed = match &document.kind {
             IdentityKindDocument::Jwt(jwt) => jwt.keys.is_none(),
             IdentityKindDocument::ApiKey(api_key) => api_key.keys.is_none() && !api_key.stored,
-            IdentityKindDocument::Mtls(_) | IdentityKindDocument::Oidc(_) => false,
+            IdentityKindDocument::Mtls(_)
+            | IdentityKindDocument::Oidc(_)
+            | IdentityKindDocument::Basic(_)
+            | IdentityKindDocument::Signature(_) => false,
+        };
+        let (realm, max_signed_body) = match &document.kind {
+            IdentityKindDocument::Basic(basic) => (Some(basic.realm.as_str().into()), None),
+            IdentityKindDocument::Signature(signature) => (None, Some(signature.max_body_bytes)),
+            IdentityKindDocument::Jwt(_)
+            | IdentityKindDocument::ApiKey(_)
+            | IdentityKindDocument::Mtls(_)
+            | IdentityKindDocument::Oidc(_) => (None, None),
         };
         let named = Named::new(&document.name, &document.at);
-        Self { counted: Counted { named, refused: metrics.identity(&document.name) }, keys_are_pushed }
+        let counted = Counted { named, refused: metrics.identity(&document.name) };
+        Self { counted, keys_are_pushed, realm, max_signed_body }
     }
 }
 

@@ -33,9 +33,11 @@ fn claimed(identities: &[IdentityDocument]) -> Option<Claimed> {
 fn sessions(identities: &[IdentityDocument]) -> impl Iterator<Item = &str> {
     identities.iter().filter_map(|identity| match &identity.kind {
         IdentityKindDocument::Oidc(oidc) => Some(oidc.session.cookie.as_str()),
-        IdentityKindDocument::Jwt(_) | IdentityKindDocument::ApiKey(_) | IdentityKindDocument::Mtls(_) => {
-            None
-        }
+        IdentityKindDocument::Jwt(_)
+        | IdentityKindDocument::ApiKey(_)
+        | IdentityKindDocument::Mtls(_)
+        | IdentityKindDocument::Basic(_)
+        | IdentityKindDocument::Signature(_) => None,
     })
 }
 
@@ -54,9 +56,11 @@ pub(super) fn names<'a>(names: impl Iterator<Item = &'a str>) -> Box<[Box<str>]>
 fn tokens(identities: &[IdentityDocument]) -> impl Iterator<Item = &JwtDocument> {
     identities.iter().filter_map(|identity| match &identity.kind {
         IdentityKindDocument::Jwt(jwt) => Some(&**jwt),
-        IdentityKindDocument::ApiKey(_) | IdentityKindDocument::Mtls(_) | IdentityKindDocument::Oidc(_) => {
-            None
-        }
+        IdentityKindDocument::ApiKey(_)
+        | IdentityKindDocument::Mtls(_)
+        | IdentityKindDocument::Oidc(_)
+        | IdentityKindDocument::Basic(_)
+        | IdentityKindDocument::Signature(_) => None,
     })
 }
 
@@ -64,7 +68,11 @@ fn headers(identities: &[IdentityDocument], route: &RouteDocument) -> Box<[Box<[
     let carriers = identities.iter().filter_map(|identity| match &identity.kind {
         IdentityKindDocument::Jwt(jwt) => Some((jwt.header.as_str(), route.forward_authorization)),
         IdentityKindDocument::ApiKey(key) => Some((key.header.as_str(), route.forward_api_key)),
-        IdentityKindDocument::Mtls(_) | IdentityKindDocument::Oidc(_) => None,
+        IdentityKindDocument::Basic(_) => Some((AUTHORIZATION, route.forward_authorization)),
+        // A signature is a proof and no secret: a service may check it once more.
+        IdentityKindDocument::Mtls(_)
+        | IdentityKindDocument::Oidc(_)
+        | IdentityKindDocument::Signature(_) => None,
     });
     let mut withheld: Vec<&str> =
         carriers.clone().filter(|(_, goes_on)| !goes_on).map(|(header, _)| header).collect();

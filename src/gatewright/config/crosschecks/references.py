@@ -22,7 +22,7 @@ def check(view: View) -> Iterator[Problem]:
     yield from _tier(view, defaults.failed_authentication_tier, ("defaults", "failed_authentication_tier"))
     for tier, position in view.key_tiers:
         if tier not in _tiers(view) or tier == "none":
-            yield position.problem(f"an API key names an {unknown(tier, 'tier', _tiers(view))}")
+            yield position.problem(f"a key or a user names an {unknown(tier, 'tier', _tiers(view))}")
 
 
 def _service(view: View, number: int, route: Route) -> Iterator[Problem]:

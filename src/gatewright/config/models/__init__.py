@@ -45,6 +45,7 @@ from gatewright.config.models.node import (
 )
 from gatewright.config.models.oidc import Endpoints, OidcIdentity, Session
 from gatewright.config.models.overload import Concurrency, CpuShedding, MemoryShedding, Overload
+from gatewright.config.models.passwords import BasicIdentity, Passwords, PasswordUser, Users
 from gatewright.config.models.retries import Backoff, Budget, Hedge, Retry
 from gatewright.config.models.revocations import Revocations
 from gatewright.config.models.routes import (
@@ -66,6 +67,7 @@ from gatewright.config.models.sharing import (
     RedisTls,
     SharedLimits,
 )
+from gatewright.config.models.signatures import SignatureIdentity, Signer
 from gatewright.config.models.tenants import Tenant, Tenants
 from gatewright.config.models.tiers import BUILT_IN_TIERS, Adaptive, Ban, RateLimit, Tier
 from gatewright.config.models.tls import Certificate, ClientCertificates, ListenerTls, ServiceTls
@@ -86,6 +88,7 @@ __all__ = [
     "AuthRule",
     "Backoff",
     "Ban",
+    "BasicIdentity",
     "Budget",
     "Certificate",
     "Challenge",
@@ -129,6 +132,8 @@ __all__ = [
     "Node",
     "OidcIdentity",
     "Overload",
+    "PasswordUser",
+    "Passwords",
     "PeakEwma",
     "Permissions",
     "Pool",
@@ -155,6 +160,8 @@ __all__ = [
     "ServiceTls",
     "Session",
     "SharedLimits",
+    "SignatureIdentity",
+    "Signer",
     "SqliteSink",
     "Static",
     "StdoutSink",
@@ -163,6 +170,7 @@ __all__ = [
     "Tenant",
     "Tenants",
     "Tier",
+    "Users",
     "ValueTest",
     "WebSocket",
 ]

@@ -14,6 +14,7 @@ from gatewright.config.models.key_store import KeyStore
 from gatewright.config.models.listeners import Listener
 from gatewright.config.models.node import Admin, Node, Records, Reload
 from gatewright.config.models.overload import Overload
+from gatewright.config.models.passwords import Passwords
 from gatewright.config.models.revocations import Revocations
 from gatewright.config.models.routes import NONE, Route
 from gatewright.config.models.services import Service
@@ -81,6 +82,9 @@ class Gateway(Section):
     )
     permissions: Permissions = Field(
         default_factory=Permissions, description="What scopes and roles are good for."
+    )
+    passwords: Passwords = Field(
+        default_factory=Passwords, description="How passwords of identities with `kind: basic` are checked."
     )
     tiers: Annotated[list[Tier], OneOrMany] = Field(default_factory=list, description="Named rate limits.")
     tenants: Tenants | None = Field(None, description="Who shares the gateway; one for all by default.")

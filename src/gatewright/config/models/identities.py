@@ -15,6 +15,8 @@ from gatewright.config.models.base import (
     file_alone,
 )
 from gatewright.config.models.oidc import OidcIdentity
+from gatewright.config.models.passwords import BasicIdentity
+from gatewright.config.models.signatures import SignatureIdentity
 from gatewright.config.models.tokens import JwtIdentity
 
 
@@ -91,5 +93,8 @@ class MtlsIdentity(Section):
     scopes: Texts = Field(default_factory=list, description="Scopes of every such caller.")
 
 
-Identity = Annotated[JwtIdentity | ApiKeyIdentity | MtlsIdentity | OidcIdentity, Field(discriminator="kind")]
+Identity = Annotated[
+    JwtIdentity | ApiKeyIdentity | MtlsIdentity | OidcIdentity | BasicIdentity | SignatureIdentity,
+    Field(discriminator="kind"),
+]
 Identities = Annotated[list[Identity], OneOrMany]

@@ -3,7 +3,9 @@
 mod api_keys;
 mod cache;
 mod claims;
+mod comparing;
 mod key_sets;
+mod passwords;
 mod policies;
 mod revoked;
 mod stored;

@@ -63,7 +63,7 @@ fn an_unknown_key_is_to_be_looked_up_by_everything_but_itself() {
     let mut route = route();
     let (key, hash) = key_of(SECRET, PREFIX, RANDOM);
     assert_eq!(ask(&mut route, &key, NOW), Err(not_looked_up()));
-    let wanted = route.cache.take_wanted().unwrap();
+    let Some(Wanted::Key(wanted)) = route.cache.take_wanted() else { panic!("no key is wanted") };
     assert_eq!((wanted.identity, &*wanted.prefix), (0, PREFIX));
     assert_eq!(wanted.hash, super::super::api_keys::hash_from_hex(&hash).unwrap());
     let sha256 = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes());
@@ -140,7 +140,7 @@ fn keys_of_the_secret_before_are_looked_up_by_their_hash_under_it() {
     let mut route = route();
     let (key, hash) = key_of(PREVIOUS, PREFIX, RANDOM);
     assert_eq!(ask(&mut route, &key, NOW), Err(not_looked_up()));
-    let wanted = route.cache.take_wanted().unwrap();
+    let Some(Wanted::Key(wanted)) = route.cache.take_wanted() else { panic!("no key is wanted") };
     assert_eq!(Some(wanted.hash), super::super::api_keys::hash_from_hex(&hash));
     route.store.stored().learn(&hash, Ok(&entry("k1", &hash)), AT_NOW).unwrap();
     assert!(ask(&mut route, &key, NOW).is_ok());
