@@ -32,6 +32,8 @@ class Check:
     # A limit for each value of `CALLER_HEADER`, and how many values are sent.
     limiter: Limiter | None = None
     callers: int = 256
+    # Where its counters are shared with other nodes: in Redis, asked by each request, or for several at once.
+    shared: Literal["exact", "leased"] | None = None
     # The algorithm of the tokens' signatures.
     signed: SigningAlgorithm | None = None
     # A key of the key store.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from certificates import CLIENT_FILE
 from processes import PATH, BenchError, Command
-from scenario import BODY_BYTES, GRPC_ORIGIN_PORT, ORIGIN_PORT, SMALL_BODY, WORK
+from scenario import BODY_BYTES, GRPC_ORIGIN_PORT, ORIGIN_PORT, REDIS_PORT, SMALL_BODY, WORK
 
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
@@ -81,6 +81,12 @@ def grpc_origin_command() -> Command:
     if built.returncode != 0:
         raise BenchError(f"the gRPC origin does not build:\n{built.stderr}")
     return Command([str(program), f"127.0.0.1:{GRPC_ORIGIN_PORT}"], GRPC_ORIGIN_PORT, {"GOMAXPROCS": "1"})
+
+
+def redis_command() -> Command:
+    """A Redis that keeps nothing on disk."""
+    options = ["--port", str(REDIS_PORT), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    return Command(["redis-server", *options, "--dir", str(WORK)], REDIS_PORT)
 
 
 def run_wrk(load: Load, url: str, script: Path) -> Served:

@@ -18,7 +18,7 @@ import report
 from certificates import make_certificate
 from generators import offer
 from idle import IdleConnections, allow_files
-from load import Load, Served, grpc_origin_command, origin_command
+from load import Load, Served, grpc_origin_command, origin_command, redis_command
 from peers import PEERS, Peer
 from processes import PATH, BenchError, Running
 from report import Measurement, Run
@@ -94,7 +94,11 @@ def possible(scenarios: Sequence[Scenario]) -> list[Scenario]:
     """Those whose programs are installed. The others are named, and the run goes without them."""
     found = []
     for scenario in scenarios:
-        needed = [*(["h2load"] if scenario.http2 else []), *(["go"] if scenario.grpc else [])]
+        needed = [
+            *(["h2load"] if scenario.http2 else []),
+            *(["go"] if scenario.grpc else []),
+            *(["redis-server"] if scenario.shared else []),
+        ]
         if missing := [one for one in needed if shutil.which(one, path=PATH) is None]:
             print(f"missing: {', '.join(missing)}; {scenario.name} is left out", file=sys.stderr)
         else:
@@ -181,6 +185,8 @@ def start_origins(plan: Plan) -> Iterator[None]:
         if any(one.grpc for one in plan.scenarios):
             grpc = Running(grpc_origin_command(), plan.load.core, WORK / "grpc-origin.log")
             origins.enter_context(grpc)
+        if any(one.shared for one in plan.scenarios):
+            origins.enter_context(Running(redis_command(), plan.load.core, WORK / "redis.log"))
         if any(one.websocket for one in plan.scenarios):
             websocket = Running(websocket_origin_command(), plan.load.core, WORK / "websocket-origin.log")
             origins.enter_context(websocket)

