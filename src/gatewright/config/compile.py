@@ -69,10 +69,7 @@ def compile(
         "screening": compile_screening(loaded),
         "routes": _routes(loaded),
         "permissions": compile_permissions(loaded),
-        "authorities": {
-            name: [base64.b64encode(der).decode() for der in ders]
-            for name, ders in loaded.tls.authorities.items()
-        },
+        "authorities": _authorities(loaded),
         "overload": compile_overload(gateway.overload),
         "unauthenticated_tier": _tier(defaults.unauthenticated_tier),
         "failed_authentication_tier": _tier(defaults.failed_authentication_tier),
@@ -81,6 +78,13 @@ def compile(
         "security_headers": defaults.security_headers,
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _authorities(loaded: Loaded) -> dict[str, list[str]]:
+    return {
+        name: [base64.b64encode(der).decode() for der in ders]
+        for name, ders in loaded.tls.authorities.items()
+    }
 
 
 def _routes(loaded: Loaded) -> list[dict[str, Any]]:

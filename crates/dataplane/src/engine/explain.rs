@@ -62,7 +62,7 @@ impl<'s> Desk<'s> {
             verdict.insert("action".to_owned(), json!("refuse"));
             verdict.insert("status".to_owned(), json!(refusal.status()));
             verdict.insert("error".to_owned(), json!(refusal.code()));
-            verdict.insert("message".to_owned(), json!(crate::respond::refuse::message(&refusal)));
+            verdict.insert("message".to_owned(), json!(crate::respond::messages::message(&refusal)));
         }
         verdict.insert("method".to_owned(), json!(request.method()));
         verdict.insert("path".to_owned(), json!(request.path()));

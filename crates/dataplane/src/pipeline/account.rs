@@ -1,5 +1,7 @@
 //! The account of one request: what each stage decided, collected on the way and written on every outcome.
 
+mod counting;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +16,7 @@ use crate::pipeline::tunnel::Tunnelled;
 use crate::pipeline::{Facts, explanation};
 use crate::proxy::attempt::Fault;
 use crate::record::{Entry, Sample, TimeoutKind, Times};
-use crate::refusal::{Barrier, CredentialFault, Forbidden, LimitState, Refusal, Ruling};
+use crate::refusal::{CredentialFault, LimitState, Refusal};
 use crate::request::Request;
 use crate::snapshot::{Listener, Proxy, Route, Snapshot};
 use crate::tenant::{Belonging, Tenant};
@@ -318,59 +320,6 @@ impl Account {
         self.error_type = Some(error);
         self.error_message = Some(message.to_owned());
         self.trail.push(Stage::Proxy, "broken", Rule::None, Inputs::none().fixed("error", error));
-    }
-
-    fn count(&self, worker: &Worker, visit: &Visit, end: Option<&End>) {
-        let counts = worker.counts();
-        if let Some(End::Refused(refusal)) = end {
-            counts.refused(refusal);
-            if let Refusal::Forbidden(Forbidden::Ruled { ruling: Ruling::Failed(fault), .. }) = refusal {
-                counts.rule_failed(*fault);
-            }
-            if let Refusal::Slow(part) = refusal {
-                counts.timed_out(if *part == "body" { TimeoutKind::Body } else { TimeoutKind::Head });
-            }
-            self.count_refusal(worker, &visit.snapshot, refusal);
-        }
-        self.count_trials(worker, &visit.snapshot);
-        let caller = self.caller.as_ref().filter(|caller| caller.kind == CallerKind::User);
-        match caller {
-            Some(caller) if caller.cached => counts.token_cache_hits.add(1),
-            Some(_) => counts.token_cache_misses.add(1),
-            None => {}
-        }
-    }
-
-    fn count_refusal(&self, worker: &Worker, snapshot: &Snapshot, refusal: &Refusal) {
-        if let Some(state) = refusal.limit()
-            && let Some(tier) = snapshot.tier_entries.get(state.tier as usize)
-        {
-            tier.counted.refused.count(worker.index);
-        }
-        if let Refusal::AddressNotAllowed(Barrier::Denied { list }) = refusal
-            && let Some(entry) = snapshot.screening.entries.get(*list as usize)
-        {
-            entry.refused.count(worker.index);
-        }
-        if let (Refusal::Overloaded { shortage, .. }, Some(route)) = (refusal, self.route(snapshot)) {
-            worker.counts().shed(shortage.reason, route.priority);
-        }
-        if let Refusal::Unauthenticated { identity, .. } = refusal {
-            let entry = identity.and_then(|identity| snapshot.identity_entries.get(identity as usize));
-            entry.map_or(&snapshot.unidentified, |entry| &entry.counted.refused).count(worker.index);
-        }
-        let Some(service) = self.service.and_then(|service| snapshot.service_entries.get(service as usize))
-        else {
-            return;
-        };
-        let metrics = service.metrics.worker(worker.index);
-        if let Refusal::BadGateway(fault) = refusal {
-            metrics.failed(*fault);
-        } else if let Refusal::ServiceUnavailable { cause, .. } = refusal {
-            metrics.unavailable(*cause);
-        } else if *refusal == Refusal::UpstreamTimeout {
-            metrics.timed_out();
-        }
     }
 
     fn record(&self, worker: &Worker, visit: &Visit, request: &Request, sample: &Sample) {

@@ -4,7 +4,7 @@ use crate::refusal::{
     Barrier, BrowserRefusal, CredentialFault, Forbidden, Interruption, LimitState, Refusal, Ruling, Shortage,
     Unavailable, Unjudged,
 };
-use crate::respond::refuse::message;
+use crate::respond::messages::message;
 use crate::trail::{Inputs, Rule, Stage};
 
 pub struct Explanation {

@@ -9,6 +9,7 @@ pub mod date;
 pub mod date_parse;
 pub mod files;
 pub mod location;
+pub mod messages;
 pub mod negotiate;
 pub mod pages;
 pub mod policy;
