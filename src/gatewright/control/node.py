@@ -172,12 +172,7 @@ class Node:
             try:
                 version = await asyncio.to_thread(self.engine.apply, snapshot)
             except EngineError:
-                before = self.configuration
-                await self.key_sets.use(before.key_sets if before else (), FIRST_KEYS_SECONDS)
-                await self.stored_keys.use(before.key_store if before else None)
-                await self.revocations.use(before.revocations if before else RevocationSettings())
-                await self.logins.use(before.logins if before else (), FIRST_KEYS_SECONDS)
-                self.passwords.use(before.passwords if before else PasswordSettings())
+                await self._take_back(self.configuration)
                 raise
             self.status.applied(
                 version, [*configuration.warnings, *self._not_live_before_restart(configuration)]
@@ -200,6 +195,14 @@ class Node:
     def loaded(self) -> Loaded | None:
         """What the live configuration was made of; `None` before one is live, and for the last good one."""
         return self.configuration.loaded if self.configuration is not None else None
+
+    async def _take_back(self, before: Configuration | None) -> None:
+        """Use for credentials again what the configuration said that is still live."""
+        await self.key_sets.use(before.key_sets if before else (), FIRST_KEYS_SECONDS)
+        await self.stored_keys.use(before.key_store if before else None)
+        await self.revocations.use(before.revocations if before else RevocationSettings())
+        await self.logins.use(before.logins if before else (), FIRST_KEYS_SECONDS)
+        self.passwords.use(before.passwords if before else PasswordSettings())
 
     async def apply_last_good(self, snapshot: bytes) -> int:
         """Make the snapshot live that was live when the node last ran. Raises `EngineError`."""

@@ -1,5 +1,7 @@
 //! What Prometheus reads.
 
+mod world;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::refusal::{Barrier, Malformed, Reason, Refusal, RuleFault, Unavailable, UpstreamFault};
 use crate::snapshot::document::Priority;
+use world::*;
 
 /// Every metric of the reference, with its type.
 const METRICS: &str = "requests_total:counter request_duration_seconds:histogram upstream_duration_seconds:histogram \
@@ -147,150 +150,6 @@ const PRINTED: [&str; 98] = [
     "gateway_uptime_seconds 61.500",
     r#"gateway_build_info{version="0.1.0",instance="gateway-3"} 1"#,
 ];
-
-const SAMPLE: Sample = Sample {
-    status: 200,
-    total: 42_007,
-    overhead: 400,
-    upstream: Some(41_607),
-    request_bytes: 256,
-    response_bytes: 1_024,
-};
-
-/// Tallies of names.
-fn counted() -> Registry {
-    let registry = Registry::new(2);
-    registry.tier("standard").count(1);
-    registry.address_list("spam").count(1);
-    registry
-}
-
-/// One of everything, so that each family has a series.
-#[expect(clippy::too_many_lines, reason = "it has one of everything")]
-fn busy() -> (Registry, External) {
-    let registry = counted();
-    registry.route("users", "users-service").observe(0, &SAMPLE);
-    registry.route("users", "users-service").observe(1, &SAMPLE);
-    registry.unrouted().observe(1, &Sample { status: 404, upstream: None, ..SAMPLE });
-    let users = registry.route("users", "users-service");
-    users.excuse(1);
-    users.websocket(0).open.add(2);
-    users.websocket(1).open.subtract(1);
-    users.websocket(1).passed([2, 3]);
-    users.websocket(1).closed(Closed::Idle);
-    registry.trial("standard").count(1);
-    registry.identity("mobile").count(0);
-    registry.unidentified().count(0);
-    let listener = registry.listener("public");
-    listener.worker(0).accepted.add(3);
-    listener.worker(0).open.add(2);
-    listener.worker(0).refused.add(1);
-    listener.worker(1).handshake(Handshake::Resumed);
-    listener.worker(1).refused_clients.add(5);
-    listener.worker(0).proxy_protocol_errors.add(2);
-    let service = registry.service("users-service");
-    service.worker(1).opened.add(2);
-    service.worker(1).active.add(1);
-    service.worker(1).failed(UpstreamFault::ConnectionReset);
-    service.worker(1).unavailable(Unavailable::TooManyInFlight);
-    let node = registry.node().worker(0);
-    node.refused(&Refusal::Malformed(Malformed::BareLineFeed));
-    node.refused(&Refusal::AddressNotAllowed(Barrier::Denied { list: 0 }));
-    node.timed_out(TimeoutKind::Body);
-    node.key_lookups.count(KeyLookup::Late);
-    node.rule_failed(RuleFault::Repeated);
-    share_limits(node);
-    node.logins.count(LoginEvent::RefreshRefused);
-    node.password_checks.count(KeyLookup::Failed);
-    node.shed(Reason::Cpu, Priority::P3);
-    let tenant = registry.tenants().tenant("acme");
-    tenant.observe(0, 200, false);
-    tenant.observe(0, 429, true);
-    node.in_flight.add(4);
-    node.in_flight.subtract(1);
-    (registry, external())
-}
-
-fn limit_line() -> LimitLine {
-    let (waiting, waiting_full, bans, bans_so_far) = (7, 8, 9, 10);
-    LimitLine { keys: 5, full: 6, waiting, waiting_full, bans, bans_so_far, emergencies: 11 }
-}
-
-fn share_limits(node: &WorkerCounts) {
-    node.shared_limits.answered(Duration::from_micros(400));
-    node.shared_limits.failed(StoreFailure::Late);
-    node.shared_limits.fell_back(Fallback::Closed);
-}
-
-#[expect(clippy::too_many_lines, reason = "it has one of everything")]
-fn external() -> External {
-    let instance = |standing| InstanceLine {
-        service: "users".into(),
-        instance: "a:1".into(),
-        standing,
-        in_flight: 2,
-        picks: 5,
-        ejections: 3,
-    };
-    let service =
-        ServiceLine { service: "users".into(), panics: true, panics_so_far: 7, ejections_prevented: 8 };
-    External {
-        key_cache: KeyCacheLine { known: 7, unknown: 2, evicted: 3 },
-        revocations: RevocationLine { held: 7, most: 9, covered: 2 },
-        proofs: ProofLine { proofs: 4, full: 5 },
-        shared_store: SharedStoreLine { connected: 1, open: 2, openings: 4, nodes: 3, is_bypassed: true },
-        address_blocks: 4,
-        address_files: vec![spam()],
-        password_cache: PasswordCacheLine { right: 5, wrong: 2 },
-        nonces: NonceLine { nonces: 9, full: 3 },
-        file_transfers: 3,
-        software: "0.1.0".into(),
-        node: "gateway-3".into(),
-        config_version: 7,
-        config_applied_ms: 1_738_852_200_042,
-        uptime_ms: 61_500,
-        limits: limit_line(),
-        records: QueueCounts { written: 10, dropped: 2, queued: 3 },
-        worker_connections: vec![3, 4],
-        concurrencies: vec![ConcurrencyLine { service: "users".into(), in_flight: 2, limit: 20 }],
-        pending: vec![PendingLine { service: "users".into(), requests: 3 }],
-        overload: OverloadLine {
-            cpu_percent: 61,
-            memory_percent: 81,
-            memory_limit: 1_000,
-            cpu_refused: 1,
-            memory_refused: 2,
-        },
-        breakers: vec![open_breaker()],
-        instances: vec![instance("healthy"), instance("ejected")],
-        services: vec![service],
-    }
-}
-
-fn spam() -> AddressFileLine {
-    AddressFileLine {
-        kind: "addresses",
-        name: "spam".to_owned(),
-        entries: 5_000_000,
-        bytes: 40_000_000,
-        loaded_ms: 1_700_000_000_000,
-    }
-}
-
-fn open_breaker() -> BreakerLine {
-    BreakerLine {
-        service: "users".into(),
-        route: None,
-        instance: None,
-        tenant: None,
-        state: BreakerState::Open,
-        share: 0,
-        not_closed_ms: 61_500,
-        opened_ms: 1_700_000_000_900,
-        refused: 7,
-        transitions: vec![(["closed", "open", "failure_ratio"], 9)],
-    }
-}
 
 /// Name of the family that a series belongs to.
 fn family(line: &str) -> &str {
