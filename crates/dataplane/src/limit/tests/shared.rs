@@ -148,7 +148,8 @@ fn at(mut rule: Rule, now_ms: u64) -> Rule {
     rule
 }
 
-/// One caller in one tier, as a node keeps it.
+/// One caller in one tier, as a node keeps it; but like the script it writes down only what it charges or carries over. Of
+/// one rule that is the same. Where the rule changes, what has flowed off since the last charge does so at the new rate.
 #[derive(Default)]
 struct Local {
     state: Option<(u64, State)>,
@@ -157,15 +158,19 @@ struct Local {
 impl Local {
     fn ask(&mut self, rule: &Rule, now_ms: u64, cost: Cost) -> Reading {
         let (window_ms, mut state) =
-            self.state.take().unwrap_or((rule.window_ms, State::fresh(rule, now_ms)));
-        if window_ms != rule.window_ms || !state.fits(rule) {
+            self.state.clone().unwrap_or((rule.window_ms, State::fresh(rule, now_ms)));
+        let is_carried = window_ms != rule.window_ms || !state.fits(rule);
+        if is_carried {
             state = state.carried(window_ms, rule, now_ms);
         }
         let reading = state.read(rule, now_ms, cost);
-        if reading.is_admitted() {
+        let is_charged = reading.is_admitted() && cost.charged > 0;
+        if is_charged {
             state.charge(rule, now_ms, cost.charged);
         }
-        self.state = Some((rule.window_ms, state));
+        if is_carried || is_charged {
+            self.state = Some((rule.window_ms, state));
+        }
         reading
     }
 }
