@@ -81,7 +81,13 @@ def place(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "lists" / "spam.txt").write_text("203.0.113.0/24\n")
     (tmp_path / "lists" / "scores.txt").write_text("203.0.113.0/24,35\n")
     write_countries(tmp_path / "GeoLite2-Country.mmdb", {"203.0.113.0/24": "DE"})
-    for name in ("INTERNAL_JWT_SECRET", "CHALLENGE_SECRET", "STICKY_SECRET", "STORE_PASSWORD"):
+    for name in (
+        "INTERNAL_JWT_SECRET",
+        "CHALLENGE_SECRET",
+        "STICKY_SECRET",
+        "STORE_PASSWORD",
+        "REDIS_PASSWORD",
+    ):
         monkeypatch.setenv(name, "0123456789abcdef0123456789abcdef")
     return tmp_path
 

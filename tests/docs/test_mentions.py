@@ -97,7 +97,9 @@ def test_refusals_of_the_reference_are_those_of_the_engine(repository: Path, ref
         *(file.read_text() for file in sorted((repository / "crates/dataplane/src/refusal").glob("*.rs"))),
     ]
     named = [
-        file.split("pub fn code", 1)[1].split("pub fn ", 1)[0] for file in files if "pub fn code" in file
+        re.split(r"pub\S* fn ", file.split(" fn code(", 1)[1], maxsplit=1)[0]
+        for file in files
+        if " fn code(" in file
     ]
     codes = {code for text in named for code in re.findall(r'"([a-z_]+)"', text)}
     assert len(codes) > 10
@@ -248,7 +250,7 @@ def test_targets_are_refused_as_the_reference_says(
 
 CALL = re.compile(
     r"(?:^|`|\$ )(?:gatewright|gw) "
-    r"([a-z]+(?: (?:create|list|show|change|rotate|revoke|usage|generate-jwk))?)\b([^`\n]*)",
+    r"([a-z]+(?:-[a-z]+)*(?: (?:create|list|show|change|rotate|revoke|usage|generate-jwk))?)\b([^`\n]*)",
     re.MULTILINE,
 )
 

@@ -221,8 +221,7 @@ class Provider:
                     self.answer(200, {"at": self.path})
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"])).decode()
-                form = dict(parse_qsl(body))
+                form = dict(parse_qsl(self.rfile.read(int(self.headers["content-length"])).decode()))
                 if self.path == "/token":
                     self.answer(*provider.token(form, self.headers["authorization"]))
                 else:
