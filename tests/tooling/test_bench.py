@@ -357,5 +357,5 @@ with contextlib.redirect_stderr(said):
 result = [[one.name for one in SCENARIOS if one not in found], said.getvalue()]
 """
     left_out, said = in_bench(repository, code)
-    assert left_out == ["http2", "grpc"]
+    assert left_out == ["http2", "grpc", "limit-redis-exact", "limit-redis-leased"]
     assert "h2load; http2 is left out" in said
