@@ -140,11 +140,13 @@ async def test_another_hash_or_no_user_counts_from_the_next_request(origin: Orig
         assert await staff.status("ann", "second") == 200
 
 
-async def test_many_who_come_with_one_new_password_cause_one_check(origin: Origin) -> None:
+async def test_many_who_come_with_one_new_password_cause_one_check(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with PasswordNode(text(origin)) as staff:
         go_on = threading.Event()
         check = staff.checker._check
-        staff.checker._check = lambda *asked: check(*asked) if go_on.wait(10) else None
+        monkeypatch.setattr(staff.checker, "_check", lambda *asked: check(*asked) if go_on.wait(10) else None)
         answers = asyncio.gather(*(staff.status("ann", "open sesame") for _ in range(5)))
         await until(lambda: staff.node.metric("gateway_in_flight_requests") == 5)
         go_on.set()
@@ -153,13 +155,13 @@ async def test_many_who_come_with_one_new_password_cause_one_check(origin: Origi
 
 
 async def test_who_has_to_be_checked_is_refused_under_overload_and_who_is_known_is_not(
-    origin: Origin,
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sections = ("passwords: {threads: 1, max_checks: 1}", "defaults: {unauthenticated_tier: none}")
     async with PasswordNode(text(origin, *sections)) as staff:
         assert await staff.status("ann", "open sesame") == 200
         go_on = threading.Event()
-        staff.checker._check = lambda *_: not go_on.wait(10)
+        monkeypatch.setattr(staff.checker, "_check", lambda *_: not go_on.wait(10))
         waiting = asyncio.create_task(staff.status("bob", "one"))
         await until(lambda: staff.node.metric("gateway_in_flight_requests") == 1)
         staff.node.records(1)
@@ -179,23 +181,25 @@ async def test_one_address_causes_so_many_checks_a_second_and_no_more(origin: Or
         assert reasons == {WRONG, "too many passwords were checked for this address"}
 
 
-async def test_a_check_that_hangs_is_given_up_in_time_and_lets_nobody_in(origin: Origin) -> None:
+async def test_a_check_that_hangs_is_given_up_in_time_and_lets_nobody_in(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with PasswordNode(text(origin, "passwords: {timeout: 100ms}")) as staff:
         go_on = threading.Event()
-        staff.checker._check = lambda *_: not go_on.wait(10)
+        monkeypatch.setattr(staff.checker, "_check", lambda *_: not go_on.wait(10))
         unavailable("the password was not checked in time").check(
             staff.node, await staff.get("ann", "open sesame")
         )
         go_on.set()
 
 
-async def test_a_check_that_fails_lets_nobody_in(origin: Origin) -> None:
+async def test_a_check_that_fails_lets_nobody_in(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     async with PasswordNode(text(origin)) as staff:
 
         def broken(*_: object) -> bool:
             raise MemoryError
 
-        staff.checker._check = broken
+        monkeypatch.setattr(staff.checker, "_check", broken)
         unavailable("the password could not be checked").check(
             staff.node, await staff.get("ann", "open sesame")
         )
