@@ -130,7 +130,8 @@ class Engine:
 
     def next_questions(self, wait_seconds: float) -> bytes | None:
         """A list of `{"id": int, "kind": "refresh_keys", "identity": str}` and `{"id": int, "kind": "look_up_key",
-        "prefix": str, "hash": str, "digest": str}`; `None` when none came in time.
+        "prefix": str, "hash": str, "digest": str}` and `{"id": int, "kind": "introspect", "identity": str, "token": str}`;
+        `None` when none came in time.
 
         About logins there are `{"kind": "exchange_code", "identity", "code", "verifier", "nonce", "redirect_uri", "issuer": str |
         null}`, `{"kind": "refresh_session", "identity", "session", "subject", "refresh_token"}`, `{"kind": "end_session", "identity",
@@ -147,7 +148,9 @@ class Engine:
         `result` is `{"ok": bool}`; of an API key `{"ok": true, "key": ENTRY, "ttl_ms": int | null}`, with an entry as
         `set_keys` takes it that may be believed for so long, or
         `{"ok": true, "refused": "unknown" | "revoked" | "expired", "id": str | null}`; of a password
-        `{"ok": true, "password": bool}`; of a login `{"ok": true, "granted": {"named": {"user", "subject",
+        `{"ok": true, "password": bool}`; of a token
+        `{"ok": true, "active": true, "claims": str}`, the issuer's JSON as it came, or `{"ok": true, "active": false}`;
+        of a login `{"ok": true, "granted": {"named": {"user", "subject",
         "scopes", "roles", "claims", "provider_session"} | null, "access_ms": int | null, "refresh_token": str | null, "id_token": str |
         null}}` or `{"ok": true, "failed": "refused" | "token" | "user"}`; or `{"ok": false}` where nobody can tell. Raises
         `EngineError` for anything else, and who waits is told that there is no answer.

@@ -86,6 +86,7 @@ def place(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "CHALLENGE_SECRET",
         "STICKY_SECRET",
         "STORE_PASSWORD",
+        "INTROSPECTION_SECRET",
         "REDIS_PASSWORD",
     ):
         monkeypatch.setenv(name, "0123456789abcdef0123456789abcdef")

@@ -24,9 +24,10 @@ admin: {address: "127.0.0.1:9901"}
 services: [{name: users, instances: ["127.0.0.1:9001"], health_check: {path: /}}]
 identities:
   - {name: issuer, kind: jwt, jwks: {url: "http://127.0.0.1:9001/absent.json", timeout: 100ms}}
+  - {name: opaque, kind: introspection, url: "http://127.0.0.1:9001/introspect", header: X-Token}
 routes:
   - {name: home, match: /, service: users}
-  - {name: closed, match: /closed, service: users, auth: {accept: [issuer]}}
+  - {name: closed, match: /closed, service: users, auth: {accept: [issuer, opaque]}}
 """
 SECURE = 'name: secure, address: "127.0.0.1:9003", tls: {certificates: {file: tls.pem, key_file: tls.key}}'
 # Labels that Prometheus itself defines for histograms.

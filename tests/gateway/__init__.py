@@ -6,6 +6,7 @@ from gateway.configuration import listener, one_route, routes
 from gateway.credentials import ApiKey, Issuer
 from gateway.http2 import GoneAway, Http2, Reset
 from gateway.http2_origin import Http2Origin
+from gateway.introspection import IntrospectingNode, TokenIssuer
 from gateway.key_store import KeyedNode, until, with_store
 from gateway.lagging import Lagging
 from gateway.node import Node, Record, steps
@@ -27,6 +28,7 @@ __all__ = [
     "GoneAway",
     "Http2",
     "Http2Origin",
+    "IntrospectingNode",
     "Issuer",
     "KeyedNode",
     "Lagging",
@@ -43,6 +45,7 @@ __all__ = [
     "Response",
     "RevokingNode",
     "TlsClient",
+    "TokenIssuer",
     "UnixClient",
     "Wrong",
     "basic",

@@ -12,6 +12,7 @@ pub mod explanation;
 mod file_delivery;
 pub mod forward;
 mod hedging;
+mod introspecting;
 mod limited;
 pub mod live;
 mod login;

@@ -42,6 +42,17 @@ pub enum Question {
     EndSession { identity: String, session: String, until_ms: u64, refresh_token: Option<String> },
     /// The provider says that a session or a user has ended (OpenID Connect Back-Channel Logout).
     CheckLogout { identity: String, token: String, lifetime_ms: u64 },
+    /// A token that only its issuer can judge (RFC 7662).
+    Introspect {
+        identity: String,
+        token: Secret,
+        /// Which issuer is meant: one that has taken its place knows nothing of the token.
+        #[serde(skip)]
+        issuer: String,
+        /// What the answer is remembered under.
+        #[serde(skip)]
+        digest: [u8; 32],
+    },
     /// Is this the password of the hash that Python has under this stamp? `None`: of nobody, which takes as long to find out.
     CheckPassword {
         /// What the outcome is remembered under.
@@ -69,6 +80,7 @@ impl Question {
             Self::RefreshKeys { .. } => true,
             Self::LookUpKey { .. }
             | Self::CheckPassword { .. }
+            | Self::Introspect { .. }
             | Self::ExchangeCode { .. }
             | Self::RefreshSession { .. }
             | Self::EndSession { .. }

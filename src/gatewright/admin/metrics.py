@@ -169,6 +169,7 @@ def dependency_metrics(node: Node) -> list[str]:
         *block_sharing_metrics(node),
         *key_store_metrics(node),
         *revocation_metrics(node),
+        *introspection_metrics(node),
     ]
 
 
@@ -298,6 +299,24 @@ def sharing_metrics(node: Node) -> list[str]:
             "counter",
             "Changes of breakers that were told to other nodes or taken from them.",
             [({"direction": "told"}, health.pushed), ({"direction": "taken"}, health.taken)],
+        ),
+    ]
+
+
+def introspection_metrics(node: Node) -> list[str]:
+    issuers = [({"identity": name}, health) for name, health in sorted(node.introspections.health.items())]
+    return [
+        *family(
+            "gateway_token_issuer_reachable",
+            "gauge",
+            "1 while the issuer of the identity answers what its tokens are worth.",
+            [(one, 1.0 if health.reachable else 0.0) for one, health in issuers],
+        ),
+        *family(
+            "gateway_token_issuer_failures_total",
+            "counter",
+            "Questions about tokens that their issuer did not answer, or not clearly.",
+            [(one, health.failures) for one, health in issuers],
         ),
     ]
 

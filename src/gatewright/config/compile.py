@@ -13,6 +13,7 @@ from gatewright.config.claims import keeps_claims
 from gatewright.config.compile_addresses import compile_screening
 from gatewright.config.compile_answer import compile_error_pages
 from gatewright.config.compile_authorization import compile_permissions
+from gatewright.config.compile_introspection import compile_introspection
 from gatewright.config.compile_jwt import compile_jwt
 from gatewright.config.compile_listener import compile_listener
 from gatewright.config.compile_login import compile_login, login_routes
@@ -26,6 +27,7 @@ from gatewright.config.models import (
     ApiKeyIdentity,
     BasicIdentity,
     Gateway,
+    IntrospectionIdentity,
     JwtIdentity,
     KeyStore,
     OidcIdentity,
@@ -118,6 +120,8 @@ def _identity(loaded: Loaded, number: int) -> dict[str, Any]:
         kind = compile_jwt(identity, keys, keep_claims=keeps_claims(loaded.gateway))
     elif isinstance(identity, ApiKeyIdentity):
         kind = _api_key(identity, keys)
+    elif isinstance(identity, IntrospectionIdentity):
+        kind = compile_introspection(identity, keep_claims=keeps_claims(loaded.gateway))
     elif isinstance(identity, OidcIdentity):
         kind = compile_login(identity)
     elif isinstance(identity, BasicIdentity):

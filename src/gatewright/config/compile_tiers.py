@@ -6,7 +6,7 @@ import zoneinfo
 from typing import TYPE_CHECKING, Any
 
 from gatewright.config.limiting import algorithm_of, block_of, burst_of, limit_of
-from gatewright.config.models import BUILT_IN_TIERS, Adaptive, Ban, JwtIdentity, Tier
+from gatewright.config.models import BUILT_IN_TIERS, Adaptive, Ban, IntrospectionIdentity, JwtIdentity, Tier
 from gatewright.config.models.tiers import claim_of, counted_header_of, header_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ def compile_tiers(loaded: "Loaded") -> list[dict[str, Any]]:
     if tenants is not None:
         named = [(tenants.tier, tenants.quotas), *((one.tier, one.quotas or []) for one in tenants.known)]
         used |= {name for tier, quotas in named for name in (tier, *quotas) if name is not None}
-    reads_tiers = any(isinstance(one, JwtIdentity) and one.tier_claim for one in gateway.identities)
+    reads_tiers = any(
+        isinstance(one, JwtIdentity | IntrospectionIdentity) and one.tier_claim for one in gateway.identities
+    )
     if gateway.key_store is not None or reads_tiers:
         # Which tiers its keys or tokens name, nobody knows beforehand.
         used |= {tier.name for tier in BUILT_IN_TIERS}

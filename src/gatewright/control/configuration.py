@@ -16,6 +16,7 @@ from gatewright.config.models import (
     BUILT_IN_TIERS,
     FileSink,
     Gateway,
+    IntrospectionIdentity,
     Jwks,
     JwtIdentity,
     OidcIdentity,
@@ -32,6 +33,7 @@ from gatewright.control.state import StateDirectory, choose_directory
 from gatewright.discovery.dns import NamedInstance
 from gatewright.identity.discovery import document_address
 from gatewright.identity.fetch import KeySetSource, KeySetTimes
+from gatewright.identity.introspection import IntrospectionSource
 from gatewright.identity.oidc.settings import ClaimSettings, Endpoints, OidcSettings
 from gatewright.identity.passwords import PasswordSettings
 from gatewright.keystore.settings import KeyStoreSettings, LeakSettings
@@ -77,6 +79,7 @@ class Configuration:
     revocations: RevocationSettings
     address_files: tuple[AddressFile, ...]
     block_sharing: BlockSharingSettings | None
+    introspections: tuple[IntrospectionSource, ...]
     logins: tuple[OidcSettings, ...]
     passwords: PasswordSettings
 
@@ -87,7 +90,8 @@ class Configuration:
     @property
     def token_identities(self) -> tuple[str, ...]:
         """The identities whose tokens can be revoked."""
-        return tuple(one.name for one in self.gateway.identities if isinstance(one, JwtIdentity))
+        kinds = JwtIdentity | IntrospectionIdentity
+        return tuple(one.name for one in self.gateway.identities if isinstance(one, kinds))
 
     def snapshot(self, version: int, resolver: Resolver) -> bytes:
         """The document that the data plane compiles; instances that `resolver` does not know are left out."""
@@ -119,6 +123,7 @@ def read(paths: Sequence[Path]) -> Configuration:
         revocations=revocation_settings(gateway),
         address_files=address_files(gateway),
         block_sharing=block_sharing_settings(gateway),
+        introspections=introspection_sources(gateway),
         logins=login_settings(gateway),
         passwords=password_settings(loaded),
     )
@@ -218,6 +223,22 @@ def sharing_settings(gateway: Gateway) -> SharingSettings | None:
             for service in gateway.services
             if service.circuit_breaker.enabled and service.circuit_breaker.scope == "service"
         },
+    )
+
+
+def introspection_sources(gateway: Gateway) -> tuple[IntrospectionSource, ...]:
+    """The issuers that are asked about tokens."""
+    return tuple(
+        IntrospectionSource(
+            identity=one.name,
+            url=one.url,
+            allow_http=one.allow_http,
+            client=(one.client_id, one.client_secret) if one.client_id and one.client_secret else None,
+            bearer=one.bearer_token,
+            timeout=one.timeout / 1000,
+        )
+        for one in gateway.identities
+        if isinstance(one, IntrospectionIdentity)
     )
 
 

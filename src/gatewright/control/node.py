@@ -28,6 +28,7 @@ from gatewright.control.status import FROM_LAST_GOOD, ConfigStatus
 from gatewright.discovery.dns import DnsDiscovery
 from gatewright.errors import EngineError
 from gatewright.identity.fetch import KeySetSource, fetch_key_set
+from gatewright.identity.introspection import Introspections
 from gatewright.identity.kept_keys import KeptKeys
 from gatewright.identity.key_sets import KeySets
 from gatewright.identity.oidc.logins import Logins
@@ -127,11 +128,13 @@ class Node:
         self.stored_keys = StoredKeys(engine)
         self.revocations = RevokedTokens(engine, state.revocations)
         self.logins = Logins(engine.set_keys, self.revocations.revoke)
+        self.introspections = Introspections()
         self.passwords = PasswordChecker()
         answers = {
             "refresh_keys": self.key_sets.answer,
             "look_up_key": self.stored_keys.look_up,
             "check_password": self.passwords.check,
+            "introspect": self.introspections.answer,
         }
         self.questions = QuestionWorker(engine, answers | self.logins.answers)
         self._client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=20))
@@ -169,6 +172,7 @@ class Node:
             await self.blocks.use(configuration.gateway.screening.max_blocks)
             stamps = await asyncio.to_thread(stamps_of, configuration.address_files)
             self.passwords.use(configuration.passwords)
+            self.introspections.use(configuration.introspections)
             try:
                 version = await asyncio.to_thread(self.engine.apply, snapshot)
             except EngineError:
@@ -203,6 +207,7 @@ class Node:
         await self.revocations.use(before.revocations if before else RevocationSettings())
         await self.logins.use(before.logins if before else (), FIRST_KEYS_SECONDS)
         self.passwords.use(before.passwords if before else PasswordSettings())
+        self.introspections.use(before.introspections if before else ())
 
     async def apply_last_good(self, snapshot: bytes) -> int:
         """Make the snapshot live that was live when the node last ran. Raises `EngineError`."""
@@ -246,6 +251,7 @@ class Node:
         await self.revocations.close()
         await self.logins.close()
         self.passwords.close()
+        await self.introspections.close()
         await self._client.aclose()
 
     def _not_live_before_restart(self, configuration: Configuration) -> list[str]:

@@ -54,6 +54,7 @@ pub struct TokenCache {
 pub enum Wanted {
     Key(WantedKey),
     Password(WantedPassword),
+    Token(WantedToken),
 }
 
 /// A password that was not checked, or long ago.
@@ -66,6 +67,16 @@ pub struct WantedPassword {
     /// Which of Python's hashes it has to fit; `None` where there is no such user.
     pub hash: Option<String>,
     pub password: Secret,
+}
+
+/// A token whose issuer has to be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedToken {
+    /// Index in the snapshot of the identity that wants to know.
+    pub identity: u32,
+    /// What the answer is remembered under.
+    pub digest: [u8; 32],
+    pub token: Secret,
 }
 
 /// An API key that nothing is known of, told by all but itself.

@@ -10,9 +10,10 @@ use super::certificate::CertificateIdentity;
 use super::confirmation;
 use super::dpop::Proofs;
 use super::key_store::{Current, KeyStore};
+use super::opaque::OpaqueIdentity;
 use super::session::SessionIdentity;
 use super::signature::SignatureIdentity;
-use super::source::{DPOP, Source};
+use super::source::{Source, token_sources};
 use super::standing::Standing;
 use super::stored_identity::StoredIdentity;
 use super::token::Token;
@@ -38,6 +39,7 @@ pub(super) enum Kind {
     ApiKey(ApiKeyIdentity),
     StoredApiKey(StoredIdentity),
     Certificate(CertificateIdentity),
+    Opaque(Box<OpaqueIdentity>),
     Session(SessionIdentity),
     Basic(BasicIdentity),
     Signature(Box<SignatureIdentity>),
@@ -126,6 +128,11 @@ impl Identities {
         self.find(name)?.login()
     }
 
+    /// The identity at this index, where its tokens are introspected.
+    pub fn opaque(&self, index: u32) -> Option<&OpaqueIdentity> {
+        if let Kind::Opaque(opaque) = &self.list.get(index as usize)?.kind { Some(opaque) } else { None }
+    }
+
     /// How passwords are checked from now on.
     pub fn checking(self, passwords: Option<PasswordsDocument>) -> Self {
         Self { passwords, ..self }
@@ -165,11 +172,7 @@ impl Identity {
             IdentityKindDocument::Jwt(jwt) => {
                 let keys = JwtIdentity::keys(&document.name, jwt, generation, store)?;
                 let standing = Standing::compile(&document.name, jwt, store.revocations())?;
-                let proofs = jwt.dpop.as_ref().map(|dpop| {
-                    let replays = store.replays(&document.name)?;
-                    Ok::<_, String>(Proofs::compile(dpop, jwt.leeway_ms, replays))
-                });
-                let (types, proofs) = (types(jwt), proofs.transpose()?);
+                let (types, proofs) = (types(jwt), JwtIdentity::proofs(&document.name, jwt, store)?);
                 (
                     token_sources(jwt),
                     Kind::Jwt(Box::new(JwtIdentity { generation, types, keys, standing, proofs })),
@@ -183,6 +186,10 @@ impl Identity {
                 let hashing = Hashing::compile(api_key.pepper.as_deref());
                 let kind = Kind::ApiKey(ApiKeyIdentity { hashing, keys });
                 (vec![Source::whole(&api_key.header)], kind)
+            }
+            IdentityKindDocument::Introspection(settings) => {
+                let opaque = OpaqueIdentity::compile(&document.name, settings, generation, store)?;
+                (token_sources(&settings.tokens), Kind::Opaque(Box::new(opaque)))
             }
             IdentityKindDocument::Mtls(mtls) => {
                 (vec![Source::Certificate], Kind::Certificate(CertificateIdentity::compile(mtls)?))
@@ -220,6 +227,7 @@ impl Identity {
             (Kind::Jwt(one), Kind::Jwt(another)) => one.standing.rules.excludes(&another.standing.rules),
             (
                 Kind::Jwt(_)
+                | Kind::Opaque(_)
                 | Kind::ApiKey(_)
                 | Kind::StoredApiKey(_)
                 | Kind::Certificate(_)
@@ -263,6 +271,7 @@ impl Identity {
     pub(super) fn remembered(&self, attempt: &mut Attempt<'_>) -> Option<Arc<Caller>> {
         match &self.kind {
             Kind::Jwt(jwt) => jwt.remembered(attempt),
+            Kind::Opaque(opaque) => opaque.remembered(attempt),
             Kind::ApiKey(_)
             | Kind::StoredApiKey(_)
             | Kind::Certificate(_)
@@ -283,6 +292,10 @@ impl Identity {
                 Err(Failure::NotMeant)
             }
             Kind::Jwt(jwt) => jwt.verify(self.index, attempt),
+            Kind::Opaque(opaque) if issuer.is_some() && !opaque.standing.rules.may_accept(issuer) => {
+                Err(Failure::NotMeant)
+            }
+            Kind::Opaque(opaque) => opaque.identify(self.index, attempt),
             Kind::ApiKey(api_key) => api_key.identify(self.index, attempt),
             Kind::StoredApiKey(stored) => stored.identify(self.index, attempt),
             Kind::Certificate(kind) => kind.identify(self.index, attempt),
@@ -297,7 +310,8 @@ impl Kind {
     fn proofs(&self) -> Option<&Proofs> {
         match self {
             Self::Jwt(jwt) => jwt.proofs.as_ref(),
-            Self::ApiKey(_)
+            Self::Opaque(_)
+            | Self::ApiKey(_)
             | Self::StoredApiKey(_)
             | Self::Certificate(_)
             | Self::Session(_)
@@ -317,7 +331,7 @@ impl Kind {
     /// Identities of one of these kinds may be meant by one credential.
     pub(super) fn credential(&self) -> CredentialKind {
         match self {
-            Self::Jwt(_) => CredentialKind::Token,
+            Self::Jwt(_) | Self::Opaque(_) => CredentialKind::Token,
             Self::ApiKey(_) | Self::StoredApiKey(_) => CredentialKind::ApiKey,
             Self::Certificate(_) => CredentialKind::Certificate,
             Self::Session(_) => CredentialKind::Session,
@@ -328,6 +342,11 @@ impl Kind {
 }
 
 impl JwtIdentity {
+    fn proofs(name: &str, document: &JwtDocument, store: &KeyStore) -> Result<Option<Proofs>, String> {
+        let Some(dpop) = &document.dpop else { return Ok(None) };
+        Ok(Some(Proofs::compile(dpop, document.leeway_ms, store.replays(name)?)))
+    }
+
     fn keys(
         name: &str,
         document: &JwtDocument,
@@ -374,14 +393,4 @@ impl ApiKeyIdentity {
 fn types(document: &JwtDocument) -> Option<Box<[String]>> {
     let types = document.types.as_ref()?;
     Some(types.iter().map(|one| one.to_ascii_lowercase()).collect())
-}
-
-/// A header before a cookie: browsers send cookies unasked.
-fn token_sources(document: &JwtDocument) -> Vec<Source> {
-    let proven = document.dpop.as_ref().map(|_| Source::Authorization(DPOP));
-    let takes_others = document.dpop.as_ref().is_none_or(|dpop| dpop.optional);
-    let header = takes_others.then(|| Source::header(&document.header, "Bearer"));
-    let cookie = document.cookie.as_deref().map(|name| Source::Cookie(name.into()));
-    let query = document.query.as_deref().map(|name| Source::Query(name.into()));
-    [proven, header, cookie, query].into_iter().flatten().collect()
 }

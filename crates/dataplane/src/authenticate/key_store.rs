@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::api_keys::ApiKeys;
+use super::opaque::OpaqueTokens;
 use super::passwords::Passwords;
 use super::replays::Replays;
 use super::revocations::Revocations;
@@ -36,6 +37,8 @@ pub struct KeyStore {
     replays: ByIdentity,
     passwords: Arc<Passwords>,
     nonces: ByIdentity,
+    /// By identity and issuer.
+    opaque: Mutex<HashMap<(String, String), Arc<OpaqueTokens>>>,
 }
 
 /// A set is compiled by its shape, so that it can come before the snapshot that says what kind the identity is.
@@ -79,6 +82,40 @@ impl KeyStore {
     /// Proofs that callers of this identity have used: they outlive snapshots, or a reload would let them be used again.
     pub(super) fn replays(&self, identity: &str) -> Result<Arc<Replays>, String> {
         used(&self.replays, identity)
+    }
+
+    /// What an issuer has said of the tokens of this identity. What another one said is forgotten with its last snapshot.
+    pub(super) fn opaque(&self, identity: &str, issuer: &str) -> Result<Arc<OpaqueTokens>, String> {
+        let key = (identity.to_owned(), issuer.to_owned());
+        let mut opaque = lock(&self.opaque);
+        if let Some(found) = opaque.get(&key) {
+            return Ok(Arc::clone(found));
+        }
+        opaque.retain(|_, one| Arc::strong_count(one) > 1);
+        if opaque.len() >= MAX_IDENTITIES {
+            return Err(format!("tokens are kept for {MAX_IDENTITIES} identities at most"));
+        }
+        let made = Arc::new(OpaqueTokens::new()?);
+        opaque.insert(key, Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// Keeps what an issuer says of a token of this identity; see `OpaqueTokens::learn`.
+    pub fn learn_token(
+        &self,
+        whose: (String, String),
+        digest: [u8; 32],
+        claims: Option<&str>,
+        now_ms: u64,
+    ) -> Result<(), String> {
+        let found = lock(&self.opaque).get(&whose).cloned();
+        found.map_or(Ok(()), |tokens| tokens.learn(digest, claims, now_ms))
+    }
+
+    /// Introspected tokens that are remembered: good ones and refused ones.
+    pub fn opaque_size(&self) -> (u64, u64) {
+        let sizes = lock(&self.opaque);
+        sizes.values().map(|one| one.size()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 
     /// How many proofs are remembered now, and how often there was no room for another.

@@ -2,6 +2,7 @@
 
 use crate::refusal::CredentialFault;
 use crate::request::Request;
+use crate::snapshot::document::JwtDocument;
 
 /// The scheme of tokens that come with a proof (RFC 9449 section 7.1).
 pub(super) const DPOP: &str = "DPoP";
@@ -73,4 +74,14 @@ fn behind<'v>(scheme: &str, value: &'v [u8]) -> Option<&'v [u8]> {
         return None;
     }
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b" ") }
+}
+
+/// A header before a cookie: browsers send cookies unasked.
+pub(super) fn token_sources(document: &JwtDocument) -> Vec<Source> {
+    let proven = document.dpop.as_ref().map(|_| Source::Authorization(DPOP));
+    let takes_others = document.dpop.as_ref().is_none_or(|dpop| dpop.optional);
+    let header = takes_others.then(|| Source::header(&document.header, "Bearer"));
+    let cookie = document.cookie.as_deref().map(|name| Source::Cookie(name.into()));
+    let query = document.query.as_deref().map(|name| Source::Query(name.into()));
+    [proven, header, cookie, query].into_iter().flatten().collect()
 }

@@ -1,4 +1,5 @@
-//! What Python answers. API keys of the store: what it says of them, withdraws, and is told of their use.
+//! What Python answers. API keys of the store and tokens that are introspected: what it says of them, withdraws, and is told of
+//! their use.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,6 +24,9 @@ fn know(node: &Node, question: u64, answer: &AnswerDocument) -> Result<bool, Str
     match node.questions.find(question) {
         Some(Question::LookUpKey { hash, .. }) => learn_key(node, &hash, answer),
         Some(Question::CheckPassword { proof, .. }) => learn_password(node, proof, answer),
+        Some(Question::Introspect { identity, issuer, digest, .. }) => {
+            learn_token(node, (identity, issuer), digest, answer)
+        }
         Some(
             Question::RefreshKeys { .. }
             | Question::ExchangeCode { .. }
@@ -43,6 +47,21 @@ fn learn_password(node: &Node, proof: Option<[u8; 32]>, answer: &AnswerDocument)
         (false, None, _) => Ok(false),
         (true | false, ..) => Err("of a password, `password` is said".to_owned()),
     }
+}
+
+fn learn_token(
+    node: &Node,
+    whose: (String, String),
+    digest: [u8; 32],
+    answer: &AnswerDocument,
+) -> Result<bool, String> {
+    let claims = match (answer.ok, answer.active, answer.claims.as_deref()) {
+        (false, None, None) => return Ok(false),
+        (true, Some(true), Some(claims)) => Some(claims),
+        (true, Some(false), None) => None,
+        (true | false, ..) => return Err("of a token, `active` is said, and then `claims`".to_owned()),
+    };
+    node.keys.learn_token(whose, digest, claims, super::unix_ms()).map(|()| true)
 }
 
 fn learn_key(node: &Node, hash: &str, answer: &AnswerDocument) -> Result<bool, String> {

@@ -46,6 +46,7 @@ fn external(node: &Node) -> External {
         address_files: snapshot.as_deref().map(addresses::lines).unwrap_or_default(),
         password_cache: password_cache_line(node),
         nonces: nonce_line(node),
+        opaque_tokens: node.keys.opaque_size(),
         records: node.records.counts(),
         breakers: services.iter().flat_map(|service| breakers::lines(service, clock)).collect(),
         overload: overload_line(&node.load),

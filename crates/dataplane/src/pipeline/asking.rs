@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::authenticate::{Identities, Wanted, WantedKey, WantedPassword};
 use crate::pipeline::account::Visit;
+use crate::pipeline::introspecting::introspect;
 use crate::pipeline::login::{self, Refreshed};
 use crate::questions::{MAX_REFRESHES, Patience, Question, Reply};
 use crate::record::KeyLookup;
@@ -32,8 +33,10 @@ pub async fn help(worker: &Worker, visit: &Visit, request: &Request, refusal: &R
         let refreshed = Box::pin(login::refresh(worker, visit, request, *identity)).await;
         return refreshed.map_or(Help::None, Help::Renewed);
     }
-    let Refusal::AuthenticationUnavailable { cause: Unjudged::NotLookedUp | Unjudged::NotChecked, .. } =
-        refusal
+    let Refusal::AuthenticationUnavailable {
+        cause: Unjudged::NotLookedUp | Unjudged::NotChecked | Unjudged::NotIntrospected,
+        ..
+    } = refusal
     else {
         return Help::None;
     };
@@ -47,6 +50,7 @@ pub async fn help(worker: &Worker, visit: &Visit, request: &Request, refusal: &R
         (Some(Wanted::Password(wanted)), _, Some(checks)) => {
             Box::pin(check(worker, visit, request, wanted, checks)).await
         }
+        (Some(Wanted::Token(wanted)), ..) => Box::pin(introspect(worker, visit, request, wanted)).await,
         (None | Some(Wanted::Key(_) | Wanted::Password(_)), ..) => Help::None,
     }
 }

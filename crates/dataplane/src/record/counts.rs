@@ -51,6 +51,7 @@ pub struct WorkerCounts {
     pub handed_over: Cell,
     pub key_lookups: KeyLookups,
     pub shared_limits: SharedLimits,
+    pub introspections: KeyLookups,
     pub logins: Logins,
     pub password_checks: KeyLookups,
     /// Answers that went on as they were because as many were being compressed as may be.
@@ -80,6 +81,7 @@ impl Default for WorkerCounts {
             handed_over: Cell::default(),
             key_lookups: KeyLookups::default(),
             shared_limits: SharedLimits::default(),
+            introspections: KeyLookups::default(),
             logins: Logins::default(),
             password_checks: KeyLookups::default(),
             compressions_skipped: Cell::default(),

@@ -118,6 +118,8 @@ pub struct External {
     pub address_files: Vec<AddressFileLine>,
     pub password_cache: PasswordCacheLine,
     pub nonces: NonceLine,
+    /// Good tokens and refused ones that issuers were asked about.
+    pub opaque_tokens: (u64, u64),
     pub records: QueueCounts,
     pub overload: OverloadLine,
     /// One for each service whose limit adapts.

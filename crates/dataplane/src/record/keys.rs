@@ -73,6 +73,7 @@ pub(super) fn print(text: &mut Text, registry: &Registry, external: &External) {
     text.single("gateway_key_cache_evictions_total", Counter, help, cache.evicted);
     print_passwords(text, registry, external.password_cache);
     print_nonces(text, external.nonces);
+    print_introspections(text, registry, external.opaque_tokens);
 }
 
 fn print_passwords(text: &mut Text, registry: &Registry, cache: PasswordCacheLine) {
@@ -92,4 +93,17 @@ fn print_nonces(text: &mut Text, line: NonceLine) {
     text.single("gateway_nonces", Gauge, "Nonces of signed requests that are remembered now.", line.nonces);
     let help = "Signed requests refused because no further nonce could be remembered.";
     text.single("gateway_nonces_full_total", Counter, help, line.full);
+}
+
+fn print_introspections(text: &mut Text, registry: &Registry, (active, refused): (u64, u64)) {
+    let name = "gateway_token_introspections_total";
+    text.heading(name, Counter, "Tokens whose issuer had to be asked, by outcome.");
+    for (index, outcome) in OUTCOMES.iter().enumerate() {
+        let count = registry.node().sum_at(index, |counts| &counts.introspections.cells);
+        text.series(name, &Labels::new("outcome", outcome), count);
+    }
+    let name = "gateway_token_introspection_cache_tokens";
+    text.heading(name, Gauge, "Answers of issuers about tokens that are remembered now.");
+    text.series(name, &Labels::new("state", "active"), active);
+    text.series(name, &Labels::new("state", "refused"), refused);
 }

@@ -42,6 +42,7 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     key_lookups_total:counter key_cache_keys:gauge key_cache_evictions_total:counter \
     token_revocations:gauge token_revocations_limit:gauge token_revocations_covered:gauge \
     token_proofs:gauge token_proofs_full_total:counter \
+    token_introspections_total:counter token_introspection_cache_tokens:gauge \
     limit_store_duration_seconds:histogram limit_store_failures_total:counter limit_fallbacks_total:counter \
     limit_store_workers:gauge limit_store_openings_total:counter limit_nodes:gauge limit_store_bypassed:gauge \
     addresses_refused_total:counter address_list_refused_total:counter address_blocks:gauge \
@@ -50,7 +51,9 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     password_checks_total:counter password_cache_passwords:gauge nonces:gauge nonces_full_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 98] = [
+const PRINTED: [&str; 100] = [
+    r#"gateway_token_introspections_total{outcome="full"} 1"#,
+    r#"gateway_token_introspection_cache_tokens{state="refused"} 6"#,
     r#"gateway_rule_failures_total{reason="repeated"} 1"#,
     "gateway_token_proofs_full_total 5",
     r#"gateway_authentication_grace_total{route="users"} 1"#,

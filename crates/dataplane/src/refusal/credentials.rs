@@ -22,6 +22,7 @@ pub enum CredentialFault {
     MissingClaim,
     ForbiddenClaim,
     Revoked,
+    NotActive,
     NoName,
     NotBound,
     UnknownBinding,
@@ -64,6 +65,7 @@ impl CredentialFault {
             Self::MissingClaim => "a claim that is required is missing, or another",
             Self::ForbiddenClaim => "the token has a claim that is forbidden",
             Self::Revoked => "the credential was revoked",
+            Self::NotActive => "the issuer says that the token is not active",
             Self::NoName => "the certificate does not name a caller",
             Self::NotBound => "the token is not bound as it must be",
             Self::UnknownBinding => "the token is bound in a way that cannot be checked",
@@ -100,6 +102,16 @@ pub enum Unjudged {
     TooManyLookups,
     /// Too many look-ups for one address (`key_store.lookups_per_address`).
     TooManyFromAddress,
+    /// The issuer of the token was not asked: `explain` does not.
+    NotIntrospected,
+    /// The issuer cannot tell, or says nothing usable.
+    IssuerSilent,
+    /// The issuer has not answered in time.
+    IssuerLate,
+    /// Too many tokens are being introspected (`max_lookups` of the identity).
+    TooManyIntrospections,
+    /// Too many were for this address (`lookups_per_address` of the identity).
+    TooManyIntrospectionsFromAddress,
     /// No further proof can be remembered (`dpop.max_proofs`).
     TooManyProofs,
     /// What the provider granted for the session has to be asked for again: `explain` does not.
@@ -135,6 +147,11 @@ impl Unjudged {
             Self::Late => "the key store did not answer in time",
             Self::TooManyLookups => "too many keys are being looked up",
             Self::TooManyFromAddress => "too many keys were looked up for this address",
+            Self::NotIntrospected => "the issuer of the token was not asked",
+            Self::IssuerSilent => "the issuer of the token cannot answer",
+            Self::IssuerLate => "the issuer of the token did not answer in time",
+            Self::TooManyIntrospections => "too many tokens are being introspected",
+            Self::TooManyIntrospectionsFromAddress => "too many tokens were introspected for this address",
             Self::TooManyProofs => "too many proofs are remembered",
             Self::SessionDue => "the provider was not asked to go on with the session",
             Self::NoProvider => "the provider is not known yet",

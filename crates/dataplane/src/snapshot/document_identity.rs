@@ -24,6 +24,29 @@ pub enum IdentityKindDocument {
     Oidc(Box<OidcDocument>),
     Basic(BasicDocument),
     Signature(SignatureDocument),
+    Introspection(Box<IntrospectionDocument>),
+}
+
+/// Tokens whose issuer is asked (RFC 7662). By whom and how, only Python knows.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntrospectionDocument {
+    /// Where they stand, and what must be said of them.
+    pub tokens: JwtDocument,
+    /// Changes where another issuer is asked.
+    pub issuer_stamp: String,
+    /// How long an answer holds.
+    pub cache_ttl_ms: u64,
+    pub cache_tokens: u32,
+    /// The same of tokens that are not active.
+    pub refused_ttl_ms: u64,
+    pub cache_refused: u32,
+    /// How long a request waits for an answer.
+    pub timeout_ms: u64,
+    /// Questions that may be open at once.
+    pub max_lookups: u32,
+    /// Questions that one client address may cause in a second.
+    pub lookups_per_address: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -184,6 +207,11 @@ pub struct AnswerDocument {
     /// Of a password: whether it is the right one.
     #[serde(default)]
     pub password: Option<bool>,
+    /// Of a token: whether it is active, and then its claims as the issuer sent them, JSON.
+    #[serde(default)]
+    pub active: Option<bool>,
+    #[serde(default)]
+    pub claims: Option<String>,
     /// How long the key may be believed, where that is shorter than `cache_ttl_ms`.
     #[serde(default)]
     pub ttl_ms: Option<u64>,

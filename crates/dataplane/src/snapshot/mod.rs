@@ -276,6 +276,7 @@ impl IdentityEntry {
             IdentityKindDocument::ApiKey(api_key) => api_key.keys.is_none() && !api_key.stored,
             IdentityKindDocument::Mtls(_)
             | IdentityKindDocument::Oidc(_)
+            | IdentityKindDocument::Introspection(_)
             | IdentityKindDocument::Basic(_)
             | IdentityKindDocument::Signature(_) => false,
         };
@@ -285,6 +286,7 @@ impl IdentityEntry {
             IdentityKindDocument::Jwt(_)
             | IdentityKindDocument::ApiKey(_)
             | IdentityKindDocument::Mtls(_)
+            | IdentityKindDocument::Introspection(_)
             | IdentityKindDocument::Oidc(_) => (None, None),
         };
         let named = Named::new(&document.name, &document.at);

@@ -34,6 +34,7 @@ fn sessions(identities: &[IdentityDocument]) -> impl Iterator<Item = &str> {
     identities.iter().filter_map(|identity| match &identity.kind {
         IdentityKindDocument::Oidc(oidc) => Some(oidc.session.cookie.as_str()),
         IdentityKindDocument::Jwt(_)
+        | IdentityKindDocument::Introspection(_)
         | IdentityKindDocument::ApiKey(_)
         | IdentityKindDocument::Mtls(_)
         | IdentityKindDocument::Basic(_)
@@ -56,6 +57,7 @@ pub(super) fn names<'a>(names: impl Iterator<Item = &'a str>) -> Box<[Box<str>]>
 fn tokens(identities: &[IdentityDocument]) -> impl Iterator<Item = &JwtDocument> {
     identities.iter().filter_map(|identity| match &identity.kind {
         IdentityKindDocument::Jwt(jwt) => Some(&**jwt),
+        IdentityKindDocument::Introspection(introspection) => Some(&introspection.tokens),
         IdentityKindDocument::ApiKey(_)
         | IdentityKindDocument::Mtls(_)
         | IdentityKindDocument::Oidc(_)
@@ -67,6 +69,9 @@ fn tokens(identities: &[IdentityDocument]) -> impl Iterator<Item = &JwtDocument>
 fn headers(identities: &[IdentityDocument], route: &RouteDocument) -> Box<[Box<[u8]>]> {
     let carriers = identities.iter().filter_map(|identity| match &identity.kind {
         IdentityKindDocument::Jwt(jwt) => Some((jwt.header.as_str(), route.forward_authorization)),
+        IdentityKindDocument::Introspection(introspection) => {
+            Some((introspection.tokens.header.as_str(), route.forward_authorization))
+        }
         IdentityKindDocument::ApiKey(key) => Some((key.header.as_str(), route.forward_api_key)),
         IdentityKindDocument::Basic(_) => Some((AUTHORIZATION, route.forward_authorization)),
         // A signature is a proof and no secret: a service may check it once more.

@@ -3,7 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from gatewright.config.crosschecks.view import View
-from gatewright.config.models import BUILT_IN_TIERS, JwtIdentity, MtlsIdentity, RateLimit, Route
+from gatewright.config.models import (
+    BUILT_IN_TIERS,
+    IntrospectionIdentity,
+    JwtIdentity,
+    MtlsIdentity,
+    RateLimit,
+    Route,
+)
 from gatewright.config.validation import unknown
 from gatewright.errors import Problem
 
@@ -56,7 +63,8 @@ def _unasked(view: View, number: int, accept: Sequence[str]) -> Iterator[Problem
     mtls = {
         one.name
         for one in view.gateway.identities
-        if isinstance(one, MtlsIdentity) or (isinstance(one, JwtIdentity) and one.certificate_bound)
+        if isinstance(one, MtlsIdentity)
+        or (isinstance(one, JwtIdentity | IntrospectionIdentity) and one.certificate_bound)
     }
     for place, name in enumerate(accept):
         if name in mtls:

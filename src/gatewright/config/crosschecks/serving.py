@@ -5,9 +5,11 @@ from urllib.parse import urlsplit
 
 from gatewright.config.addresses import read_endpoint
 from gatewright.config.crosschecks.view import View
-from gatewright.config.models import GrpcHealthCheck
+from gatewright.config.models import GrpcHealthCheck, IntrospectionIdentity
 from gatewright.errors import Problem
 
+KEY_SET = ("a key set", "jwks.json", "keys fetched")
+ISSUER = ("an issuer", "introspect", "what an issuer says")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -16,6 +18,12 @@ def check(view: View) -> Iterator[Problem]:
     for number in range(len(view.gateway.services)):
         yield from _instances(view, number)
     yield from _unused(view)
+    for number, identity in enumerate(view.gateway.identities):
+        if isinstance(identity, IntrospectionIdentity):
+            position = view.at("identities", number, "url")
+            yield from (
+                position.problem(text) for text in url_faults(identity.url, identity.allow_http, ISSUER)
+            )
 
 
 def _instances(view: View, number: int) -> Iterator[Problem]:
@@ -74,11 +82,12 @@ def _unused(view: View) -> Iterator[Problem]:
             yield view.at("services", number, "name").warning(f"no route uses service `{service.name}`")
 
 
-def url_faults(url: str, allow_http: bool) -> Iterator[str]:
-    """Give what is wrong with an address that keys are fetched from."""
+def url_faults(url: str, allow_http: bool, asked: tuple[str, str, str] = KEY_SET) -> Iterator[str]:
+    """Give what is wrong with an address that is believed: `KEY_SET` or `ISSUER`."""
+    whose, example, comes = asked
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        yield f"`{url}` is not an address of a key set; write `https://id.example.com/jwks.json`"
+        yield f"`{url}` is not an address of {whose}; write `https://id.example.com/{example}`"
     elif parts.scheme == "http" and not allow_http and parts.hostname not in _LOOPBACK:
         cure = "use `https`, or set `allow_http: true`"
-        yield f"keys fetched over plain `http` can be replaced on the way; {cure}"
+        yield f"{comes} over plain `http` can be replaced on the way; {cure}"

@@ -31,6 +31,7 @@ from gatewright.config.models.identities import (
     ApiKeys,
     MtlsIdentity,
 )
+from gatewright.config.models.introspection import IntrospectionIdentity
 from gatewright.config.models.key_sets import Jwks, PublicKey
 from gatewright.config.models.key_store import KeyStore, Leaks
 from gatewright.config.models.listeners import Http2, Listener
@@ -119,6 +120,7 @@ __all__ = [
     "Hedge",
     "Http2",
     "Instance",
+    "IntrospectionIdentity",
     "Jwks",
     "JwtIdentity",
     "KeyStore",

@@ -9,7 +9,7 @@ from gatewright.config.models.answers import ErrorPages
 from gatewright.config.models.authorization import Permissions
 from gatewright.config.models.base import OneOrMany, Section, Text, Texts
 from gatewright.config.models.csrf import Csrf, _off
-from gatewright.config.models.identities import Identities, JwtIdentity
+from gatewright.config.models.identities import Identities, IntrospectionIdentity, JwtIdentity
 from gatewright.config.models.key_store import KeyStore
 from gatewright.config.models.listeners import Listener
 from gatewright.config.models.node import Admin, Node, Records, Reload
@@ -126,7 +126,8 @@ class Gateway(Section):
         """Do nodes tell each other in Redis which tokens were revoked?"""
         if self.revocations.share != "auto":
             return self.revocations.share == "redis"
-        return self.redis is not None and any(isinstance(one, JwtIdentity) for one in self.identities)
+        takes_tokens = any(isinstance(one, JwtIdentity | IntrospectionIdentity) for one in self.identities)
+        return self.redis is not None and takes_tokens
 
 
 SECTION_LISTS = ("listeners", "services", "identities", "tiers", "address_lists", "routes")

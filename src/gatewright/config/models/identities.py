@@ -14,6 +14,7 @@ from gatewright.config.models.base import (
     exactly_one,
     file_alone,
 )
+from gatewright.config.models.introspection import IntrospectionIdentity
 from gatewright.config.models.oidc import OidcIdentity
 from gatewright.config.models.passwords import BasicIdentity
 from gatewright.config.models.signatures import SignatureIdentity
@@ -94,7 +95,13 @@ class MtlsIdentity(Section):
 
 
 Identity = Annotated[
-    JwtIdentity | ApiKeyIdentity | MtlsIdentity | OidcIdentity | BasicIdentity | SignatureIdentity,
+    JwtIdentity
+    | IntrospectionIdentity
+    | ApiKeyIdentity
+    | MtlsIdentity
+    | OidcIdentity
+    | BasicIdentity
+    | SignatureIdentity,
     Field(discriminator="kind"),
 ]
 Identities = Annotated[list[Identity], OneOrMany]

@@ -52,6 +52,7 @@ pub(super) fn busy() -> (Registry, External) {
     node.refused(&Refusal::AddressNotAllowed(Barrier::Denied { list: 0 }));
     node.timed_out(TimeoutKind::Body);
     node.key_lookups.count(KeyLookup::Late);
+    node.introspections.count(KeyLookup::Full);
     node.rule_failed(RuleFault::Repeated);
     share_limits(node);
     node.logins.count(LoginEvent::RefreshRefused);
@@ -95,6 +96,7 @@ pub(super) fn external() -> External {
         shared_store: SharedStoreLine { connected: 1, open: 2, openings: 4, nodes: 3, is_bypassed: true },
         address_blocks: 4,
         address_files: vec![spam()],
+        opaque_tokens: (5, 6),
         password_cache: PasswordCacheLine { right: 5, wrong: 2 },
         nonces: NonceLine { nonces: 9, full: 3 },
         file_transfers: 3,
