@@ -4,11 +4,16 @@ client is an extra: it is imported where it is used.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from gatewright.errors import GatewrightError
+
 DEFAULT_PORT = 26_379
+CLOSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,55 @@ class RedisTarget:
 
 Place = RedisTarget | str
 """A URL may stand for a server."""
+
+
+def bounded(timeout: float, connections: int) -> dict[str, Any]:
+    """Options of a client that waits `timeout` seconds for a connection and for each answer, and tries
+    nothing again. What is no text in UTF-8 is read all the same.
+    """
+    from redis.asyncio.retry import Retry  # noqa: PLC0415 - an extra.
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+
+    return {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "max_connections": connections,
+        "retry": Retry(NoBackoff(), 0),
+        "decode_responses": True,
+        "encoding_errors": "replace",
+    }
+
+
+class SingleConnection:
+    """One connection at most. After an error it must be closed, since an answer may still be under way."""
+
+    error: ClassVar[type[GatewrightError]]
+    """What is raised where Redis cannot be asked, or does not answer in time."""
+
+    def __init__(self, place: Place, timeout: float) -> None:
+        self._timeout = timeout
+        try:
+            self._client: Any = connect(place, **bounded(timeout, connections=1))
+        except ValueError as error:
+            message = f"the address cannot be read: {error}"
+            raise self.error(message) from error
+
+    async def close(self) -> None:
+        """Drop the connection, whatever is still under way on it."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._client.connection_pool.disconnect(inuse_connections=True)
+
+    async def _within(self, command: Any) -> Any:
+        from redis.exceptions import RedisError  # noqa: PLC0415
+
+        try:
+            # A server that drips bytes keeps each of the client's own waits short; this is for all of them.
+            async with asyncio.timeout(3 * self._timeout):
+                return await command
+        except (RedisError, OSError, TimeoutError, ValueError) as error:
+            message = str(error) or type(error).__name__
+            raise self.error(message) from error
 
 
 def connect(place: Place, **options: Any) -> Any:

@@ -1,8 +1,6 @@
 """`gatewright keys` and the admin API on the store of a node that runs, and on the store alone."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,53 +9,26 @@ from typing import Any
 import httpx2
 import pytest
 
-from gateway import Origin, get
+from gateway import Origin, RunningGateway, get
 from gatewright.cli import run
 
 SECRET = "a secret of the store, not less than 32 characters"
 
 
-class Gateway:
-    """A directory with a configuration, and a whole node for it where one is started."""
+class Gateway(RunningGateway):
+    """A node with a store of keys, where it is started."""
 
     def __init__(self, directory: Path, origin: Origin, ports: tuple[int, int]) -> None:
-        self.directory = directory
-        self.public, self.admin = ports
-        self.file = directory / "gateway.yaml"
-        self.file.write_text(
+        super().__init__(
+            directory,
+            ports,
             f"""
-listeners: [{{name: public, address: "127.0.0.1:{self.public}"}}]
-admin: {{address: "127.0.0.1:{self.admin}"}}
 services: [{{name: users, instances: ["{origin.address}"]}}]
 key_store: {{secret: "{SECRET}", path: keys.db, timeout: 10s, watch_interval: 50ms, usage_interval: 100ms}}
 identities: [{{name: partners, kind: api_key, keys: {{store: true}}}}]
 routes: [{{name: users, match: /*, service: users, auth: {{accept: [partners]}}, rate_limit: none}}]
-records: {{sinks: []}}
-"""
+""",
         )
-        self._process: subprocess.Popen[str] | None = None
-        self.lines: list[str] = []
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "gatewright", "run", str(self.file)]
-        self._process = subprocess.Popen(command, cwd=self.directory, stderr=subprocess.PIPE, text=True)
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            self.lines.append(line)
-            if "is live" in line:
-                return
-        raise AssertionError("".join(self.lines))
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            _, rest = self._process.communicate(timeout=30)
-            self.lines += rest.splitlines()
-            self._process = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.admin}"
 
     def status(self, key: str) -> int:
         return get(("127.0.0.1", self.public), "/", ("X-API-Key", key)).status
@@ -70,7 +41,7 @@ records: {{sinks: []}}
 def gateway(tmp_path: Path, origin: Origin, free_port: Callable[[], int]) -> Iterator[Gateway]:
     made = Gateway(tmp_path, origin, (free_port(), free_port()))
     yield made
-    made.stop()
+    made.end()
 
 
 Command = Callable[..., tuple[int, str, str]]
@@ -118,7 +89,7 @@ def test_a_key_lives_from_its_making_to_its_end_through_a_running_node(
     assert (shown["state"], shown["revoked_why"]) == ("revoked", "it leaked")
     assert shown["revoked_by"]
     assert command("revoke", identifier, *at)[0] == 1
-    gateway.stop()
+    gateway.end()
     events = [json.loads(line) for line in gateway.lines if line.startswith("{")]
     audit = [event for event in events if event["logger"] == "gatewright.audit"]
     told = ["api key created", "api key rotated", "api key revoked"]
@@ -162,7 +133,7 @@ def test_a_key_is_changed_through_a_node_at_once(gateway: Gateway, command: Comm
     assert (code, said) == (1, "say what shall be otherwise, such as `scopes` or `tier`\n")
     assert command("revoke", identifier, *at)[0] == 0
     assert command("change", identifier, "--scope", "a", *at)[0] == 1
-    gateway.stop()
+    gateway.end()
     events = [json.loads(line) for line in gateway.lines if line.startswith("{")]
     told = [event for event in events if event["event"] == "api key changed"]
     assert told[0]["what"] == ["metadata", "networks", "partner"]
@@ -263,7 +234,7 @@ def wanted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         gateway = Gateway(tmp_path_factory.mktemp("wanted"), origin, ports)
         gateway.start()
         yield gateway
-        gateway.stop()
+        gateway.end()
 
 
 def test_unknown_keys_are_404_and_bounds_of_questions_hold(wanted: Gateway) -> None:

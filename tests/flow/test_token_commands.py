@@ -1,8 +1,6 @@
 """`gatewright tokens` and the admin API on a node that runs, is killed, and runs again."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,54 +8,27 @@ from typing import Any
 import httpx2
 import pytest
 
-from gateway import Issuer, Origin, get
+from gateway import Issuer, Origin, RunningGateway, get
 from gatewright.cli import run
 
 OLD = {"iat": 1_700_000_000}
 
 
-class Gateway:
-    """A directory with a configuration, and a whole node for it where one is started."""
+class Gateway(RunningGateway):
+    """A node that takes tokens of one issuer."""
 
     def __init__(self, directory: Path, origin: Origin, ports: tuple[int, int]) -> None:
-        self.directory = directory
         self.issuer = Issuer()
-        self.public, self.admin = ports
-        self.file = directory / "gateway.yaml"
-        self.file.write_text(
+        super().__init__(
+            directory,
+            ports,
             f"""
-listeners: [{{name: public, address: "127.0.0.1:{self.public}"}}]
-admin: {{address: "127.0.0.1:{self.admin}"}}
 services: [{{name: users, instances: ["{origin.address}"]}}]
 identities: [{self.issuer.identity}]
 revocations: {{max_entries: 3}}
 routes: [{{name: users, match: /*, service: users, auth: {{accept: [mobile]}}, rate_limit: none}}]
-records: {{sinks: []}}
-"""
+""",
         )
-        self._process: subprocess.Popen[str] | None = None
-        self.lines: list[str] = []
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "gatewright", "run", str(self.file)]
-        self._process = subprocess.Popen(command, cwd=self.directory, stderr=subprocess.PIPE, text=True)
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            self.lines.append(line)
-            if "is live" in line:
-                return
-        raise AssertionError("".join(self.lines))
-
-    def end(self, how: str = "terminate") -> None:
-        if self._process is not None:
-            getattr(self._process, how)()
-            _, rest = self._process.communicate(timeout=30)
-            self.lines += rest.splitlines()
-            self._process = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.admin}"
 
     def status(self, **claims: Any) -> int:
         return get(("127.0.0.1", self.public), "/", self.issuer.bearer(**claims)).status

@@ -16,6 +16,7 @@ from gateway.postgres import Postgres
 from gateway.redis import RedisServer
 from gateway.refusals import Refused
 from gateway.revocation import RevokingNode
+from gateway.running import RunningGateway
 
 __all__ = [
     "CLOSE",
@@ -44,6 +45,7 @@ __all__ = [
     "Reset",
     "Response",
     "RevokingNode",
+    "RunningGateway",
     "TlsClient",
     "TokenIssuer",
     "UnixClient",

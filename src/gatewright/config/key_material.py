@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from gatewright.config.addresses import read_network
 from gatewright.config.models import (
@@ -30,6 +30,9 @@ from gatewright.errors import Problem
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 _PRIVATE = ("d", "p", "q", "dp", "dq", "qi")
+
+
+Entry = TypeVar("Entry", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,26 @@ class KeyMaterial:
             self.problems.append(position.problem(f"file `{path}` has no list of {name}; {expected}"))
             return None
         return found
+
+    def read_entries(
+        self, file: str, name: str, model: type[Entry], position: Position
+    ) -> list[Entry] | None:
+        """Give what the list of this name holds; `None`, and a problem, where there is none. What is wrong
+        with an entry is a problem, too, and the entry left out.
+        """
+        raw = self.read_list(Path(file), name, position)
+        if raw is None:
+            return None
+        word, entries = name.removesuffix("s"), []
+        for number, item in enumerate(raw, start=1):
+            try:
+                entries.append(model.model_validate(item))
+            except ValidationError as error:
+                for detail in error.errors(include_url=False, include_input=False):
+                    where = "".join(f" `{segment}`:" for segment in detail["loc"][:1])
+                    message = f"file `{file}`: {word} {number}:{where} {explain(detail, model.__name__)}"
+                    self.problems.append(position.problem(message))
+        return entries
 
 
 def gather_keys(gateway: Gateway, root: Node) -> KeyMaterial:
@@ -178,19 +201,8 @@ def _api_keys(
         return _entries(identity.keys.keys or [], material, position, "")
     position = root.find((*location, "keys", "file"))
     source = f"file `{identity.keys.file}`: "
-    raw = material.read_list(Path(identity.keys.file), "keys", position)
-    if raw is None:
-        return None
-    entries = []
-    for number, item in enumerate(raw, start=1):
-        try:
-            entries.append(ApiKeyEntry.model_validate(item))
-        except ValidationError as error:
-            for detail in error.errors(include_url=False, include_input=False):
-                where = "".join(f" `{segment}`:" for segment in detail["loc"][:1])
-                message = explain(detail, "ApiKeyEntry")
-                material.problems.append(position.problem(f"{source}key {number}:{where} {message}"))
-    return _entries(entries, material, position, source)
+    entries = material.read_entries(identity.keys.file, "keys", ApiKeyEntry, position)
+    return None if entries is None else _entries(entries, material, position, source)
 
 
 def _entries(entries: list[ApiKeyEntry], material: KeyMaterial, position: Position, source: str) -> list[Any]:

@@ -4,15 +4,11 @@ hash of a password.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from pydantic import ValidationError
 
 from gatewright.config.models.passwords import BasicIdentity, PasswordUser
 from gatewright.config.password_hashes import Cost, read, stamp
 from gatewright.config.positions import Node, Position
-from gatewright.config.validation import explain
 
 if TYPE_CHECKING:
     from gatewright.config.key_material import KeyMaterial
@@ -27,19 +23,8 @@ def users_of(
         return documents(identity.users.users or [], material, position, "")
     position = root.find((*location, "users", "file"))
     source = f"file `{identity.users.file}`: "
-    raw = material.read_list(Path(identity.users.file), "users", position)
-    if raw is None:
-        return None
-    users = []
-    for number, item in enumerate(raw, start=1):
-        try:
-            users.append(PasswordUser.model_validate(item))
-        except ValidationError as error:
-            for detail in error.errors(include_url=False, include_input=False):
-                where = "".join(f" `{segment}`:" for segment in detail["loc"][:1])
-                message = explain(detail, "PasswordUser")
-                material.problems.append(position.problem(f"{source}user {number}:{where} {message}"))
-    return documents(users, material, position, source)
+    users = material.read_entries(identity.users.file, "users", PasswordUser, position)
+    return None if users is None else documents(users, material, position, source)
 
 
 def documents(

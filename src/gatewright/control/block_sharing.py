@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatewright.control.blocks import Block, Blocks, is_news, read_block
-from gatewright.redis_clients import Place, connect
+from gatewright.redis_clients import Place, bounded, connect
 
 log = logging.getLogger("gatewright.control")
 
@@ -163,18 +163,7 @@ def sound(name: str, text: str) -> Block | None:
 @contextlib.asynccontextmanager
 async def connected(settings: BlockSharingSettings) -> AsyncIterator[Any]:
     """A client of its own, whose connections go with it."""
-    from redis.asyncio.retry import Retry  # noqa: PLC0415 - an extra.
-    from redis.backoff import NoBackoff  # noqa: PLC0415
-
-    options: dict[str, Any] = {
-        "socket_timeout": settings.timeout,
-        "socket_connect_timeout": settings.timeout,
-        "max_connections": 2,
-        "retry": Retry(NoBackoff(), 0),
-        "decode_responses": True,
-        "encoding_errors": "replace",
-    }
-    client: Any = connect(settings.url, **options)
+    client = connect(settings.url, **bounded(settings.timeout, connections=2))
     try:
         yield client
     finally:

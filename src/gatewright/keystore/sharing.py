@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gatewright.keystore.keys import Found
-from gatewright.redis_clients import Place, connect_waiting
+from gatewright.redis_clients import Place, bounded, connect_waiting
 
 log = logging.getLogger("gatewright.identity")
 
@@ -69,9 +69,6 @@ class SharedKeys:
         forget: Forget,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        from redis.asyncio.retry import Retry  # noqa: PLC0415 - an extra.
-        from redis.backoff import NoBackoff  # noqa: PLC0415
-
         self._settings = settings
         self._secret = secret.encode()
         self._forget = forget
@@ -81,14 +78,7 @@ class SharedKeys:
         self._rests_until = 0.0
         self.health = SharingHealth()
         self._client: Any = connect_waiting(
-            settings.url,
-            max_connections=CONNECTIONS,
-            timeout=settings.timeout,
-            socket_timeout=settings.timeout,
-            socket_connect_timeout=settings.timeout,
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=True,
-            encoding_errors="replace",
+            settings.url, timeout=settings.timeout, **bounded(settings.timeout, connections=CONNECTIONS)
         )
         self._listener = asyncio.create_task(self._listen(), name="key sharing")
 

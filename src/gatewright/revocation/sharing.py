@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gatewright.redis_clients import Place, connect_waiting
+from gatewright.redis_clients import Place, bounded, connect_waiting
 from gatewright.revocation.entries import Revocation, of_fields, of_text
 
 log = logging.getLogger("gatewright.identity")
@@ -100,9 +100,6 @@ class SharedRevocations:
     def __init__(
         self, settings: SharingSettings, ledger: Ledger, clock: Callable[[], float] = time.time
     ) -> None:
-        from redis.asyncio.retry import Retry  # noqa: PLC0415 - an extra.
-        from redis.backoff import NoBackoff  # noqa: PLC0415
-
         self._settings = settings
         self._ledger = ledger
         self._clock = clock
@@ -113,14 +110,7 @@ class SharedRevocations:
         self.first = asyncio.Event()
         """Everything that others had revoked is known, or Redis could not be asked."""
         self._client: Any = connect_waiting(
-            settings.url,
-            max_connections=4,
-            timeout=settings.timeout,
-            socket_timeout=settings.timeout,
-            socket_connect_timeout=settings.timeout,
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=True,
-            encoding_errors="replace",
+            settings.url, timeout=settings.timeout, **bounded(settings.timeout, connections=4)
         )
         self._listener = asyncio.create_task(self._run(), name="revocation sharing")
 
