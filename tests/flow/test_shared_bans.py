@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -78,12 +79,21 @@ async def test_a_killed_process_forgets_no_ban_that_is_older_than_the_interval(
         file = tmp_path / "bans.sqlite"
         await until(file.exists)
         copied = tmp_path / "killed"
-        copied.mkdir()
+
+        def copy() -> bool:
+            """Copy what a process that is killed now would leave behind; false where a file has gone."""
+            shutil.rmtree(copied, ignore_errors=True)
+            copied.mkdir()
+            try:
+                for part in tmp_path.glob("bans.sqlite*"):
+                    (copied / part.name).write_bytes(part.read_bytes())
+            except FileNotFoundError:
+                return False
+            return True
 
         async def is_stored() -> bool:
-            # What a process that is killed now would leave behind.
-            for part in await asyncio.to_thread(lambda: list(tmp_path.glob("bans.sqlite*"))):
-                (copied / part.name).write_bytes(part.read_bytes())
+            if not await asyncio.to_thread(copy):
+                return False
             async with banning(text(origin), copied) as other:
                 return await other.ask(ANN) == "banned"
 
