@@ -35,18 +35,11 @@ from gatewright.config.models.introspection import IntrospectionIdentity
 from gatewright.config.models.key_sets import Jwks, PublicKey
 from gatewright.config.models.key_store import KeyStore, Leaks
 from gatewright.config.models.listeners import Http2, Listener
-from gatewright.config.models.node import (
-    Admin,
-    FileSink,
-    Node,
-    Records,
-    Reload,
-    SqliteSink,
-    StdoutSink,
-)
+from gatewright.config.models.node import Admin, Node, Reload
 from gatewright.config.models.oidc import Endpoints, OidcIdentity, Session
 from gatewright.config.models.overload import Concurrency, CpuShedding, MemoryShedding, Overload
 from gatewright.config.models.passwords import BasicIdentity, Passwords, PasswordUser, Users
+from gatewright.config.models.records import FileSink, Records, SqliteSink, StdoutSink
 from gatewright.config.models.retries import Backoff, Budget, Hedge, Retry
 from gatewright.config.models.revocations import Revocations
 from gatewright.config.models.routes import (

@@ -12,9 +12,10 @@ from gatewright.config.models.csrf import Csrf, _off
 from gatewright.config.models.identities import Identities, IntrospectionIdentity, JwtIdentity
 from gatewright.config.models.key_store import KeyStore
 from gatewright.config.models.listeners import Listener
-from gatewright.config.models.node import Admin, Node, Records, Reload
+from gatewright.config.models.node import Admin, Node, Reload
 from gatewright.config.models.overload import Overload
 from gatewright.config.models.passwords import Passwords
+from gatewright.config.models.records import Records
 from gatewright.config.models.revocations import Revocations
 from gatewright.config.models.routes import NONE, Route
 from gatewright.config.models.services import Service
