@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from gatewright.control.ban_stream import BanStream, StreamError
 from gatewright.errors import EngineError
+from gatewright.reachability import Reachability
 from gatewright.redis_clients import Place
 
 log = logging.getLogger("gatewright.control")
@@ -70,14 +71,11 @@ class BanSettings:
 
 
 @dataclass(slots=True)
-class SharingHealth:
-    """Whether other nodes can be told."""
+class SharingHealth(Reachability):
+    """Whether other nodes can be told, and what was."""
 
-    connected: bool = False
-    failures: int = 0
     told: int = 0
     taken: int = 0
-    error: str | None = None
 
 
 class BanFile:
@@ -172,8 +170,7 @@ class BanKeeper:
         """For the admin API; `None` where bans are not shared."""
         if self._settings.url is None or not self._settings.tiers:
             return None
-        health = self.sharing
-        return {"connected": health.connected, "failures": health.failures, "error": health.error}
+        return self.sharing.state()
 
     async def lift(self, tier: str | None, caller: str | None) -> int:
         """End bans here and, as soon as they can be told, everywhere; give how many ended here."""
@@ -225,9 +222,7 @@ class BanKeeper:
             # A connection on which an answer is still due would shift all later ones.
             await self._leave()
             return
-        if not self.sharing.connected:
-            log.info("bans are shared")
-        self.sharing.connected, self.sharing.error = True, None
+        self.sharing.answered(log, "bans are shared")
 
     async def _hear(self, stream: Stream) -> None:
         while True:
@@ -260,13 +255,8 @@ class BanKeeper:
             log.info("bans restored", extra={"callers": count})
 
     def _failed(self, error: StreamError) -> None:
-        health = self.sharing
-        if health.connected or not health.failures:
-            log.warning(
-                "bans are not shared: Redis cannot be asked; each node goes on with its own",
-                extra={"error": str(error)},
-            )
-        health.connected, health.failures, health.error = False, health.failures + 1, str(error)
+        message = "bans are not shared: Redis cannot be asked; each node goes on with its own"
+        self.sharing.failed(error, log, message)
 
     async def _leave(self) -> None:
         stream, self._stream = self._stream, None

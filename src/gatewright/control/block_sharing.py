@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatewright.control.blocks import Block, Blocks, is_news, read_block
+from gatewright.reachability import Reachability
 from gatewright.redis_clients import Place, bounded, connect
 
 log = logging.getLogger("gatewright.control")
@@ -35,15 +36,6 @@ class BlockSharingSettings:
     timeout: float
 
 
-@dataclass(slots=True)
-class BlockSharingHealth:
-    """Whether Redis can be asked."""
-
-    connected: bool = False
-    failures: int = 0
-    error: str | None = None
-
-
 class BlockSharing:
     """One node's side. Belongs to one event loop."""
 
@@ -53,7 +45,7 @@ class BlockSharing:
         self._settings: BlockSharingSettings | None = None
         self._task: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
-        self.health = BlockSharingHealth()
+        self.health = Reachability()
         blocks.changed = self._wanted.set
 
     async def use(self, settings: BlockSharingSettings | None) -> None:
@@ -64,7 +56,7 @@ class BlockSharing:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        self._settings, self._task, self.health = settings, None, BlockSharingHealth()
+        self._settings, self._task, self.health = settings, None, Reachability()
         if settings is not None:
             self._task = asyncio.create_task(self._run(settings), name="block sharing")
 
@@ -137,18 +129,11 @@ class BlockSharing:
                 pipeline.hset(NAME, mapping=news)
                 pipeline.publish(NAME, "")
             await pipeline.execute()
-        if not self.health.connected:
-            log.info("blocked networks are shared")
-        self.health.connected, self.health.error = True, None
+        self.health.answered(log, "blocked networks are shared")
 
     def _failed(self, error: Exception) -> None:
-        health, text = self.health, str(error) or type(error).__name__
-        if health.connected or not health.failures:
-            log.warning(
-                "blocked networks are not shared: Redis cannot be asked; each node goes on with its own",
-                extra={"error": text},
-            )
-        health.connected, health.failures, health.error = False, health.failures + 1, text
+        message = "blocked networks are not shared: Redis cannot be asked; each node goes on with its own"
+        self.health.failed(error, log, message)
 
 
 def sound(name: str, text: str) -> Block | None:

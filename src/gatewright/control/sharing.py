@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gatewright.control.shared_store import RedisStore, StoreError
+from gatewright.reachability import Reachability
 from gatewright.redis_clients import Place
 
 log = logging.getLogger("gatewright.control")
@@ -66,13 +67,10 @@ class Seen:
 
 
 @dataclass(slots=True)
-class Health:
-    """Whether the store can be asked."""
+class Health(Reachability):
+    """Whether the store can be asked, when it was last, and what went through it."""
 
-    connected: bool = False
-    failures: int = 0
     last: float | None = None
-    error: str | None = None
     pushed: int = 0
     taken: int = 0
     seen: dict[str, Seen] = field(default_factory=dict)
@@ -114,13 +112,7 @@ class BreakerSharing:
             return None
         health = self.health
         age = None if health.last is None else round(self._clock() - health.last, 3)
-        return {
-            "store": "redis",
-            "connected": health.connected,
-            "age_seconds": age,
-            "failures": health.failures,
-            "error": health.error,
-        }
+        return {"store": "redis", "age_seconds": age, **health.state()}
 
     async def _run(self, settings: SharingSettings) -> None:
         store: Store | None = None
@@ -129,7 +121,8 @@ class BreakerSharing:
                 try:
                     store = store or self._connect(settings)
                     await self.exchange(store, settings)
-                    self._succeeded(settings)
+                    self.health.answered(log, "breakers are shared")
+                    self.health.last = self._clock()
                 except StoreError as error:
                     self._failed(error)
                     # A connection on which an answer is still due would shift all later ones.
@@ -138,20 +131,10 @@ class BreakerSharing:
         finally:
             await closed(store)
 
-    def _succeeded(self, settings: SharingSettings) -> None:
-        if not self.health.connected:
-            log.info("breakers are shared", extra={"services": len(settings.open_for)})
-        self.health.connected, self.health.error, self.health.last = True, None, self._clock()
-
     def _failed(self, error: StoreError) -> None:
-        health = self.health
-        if health.connected or not health.failures:
-            log.warning(
-                "breakers are not shared: the store cannot be asked; each node goes on with its own",
-                extra={"error": str(error)},
-            )
-        health.connected, health.failures, health.error = False, health.failures + 1, str(error)
-        for seen in health.seen.values():
+        message = "breakers are not shared: the store cannot be asked; each node goes on with its own"
+        self.health.failed(error, log, message)
+        for seen in self.health.seen.values():
             # What was changed meanwhile is unknown: the next look is a first one.
             seen.remote = None
 

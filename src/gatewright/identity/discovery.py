@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from gatewright.errors import GatewrightError
@@ -21,18 +22,21 @@ def document_address(issuer: str) -> str:
 
 
 def read_document(body: bytes, issuer: str) -> dict[str, Any]:
-    """The document, which must be of exactly this issuer: else one issuer could speak for another. Raises
-    `DiscoveryError`.
-    """
+    """The document, which must be of this issuer. Raises `DiscoveryError`."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise DiscoveryError("the discovery document is not JSON") from error
     if not isinstance(document, dict):
         raise DiscoveryError("the discovery document is no object")
+    check_issuer(document, issuer)
+    return document
+
+
+def check_issuer(document: Mapping[str, Any], issuer: str) -> None:
+    """Refuse a document of another issuer: one could speak for another. Raises `DiscoveryError`."""
     if document.get("issuer") != issuer:
         raise DiscoveryError(f"the discovery document is not of issuer `{issuer}`")
-    return document
 
 
 def key_set_address(body: bytes, issuer: str) -> str:

@@ -13,7 +13,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from gatewright.keystore.database import KeyStoreError
@@ -22,6 +22,7 @@ from gatewright.keystore.settings import KeyStoreSettings
 from gatewright.keystore.sharing import SharedKeys, SharingHealth
 from gatewright.keystore.store import KeyStore
 from gatewright.keystore.usage import UsageWriter
+from gatewright.reachability import Reachability
 
 log = logging.getLogger("gatewright.identity")
 
@@ -41,15 +42,6 @@ class KeyCache(Protocol):
     def key_uses(self) -> bytes: ...
 
 
-@dataclass(slots=True)
-class Health:
-    """Whether the store can be asked."""
-
-    connected: bool = False
-    failures: int = 0
-    error: str | None = None
-
-
 class StoredKeys:
     """The store of one node, as its configuration says. Belongs to one event loop."""
 
@@ -64,7 +56,7 @@ class StoredKeys:
         self._seen: int | None = None
         self._cleaned = float("-inf")
         self._recovering = asyncio.Lock()
-        self.health = Health()
+        self.health = Reachability()
         self.usage = UsageWriter(engine)
 
     async def use(self, settings: KeyStoreSettings | None) -> None:
@@ -74,7 +66,7 @@ class StoredKeys:
         if settings == self._settings:
             return
         await self._leave()
-        self._settings, self.health, self._seen = settings, Health(), None
+        self._settings, self.health, self._seen = settings, Reachability(), None
         await asyncio.to_thread(self._engine.forget_keys, b"null")
         if settings is None:
             return
@@ -106,12 +98,9 @@ class StoredKeys:
         """For the admin API; `None` where there is no store."""
         if self._settings is None:
             return None
-        health = self.health
         return {
             "kind": self._settings.kind,
-            "connected": health.connected,
-            "failures": health.failures,
-            "error": health.error,
+            **self.health.state(),
             "sharing": None if self._shared is None else asdict(self._shared.health),
         }
 
@@ -241,17 +230,10 @@ class StoredKeys:
             return self.health.connected
 
     def _succeeded(self) -> None:
-        if not self.health.connected:
-            log.info("key store is open")
-        self.health.connected, self.health.error = True, None
+        self.health.answered(log, "key store is open")
 
     def _failed(self, error: Exception) -> None:
-        health = self.health
-        health.failures += 1
-        health.error = str(error) or "no answer in time"
-        if health.connected or health.failures == 1:
-            log.error("key store cannot be asked", extra={"error": health.error})
-        health.connected = False
+        self.health.failed(error, log, "key store cannot be asked", logging.ERROR)
 
     async def _leave(self) -> None:
         for task in self._tasks:

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gatewright.keystore.keys import Found
+from gatewright.reachability import Reachability
 from gatewright.redis_clients import Place, bounded, connect_waiting
 
 log = logging.getLogger("gatewright.identity")
@@ -50,13 +51,10 @@ class SharingSettings:
 
 
 @dataclass(slots=True)
-class SharingHealth:
-    """Whether Redis can be asked."""
+class SharingHealth(Reachability):
+    """Whether Redis can be asked, and what was found there."""
 
-    connected: bool = False
-    failures: int = 0
     hits: int = 0
-    error: str | None = None
 
 
 class SharedKeys:
@@ -183,20 +181,12 @@ class SharedKeys:
         except (RedisError, OSError, TimeoutError, ValueError) as error:
             self._failed(error)
             return None
-        if not self.health.connected:
-            log.info("keys are shared")
-        self.health.connected, self.health.error = True, None
+        self.health.answered(log, "keys are shared")
         return answer
 
     def _failed(self, error: Exception) -> None:
-        health = self.health
-        if health.connected or not health.failures:
-            log.warning(
-                "keys are not shared: Redis cannot be asked; each node goes on by itself",
-                extra={"error": str(error)},
-            )
-        health.connected, health.failures = False, health.failures + 1
-        health.error = str(error) or type(error).__name__
+        message = "keys are not shared: Redis cannot be asked; each node goes on by itself"
+        self.health.failed(error, log, message)
         self._rests_until = time.monotonic() + REST_SECONDS
 
     async def _listen(self) -> None:

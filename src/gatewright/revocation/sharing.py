@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gatewright.reachability import Reachability
 from gatewright.redis_clients import Place, bounded, connect_waiting
 from gatewright.revocation.entries import Revocation, of_fields, of_text
 
@@ -72,14 +73,11 @@ class SharingSettings:
 
 
 @dataclass(slots=True)
-class SharingHealth:
+class SharingHealth(Reachability):
     """Whether Redis can be asked, and what went through it."""
 
-    connected: bool = False
-    failures: int = 0
     told: int = 0
     taken: int = 0
-    error: str | None = None
 
 
 class Ledger(Protocol):
@@ -198,7 +196,7 @@ class SharedRevocations:
         self._seen = number
         for start in range(0, len(missing), AT_ONCE):
             await self._store(missing[start : start + AT_ONCE])
-        self._succeeded()
+        self.health.answered(log, "revocations of tokens are shared")
         self.first.set()
 
     async def _take(self, entries: Iterable[Revocation]) -> None:
@@ -217,18 +215,6 @@ class SharedRevocations:
         async with asyncio.timeout(3 * self._settings.timeout):
             return await command
 
-    def _succeeded(self) -> None:
-        if not self.health.connected:
-            log.info("revocations of tokens are shared")
-        self.health.connected, self.health.error = True, None
-
     def _failed(self, error: Exception) -> None:
-        health = self.health
-        if health.connected or not health.failures:
-            log.warning(
-                "revocations of tokens are not shared: Redis cannot be asked; what is revoked here is told "
-                "when it can",
-                extra={"error": str(error)},
-            )
-        health.connected, health.failures = False, health.failures + 1
-        health.error = str(error) or type(error).__name__
+        message = "revocations of tokens are not shared: Redis cannot be asked; they are told when it can"
+        self.health.failed(error, log, message)

@@ -11,6 +11,7 @@ from urllib.parse import quote_plus
 
 import httpx2
 
+from gatewright.identity.discovery import DiscoveryError, check_issuer, document_address
 from gatewright.identity.oidc.settings import Endpoints, OidcSettings, ProviderError, RefusedError
 
 MAXIMUM_BYTES = 256 * 1024
@@ -23,13 +24,15 @@ Json = dict[str, Any]
 
 async def discover(client: httpx2.AsyncClient, settings: OidcSettings) -> Endpoints:
     """What the provider says of itself (OpenID Connect Discovery). Raises `ProviderError`."""
-    url = settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
+    url = document_address(settings.issuer)
     settings.check(url)
     status, document = await ask(client, settings, httpx2.Request("GET", url))
     if status != httpx2.codes.OK:
         raise ProviderError(f"discovery: status {status}")
-    if document.get("issuer") != settings.issuer:
-        raise ProviderError(f"discovery: the issuer is `{document.get('issuer')}`, not `{settings.issuer}`")
+    try:
+        check_issuer(document, settings.issuer)
+    except DiscoveryError as error:
+        raise ProviderError(str(error)) from error
     endpoints = Endpoints(
         authorization=named(document, "authorization_endpoint"),
         token=named(document, "token_endpoint"),
