@@ -11,8 +11,8 @@ from gatewright.admin import views
 from gatewright.admin.answers import answer
 from gatewright.admin.breakers import add_breakers
 from gatewright.admin.limits import add_limits
-from gatewright.admin.metrics import exposition
 from gatewright.control.node import Node
+from gatewright.metrics.page import exposition
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 

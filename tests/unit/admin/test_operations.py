@@ -10,11 +10,11 @@ import httpx2
 import pytest
 
 from gatewright.admin.app import build_app
-from gatewright.admin.metrics import exposition
 from gatewright.control.configuration import AdminSettings, read
 from gatewright.control.node import Node
 from gatewright.control.state import StateDirectory
 from gatewright.errors import ConfigError, Problem
+from gatewright.metrics.page import exposition
 from gatewright.records.sqlite import SqliteSink
 
 
