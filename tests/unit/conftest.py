@@ -4,12 +4,14 @@ import json
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from gateway.ports import unused_ports
 from gatewright.errors import EngineError, SnapshotError
+from gatewright.records.sqlite import SqliteSink
 
 
 class FakeEngine:
@@ -212,3 +214,15 @@ def record_line() -> Iterator[Callable[..., bytes]]:
         return json.dumps(RECORD | changes).encode() + b"\n"
 
     yield line
+
+
+@pytest.fixture
+def store_records() -> Callable[[Path, bytes], None]:
+    """Stores lines in a directory of segments, as the sink does."""
+
+    def store(directory: Path, lines: bytes) -> None:
+        sink = SqliteSink(directory, timedelta(days=36_500))
+        sink.write(lines)
+        sink.close()
+
+    return store

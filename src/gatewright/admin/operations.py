@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from pathlib import Path
-from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
 from gatewright.admin import views
@@ -16,10 +14,9 @@ from gatewright.admin.answers import Denied, answer
 from gatewright.admin.breakers import add_breakers
 from gatewright.admin.keys import add_keys
 from gatewright.admin.limits import add_limits
+from gatewright.admin.records import add_records
 from gatewright.admin.tokens import add_tokens
 from gatewright.control.node import Node
-from gatewright.records.query import ask
-from gatewright.records.reader import LIMIT, LONGEST_LIMIT
 
 log = logging.getLogger("gatewright.audit")
 
@@ -58,28 +55,6 @@ def add_views(router: APIRouter, node: Node) -> None:
         return answer(await views.stats(node))
 
 
-def add_records(router: APIRouter, node: Node) -> None:
-    @router.get("/records", summary="Stored decision records, newest first")
-    async def records(
-        where: Annotated[
-            list[str] | None, Query(description="`field=value`, also != < <= > >=; all must hold")
-        ] = None,
-        status: Annotated[str | None, Query(description="`404` or `5xx`")] = None,
-        since: Annotated[str | None, Query(description="RFC 3339 time")] = None,
-        limit: Annotated[int, Query(ge=1, le=LONGEST_LIMIT)] = LIMIT,
-    ) -> JSONResponse:
-        asked: dict[str, object] = {"where": where or [], "status": status, "since": since, "limit": limit}
-        return answer({"records": await ask(record_directory(node), asked)})
-
-    # An id is any visible ASCII, slashes too.
-    @router.get("/records/{request_id:path}", summary="The newest record with this request id")
-    async def record(request_id: str) -> JSONResponse:
-        found = await ask(record_directory(node), {"request_id": request_id})
-        if not found:
-            raise Denied(404, "unknown_request", f"no record of request `{request_id}`")
-        return answer(found[0])
-
-
 def add_actions(router: APIRouter, node: Node) -> None:
     @router.post(
         "/services/{service}/instances/{instance:path}/drain", summary="Send an instance no new requests"
@@ -101,14 +76,6 @@ def add_actions(router: APIRouter, node: Node) -> None:
         log.warning("drain asked for by the admin API")
         node.drain_wanted.set()
         return answer({"status": "draining"}, 202)
-
-
-def record_directory(node: Node) -> Path:
-    """Where the SQLite sink of this node writes. Raises `Denied` when there is none."""
-    for sink in node.sinks:
-        if sink.kind == "sqlite" and sink.path is not None:
-            return sink.path
-    raise Denied(404, "no_record_store", "records are not stored here; add a sink of kind `sqlite`")
 
 
 async def drain_one_instance(node: Node, service: str, instance: str, *, wanted: bool) -> JSONResponse:

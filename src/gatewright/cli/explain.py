@@ -63,12 +63,12 @@ def explain(  # noqa: PLR0913 - one argument an option of the command.
 def recount(request_id: str, directory: Path | None, admin: str | None, as_json: bool) -> int:
     """Print the decisions of a recorded request; 1 when there is no record of it."""
     from gatewright.cli.printing import console  # noqa: PLC0415 - start-up of the other commands.
+    from gatewright.cli.record_source import RecordSource  # noqa: PLC0415
     from gatewright.cli.records import attempts  # noqa: PLC0415
-    from gatewright.records.explain import recorded_outcome  # noqa: PLC0415
 
-    record = None
+    source, record = RecordSource(directory, admin), None
     for _ in attempts(WAIT_SECONDS):
-        record = find(request_id, directory, admin)
+        record = source.request(request_id)
         if record is not None:
             break
     if record is None:
@@ -77,30 +77,39 @@ def recount(request_id: str, directory: Path | None, admin: str | None, as_json:
     if as_json:
         print(json.dumps(record, indent=2, ensure_ascii=False))
         return 0
-    output = console()
+    explanation, output = record["explanation"], console()
     output.print(f"{record.get('method')} {record.get('path')} at {record.get('timestamp')}", soft_wrap=True)
-    output.print(
-        f"configuration version {record.get('config_version')}, request id {request_id}", soft_wrap=True
-    )
-    show(record, recorded_outcome(record))
+    output.print(f"{version_of(explanation)}, request id {request_id}", soft_wrap=True)
+    show(record, explanation["answer"])
+    show_lines(explanation["steps"])
     return 0
 
 
-def find(request_id: str, directory: Path | None, admin: str | None) -> dict[str, Any] | None:
-    """The newest record of a request, or `None`. Raises `GatewrightError`."""
-    from urllib.parse import quote  # noqa: PLC0415 - start-up of the other commands.
+def version_of(explanation: dict[str, Any]) -> str:
+    """Which configuration decided, and whether it still does."""
+    configuration = explanation["configuration"]
+    version, newest = configuration["version"], configuration["newest_version"]
+    since = f", live since {configuration['applied_at']}" if configuration["applied_at"] else ""
+    later = f"; version {newest} is live now" if newest is not None and newest != version else ""
+    return f"configuration version {version}{since}{later}"
 
-    from gatewright.cli.admin import NodeError, ask  # noqa: PLC0415
-    from gatewright.records.reader import find_request  # noqa: PLC0415
 
-    if directory is not None:
-        return find_request(directory, request_id)
-    try:
-        return ask("GET", f"/api/v1/records/{quote(request_id, safe='')}", admin)
-    except NodeError as error:
-        if error.status == 404 and "no record of" in str(error):
-            return None
-        raise
+def show_lines(steps: list[dict[str, Any]]) -> None:
+    """Print what the configuration said then where it decided, each place once; the refusing one in full."""
+    from rich.text import Text  # noqa: PLC0415 - start-up of the other commands.
+
+    from gatewright.cli.printing import console, printable  # noqa: PLC0415
+
+    output, shown = console(), set()
+    for step in sorted(steps, key=lambda one: one["verdict"] != "refused"):
+        lines = step["lines"]
+        if not lines or step["at"] in shown:
+            continue
+        shown.add(step["at"])
+        changed = " (the file was changed since)" if step["changed_since"] else ""
+        output.print(Text(f"\n{printable(step['at'])}{changed}", style="bold"), soft_wrap=True)
+        for line in lines if step["verdict"] == "refused" else lines[:1]:
+            output.print(Text(f"    {printable(line)}"), soft_wrap=True)
 
 
 def request_of(

@@ -1,5 +1,6 @@
 """Several files to one tree: files, directories, `include`, and joining what they hold."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ class Gathered:
 
     root: Node
     files: list[Path] = field(default_factory=list)
+    texts: dict[str, bytes] = field(default_factory=dict)
+    """What each file says, by its path as problems name it."""
     directories: list[Path] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     substitution: Substitution = field(default_factory=Substitution)
@@ -72,6 +75,9 @@ def _read(path: Path, position: Position, around: tuple[Path, ...], gathered: Ga
     except ConfigError as error:
         gathered.problems.extend(error.problems)
         return
+    # Read again rather than passed on by every format: whoever changes it in between makes another version.
+    with contextlib.suppress(OSError):
+        gathered.texts[str(path)] = path.read_bytes()
     gathered.substitution.apply(node, path.parent)
     if not isinstance(node.value, dict):
         gathered.problems.append(

@@ -27,6 +27,8 @@ class Loaded:
     """Every file that was read: configuration, key files, `${file:...}`. A change of one of them changes the
     result.
     """
+    texts: Mapping[str, bytes] = field(repr=False)
+    """What the configuration files say, as written, by their names in positions; not what else was read."""
     directories: tuple[Path, ...]
     """Every directory that was listed: a file that appears there changes the result."""
     warnings: tuple[Problem, ...]
@@ -71,6 +73,7 @@ def load(paths: Sequence[Path], environment: Mapping[str, str] | None = None) ->
         gateway=gateway,
         root=gathered.root,
         files=_unique([*gathered.files, *gathered.substitution.files, *keys.files]),
+        texts=gathered.texts,
         directories=_unique(gathered.directories),
         warnings=tuple(found),
         keys=keys.documents,

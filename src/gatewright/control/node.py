@@ -20,6 +20,7 @@ from gatewright.control.blocks import Blocks
 from gatewright.control.configuration import Configuration
 from gatewright.control.expiry import ExpiryWatch, utc_now
 from gatewright.control.grace import GraceWatch
+from gatewright.control.kept_texts import keep_texts
 from gatewright.control.limit_store import LimitStore
 from gatewright.control.quotas import QuotaKeeper, QuotaSettings
 from gatewright.control.sharing import BreakerSharing
@@ -35,6 +36,7 @@ from gatewright.identity.oidc.logins import Logins
 from gatewright.identity.passwords import PasswordChecker, PasswordSettings
 from gatewright.identity.questions import QuestionWorker
 from gatewright.keystore.service import StoredKeys
+from gatewright.records.asking import Queries
 from gatewright.records.build import SinkSettings, build_sinks
 from gatewright.records.worker import RecordWorker
 from gatewright.revocation.service import RevocationSettings, RevokedTokens
@@ -124,6 +126,7 @@ class Node:
         self.blocks = Blocks(engine, state.blocks)
         self.block_sharing = BlockSharing(self.blocks)
         self.records = RecordWorker(engine)
+        self.queries = Queries()
         self.expiry = ExpiryWatch(self.loaded)
         self.stored_keys = StoredKeys(engine)
         self.revocations = RevokedTokens(engine, state.revocations)
@@ -183,6 +186,7 @@ class Node:
             )
             self.configuration = configuration
             await asyncio.to_thread(self._remember, snapshot)
+            await asyncio.to_thread(keep_texts, self.state, version, configuration.loaded.texts)
             await self._use_sinks(configuration.sinks)
             self.discovery.use(configuration.services)
             await self.sharing.use(configuration.sharing)
@@ -219,6 +223,7 @@ class Node:
             await self.blocks.use(LAST_GOOD_BLOCKS)
             version = await asyncio.to_thread(self.engine.apply, json.dumps(document).encode())
             self.status.applied(version, source=FROM_LAST_GOOD)
+            await asyncio.to_thread(keep_texts, self.state, version, json.loads(snapshot)["version"])
             await self._use_sinks((SinkSettings("sqlite", self.state.records),))
             await self.quotas.use(kept_in(document))
             await self.bans.use(banning_in(document))
@@ -239,6 +244,7 @@ class Node:
     async def close(self) -> None:
         """End the data plane, store its last records, give everything back."""
         await asyncio.to_thread(self.engine.stop)
+        await self.queries.close()
         await self.quotas.close()
         await self.bans.close()
         await asyncio.to_thread(self.records.close, FLUSH_SECONDS)

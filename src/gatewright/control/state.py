@@ -70,6 +70,16 @@ class StateDirectory:
         return self.path / "bans.sqlite"
 
     @property
+    def rollups(self) -> Path:
+        """Where roll-ups of records are kept."""
+        return self.path / "rollups"
+
+    @property
+    def configurations(self) -> Path:
+        """Where texts of configurations are kept, for `explain`."""
+        return self.path / "configurations.sqlite"
+
+    @property
     def blocks(self) -> Path:
         """Where networks that are blocked by hand are kept."""
         return self.path / "blocked-networks.jsonl"

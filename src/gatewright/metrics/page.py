@@ -10,6 +10,7 @@ from gatewright.metrics.credentials import credential_metrics
 from gatewright.metrics.family import Family
 from gatewright.metrics.limits import limit_metrics
 from gatewright.metrics.process import process_metrics
+from gatewright.metrics.questions import question_metrics
 from gatewright.metrics.services import service_metrics
 from gatewright.metrics.sinks import sink_metrics
 
@@ -17,6 +18,7 @@ SUBJECTS: tuple[Callable[[Node], list[Family]], ...] = (
     configuration_metrics,
     certificate_metrics,
     sink_metrics,
+    question_metrics,
     limit_metrics,
     credential_metrics,
     service_metrics,

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from gatewright.admin.app import build_app
+from gatewright.admin.records import record_directory
 from gatewright.control.configuration import AdminSettings, read
 from gatewright.control.node import Node
 from gatewright.control.state import StateDirectory
@@ -211,16 +212,80 @@ async def test_errors_have_the_form_of_refusals(client: httpx2.AsyncClient, live
 
 
 async def test_records_are_found_by_filter_and_id(
-    client: httpx2.AsyncClient, live: Node, record_line
+    client: httpx2.AsyncClient, live: Node, record_line, store_records
 ) -> None:
-    sink = SqliteSink(live.state.path.parent / ".gatewright" / "records")
-    sink.write(record_line() + record_line(request_id="two", status=500))
-    sink.close()
+    store_records(
+        record_directory(live),
+        record_line() + record_line(request_id="two", status=500),
+    )
     found = (await client.get("/api/v1/records", params={"where": "route_id=users", "status": "5xx"})).json()
     assert [record["request_id"] for record in found["records"]] == ["two"]
     assert (await client.get("/api/v1/records/one")).json()["status"] == 200
     missing = await client.get("/api/v1/records/three")
     assert (missing.status_code, missing.json()["error"]) == (404, "unknown_request")
+
+
+async def test_pages_of_records_follow_each_other_by_their_cursor(
+    client: httpx2.AsyncClient, live: Node, record_line, store_records
+) -> None:
+    lines = [record_line(request_id=f"r{number}") for number in range(5)]
+    store_records(record_directory(live), b"".join(lines))
+    found, cursor = [], None
+    while True:
+        parameters = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = (await client.get("/api/v1/records", params=parameters)).json()
+        found += [record["request_id"] for record in page["records"]]
+        cursor = page["cursor"]
+        if cursor is None:
+            break
+    assert found == ["r4", "r3", "r2", "r1", "r0"]
+    wrong = await client.get("/api/v1/records", params={"cursor": "x"})
+    assert (wrong.status_code, wrong.json()["error"]) == (400, "bad_request")
+
+
+async def test_records_are_counted_and_followed(
+    client: httpx2.AsyncClient, live: Node, record_line, store_records
+) -> None:
+    store_records(record_directory(live), record_line() + record_line(request_id="two", status=500))
+    asked = {"group": ["route_id", "status"], "since": "2026-11-21", "until": "2026-11-22"}
+    summary = (await client.get("/api/v1/records/summary", params=asked)).json()
+    assert [(one["status"], one["count"], one["errors"]) for one in summary["groups"]] == [
+        (200, 1, 0),
+        (500, 1, 1),
+    ]
+    stored = (await client.get("/api/v1/records/stored")).json()
+    assert stored["records"] == []
+    store_records(record_directory(live), record_line(request_id="three"))
+    newer = (await client.get("/api/v1/records/stored", params={"shown": stored["shown"]})).json()
+    assert [record["request_id"] for record in newer["records"]] == ["three"]
+    wrong = await client.get("/api/v1/records/stored", params={"shown": "x"})
+    assert wrong.status_code == 400
+
+
+async def test_a_question_too_many_is_refused_and_counted(
+    client: httpx2.AsyncClient, live: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live.queries, "_asked", 1000)
+    response = await client.get("/api/v1/records")
+    assert (response.status_code, response.json()["error"]) == (503, "busy")
+    assert 'gateway_record_questions_total{outcome="busy"} 1' in (await client.get("/metrics")).text
+
+
+async def test_a_record_is_explained_with_the_lines_that_were_live(
+    client: httpx2.AsyncClient, live: Node, record_line, store_records
+) -> None:
+    file = str(live.configuration.files[0]) if live.configuration else ""
+    decision = {
+        "stage": "route",
+        "verdict": "matched",
+        "rule": "everything",
+        "at": f"{file}:7:13",
+        "inputs": {},
+    }
+    store_records(record_directory(live), record_line(config_version=1, decisions=[decision]))
+    explanation = (await client.get("/api/v1/records/one")).json()["explanation"]
+    assert 'name="everything"' in explanation["steps"][0]["lines"][0]
+    assert explanation["configuration"]["newest_version"] == 1
 
 
 async def test_drain_is_asked_for_once(client: httpx2.AsyncClient, live: Node) -> None:

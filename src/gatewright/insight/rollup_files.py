@@ -1,0 +1,211 @@
+"""The files of roll-ups in the state directory: `rollups-YYYYMMDD.sqlite` has the minutes of a day,
+`rollups-YYYYMM.sqlite` the hours and the days of a month.
+
+What is written are additions, each file in a transaction of its own, so that two processes (one that takes
+over from the other) may both write, and what failed can be written again without counting anything twice.
+What is old is deleted as whole files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from gatewright.insight.cells import COLUMNS, COUNTS, LATENCIES, Cell
+from gatewright.insight.histogram import merged
+from gatewright.insight.rollup_keys import FIELDS, Key, KeyBound
+
+BUSY_SECONDS = 5.0
+PREFIX = "rollups-"
+_NAME = re.compile(PREFIX + r"(\d{6}|\d{8})\.sqlite")
+FLOOR = "minutes-from"
+"""Name of the file that says from which day on minutes are kept; earlier ones were too many."""
+
+
+class Level(NamedTuple):
+    """How fine a table is: its name and seconds, and how the file is called that has it."""
+
+    table: str
+    seconds: int
+    day_format: str
+
+
+MINUTES = Level("minutes", 60, "%Y%m%d")
+HOURS = Level("hours", 3600, "%Y%m")
+DAYS = Level("days", 86_400, "%Y%m")
+LEVELS = (MINUTES, HOURS, DAYS)
+
+_CREATE_KEYS = (
+    "CREATE TABLE IF NOT EXISTS keys (id INTEGER PRIMARY KEY, route_id TEXT, backend_service TEXT, "
+    "backend_instance TEXT, status INTEGER, tenant_id TEXT, "
+    "UNIQUE (route_id, backend_service, backend_instance, status, tenant_id))"
+)
+_CREATE = (
+    "CREATE TABLE IF NOT EXISTS {table} (period INTEGER, key INTEGER, "
+    + ", ".join(f"{name} INTEGER" for name in COUNTS)
+    + ", "
+    + ", ".join(f"{name} BLOB" for name in LATENCIES.values())
+    + ", PRIMARY KEY (period, key)) WITHOUT ROWID"
+)
+_SUMS = [f"{name} = {name} + excluded.{name}" for name in COUNTS]
+_MERGES = [f"{name} = merged({name}, excluded.{name})" for name in LATENCIES.values()]
+_ADD = (
+    f"INSERT INTO {{table}} VALUES ({', '.join('?' * (2 + len(COLUMNS)))}) "  # noqa: S608 - names of ours.
+    f"ON CONFLICT (period, key) DO UPDATE SET {', '.join(_SUMS + _MERGES)}"
+)
+
+Cells = dict[tuple[Level, int, Key], Cell]
+"""What is to be added to one file, by level, start of the period (seconds) and key."""
+
+
+def file_of(directory: Path, level: Level, seconds: int) -> Path:
+    """The file that has the period which starts at this time."""
+    return directory / f"{PREFIX}{datetime.fromtimestamp(seconds, UTC).strftime(level.day_format)}.sqlite"
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """A file ready to be written, made if it is new. Raises `sqlite3.Error` or `OSError`."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The flushing thread writes, and whoever closes the node closes.
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+    path.chmod(0o600)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.create_function("merged", 2, merged, deterministic=True)
+    connection.execute(_CREATE_KEYS)
+    digits = len(path.name) - len(PREFIX) - len(".sqlite")
+    for level in (MINUTES,) if digits == 8 else (HOURS, DAYS):
+        connection.execute(_CREATE.format(table=level.table))
+    return connection
+
+
+class RollupFile:
+    """One file that is open for writing. Used by one thread at a time."""
+
+    def __init__(self, path: Path, bound: KeyBound) -> None:
+        self.path = path
+        self._bound = bound
+        self._connection = open_file(path)
+        self._ids: dict[Key, int] = {}
+
+    def add(self, cells: Mapping[tuple[Level, int, Key], Cell]) -> None:
+        """Add all of these or nothing. Raises `sqlite3.Error`; the file must then be closed."""
+        connection = self._connection
+        # At once, since a transaction that has read cannot always become one that writes.
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for level in LEVELS:
+                rows = [
+                    (period, self._id(key), *cell.row())
+                    for (of, period, key), cell in cells.items()
+                    if of is level
+                ]
+                # Of one key that became coarser there may be several rows; each is added.
+                connection.executemany(_ADD.format(table=level.table), rows) if rows else None
+            connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+    def _id(self, key: Key) -> int:
+        if not self._ids:
+            self._ids = self._stored()
+        found = self._ids.get(key)
+        if found is None:
+            # Another process may have made it meanwhile.
+            self._ids = self._stored()
+            key = self._bound.fit(key, self._ids, len(self._ids))
+            found = self._ids.get(key) or self._made(key)
+        return found
+
+    def _made(self, key: Key) -> int:
+        cursor = self._connection.execute(
+            f"INSERT INTO keys ({', '.join(FIELDS)}) VALUES ({', '.join('?' * len(FIELDS))})",  # noqa: S608 - names of ours.
+            key,
+        )
+        self._ids[key] = made = cursor.lastrowid or 0
+        return made
+
+    def _stored(self) -> dict[Key, int]:
+        rows = self._connection.execute(f"SELECT {', '.join(FIELDS)}, id FROM keys")  # noqa: S608 - names of ours.
+        return {Key(*row[:-1]): row[-1] for row in rows}
+
+    def close(self) -> None:
+        """Close it, which folds its log in. Never raises."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+
+
+def day_of(path: Path) -> datetime | None:
+    """The first day of what a file has, or `None` when it is none of roll-ups."""
+    found = _NAME.fullmatch(path.name)
+    if found is None:
+        return None
+    text = found[1]
+    try:
+        return datetime.strptime(text, "%Y%m%d" if len(text) == 8 else "%Y%m").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def has_minutes(path: Path) -> bool:
+    """Does a file of roll-ups have minutes, and no hours?"""
+    return len(path.stem) == len(PREFIX) + 8
+
+
+def files(directory: Path) -> list[tuple[datetime, Path]]:
+    """All files of roll-ups, the oldest first."""
+    return sorted((day, path) for path in directory.glob(f"{PREFIX}*.sqlite") if (day := day_of(path)))
+
+
+def minutes_from(directory: Path) -> datetime:
+    """The day from which on minutes are kept."""
+    with contextlib.suppress(OSError, ValueError):
+        text = (directory / FLOOR).read_text(encoding="ascii").strip()
+        return datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC)
+    return datetime.fromtimestamp(0, UTC)
+
+
+def expire(directory: Path, now: datetime, retention: timedelta, max_bytes: int) -> list[Path]:
+    """Delete files that are older than `retention`, then the oldest minutes until all take at most
+    `max_bytes`, then the oldest months. The files of today and of this month stay. Gives what was deleted.
+    Raises `OSError`.
+    """
+    found = files(directory)
+    gone = [path for day, path in found if _end(day, path) <= now - retention]
+    left = [(day, path) for day, path in found if path not in gone and _end(day, path) <= now]
+    size = sum(_size(path) for _, path in found if path not in gone)
+    for day, path in sorted(left, key=lambda one: (not has_minutes(one[1]), one[0])):
+        if size <= max_bytes:
+            break
+        size -= _size(path)
+        gone.append(path)
+        if has_minutes(path):
+            # Records that come late must not make the day anew, with nothing but themselves in it.
+            (directory / FLOOR).write_text(f"{day + timedelta(days=1):%Y%m%d}\n", encoding="ascii")
+    for path in gone:
+        for one in _with_log(path):
+            one.unlink(missing_ok=True)
+    return gone
+
+
+def _end(day: datetime, path: Path) -> datetime:
+    return day + timedelta(days=1) if has_minutes(path) else (day + timedelta(days=32)).replace(day=1)
+
+
+def _with_log(path: Path) -> tuple[Path, ...]:
+    return path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
+
+
+def _size(path: Path) -> int:
+    total = 0
+    for one in _with_log(path):
+        with contextlib.suppress(OSError):
+            total += one.stat().st_size
+    return total

@@ -1,0 +1,240 @@
+"""Roll-ups of records: counts and distributions of latencies by route, service, instance, status and tenant,
+for each minute, hour and day.
+
+A consumer of records in a lane of its own. It counts in memory and adds to the files every few seconds; what
+was not added yet when a process is killed is lost, and nothing is ever counted twice. A record counts in the
+minute that it says, however late it comes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from gatewright.insight import rollup_files
+from gatewright.insight.cells import Cell
+from gatewright.insight.rollup_files import LEVELS, MINUTES, Cells, RollupFile, file_of, minutes_from
+from gatewright.insight.rollup_keys import Key, KeyBound
+
+log = logging.getLogger("gatewright.insight")
+
+OPEN_FILES = 4
+MOST_CELLS = 50_000
+"""Cells in memory at which they are written at once, such as when a day of late records comes."""
+
+MOST_UNWRITTEN = 200_000
+"""Cells that are kept while files cannot be written; beyond it those of the oldest file are dropped and
+counted.
+"""
+
+EXPIRY_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class RollupSettings:
+    """Where roll-ups are, how long and how large they may be, and how often they are written."""
+
+    directory: Path
+    retention: timedelta = timedelta(days=395)
+    max_bytes: int = 4 << 30
+    max_keys: int = 5000
+    interval: float = 5.0
+
+
+def now_in_utc() -> datetime:
+    return datetime.now(UTC)
+
+
+class RollupSink:
+    """Counts records. `take` belongs to one thread; writing happens in one of its own.
+
+    `coarsened` and `dropped` say how often a bound was hit: cells that had to be told less apart, and cells
+    that were given up.
+    """
+
+    def __init__(self, settings: RollupSettings, now: Callable[[], datetime] = now_in_utc) -> None:
+        self.name = "rollups"
+        self.dropped = self.malformed = 0
+        self._settings = settings
+        self._now = now
+        self._minutes: dict[str, dict[Key, Cell]] = {}
+        self._cells = 0
+        self._bound = KeyBound(settings.max_keys)
+        self._counting = threading.Lock()
+        self._writing = threading.Lock()
+        self._unwritten: dict[Path, Cells] = {}
+        self._files: dict[Path, RollupFile] = {}
+        self._expired_at: datetime | None = None
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rollups", daemon=True)
+        self._thread.start()
+
+    @property
+    def coarsened(self) -> int:
+        return self._bound.coarsened
+
+    def write(self, lines: bytes) -> None:
+        """Count a batch. Never raises: what cannot be written is kept and written later."""
+        records = []
+        for line in lines.decode("utf-8", "replace").split("\n"):
+            try:
+                records += [json.loads(line)] if line else []
+            except ValueError:
+                self.malformed += 1
+        self.take(records)
+
+    def take(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Count records. What is no record is left out and counted in `malformed`."""
+        with self._counting:
+            for record in records:
+                try:
+                    self._count(record)
+                except (KeyError, TypeError, AttributeError):
+                    self.malformed += 1
+        if self._cells >= MOST_CELLS:
+            # Not to raise: a batch that is tried again would be counted again.
+            self._flush_quietly()
+
+    def reopen(self) -> None:
+        """Nobody rotates these files; nothing to do."""
+
+    def close(self) -> None:
+        """Write what is counted, end. Never raises."""
+        self._ending.set()
+        self._thread.join()
+        with self._writing:
+            for file in self._files.values():
+                file.close()
+            self._files.clear()
+
+    def flush(self) -> None:
+        """Write what was counted since the last time; what cannot be written is tried again the next time."""
+        with self._counting:
+            taken, self._minutes, self._cells = self._minutes, {}, 0
+        with self._writing:
+            for path, cells in self._by_file(taken).items():
+                self._keep(path, cells)
+            for path in list(self._unwritten):
+                self._write(path)
+            self._drop_beyond_bound()
+            self._expire()
+
+    def _run(self) -> None:
+        while not self._ending.wait(self._settings.interval):
+            self._flush_quietly()
+        self._flush_quietly()
+
+    def _flush_quietly(self) -> None:
+        try:
+            self.flush()
+        except Exception:
+            log.exception("roll-ups cannot be written")
+
+    def _count(self, record: Mapping[str, Any]) -> None:
+        key = Key(
+            record["route_id"] or "",
+            record["backend_service"] or "",
+            record["backend_instance"] or "",
+            record["status"] or 0,
+            record.get("tenant_id") or "",
+        )
+        minute = record["timestamp"][:16]
+        cells = self._minutes.get(minute)
+        if cells is None:
+            cells = self._minutes[minute] = {}
+        cell = cells.get(key)
+        if cell is None:
+            key = self._bound.fit(key, cells, len(cells))
+            cell = cells.get(key)
+            if cell is None:
+                cell = cells[key] = Cell()
+                self._cells += 1
+        cell.add(record)
+
+    def _by_file(self, minutes: Mapping[str, Mapping[Key, Cell]]) -> dict[Path, Cells]:
+        """What is to be added to which file: minutes as they are, hours and days summed up."""
+        directory = self._settings.directory
+        earliest = int(minutes_from(directory).timestamp())
+        found: dict[Path, Cells] = {}
+        for text, cells in minutes.items():
+            start = self._start_of(text, len(cells))
+            if start is None:
+                continue
+            for level in LEVELS:
+                period = start - start % level.seconds
+                if level is MINUTES and period < earliest:
+                    continue
+                target = found.setdefault(file_of(directory, level, period), {})
+                for key, cell in cells.items():
+                    add_to(target, (level, period, key), cell)
+        return found
+
+    def _start_of(self, minute: str, cells: int) -> int | None:
+        try:
+            start = datetime.strptime(minute, "%Y-%m-%dT%H:%M").replace(tzinfo=UTC)
+        except ValueError:
+            self.malformed += cells
+            return None
+        # A file that would be deleted at once is not made.
+        return int(start.timestamp()) if start > self._now() - self._settings.retention else None
+
+    def _keep(self, path: Path, cells: Cells) -> None:
+        known = self._unwritten.setdefault(path, {})
+        for place, cell in cells.items():
+            add_to(known, place, cell)
+
+    def _write(self, path: Path) -> None:
+        try:
+            self._file(path).add(self._unwritten[path])
+        except (sqlite3.Error, OSError) as error:
+            self._forget(path)
+            log.warning("roll-ups cannot be written", extra={"file": path.name, "error": str(error)})
+        else:
+            del self._unwritten[path]
+
+    def _file(self, path: Path) -> RollupFile:
+        file = self._files.get(path)
+        if file is None:
+            while len(self._files) >= OPEN_FILES:
+                self._forget(next(iter(self._files)))
+            file = self._files[path] = RollupFile(path, self._bound)
+        return file
+
+    def _forget(self, path: Path) -> None:
+        file = self._files.pop(path, None)
+        if file is not None:
+            file.close()
+
+    def _drop_beyond_bound(self) -> None:
+        while sum(map(len, self._unwritten.values())) > MOST_UNWRITTEN:
+            oldest = min(self._unwritten)
+            gone = self._unwritten.pop(oldest)
+            self.dropped += len(gone)
+            log.error("roll-ups dropped", extra={"file": oldest.name, "cells": len(gone)})
+
+    def _expire(self) -> None:
+        now = self._now()
+        if self._expired_at is not None and (now - self._expired_at).total_seconds() < EXPIRY_SECONDS:
+            return
+        self._expired_at = now
+        settings = self._settings
+        gone = rollup_files.expire(settings.directory, now, settings.retention, settings.max_bytes)
+        for path in gone:
+            self._forget(path)
+        if gone:
+            log.info("roll-ups expired", extra={"files": len(gone)})
+
+
+def add_to(cells: Cells, place: tuple[rollup_files.Level, int, Key], cell: Cell) -> None:
+    """Add a cell to what is at its place; one that is there is changed, so that it must be ours alone."""
+    known = cells.get(place)
+    if known is None:
+        known = cells[place] = Cell()
+    known.merge(cell)

@@ -1,0 +1,275 @@
+"""Roll-ups: what they count, what they keep, and what they never count twice."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatewright.insight import rollups
+from gatewright.insight.rollup_files import FLOOR, expire, open_file
+from gatewright.insight.rollup_queries import count_rollups
+from gatewright.insight.rollups import RollupSettings, RollupSink
+from gatewright.records.conditions import parse_condition
+from gatewright.records.summary import Summary, SummaryQuestion, count_records
+
+NOW = datetime(2026, 11, 27, 14, 30, tzinfo=UTC)
+LATE = datetime(2026, 11, 26, 9, 15, tzinfo=UTC)
+RECORD: dict[str, Any] = {
+    "route_id": "users",
+    "backend_service": "users",
+    "backend_instance": "127.0.0.1:9001",
+    "status": 200,
+    "tenant_id": None,
+    "request_bytes": 100,
+    "response_bytes": 1000,
+    "total_latency_ms": 10.0,
+    "gateway_overhead_ms": 1.0,
+    "upstream_latency_ms": 9.0,
+}
+
+
+def record(moment: datetime = NOW, **changes: object) -> dict[str, Any]:
+    return RECORD | {"timestamp": moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")} | changes
+
+
+@pytest.fixture
+def sink(tmp_path: Path) -> Iterator[Callable[..., RollupSink]]:
+    """Makes sinks that write when they are told to."""
+    made: list[RollupSink] = []
+
+    def make(**changes: Any) -> RollupSink:
+        settings = replace(RollupSettings(tmp_path, interval=3600.0), **changes)
+        made.append(RollupSink(settings, lambda: NOW))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def counted(directory: Path, *group: str, where: tuple[str, ...] = (), **changes: Any) -> Summary:
+    conditions = tuple(map(parse_condition, where))
+    question = SummaryQuestion(NOW - timedelta(hours=1), NOW + timedelta(minutes=1), conditions, group)
+    found = count_rollups(directory, replace(question, **changes))
+    assert found is not None
+    return found
+
+
+def counts(summary: Summary) -> dict[tuple[object, ...], int]:
+    return {group: total.count for group, total in summary.groups.items()}
+
+
+def test_records_are_counted_by_key_with_errors_bytes_and_latencies(sink, tmp_path: Path) -> None:
+    one = sink()
+    one.take([
+        record(),
+        record(status=503, total_latency_ms=90.0),
+        record(route_id=None, backend_service=None),
+    ])
+    one.flush()
+    total = counted(tmp_path, "route_id").groups["users",]
+    assert (total.count, total.errors, total.request_bytes, total.response_bytes) == (2, 1, 200, 2000)
+    assert total.latency.percentile(0.99) == pytest.approx(90, rel=0.022)
+    assert counts(counted(tmp_path, "route_id")) == {("users",): 2, (None,): 1}
+    assert counts(counted(tmp_path, "status")) == {(200,): 2, (503,): 1}
+    assert counts(counted(tmp_path, where=("status>=500", "backend_service=users"))) == {(): 1}
+
+
+def test_sampled_records_count_as_often_as_they_stand_for(sink, tmp_path: Path) -> None:
+    one = sink()
+    one.take([record(sampling_weight=10)] + [record(sampling_weight=2.5) for _ in range(4)])
+    one.flush()
+    assert counts(counted(tmp_path)) == {(): 20}
+
+
+def test_a_late_record_counts_in_its_own_minute(sink, tmp_path: Path) -> None:
+    one = sink()
+    one.take([record(LATE), record()])
+    one.flush()
+    early = counted(tmp_path, since=LATE, until=LATE + timedelta(minutes=1))
+    assert (counts(early), early.resolution) == ({(): 1}, "1m")
+    assert counts(counted(tmp_path, since=LATE - timedelta(minutes=1), until=LATE)) == {}
+
+
+@pytest.mark.parametrize(("length", "resolution"), [(1, "1m"), (6, "1m"), (24, "1h"), (24 * 60, "1d")])
+def test_every_resolution_counts_the_same(sink, tmp_path: Path, length: int, resolution: str) -> None:
+    one = sink()
+    for minutes in range(0, 60, 7):
+        one.take([record(NOW - timedelta(minutes=minutes), total_latency_ms=minutes + 1.0)])
+        one.flush()
+    found = counted(tmp_path, "route_id", since=NOW - timedelta(hours=length))
+    assert (counts(found), found.resolution) == ({("users",): 9}, resolution)
+    assert found.groups["users",].latency.percentile(1.0) == pytest.approx(57, rel=0.022)
+
+
+def test_processes_that_write_at_one_time_count_everything_once(tmp_path: Path) -> None:
+    script = """
+import json, sys
+from datetime import timedelta
+from pathlib import Path
+from gatewright.insight.rollups import RollupSettings, RollupSink
+sink = RollupSink(RollupSettings(Path(sys.argv[1]), timedelta(days=36500), interval=0.001))
+for line in sys.stdin:
+    sink.take([json.loads(line)] * 10)
+    sink.flush()
+sink.close()
+"""
+    lines = "".join(json.dumps(record(route_id=f"r{number % 3}")) + "\n" for number in range(30))
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    running = [subprocess.Popen(command, stdin=subprocess.PIPE, text=True) for _ in range(3)]
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write(lines)
+        process.stdin.close()
+    assert [process.wait(60) for process in running] == [0, 0, 0]
+    assert counts(counted(tmp_path, "route_id")) == {("r0",): 300, ("r1",): 300, ("r2",): 300}
+
+
+def test_a_restart_in_the_middle_of_a_minute_goes_on_counting(sink, tmp_path: Path) -> None:
+    first = sink()
+    first.take([record()])
+    first.close()
+    second = sink()
+    second.take([record()])
+    second.flush()
+    assert counts(counted(tmp_path)) == {(): 2}
+
+
+def test_what_cannot_be_written_is_written_later_and_once(sink, tmp_path: Path, monkeypatch) -> None:
+    one = sink()
+    monkeypatch.setattr("gatewright.insight.rollup_files.BUSY_SECONDS", 0.01)
+    one.take([record()])
+    one.flush()
+    blocker = sqlite3.connect(tmp_path / "rollups-20261127.sqlite", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    one.close()
+    two = sink()
+    two.take([record(), record()])
+    two.flush()
+    assert counts(counted(tmp_path)) == {(): 1}
+    # Hours are in another file, which nobody holds: they have it already, and do not get it again.
+    assert counts(counted(tmp_path, since=NOW - timedelta(hours=24))) == {(): 3}
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    two.flush()
+    assert counts(counted(tmp_path)) == {(): 3}
+    assert counts(counted(tmp_path, since=NOW - timedelta(hours=24))) == {(): 3}
+
+
+def test_what_cannot_be_written_for_long_is_dropped_and_counted(sink, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(rollups, "MOST_UNWRITTEN", 10)
+    (tmp_path / "rollups-20261127.sqlite").mkdir()
+    one = sink()
+    one.take([record(route_id=f"r{number}") for number in range(30)])
+    one.flush()
+    assert one.dropped == 30
+
+
+def test_names_beyond_the_bound_are_told_less_apart_and_lose_no_count(sink, tmp_path: Path) -> None:
+    one = sink(max_keys=20)
+    floods = [record(backend_instance=f"10.0.0.{number}:80", tenant_id=f"t{number}") for number in range(200)]
+    # In portions, as they come in life: the file has to hold the bound that no portion reaches.
+    for first in range(0, 200, 10):
+        one.take(floods[first : first + 10])
+        one.take([record(route_id="payments", status=500)])
+        one.flush()
+    assert counts(counted(tmp_path)) == {(): 220}
+    found = counts(counted(tmp_path, "route_id", "tenant_id", "backend_instance"))
+    assert len(found) <= 36
+    assert found["users", "other", "other"] > 150
+    assert counts(counted(tmp_path, "route_id", where=("status=500",))) == {("payments",): 20}
+    assert one.coarsened > 150
+
+
+def test_files_are_private_and_old_ones_are_deleted(sink, tmp_path: Path) -> None:
+    for name in ("rollups-20251001.sqlite", "rollups-202509.sqlite", "rollups-20261101.sqlite", "other"):
+        (tmp_path / name).touch()
+    one = sink()
+    one.take([record()])
+    one.flush()
+    names = sorted(path.name for path in tmp_path.iterdir() if not path.name.endswith(("-wal", "-shm")))
+    assert names == ["other", "rollups-202611.sqlite", "rollups-20261101.sqlite", "rollups-20261127.sqlite"]
+    assert (tmp_path / "rollups-202611.sqlite").stat().st_mode & 0o777 == 0o600
+
+
+def test_beyond_their_size_the_oldest_minutes_go_and_late_records_do_not_make_them_anew(
+    sink, tmp_path: Path
+) -> None:
+    one = sink()
+    one.take([record(LATE), record()])
+    one.flush()
+    one.close()
+    size = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert expire(tmp_path, NOW, timedelta(days=395), size) == []
+    gone = expire(tmp_path, NOW, timedelta(days=395), size - 1)
+    assert [path.name for path in gone] == ["rollups-20261126.sqlite"]
+    assert (tmp_path / FLOOR).read_text() == "20261127\n"
+    again = sink()
+    again.take([record(LATE)])
+    again.flush()
+    assert not (tmp_path / "rollups-20261126.sqlite").exists()
+    # What is left of that day is asked of hours, also where minutes would be fine enough.
+    found = counted(tmp_path, since=LATE, until=LATE + timedelta(hours=1))
+    assert (counts(found), found.resolution) == ({(): 2}, "1h")
+
+
+def test_records_older_than_the_retention_make_no_file(sink, tmp_path: Path) -> None:
+    one = sink(retention=timedelta(days=30))
+    one.take([record(NOW - timedelta(days=40))])
+    one.flush()
+    assert list(tmp_path.glob("rollups-*")) == []
+
+
+def test_what_is_no_record_is_left_out_and_the_rest_is_counted(sink, tmp_path: Path) -> None:
+    one = sink()
+    one.take([{}, record(timestamp="never and at no time"), record(timestamp=None), record()])
+    one.flush()
+    assert counts(counted(tmp_path)) == {(): 1}
+    assert one.malformed == 3
+
+
+def test_roll_ups_and_records_say_the_same(sink, tmp_path: Path, store_records) -> None:
+    given = [
+        record(
+            NOW - timedelta(seconds=number * 11),
+            request_id=f"r{number}",
+            method="GET",
+            path="/",
+            route_id=f"r{number % 3}" if number % 7 else None,
+            status=200 + number % 5 * 100,
+            total_latency_ms=round(number**1.7 / 13, 3),
+            sampling_weight=1 + number % 4,
+        )
+        for number in range(300)
+    ]
+    store_records(tmp_path / "records", "".join(json.dumps(one) + "\n" for one in given).encode())
+    one = sink()
+    one.take(given)
+    one.flush()
+    question = SummaryQuestion(
+        NOW - timedelta(hours=1), NOW + timedelta(minutes=1), group=("route_id", "status")
+    )
+    rolled, raw = count_rollups(tmp_path, question), count_records(tmp_path / "records", question, 10.0)
+    assert rolled is not None
+    assert len(raw.groups) == 20
+
+    def told(summary: Summary) -> dict[object, object]:
+        return {
+            group: (one.count, one.errors, one.request_bytes, one.latency.buckets, one.latency.micros)
+            for group, one in summary.groups.items()
+        }
+
+    assert told(rolled) == told(raw)
+
+
+def test_without_any_there_is_no_answer(tmp_path: Path) -> None:
+    assert count_rollups(tmp_path, SummaryQuestion(NOW - timedelta(hours=1), NOW)) is None
+    open_file(tmp_path / "rollups-20261127.sqlite").close()
+    assert counts(counted(tmp_path)) == {}
