@@ -118,3 +118,10 @@ def matrix() -> Iterator[Matrix]:
         yield Matrix(node, strict)
         assert origin.errors == []
         assert node.metric("gateway_panics_total") == 0
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    """A service that answers `ok` to everything that a test does not script."""
+    with Origin() as origin:
+        yield origin

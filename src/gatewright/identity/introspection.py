@@ -95,7 +95,8 @@ class Introspections:
 
     async def _ask(self, source: IntrospectionSource, token: str) -> bytes:
         source.check()
-        headers = {"accept": "application/json"}
+        # A small compressed answer may be a large one.
+        headers = {"accept": "application/json", "accept-encoding": "identity"}
         if source.bearer is not None:
             headers["authorization"] = f"Bearer {source.bearer}"
         asked = self._client.stream(
@@ -110,6 +111,8 @@ class Introspections:
         async with asked as response:
             if response.status_code != httpx2.codes.OK:
                 raise IntrospectionError(f"status {response.status_code}")
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise IntrospectionError("compressed, which was not asked for")
             body = bytearray()
             async for part in response.aiter_bytes():
                 body += part

@@ -85,7 +85,7 @@ class SharedKeys:
         if not await self._may_read():
             return None, None
         answer = await self._ask(lambda: self._client.mget(PREFIX + digest, GENERATION))
-        if answer is None:
+        if not is_pair(answer):
             return None, None
         entry, generation = answer
         if generation is None:
@@ -174,11 +174,10 @@ class SharedKeys:
 
     async def _ask(self, command: Callable[[], Awaitable[Any]]) -> Any:
         """The answer; `None` where there is none in time, and then nobody asks for a second."""
-        from redis.exceptions import RedisError  # noqa: PLC0415 - an extra.
-
         try:
             answer = await command()
-        except (RedisError, OSError, TimeoutError, ValueError) as error:
+        except Exception as error:
+            # The client raises whatever it meets in an answer that it cannot read.
             self._failed(error)
             return None
         self.health.answered(log, "keys are shared")
@@ -204,6 +203,12 @@ class SharedKeys:
                 message = await subscription.get_message(timeout=LISTEN_SECONDS)
                 if message is not None:
                     await self._forget(ids_of(message["data"]))
+
+
+def is_pair(answer: object) -> bool:
+    """Are these two texts or nothing, as a Redis answers?"""
+    is_list = isinstance(answer, list) and len(answer) == 2
+    return is_list and all(one is None or isinstance(one, str) for one in answer)
 
 
 def ids_of(text: object) -> Sequence[str] | None:

@@ -76,6 +76,9 @@ async def ask_for_tokens(
     """What the token endpoint grants. Raises `RefusedError` where it never will, `ProviderError` else."""
     status, document = await ask(client, settings, posted(settings, endpoints, endpoints.token, form))
     if status == httpx2.codes.OK:
+        if not document:
+            # A page of a network to log in to, for example: what was shown may be good still.
+            raise ProviderError("token endpoint: an answer without anything in it")
         return document
     error = document.get("error")
     if status < httpx2.codes.INTERNAL_SERVER_ERROR and error in REFUSALS:
@@ -122,8 +125,12 @@ async def ask(
 
 
 async def received(client: httpx2.AsyncClient, request: httpx2.Request) -> tuple[int, Json]:
+    # A small compressed answer may be a large one.
+    request.headers["accept-encoding"] = "identity"
     response = await client.send(request, stream=True, follow_redirects=False)
     try:
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise ProviderError("compressed, which was not asked for")
         body = bytearray()
         async for part in response.aiter_bytes():
             body += part

@@ -92,10 +92,8 @@ fn binary(
         Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
             ordered(written, left.1, right.1)?
         }
-        Operator::Add | Operator::Subtract | Operator::Multiply | Operator::Divide | Operator::Remainder => {
-            reckoned(written, left.1, right.1)?
-        }
         Operator::In => contained(left.1, right.1)?,
+        Operator::Reckon(_) => reckoned(written, left.1, right.1)?,
     };
     Ok((Node::Binary(operator, Box::new((left.0, right.0))), kind))
 }

@@ -1,9 +1,15 @@
 //! Functions that are given their values.
 
+use std::str::FromStr;
+
 use super::evaluate::{Evaluation, Outcome};
 use super::node::Function;
+use super::operators::integer;
 use super::value::Value;
 use crate::refusal::RuleFault;
+
+/// No whole number of 64 bits is as large.
+const BEYOND: f64 = 2e19;
 
 pub(super) fn call<'r>(
     evaluation: &mut Evaluation<'r>,
@@ -22,8 +28,8 @@ pub(super) fn call<'r>(
         Function::Lower => Ok(Value::made(&first.text()?.to_ascii_lowercase())),
         Function::Upper => Ok(Value::made(&first.text()?.to_ascii_uppercase())),
         Function::ToText => to_text(first),
-        Function::ToInt => to_int(first).map(Value::Int),
-        Function::ToUint => to_uint(first).map(Value::Uint),
+        Function::ToInt => integer(to_whole(first)?).map(Value::Int),
+        Function::ToUint => integer(to_whole(first)?).map(Value::Uint),
         Function::ToDouble => to_double(first).map(Value::Double),
     }
 }
@@ -60,59 +66,19 @@ fn to_text<'r>(value: &Value<'r>) -> Outcome<'r> {
     }
 }
 
-fn to_int(value: &Value<'_>) -> Result<i64, RuleFault> {
-    match value {
-        Value::Int(number) => Ok(*number),
-        Value::Uint(number) => i64::try_from(*number).map_err(|_| RuleFault::Overflow),
-        // Doubles next to the bounds are beyond them already.
-        Value::Double(number) if number.abs() < 9.223_372_036_854_775e18 => Ok(*number as i64),
-        Value::Double(_) => Err(RuleFault::Overflow),
-        Value::Text(_) | Value::Made(_) => value.text()?.parse().map_err(|_| RuleFault::Conversion),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Address(_)
-        | Value::Names(_)
-        | Value::List(_)
-        | Value::Array(_)
-        | Value::Object(_)
-        | Value::Headers
-        | Value::Query => Err(RuleFault::WrongType),
+/// A double loses what is behind its point.
+fn to_whole(value: &Value<'_>) -> Result<i128, RuleFault> {
+    if let Value::Double(number) = value {
+        return if number.abs() < BEYOND { Ok(*number as i128) } else { Err(RuleFault::Overflow) };
     }
-}
-
-fn to_uint(value: &Value<'_>) -> Result<u64, RuleFault> {
-    match value {
-        Value::Uint(number) => Ok(*number),
-        Value::Int(number) => u64::try_from(*number).map_err(|_| RuleFault::Overflow),
-        Value::Double(number) if (0.0..1.844_674_407_370_955e19).contains(number) => Ok(*number as u64),
-        Value::Double(_) => Err(RuleFault::Overflow),
-        Value::Text(_) | Value::Made(_) => value.text()?.parse().map_err(|_| RuleFault::Conversion),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Address(_)
-        | Value::Names(_)
-        | Value::List(_)
-        | Value::Array(_)
-        | Value::Object(_)
-        | Value::Headers
-        | Value::Query => Err(RuleFault::WrongType),
-    }
+    value.whole().map_or_else(|| parsed(value), Ok)
 }
 
 fn to_double(value: &Value<'_>) -> Result<f64, RuleFault> {
-    match value {
-        Value::Double(number) => Ok(*number),
-        Value::Int(number) => Ok(*number as f64),
-        Value::Uint(number) => Ok(*number as f64),
-        Value::Text(_) | Value::Made(_) => value.text()?.parse().map_err(|_| RuleFault::Conversion),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Address(_)
-        | Value::Names(_)
-        | Value::List(_)
-        | Value::Array(_)
-        | Value::Object(_)
-        | Value::Headers
-        | Value::Query => Err(RuleFault::WrongType),
-    }
+    value.number().map_or_else(|| parsed(value), Ok)
+}
+
+/// What a text says.
+fn parsed<T: FromStr>(value: &Value<'_>) -> Result<T, RuleFault> {
+    value.text()?.parse().map_err(|_| RuleFault::Conversion)
 }

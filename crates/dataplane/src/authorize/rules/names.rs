@@ -1,6 +1,6 @@
 //! What expressions may name, and what of it is known before there is a request.
 
-use super::node::{Function, Operator, Type, Variable};
+use super::node::{Arithmetic, Function, Operator, Type, Variable};
 
 /// The three things that an expression can speak of; each only together with one of its members.
 pub(super) const ROOTS: [&str; 3] = ["caller", "request", "route"];
@@ -59,11 +59,11 @@ const OPERATORS: [(&str, &str, Operator); 12] = [
     ("_<=_", "<=", Operator::LessOrEqual),
     ("_>_", ">", Operator::Greater),
     ("_>=_", ">=", Operator::GreaterOrEqual),
-    ("_+_", "+", Operator::Add),
-    ("_-_", "-", Operator::Subtract),
-    ("_*_", "*", Operator::Multiply),
-    ("_/_", "/", Operator::Divide),
-    ("_%_", "%", Operator::Remainder),
+    ("_+_", "+", Operator::Reckon(Arithmetic::Add)),
+    ("_-_", "-", Operator::Reckon(Arithmetic::Subtract)),
+    ("_*_", "*", Operator::Reckon(Arithmetic::Multiply)),
+    ("_/_", "/", Operator::Reckon(Arithmetic::Divide)),
+    ("_%_", "%", Operator::Reckon(Arithmetic::Remainder)),
     ("@in", "in", Operator::In),
 ];
 

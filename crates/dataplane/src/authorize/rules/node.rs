@@ -108,12 +108,17 @@ pub(super) enum Operator {
     LessOrEqual,
     Greater,
     GreaterOrEqual,
+    In,
+    Reckon(Arithmetic),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arithmetic {
     Add,
     Subtract,
     Multiply,
     Divide,
     Remainder,
-    In,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::rc::Rc;
 
 use super::evaluate::{Evaluation, Outcome};
-use super::node::Operator;
+use super::node::{Arithmetic, Operator};
 use super::value::Value;
 use crate::refusal::RuleFault;
 
@@ -31,11 +31,9 @@ pub(super) fn binary<'r>(
         Operator::LessOrEqual => ordered(Ordering::is_le),
         Operator::Greater => ordered(Ordering::is_gt),
         Operator::GreaterOrEqual => ordered(Ordering::is_ge),
-        Operator::Add => add(evaluation, left, right),
-        Operator::Subtract | Operator::Multiply | Operator::Divide | Operator::Remainder => {
-            reckon(operator, left, right)
-        }
         Operator::In => contains(evaluation, right, left),
+        Operator::Reckon(Arithmetic::Add) => add(evaluation, left, right),
+        Operator::Reckon(operator) => reckon(operator, left, right),
     }
 }
 
@@ -61,81 +59,48 @@ fn add<'r>(evaluation: &mut Evaluation<'r>, left: &Value<'r>, right: &Value<'r>)
         evaluation.pay_text(one.len() + two.len())?;
         return Ok(Value::made(&[one, two].concat()));
     }
-    reckon(Operator::Add, left, right)
+    reckon(Arithmetic::Add, left, right)
 }
 
 /// Numbers of one type; nothing is converted.
-fn reckon<'r>(operator: Operator, left: &Value<'r>, right: &Value<'r>) -> Outcome<'r> {
+fn reckon<'r>(operator: Arithmetic, left: &Value<'r>, right: &Value<'r>) -> Outcome<'r> {
     if let (Value::Int(left), Value::Int(right)) = (left, right) {
-        return integers(operator, *left, *right);
+        return integer(whole(operator, (*left).into(), (*right).into())?).map(Value::Int);
     }
     if let (Value::Uint(left), Value::Uint(right)) = (left, right) {
-        return unsigned(operator, *left, *right);
+        return integer(whole(operator, (*left).into(), (*right).into())?).map(Value::Uint);
     }
     if let (Value::Double(left), Value::Double(right)) = (left, right) {
-        return doubles(operator, *left, *right);
+        return double(operator, *left, *right).map(Value::Double);
     }
     Err(RuleFault::WrongType)
 }
 
-fn integers<'r>(operator: Operator, left: i64, right: i64) -> Outcome<'r> {
-    let is_division = matches!(operator, Operator::Divide | Operator::Remainder);
-    if is_division && right == 0 {
-        return Err(RuleFault::DivisionByZero);
-    }
-    let result = match operator {
-        Operator::Add => left.checked_add(right),
-        Operator::Subtract => left.checked_sub(right),
-        Operator::Multiply => left.checked_mul(right),
-        Operator::Divide => left.checked_div(right),
-        Operator::Remainder => left.checked_rem(right),
-        Operator::Equal
-        | Operator::Unequal
-        | Operator::Less
-        | Operator::LessOrEqual
-        | Operator::Greater
-        | Operator::GreaterOrEqual
-        | Operator::In => return Err(RuleFault::WrongType),
-    };
-    result.map(Value::Int).ok_or(RuleFault::Overflow)
+/// A whole number as one of a type that may be too small for it.
+pub(super) fn integer<T: TryFrom<i128>>(number: i128) -> Result<T, RuleFault> {
+    T::try_from(number).map_err(|_| RuleFault::Overflow)
 }
 
-fn unsigned<'r>(operator: Operator, left: u64, right: u64) -> Outcome<'r> {
-    let is_division = matches!(operator, Operator::Divide | Operator::Remainder);
-    if is_division && right == 0 {
-        return Err(RuleFault::DivisionByZero);
-    }
+/// Of two numbers of 64 bits: a result that does not fit there is refused afterwards.
+fn whole(operator: Arithmetic, left: i128, right: i128) -> Result<i128, RuleFault> {
     let result = match operator {
-        Operator::Add => left.checked_add(right),
-        Operator::Subtract => left.checked_sub(right),
-        Operator::Multiply => left.checked_mul(right),
-        Operator::Divide => left.checked_div(right),
-        Operator::Remainder => left.checked_rem(right),
-        Operator::Equal
-        | Operator::Unequal
-        | Operator::Less
-        | Operator::LessOrEqual
-        | Operator::Greater
-        | Operator::GreaterOrEqual
-        | Operator::In => return Err(RuleFault::WrongType),
+        Arithmetic::Divide | Arithmetic::Remainder if right == 0 => return Err(RuleFault::DivisionByZero),
+        Arithmetic::Add => left.checked_add(right),
+        Arithmetic::Subtract => left.checked_sub(right),
+        Arithmetic::Multiply => left.checked_mul(right),
+        Arithmetic::Divide => left.checked_div(right),
+        Arithmetic::Remainder => left.checked_rem(right),
     };
-    result.map(Value::Uint).ok_or(RuleFault::Overflow)
+    result.ok_or(RuleFault::Overflow)
 }
 
 /// There is no remainder of doubles.
-fn doubles<'r>(operator: Operator, left: f64, right: f64) -> Outcome<'r> {
+fn double(operator: Arithmetic, left: f64, right: f64) -> Result<f64, RuleFault> {
     match operator {
-        Operator::Add => Ok(Value::Double(left + right)),
-        Operator::Subtract => Ok(Value::Double(left - right)),
-        Operator::Multiply => Ok(Value::Double(left * right)),
-        Operator::Divide => Ok(Value::Double(left / right)),
-        Operator::Remainder
-        | Operator::Equal
-        | Operator::Unequal
-        | Operator::Less
-        | Operator::LessOrEqual
-        | Operator::Greater
-        | Operator::GreaterOrEqual
-        | Operator::In => Err(RuleFault::WrongType),
+        Arithmetic::Add => Ok(left + right),
+        Arithmetic::Subtract => Ok(left - right),
+        Arithmetic::Multiply => Ok(left * right),
+        Arithmetic::Divide => Ok(left / right),
+        Arithmetic::Remainder => Err(RuleFault::WrongType),
     }
 }

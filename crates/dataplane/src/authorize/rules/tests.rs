@@ -130,6 +130,8 @@ fn functions_and_loops_give_what_they_say() {
         "caller.scopes.exists(s, caller.claims.org.tags.exists(t, s != t && t == 'b'))",
         "caller.claims.exists(name, name == 'org')",
         "(true ? 1 : 2) == 1 && -(1) == -1 && 7 % 4 == 3 && 7 / 2 == 3 && 1.0 / 2.0 == 0.5",
+        "int(-7.9) == -7 && uint(7.9) == 7u && int('-7') == -7 && uint('7') == 7u && double('7') == 7.0 && double(7u) == 7.0",
+        "18446744073709551615u - 1u == 18446744073709551614u && 7u / 2u == 3u && -7 % 4 == -3",
         "1 < 2u && 2.5 > 2 && 'a' < 'b' && [1, 2] + [3] == [1, 2, 3]",
     ] {
         assert_eq!(holds(text), Ok(true), "{text}");
@@ -151,6 +153,17 @@ fn what_fails_is_a_fault_and_never_true() {
         ("in_network('nowhere', '::/0')", RuleFault::Conversion),
         ("9223372036854775807 + 1 == 0", RuleFault::Overflow),
         ("1 / 0 == 1", RuleFault::DivisionByZero),
+        ("1u % 0u == 1u", RuleFault::DivisionByZero),
+        ("1u - 2u == 0u", RuleFault::Overflow),
+        ("18446744073709551615u * 18446744073709551615u == 0u", RuleFault::Overflow),
+        ("-9223372036854775808 / -1 == 0", RuleFault::Overflow),
+        ("int(18446744073709551615u) == 0", RuleFault::Overflow),
+        ("int(9223372036854775808.0) == 0", RuleFault::Overflow),
+        ("int(0.0 / 0.0) == 0", RuleFault::Overflow),
+        ("uint(-1) == 0u", RuleFault::Overflow),
+        ("uint(1e300) == 0u", RuleFault::Overflow),
+        ("uint('-x') == 0u", RuleFault::Conversion),
+        ("int(true) == 1", RuleFault::WrongType),
         ("caller.scopes[2] == 'a'", RuleFault::OutOfRange),
         ("caller.scopes[-1] == 'a'", RuleFault::OutOfRange),
     ] {

@@ -72,6 +72,19 @@ impl<'r> Value<'r> {
         if let Self::Made(text) = self { Ok(text) } else { Err(RuleFault::WrongType) }
     }
 
+    /// An integer of either type.
+    pub(super) fn whole(&self) -> Option<i128> {
+        if let Self::Int(number) = self {
+            return Some((*number).into());
+        }
+        if let Self::Uint(number) = self { Some((*number).into()) } else { None }
+    }
+
+    /// A number of any type.
+    pub(super) fn number(&self) -> Option<f64> {
+        if let Self::Double(number) = self { Some(*number) } else { self.whole().map(|number| number as f64) }
+    }
+
     /// How long a list is; `None` where this is no list.
     pub(super) fn length(&self) -> Option<usize> {
         if let Self::Names(list) = self {
@@ -137,21 +150,8 @@ impl<'r> Value<'r> {
 
 /// The order of two numbers, of whatever types; `None` where one of them is none.
 fn numbers(left: &Value<'_>, right: &Value<'_>) -> Option<Option<Ordering>> {
-    if let (Some(left), Some(right)) = (whole(left), whole(right)) {
+    if let (Some(left), Some(right)) = (left.whole(), right.whole()) {
         return Some(Some(left.cmp(&right)));
     }
-    Some(double(left)?.partial_cmp(&double(right)?))
-}
-
-/// An integer of either type.
-fn whole(value: &Value<'_>) -> Option<i128> {
-    if let Value::Int(number) = value { Some((*number).into()) } else { unsigned(value) }
-}
-
-fn unsigned(value: &Value<'_>) -> Option<i128> {
-    if let Value::Uint(number) = value { Some((*number).into()) } else { None }
-}
-
-fn double(value: &Value<'_>) -> Option<f64> {
-    if let Value::Double(number) = value { Some(*number) } else { whole(value).map(|number| number as f64) }
+    Some(left.number()?.partial_cmp(&right.number()?))
 }
