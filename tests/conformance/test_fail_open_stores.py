@@ -285,6 +285,12 @@ def huge_list(path: Path) -> None:
     path.write_text("".join(f"10.{i >> 8 & 255}.{i & 255}.0/24\n" for i in range(3000)))
 
 
+def a_pipe(path: Path) -> None:
+    """Whoever opens it waits for one who writes."""
+    path.unlink()
+    os.mkfifo(path)
+
+
 def a_loop(path: Path) -> None:
     path.unlink()
     path.symlink_to(path)
@@ -297,6 +303,7 @@ ADDRESS_FAULTS: dict[str, Callable[[Path], object]] = {
     "huge": huge_list,
     "page": lambda path: path.write_text("<html>Log in to this network</html>"),
     "one-bad-line": lambda path: path.write_text("198.51.100.0/24\nall of them\n"),
+    "pipe": a_pipe,
     "loop": a_loop,
 }
 

@@ -109,9 +109,9 @@ class Process:
         return sum(float(line.rsplit(" ", 1)[1]) for line in own)
 
 
-def gatewright(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Any other command, to its end."""
+def gatewright(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Any other command, to its end; `more` are further variables of its environment."""
     command = [sys.executable, *PROGRAM, *arguments]
     return subprocess.run(
-        command, capture_output=True, text=True, env=environment(), timeout=DEADLINE, check=False
+        command, capture_output=True, text=True, env=environment() | more, timeout=DEADLINE, check=False
     )

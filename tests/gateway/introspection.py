@@ -20,9 +20,10 @@ CLIENT = ("gateway", "its secret")
 
 
 class TokenIssuer:
-    """Answers what its tokens are worth (RFC 7662) to who names himself as `CLIENT`. A context manager."""
+    """Answers what its tokens are worth (RFC 7662) to who names himself as `client`. A context manager."""
 
     def __init__(self) -> None:
+        self.client = CLIENT
         self.tokens: dict[str, dict[str, Any]] = {}
         self.asked: list[str] = []
         self.behaviour = "answer"
@@ -63,7 +64,7 @@ class TokenIssuer:
     def serve(self, request: BaseHTTPRequestHandler, form: dict[str, list[str]]) -> None:
         (token,) = form["token"]
         self.asked.append(token)
-        basic = base64.b64encode(":".join(CLIENT).encode()).decode()
+        basic = base64.b64encode(":".join(self.client).encode()).decode()
         if request.headers["authorization"] not in {f"Basic {basic}", "Bearer it is me"}:
             request.send_error(401)
             return

@@ -1,13 +1,13 @@
 //! Which country an address is of, by a file of MaxMind's format. It is read into memory as a whole: a mapped file that
 //! changes would be undefined behaviour (RUSTSEC-2025-0132).
 
-use std::fs::File;
 use std::io::Read;
 use std::net::IpAddr;
 use std::path::Path;
 
 use maxminddb::{PathElement, Reader};
 
+use super::reading;
 use super::registry::{Loaded, Size, Source};
 
 /// Two upper-case letters (ISO 3166-1).
@@ -40,7 +40,7 @@ impl Countries {
     pub fn read(path: &Path, most: usize) -> Result<Self, String> {
         let wrong = |error: String| format!("{}: {error}", path.display());
         let mut content = Vec::new();
-        let file = File::open(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let file = reading::opened(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
         let read = file.take(most as u64 + 1).read_to_end(&mut content);
         read.map_err(|error| wrong(format!("cannot be read: {error}")))?;
         if content.len() > most {

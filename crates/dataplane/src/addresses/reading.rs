@@ -1,7 +1,7 @@
 //! Files of networks, line by line, in memory that does not grow with them.
 
-use std::fs::{File, Metadata};
-use std::io::{BufRead, BufReader, Read};
+use std::fs::{self, File, Metadata};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -13,7 +13,7 @@ const BUFFER: usize = 256 * 1024;
 /// the error names the file and the number of the line.
 pub(super) fn lines(path: &Path, mut take: impl FnMut(&str) -> Result<(), String>) -> Result<(), String> {
     let unreadable = |error: std::io::Error| format!("{}: cannot be read: {error}", path.display());
-    let file = File::open(path).map_err(unreadable)?;
+    let file = opened(path).map_err(unreadable)?;
     let before = stamp(&file.metadata().map_err(unreadable)?);
     let mut reader = BufReader::with_capacity(BUFFER, file);
     let mut line = Vec::new();
@@ -34,6 +34,11 @@ pub(super) fn lines(path: &Path, mut take: impl FnMut(&str) -> Result<(), String
         return Err(format!("{}: was written while it was read; it is read again", path.display()));
     }
     Ok(())
+}
+
+/// Opens a file and nothing else: whoever opens a pipe waits until somebody writes to it, perhaps for ever.
+pub(super) fn opened(path: &Path) -> io::Result<File> {
+    if fs::metadata(path)?.is_file() { File::open(path) } else { Err(io::Error::other("it is no file")) }
 }
 
 fn stamp(metadata: &Metadata) -> (u64, Option<SystemTime>) {

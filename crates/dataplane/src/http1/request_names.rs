@@ -9,31 +9,40 @@ const CLIENT_CERTIFICATE: &[u8] = b"x-client-cert";
 /// Finds what a lower-case header name means to us.
 ///
 /// CGI, WSGI and their heirs hand a service `X_User.Id` and `X-User-Id` under one name. So every name that becomes one
-/// of ours when `_` and `.` are read as `-` is `ClientSentIdentity`, which is never forwarded.
+/// of ours when each mark is read as `-` is `ClientSentIdentity`, which is never forwarded.
 pub fn known(name: &[u8]) -> Known {
     let known = exact(name);
-    if known != Known::Other || !name.iter().any(|byte| matches!(byte, b'_' | b'.')) {
+    if known != Known::Other || !name.iter().any(|byte| folded(*byte) != *byte) {
         return known;
     }
     if is_client_certificate(name) {
         return Known::ClientSentIdentity;
     }
-    let mut folded = [0; LONGEST];
-    let Some(folded) = folded.get_mut(..name.len()) else { return Known::Other };
-    for (to, &from) in folded.iter_mut().zip(name) {
-        *to = if from == b'_' || from == b'.' { b'-' } else { from };
+    let mut plain = [0; LONGEST];
+    let Some(plain) = plain.get_mut(..name.len()) else { return Known::Other };
+    for (to, &from) in plain.iter_mut().zip(name) {
+        *to = folded(from);
     }
-    if exact(folded) == Known::Other { Known::Other } else { Known::ClientSentIdentity }
+    if exact(plain) == Known::Other { Known::Other } else { Known::ClientSentIdentity }
+}
+
+/// What a service may read a byte of a name as. Most who fold names do it with `_` and `.` at most; CGI of lighttpd with
+/// everything that is neither a letter nor a digit.
+pub fn folded(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte } else { b'-' }
+}
+
+/// Are these names one to a service that folds them?
+pub fn is_spelling(name: &[u8], own: &[u8]) -> bool {
+    name.len() == own.len() && name.iter().zip(own).all(|(one, other)| folded(*one) == folded(*other))
 }
 
 /// Begins `X-Client-Cert` in any spelling.
 fn is_client_certificate(name: &[u8]) -> bool {
-    let begin = name.iter().map(|byte| if matches!(byte, b'_' | b'.') { &b'-' } else { byte });
-    name.len() >= CLIENT_CERTIFICATE.len()
-        && CLIENT_CERTIFICATE.iter().zip(begin).all(|(one, other)| one == other)
+    name.get(..CLIENT_CERTIFICATE.len()).is_some_and(|begin| is_spelling(begin, CLIENT_CERTIFICATE))
 }
 
-/// The same for a name without `_` and `.`.
+/// The same for a name without marks but `-`.
 pub(crate) fn exact(name: &[u8]) -> Known {
     // By length first: that leaves one to three names to compare.
     match (name.len(), name) {
@@ -123,6 +132,9 @@ mod tests {
             "x.partner_id",
             "x-user-roles",
             "x_user.roles",
+            "x!user~id",
+            "x'partner|id",
+            "x+client*cert^subject",
             "proxy",
             "x-client-cert",
             "x-client-cert-subject",

@@ -45,7 +45,7 @@ pub struct OutgoingHead<'a> {
     pub withheld: &'a Withheld,
 }
 
-/// Tells a service where the client is. What the client says of it does not go on, in whatever spelling.
+/// Tells a service where the client is.
 #[derive(Clone, Copy, Debug)]
 pub struct CountryHeader<'a> {
     /// Lower case.
@@ -54,12 +54,6 @@ pub struct CountryHeader<'a> {
 }
 
 impl CountryHeader<'_> {
-    /// Services that take `_` or `.` for `-` would read another header as this one.
-    fn is_spelled(&self, name: &[u8]) -> bool {
-        let plain = |byte: &u8| if matches!(byte, b'_' | b'.') { b'-' } else { *byte };
-        name.iter().map(plain).eq(self.name.iter().map(plain))
-    }
-
     fn line(&self, country: &Country) -> Vec<u8> {
         [self.name, b": ", country.text().as_bytes(), b"\r\n"].concat()
     }
@@ -158,8 +152,7 @@ impl OutgoingHead<'_> {
                 | Known::ClientSentIdentity
                 | Known::NamedInConnection => false,
             };
-            let is_country = self.country.is_some_and(|country| country.is_spelled(name));
-            if goes_on && !is_country && !self.changes.drops(name) {
+            if goes_on && !self.changes.drops(name) {
                 sink.pass(request, header);
             }
         }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::head::HeadSink;
+use crate::http1::request_names::is_spelling;
 use crate::http1::trailers::Trailers;
 use crate::query;
 use crate::request::{Header, Request};
@@ -21,7 +22,7 @@ pub struct Withheld {
     pub claimed: Option<Claimed>,
 }
 
-/// Names of headers in which services are told claims. What a client sends under such a name, in whatever spelling, goes on
+/// Names of headers in which services are told claims and countries. What a client sends under such a name, in whatever spelling, goes on
 /// neither in the head nor in trailers.
 #[derive(Clone, Debug)]
 pub struct Claimed(Arc<[Box<[u8]>]>);
@@ -40,12 +41,6 @@ impl Claimed {
     pub(super) fn clean(&self, trailers: &Trailers) -> Trailers {
         trailers.without(|name| self.has(name))
     }
-}
-
-/// Services may read `_` and `.` as `-`.
-fn is_spelling(name: &[u8], own: &[u8]) -> bool {
-    let folded = |byte: &u8| if matches!(byte, b'_' | b'.') { b'-' } else { *byte };
-    name.len() == own.len() && name.iter().map(folded).eq(own.iter().map(folded))
 }
 
 impl Withheld {

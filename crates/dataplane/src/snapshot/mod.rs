@@ -208,7 +208,7 @@ impl Snapshot {
             unrouted_response: Policy::unrouted(document.security_headers),
             unrouted: lasting.metrics.unrouted(),
             unidentified: lasting.metrics.unidentified(),
-            secret_parameters: withheld::names(withheld::parameters(&document.identities)),
+            secret_parameters: withheld::names(withheld::secret_parameters(&document.identities)),
             node: document.node.name.into(),
             software: document.node.software.into(),
         })

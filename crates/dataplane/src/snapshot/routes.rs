@@ -154,7 +154,7 @@ impl Context<'_> {
             gone_after_ms: route.gone_after_ms,
             timeout: Duration::from_millis(route.timeout_ms),
             max_body: route.max_body_bytes,
-            withheld: withheld::compile(&self.document.identities, route),
+            withheld: withheld::compile(self.document, route),
             request_headers: HeaderChanges { dropped, lines },
             response: Policy::compile(route).without(self.load_header(service)),
             error_pages: self.error_pages(route),

@@ -1,29 +1,33 @@
 //! Which parts of a request carry credentials, and whether a route sends them on.
 
 use crate::proxy::withheld::{Claimed, Withheld};
-use crate::snapshot::document::{IdentityDocument, IdentityKindDocument, JwtDocument, RouteDocument};
+use crate::snapshot::document::{
+    IdentityDocument, IdentityKindDocument, JwtDocument, RouteDocument, SnapshotDocument,
+};
 
 const AUTHORIZATION: &str = "authorization";
 
 /// A token's header and cookie go on with `forward_authorization`, an API key's header with `forward_api_key`, a
 /// parameter of the query never: it would end up in the service's log. `Authorization` is a token's unless an identity
 /// says otherwise: clients mean the gateway with it on every route.
-pub(super) fn compile(identities: &[IdentityDocument], route: &RouteDocument) -> Withheld {
+pub(super) fn compile(document: &SnapshotDocument, route: &RouteDocument) -> Withheld {
+    let identities = &document.identities;
     let withholds_tokens = !route.forward_authorization;
     let cookies = tokens(identities).filter(|_| withholds_tokens).filter_map(|jwt| jwt.cookie.as_deref());
     Withheld {
         headers: headers(identities, route),
         cookies: names(cookies),
         parameters: names(parameters(identities)),
-        claimed: claimed(identities),
+        claimed: claimed(document),
         sessions: names(sessions(identities)),
     }
 }
 
 /// On every route: a service trusts these names whoever called it.
-fn claimed(identities: &[IdentityDocument]) -> Option<Claimed> {
-    let headers = tokens(identities).flat_map(|jwt| &jwt.claim_headers);
-    let mut names: Vec<&str> = headers.map(|header| header.header.as_str()).collect();
+fn claimed(document: &SnapshotDocument) -> Option<Claimed> {
+    let headers = tokens(&document.identities).flat_map(|jwt| &jwt.claim_headers);
+    let country = document.screening.country_header.as_deref();
+    let mut names: Vec<&str> = headers.map(|header| header.header.as_str()).chain(country).collect();
     names.sort_unstable();
     names.dedup();
     Claimed::new(&names)
@@ -45,6 +49,11 @@ fn sessions(identities: &[IdentityDocument]) -> impl Iterator<Item = &str> {
 /// Parameters of the query that carry credentials.
 pub(super) fn parameters(identities: &[IdentityDocument]) -> impl Iterator<Item = &str> {
     tokens(identities).filter_map(|jwt| jwt.query.as_deref())
+}
+
+/// Parameters of the query that no record shows: those, and what a login is told again by.
+pub(super) fn secret_parameters(identities: &[IdentityDocument]) -> impl Iterator<Item = &str> {
+    parameters(identities).chain(sessions(identities).map(|_| "state"))
 }
 
 pub(super) fn names<'a>(names: impl Iterator<Item = &'a str>) -> Box<[Box<str>]> {
