@@ -11,6 +11,7 @@ import pytest
 
 from gateway.ports import unused_ports
 from gatewright.errors import EngineError, SnapshotError
+from gatewright.records.batch import Batch
 from gatewright.records.sqlite import SqliteSink
 
 
@@ -222,7 +223,7 @@ def store_records() -> Callable[[Path, bytes], None]:
 
     def store(directory: Path, lines: bytes) -> None:
         sink = SqliteSink(directory, timedelta(days=36_500))
-        sink.write(lines)
+        sink.write(Batch.of(lines))
         sink.close()
 
     return store

@@ -135,6 +135,6 @@ async def ask(node: Node, kind: str, asked: dict[str, Any]) -> Any:
 def record_directory(node: Node) -> Path:
     """Where the SQLite sink of this node writes. Raises `Denied` when there is none."""
     for sink in node.sinks:
-        if sink.kind == "sqlite" and sink.path is not None:
-            return sink.path
+        if sink.directory is not None:
+            return sink.directory
     raise Denied(404, "no_record_store", "records are not stored here; add a sink of kind `sqlite`")

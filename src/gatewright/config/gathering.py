@@ -152,6 +152,7 @@ _FILES: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("redis", "tls"), ("ca_file",)),
     (("redis", "tls", "certificate"), ("file", "key_file")),
     (("records", "sinks", "*"), ("path",)),
+    (("records", "sinks", "*", "spill"), ("directory",)),
     (("routes", "*", "static"), ("root",)),
     (("node",), ("state_directory",)),
 )

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 from gatewright.config import Loaded, load
@@ -14,14 +13,12 @@ from gatewright.config import compile as compile_snapshot
 from gatewright.config.addresses import Resolver, read_address
 from gatewright.config.models import (
     BUILT_IN_TIERS,
-    FileSink,
     Gateway,
     IntrospectionIdentity,
     Jwks,
     JwtIdentity,
     OidcIdentity,
     Redis,
-    SqliteSink,
 )
 from gatewright.control.address_files import AddressFile
 from gatewright.control.bans import BanSettings
@@ -38,7 +35,7 @@ from gatewright.identity.oidc.settings import ClaimSettings, Endpoints, OidcSett
 from gatewright.identity.passwords import PasswordSettings
 from gatewright.keystore.settings import KeyStoreSettings, LeakSettings
 from gatewright.keystore.sharing import SharingSettings as KeySharingSettings
-from gatewright.records.build import SinkSettings
+from gatewright.records.build import Place, SinkSettings, settings_of
 from gatewright.redis_clients import RedisTarget, SentinelLogin
 from gatewright.revocation.service import RevocationSettings
 from gatewright.revocation.sharing import SharingSettings as RevocationSharingSettings
@@ -135,17 +132,8 @@ def admin_settings(gateway: Gateway) -> AdminSettings:
 
 
 def sink_settings(gateway: Gateway, state: StateDirectory, base: Path) -> tuple[SinkSettings, ...]:
-    """The sinks with their paths made absolute; SQLite without a path stays in the state directory."""
-    settings = []
-    for sink in gateway.records.sinks:
-        if isinstance(sink, FileSink):
-            settings.append(SinkSettings("file", base / sink.path))
-        elif isinstance(sink, SqliteSink):
-            path = base / sink.path if sink.path else state.records
-            settings.append(SinkSettings("sqlite", path, timedelta(milliseconds=sink.retention)))
-        else:
-            settings.append(SinkSettings("stdout"))
-    return tuple(settings)
+    """The sinks with what their paths are relative to."""
+    return settings_of(gateway.records.sinks, Place(base, state.records, state.spills))
 
 
 def key_set_sources(gateway: Gateway) -> tuple[KeySetSource, ...]:

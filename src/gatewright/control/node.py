@@ -37,7 +37,7 @@ from gatewright.identity.passwords import PasswordChecker, PasswordSettings
 from gatewright.identity.questions import QuestionWorker
 from gatewright.keystore.service import StoredKeys
 from gatewright.records.asking import Queries
-from gatewright.records.build import SinkSettings, build_sinks
+from gatewright.records.build import Place, SinkSettings, default_sinks, use_sinks
 from gatewright.records.worker import RecordWorker
 from gatewright.revocation.service import RevocationSettings, RevokedTokens
 
@@ -224,7 +224,8 @@ class Node:
             version = await asyncio.to_thread(self.engine.apply, json.dumps(document).encode())
             self.status.applied(version, source=FROM_LAST_GOOD)
             await asyncio.to_thread(keep_texts, self.state, version, json.loads(snapshot)["version"])
-            await self._use_sinks((SinkSettings("sqlite", self.state.records),))
+            state = self.state
+            await self._use_sinks(default_sinks(Place(state.path, state.records, state.spills)))
             await self.quotas.use(kept_in(document))
             await self.bans.use(banning_in(document))
         log.warning("last good configuration applied", extra={"version": version})
@@ -278,10 +279,8 @@ class Node:
             log.error("last good snapshot cannot be saved", extra={"error": str(error)})
 
     async def _use_sinks(self, settings: Sequence[SinkSettings]) -> None:
-        # Lanes hold queued records, so they are left alone unless their settings changed.
-        if tuple(settings) != self._sinks:
-            self._sinks = tuple(settings)
-            await asyncio.to_thread(self.records.use, build_sinks(settings))
+        self._sinks = tuple(settings)
+        await asyncio.to_thread(use_sinks, self.records, settings)
 
     async def _fetch(self, source: KeySetSource) -> bytes:
         return await fetch_key_set(self._client, source)

@@ -42,6 +42,11 @@ class StateDirectory:
         return self.path / "records"
 
     @property
+    def spills(self) -> Path:
+        """Where records wait for sinks that do not take them."""
+        return self.path / "spill"
+
+    @property
     def snapshot_file(self) -> Path:
         return self.path / "last-good.json"
 

@@ -8,7 +8,6 @@ minute that it says, however late it comes.
 
 from __future__ import annotations
 
-import json
 import logging
 import sqlite3
 import threading
@@ -22,6 +21,7 @@ from gatewright.insight import rollup_files
 from gatewright.insight.cells import Cell
 from gatewright.insight.rollup_files import LEVELS, MINUTES, Cells, RollupFile, file_of, minutes_from
 from gatewright.insight.rollup_keys import Key, KeyBound
+from gatewright.records.batch import Batch
 
 log = logging.getLogger("gatewright.insight")
 
@@ -80,14 +80,10 @@ class RollupSink:
     def coarsened(self) -> int:
         return self._bound.coarsened
 
-    def write(self, lines: bytes) -> None:
+    def write(self, batch: Batch) -> None:
         """Count a batch. Never raises: what cannot be written is kept and written later."""
-        records = []
-        for line in lines.decode("utf-8", "replace").split("\n"):
-            try:
-                records += [json.loads(line)] if line else []
-            except ValueError:
-                self.malformed += 1
+        records = batch.records
+        self.malformed += batch.count - len(records)
         self.take(records)
 
     def take(self, records: Iterable[Mapping[str, Any]]) -> None:

@@ -2,31 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gatewright.control.node import Node
-from gatewright.metrics.family import Family, counter, gauge
+from gatewright.metrics.family import Family, Sample, counter, gauge
+from gatewright.records.tally import REASONS, SinkCounts
 
 
 def sink_metrics(node: Node) -> list[Family]:
-    counts = [({"sink": count.name}, count) for count in node.records.counts()]
+    counts = node.records.counts()
+
+    def each(value: Callable[[SinkCounts], float]) -> list[Sample]:
+        return [({"sink": one.name}, value(one)) for one in counts]
+
     return [
-        counter(
-            "gateway_sink_records_total",
-            "Records stored.",
-            [(one, count.stored) for one, count in counts],
-        ),
-        counter(
-            "gateway_sink_dropped_total",
-            "Records lost because the sink was slow or failed.",
-            [(one, count.dropped) for one, count in counts],
-        ),
+        counter("gateway_sink_records_total", "Records stored.", each(lambda one: one.stored)),
+        counter("gateway_sink_dropped_total", "Records lost, by reason.", drops(counts)),
         counter(
             "gateway_sink_failures_total",
             "Attempts to store a batch that failed.",
-            [(one, count.failures) for one, count in counts],
+            each(lambda one: one.failures),
         ),
         gauge(
             "gateway_sink_queued_records",
-            "Records that wait for the sink.",
-            [(one, count.queued) for one, count in counts],
+            "Records that wait for the sink in memory.",
+            each(lambda one: one.queued),
+        ),
+        gauge("gateway_sink_queued_bytes", "Bytes of those records.", each(lambda one: one.queued_bytes)),
+        gauge(
+            "gateway_sink_spilled_records",
+            "Records that wait for the sink on disk.",
+            each(lambda one: one.spilled),
+        ),
+        gauge(
+            "gateway_sink_spilled_bytes", "Bytes of the spill on disk.", each(lambda one: one.spilled_bytes)
+        ),
+        gauge(
+            "gateway_sink_lag_seconds",
+            "Age of the oldest record that is not stored; 0 where all are.",
+            each(lambda one: one.lag),
+        ),
+        gauge(
+            "gateway_sink_last_success_seconds",
+            "Time since a batch was last stored, or since the sink is in use.",
+            each(lambda one: one.since_success),
+        ),
+        *batch_metrics(counts),
+    ]
+
+
+def drops(counts: list[SinkCounts]) -> list[Sample]:
+    """Every reason of every sink, so that a rate can be told from the first loss on."""
+    return [
+        ({"sink": one.name, "reason": reason}, one.drops.get(reason, 0))
+        for one in counts
+        for reason in REASONS
+    ]
+
+
+def batch_metrics(counts: list[SinkCounts]) -> list[Family]:
+    """How long batches take, as two counters: the mean by rate, and how many were slow."""
+    return [
+        counter(
+            "gateway_sink_batches_total",
+            "Batches stored.",
+            [({"sink": one.name}, one.batches.count) for one in counts],
+        ),
+        counter(
+            "gateway_sink_batch_seconds_total",
+            "Time that stored batches took, from their first attempt on.",
+            [({"sink": one.name}, one.batches.seconds) for one in counts],
         ),
     ]

@@ -1,39 +1,116 @@
-"""From the settings of sinks to sinks."""
+"""From the settings of sinks to sinks: what makes which kind.
+
+A new kind is a model in the union `Sink` of `config/models/records.py`, a file here with a function that
+makes the sink, and an entry of `BUILDERS`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from typing import Any, TypeVar
 
-from gatewright.errors import GatewrightError
-from gatewright.records.lines import FileSink, StandardOutputSink
+from gatewright.config.models.delivery import SinkSection
+from gatewright.config.models.records import SqliteSink
+from gatewright.records.settings import LaneSettings, RetrySettings, SpillSettings
 from gatewright.records.sink import Sink
-from gatewright.records.sqlite import RETENTION, SqliteSink
+from gatewright.records.worker import Outlet, RecordWorker
+
+# Imported when a sink of the kind is made, so that its library is needed only then. Each takes the model and
+# the `Place`, opens nothing yet, and raises `GatewrightError` with what to install.
+BUILDERS = {
+    "stdout": "gatewright.records.lines:build_stdout",
+    "file": "gatewright.records.lines:build_file",
+    "sqlite": "gatewright.records.sqlite:build_sqlite",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What paths of sinks are relative to, and where they keep things by default."""
+
+    base: Path
+    records: Path
+    spills: Path
 
 
 @dataclass(frozen=True, slots=True)
 class SinkSettings:
-    """One sink as configured: `stdout`, `file` (needs a path) or `sqlite` (needs a directory)."""
+    """One sink as configured. Two are equal when nothing in them differs."""
 
     kind: str
-    path: Path | None = None
-    retention: timedelta = RETENTION
+    name: str
+    place: Place
+    key: str = field(repr=False)
+    model: SinkSection = field(compare=False, repr=False)
+
+    @property
+    def directory(self) -> Path | None:
+        """Where SQLite keeps records, for those who read them."""
+        return sqlite_directory(self.model, self.place) if isinstance(self.model, SqliteSink) else None
 
 
-def build_sinks(settings: Sequence[SinkSettings]) -> list[Sink]:
-    """A sink for each of the settings, nothing opened yet. Raises `GatewrightError` for an unknown kind."""
-    return [build_sink(one) for one in settings]
+Builder = Callable[[Any, Place], Sink]
+M = TypeVar("M", bound=SinkSection)
+
+
+def settings_of(models: Iterable[Any], place: Place) -> tuple[SinkSettings, ...]:
+    """The sinks of a configuration."""
+    return tuple(
+        # The key stays in this process; it may hold secrets.
+        SinkSettings(one.kind, one.name or one.kind, place, key_of(one, place), one)
+        for one in models
+    )
+
+
+def key_of(model: SinkSection, place: Place) -> str:
+    return json.dumps([model.model_dump(mode="json"), str(place)], sort_keys=True)
+
+
+def sqlite_directory(model: SqliteSink, place: Place) -> Path:
+    return place.base / model.path if model.path else place.records
+
+
+def default_sinks(place: Place) -> tuple[SinkSettings, ...]:
+    """Where records go when no configuration says so."""
+    return settings_of([SqliteSink()], place)
+
+
+def use_sinks(worker: RecordWorker, settings: Sequence[SinkSettings]) -> None:
+    """Send records to these sinks; those that are in use already stay with all that they hold. Blocks. Raises
+    `GatewrightError` for a sink whose library is missing; nothing is changed then.
+    """
+    running = worker.keys()
+    added = [outlet_of(one) for one in settings if one.key not in running]
+    worker.use([one.key for one in settings], added)
+
+
+def outlet_of(settings: SinkSettings) -> Outlet:
+    return Outlet(settings.key, build_sink(settings), lane_settings(settings))
 
 
 def build_sink(settings: SinkSettings) -> Sink:
-    if settings.kind == "stdout":
-        return StandardOutputSink()
-    if settings.kind == "file" and settings.path is not None:
-        return FileSink(settings.path)
-    if settings.kind == "sqlite" and settings.path is not None:
-        return SqliteSink(settings.path, settings.retention)
-    raise GatewrightError(
-        f"`{settings.kind}` is no sink, or its path is missing; known: stdout, file, sqlite"
+    """The sink, nothing opened yet. Raises `GatewrightError` where a library is missing."""
+    module, _, name = BUILDERS[settings.kind].partition(":")
+    build: Builder = getattr(import_module(module), name)
+    return build(settings.model, settings.place)
+
+
+def lane_settings(settings: SinkSettings) -> LaneSettings:
+    model, spill = settings.model, None
+    if model.spill is not None:
+        directory = settings.place.spills / settings.name
+        if model.spill.directory is not None:
+            directory = settings.place.base / model.spill.directory
+        spill = SpillSettings(directory, int(model.spill.size))
+    return LaneSettings(
+        batch_records=model.batch.records,
+        batch_bytes=int(model.batch.bytes),
+        batch_wait=model.batch.wait / 1000,
+        queue_bytes=int(model.queue),
+        retry=RetrySettings(model.retry.first / 1000, model.retry.longest / 1000, model.retry.attempts),
+        spill=spill,
     )

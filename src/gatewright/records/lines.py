@@ -8,6 +8,10 @@ import contextlib
 import os
 from pathlib import Path
 
+from gatewright.config.models.records import FileSink as FileModel
+from gatewright.config.models.records import StdoutSink
+from gatewright.records.batch import Batch
+from gatewright.records.build import Place
 from gatewright.records.sink import SinkError
 
 STANDARD_OUTPUT = 1
@@ -16,13 +20,13 @@ STANDARD_OUTPUT = 1
 class StandardOutputSink:
     """Writes batches to file descriptor 1, for whatever collects the output of the process."""
 
-    def __init__(self, descriptor: int = STANDARD_OUTPUT) -> None:
-        self.name = "stdout"
+    def __init__(self, name: str = "stdout", descriptor: int = STANDARD_OUTPUT) -> None:
+        self.name = name
         self._descriptor = descriptor
         self._progress = Progress()
 
-    def write(self, lines: bytes) -> None:
-        self._progress.append(self._descriptor, lines)
+    def write(self, batch: Batch) -> None:
+        self._progress.append(self._descriptor, batch.lines)
 
     def reopen(self) -> None:
         """Standard output cannot be opened anew; nothing to do."""
@@ -34,15 +38,15 @@ class StandardOutputSink:
 class FileSink:
     """Appends batches to one file (mode 0640), which `reopen` closes and opens anew after a rotation."""
 
-    def __init__(self, path: Path) -> None:
-        self.name = f"file:{path.name}"
+    def __init__(self, path: Path, name: str = "file") -> None:
+        self.name = name
         self._path = path
         self._descriptor: int | None = None
         self._reopen = False
         self._progress = Progress()
 
-    def write(self, lines: bytes) -> None:
-        self._progress.append(self._opened(), lines)
+    def write(self, batch: Batch) -> None:
+        self._progress.append(self._opened(), batch.lines)
 
     def reopen(self) -> None:
         # Only marked: the descriptor belongs to the writing thread.
@@ -68,6 +72,14 @@ class FileSink:
             except OSError as error:
                 raise SinkError(f"`{self._path}` cannot be opened: {error.strerror}") from error
         return self._descriptor
+
+
+def build_stdout(model: StdoutSink, place: Place) -> StandardOutputSink:
+    return StandardOutputSink(model.name or model.kind)
+
+
+def build_file(model: FileModel, place: Place) -> FileSink:
+    return FileSink(place.base / model.path, model.name or model.kind)
 
 
 class Progress:

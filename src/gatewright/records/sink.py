@@ -5,10 +5,19 @@ from __future__ import annotations
 from typing import Protocol
 
 from gatewright.errors import GatewrightError
+from gatewright.records.batch import Batch
 
 
 class SinkError(GatewrightError):
-    """A sink could not store a batch; the same batch may be tried again."""
+    """A sink could not store a batch; the same batch is tried again."""
+
+
+class RejectedError(SinkError):
+    """The store refused `records` records of a batch for good and has the rest: no retry would help."""
+
+    def __init__(self, message: str, records: int) -> None:
+        super().__init__(message)
+        self.records = records
 
 
 class Sink(Protocol):
@@ -16,11 +25,13 @@ class Sink(Protocol):
 
     @property
     def name(self) -> str:
-        """Label of this sink in metrics and logs."""
+        """Label of this sink in metrics and logs, and the name of its spill."""
         ...
 
-    def write(self, lines: bytes) -> None:
-        """Store a whole batch of JSON lines or raise `SinkError`; a retry may store it twice."""
+    def write(self, batch: Batch) -> None:
+        """Store a whole batch or raise `SinkError`; the same batch then comes again, so a store that does
+        not look at the ids of its chunks may store it twice. Put a deadline on every wait.
+        """
         ...
 
     def reopen(self) -> None:

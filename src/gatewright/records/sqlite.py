@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sqlite3
 from collections import defaultdict
@@ -10,7 +9,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
+from gatewright.config.models.records import SqliteSink as SqliteModel
 from gatewright.records import segments
+from gatewright.records.batch import Batch
+from gatewright.records.build import Place, sqlite_directory
 from gatewright.records.sink import SinkError
 
 log = logging.getLogger("gatewright.records")
@@ -19,7 +23,7 @@ RETENTION = timedelta(days=30)
 OPEN_SEGMENTS = 2
 BUSY_SECONDS = 5.0
 
-Row = list[object]
+Row = tuple[object, ...]
 
 
 def now_in_utc() -> datetime:
@@ -31,17 +35,18 @@ class SqliteSink:
     `retention`.
     """
 
+    name = "sqlite"
+
     def __init__(
         self, directory: Path, retention: timedelta = RETENTION, now: Callable[[], datetime] = now_in_utc
     ) -> None:
-        self.name = "sqlite"
         self._directory = directory
         self._retention = retention
         self._now = now
         self._open: dict[str, sqlite3.Connection] = {}
 
-    def write(self, lines: bytes) -> None:
-        for hour, rows in rows_by_hour(lines).items():
+    def write(self, batch: Batch) -> None:
+        for hour, rows in rows_by_hour(batch).items():
             try:
                 connection = self._segment(hour)
                 with connection:
@@ -95,25 +100,32 @@ def open_segment(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def rows_by_hour(lines: bytes) -> dict[str, list[Row]]:
-    """One row a record, by segment. A line that is no record is left out and logged: a retry would not
-    mend it.
+def build_sqlite(model: SqliteModel, place: Place) -> SqliteSink:
+    sink = SqliteSink(sqlite_directory(model, place), timedelta(milliseconds=model.retention))
+    sink.name = model.name or model.kind
+    return sink
+
+
+# Decoding the columns alone takes a quarter of the time that whole records take.
+KINDS = {"TEXT": str | None, "INTEGER": int | bool | None, "REAL": float | None}
+Columns = msgspec.defstruct("Columns", [(name, KINDS[kind], None) for name, kind in segments.COLUMNS.items()])
+DECODER = msgspec.json.Decoder(Columns)
+
+
+def rows_by_hour(batch: Batch) -> dict[str, list[Row]]:
+    """One row a record, by segment. A record without a time is left out and logged: a retry would not mend
+    it.
     """
     rows: defaultdict[str, list[Row]] = defaultdict(list)
     malformed = 0
-    # Not `splitlines`: it also splits at characters that JSON text may hold.
-    for line in lines.decode("utf-8", "replace").split("\n"):
-        if not line:
-            continue
+    for columns, line in batch.pairs(DECODER):
+        row = msgspec.structs.astuple(columns)
         try:
-            record = json.loads(line)
-            hour = segments.hour_of(record["timestamp"])
-            row: Row = [record.get(name) for name in segments.COLUMNS]
-        except (ValueError, KeyError, TypeError, AttributeError):
+            hour = segments.hour_of(row[0])
+        except (ValueError, TypeError):
             malformed += 1
             continue
-        row.append(line)
-        rows[hour].append(row)
+        rows[hour].append((*row, line.decode()))
     if malformed:
         log.error("malformed records left out", extra={"records": malformed})
     return rows

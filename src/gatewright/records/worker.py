@@ -1,128 +1,46 @@
-"""The record worker: takes batches from the data plane and hands each to every sink, none waiting for
-another.
+"""The record worker: takes chunks of records from the data plane and offers each to every lane, none waiting
+for another.
 
-One thread takes; each sink has a thread and a bounded queue of its own (a lane). A lane whose queue is
-full drops its oldest batch and counts it, so that a dead sink costs memory up to a bound and nothing else.
+One thread takes; each sink has a lane of its own (`lane.py`), so that a dead sink costs memory and disk up to
+a bound and nothing else. Lanes are those of `records.sinks`, and those that parts of the gateway attach.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gatewright.records.sink import Sink, SinkError
+from gatewright.records.batch import Chunk
+from gatewright.records.lane import Lane
+from gatewright.records.settings import LaneSettings
+from gatewright.records.sink import Sink
+from gatewright.records.tally import SinkCounts
 
 log = logging.getLogger("gatewright.records")
 
-BATCH_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 20
+# What lanes share is cut once for all of them; a lane with smaller batches cuts for itself.
+CHUNK_RECORDS = 1000
 TAKE_SECONDS = 0.5
-# Bytes and not batches: at low rates a batch holds one record, and a second of a slow sink must not lose any.
-QUEUED_BYTES = 32 << 20
-FIRST_RETRY_SECONDS = 0.2
-LONGEST_RETRY_SECONDS = 10.0
-ATTEMPTS = 20
 
 
 class RecordSource(Protocol):
-    """Where batches come from: the engine."""
+    """Where records come from: the engine."""
 
     def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class SinkCounts:
-    """What became of the records of one sink."""
+class Outlet:
+    """A sink of the configuration, with how it is delivered to. `key` says whether two are the same."""
 
-    name: str
-    stored: int
-    dropped: int
-    failures: int
-    queued: int
-
-
-class Lane:
-    """One sink with its queue and its thread."""
-
-    def __init__(self, sink: Sink, queued_bytes: int = QUEUED_BYTES) -> None:
-        self.sink = sink
-        self._limit = queued_bytes
-        self._queue: deque[bytes] = deque()
-        self._bytes = 0
-        self._changed = threading.Condition()
-        self._ending = threading.Event()
-        self._finishing = False
-        self._stored = self._dropped = self._failures = 0
-        self._thread = threading.Thread(target=self._run, name=f"sink-{sink.name}", daemon=True)
-        self._thread.start()
-
-    def offer(self, lines: bytes) -> None:
-        """Queue a batch; the oldest ones are dropped and counted when the queue is full. Never waits."""
-        with self._changed:
-            while self._queue and self._bytes + len(lines) > self._limit:
-                self._dropped += count(self._taken())
-            self._queue.append(lines)
-            self._bytes += len(lines)
-            self._changed.notify()
-
-    def close(self, seconds: float) -> None:
-        """Store what is queued, for at most `seconds`; what is left then is dropped and counted."""
-        with self._changed:
-            self._finishing = True
-            self._changed.notify()
-        self._thread.join(seconds)
-        # From here on a retry no longer waits, so the thread ends after the attempt that is under way.
-        self._ending.set()
-        self._thread.join(1.0)
-
-    def counts(self) -> SinkCounts:
-        with self._changed:
-            queued = sum(map(count, self._queue))
-            return SinkCounts(self.sink.name, self._stored, self._dropped, self._failures, queued)
-
-    def _run(self) -> None:
-        while (lines := self._next()) is not None:
-            stored = self._store(lines)
-            with self._changed:
-                self._stored += count(lines) if stored else 0
-                self._dropped += 0 if stored else count(lines)
-        self.sink.close()
-
-    def _next(self) -> bytes | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._finishing)
-            return self._taken() if self._queue else None
-
-    def _taken(self) -> bytes:
-        lines = self._queue.popleft()
-        self._bytes -= len(lines)
-        return lines
-
-    def _store(self, lines: bytes) -> bool:
-        delay = FIRST_RETRY_SECONDS
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                self.sink.write(lines)
-            except SinkError as error:
-                self._failed(error, attempt)
-            except Exception as error:
-                self._failed(error, attempt)
-            else:
-                return True
-            if self._ending.wait(delay):
-                return False
-            delay = min(delay * 2, LONGEST_RETRY_SECONDS)
-        return False
-
-    def _failed(self, error: Exception, attempt: int) -> None:
-        with self._changed:
-            self._failures += 1
-        level = logging.WARNING if isinstance(error, SinkError) else logging.ERROR
-        fields = {"sink": self.sink.name, "attempt": attempt, "error": str(error)}
-        log.log(level, "sink failed", extra=fields)
+    key: str
+    sink: Sink
+    settings: LaneSettings
 
 
 class RecordWorker:
@@ -130,7 +48,11 @@ class RecordWorker:
 
     def __init__(self, source: RecordSource) -> None:
         self._source = source
+        # By key; and those that are attached. Replaced as a whole, so that the taking thread needs no lock.
+        self._configured: dict[str, Lane] = {}
+        self._attached: tuple[Lane, ...] = ()
         self._lanes: tuple[Lane, ...] = ()
+        self._changing = threading.Lock()
         self._ending = threading.Event()
         # What is taken before there are sinks would be lost, and requests come as soon as a node listens.
         self._has_sinks = threading.Event()
@@ -139,14 +61,37 @@ class RecordWorker:
     def start(self) -> None:
         self._thread.start()
 
-    def use(self, sinks: Sequence[Sink], seconds: float = 5.0) -> None:
-        """Send from now on to `sinks` alone; earlier ones get up to `seconds` each to store what they
-        hold. Blocks.
+    def keys(self) -> frozenset[str]:
+        """Which sinks of the configuration have a lane."""
+        return frozenset(self._configured)
+
+    def use(self, kept: Iterable[str], added: Sequence[Outlet], seconds: float = 5.0) -> None:
+        """Send from now on to the lanes of the keys `kept` and to those `added`; the others get up to
+        `seconds`, all together, to store what they hold. Attached ones stay. Blocks.
         """
-        before, self._lanes = self._lanes, tuple(Lane(sink) for sink in sinks)
+        wanted = set(kept)
+        with self._changing:
+            before = [lane for key, lane in self._configured.items() if key not in wanted]
+            configured = {key: lane for key, lane in self._configured.items() if key in wanted}
+            self._configured = configured | {one.key: Lane(one.sink, one.settings) for one in added}
+            self._lanes = (*self._configured.values(), *self._attached)
         self._has_sinks.set()
-        for lane in before:
-            lane.close(seconds)
+        close_all(before, seconds)
+
+    def attach(self, sink: Sink, settings: LaneSettings = LaneSettings()) -> Lane:  # noqa: B008 - frozen.
+        """Send records from now on to a sink of the gateway's own too, whatever `records.sinks` says."""
+        lane = Lane(sink, settings)
+        with self._changing:
+            self._attached = (*self._attached, lane)
+            self._lanes = (*self._configured.values(), *self._attached)
+        return lane
+
+    def detach(self, lane: Lane, seconds: float = 5.0) -> None:
+        """Take an attached sink out again, once it has stored what it holds. Blocks."""
+        with self._changing:
+            self._attached = tuple(one for one in self._attached if one is not lane)
+            self._lanes = (*self._configured.values(), *self._attached)
+        lane.close(seconds)
 
     def reopen(self) -> None:
         """Ask every sink to open its files anew (after a rotation)."""
@@ -161,8 +106,7 @@ class RecordWorker:
         self._has_sinks.set()
         if self._thread.is_alive():
             self._thread.join(seconds)
-        for lane in self._lanes:
-            lane.close(seconds)
+        close_all(self._lanes, seconds)
 
     def counts(self) -> list[SinkCounts]:
         return [lane.counts() for lane in self._lanes]
@@ -174,7 +118,7 @@ class RecordWorker:
             # is taken.
             ending = self._ending.is_set()
             try:
-                lines = self._source.next_records(BATCH_BYTES, TAKE_SECONDS)
+                lines = self._source.next_records(CHUNK_BYTES, TAKE_SECONDS)
             except Exception:
                 log.exception("records cannot be taken")
                 if self._ending.wait(TAKE_SECONDS):
@@ -184,10 +128,15 @@ class RecordWorker:
                 if ending:
                     return
                 continue
-            for lane in self._lanes:
-                lane.offer(lines)
+            for chunk in Chunk(lines).cut(CHUNK_RECORDS):
+                for lane in self._lanes:
+                    lane.offer(chunk)
 
 
-def count(lines: bytes) -> int:
-    """How many records a batch holds."""
-    return lines.count(b"\n")
+def close_all(lanes: Sequence[Lane], seconds: float) -> None:
+    """Close lanes at one time, so that several dead ones take no longer than one."""
+    for lane in lanes:
+        lane.finish()
+    until = time.monotonic() + seconds
+    for lane in lanes:
+        lane.close(max(0.0, until - time.monotonic()))

@@ -300,7 +300,7 @@ async def test_metrics_show_reloads_sinks_and_the_process(client: httpx2.AsyncCl
         "gateway_config_valid 0",
         "gateway_config_reload_failures_total 1",
         'gateway_sink_records_total{sink="sqlite"} 0',
-        'gateway_sink_dropped_total{sink="sqlite"} 0',
+        'gateway_sink_dropped_total{sink="sqlite",reason="queue_full"} 0',
         'gateway_sink_failures_total{sink="sqlite"} 0',
         "# TYPE gateway_requests_total counter",
     ):
@@ -310,7 +310,7 @@ async def test_metrics_show_reloads_sinks_and_the_process(client: httpx2.AsyncCl
 
 async def exposed(engine, directory: Path) -> str:
     node = Node(engine, StateDirectory(directory))
-    node.records.use([SqliteSink(directory)])
+    node.records.attach(SqliteSink(directory))
     text = exposition(node)
     node.records.close(1)
     return text

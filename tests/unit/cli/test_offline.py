@@ -10,6 +10,7 @@ import pytest
 from gatewright.cli import run
 from gatewright.cli.durations import seconds_of
 from gatewright.cli.printing import cell
+from gatewright.records.batch import Batch
 from gatewright.records.reader import text_of
 from gatewright.records.sqlite import SqliteSink
 
@@ -19,10 +20,8 @@ def stored(tmp_path: Path, record_line) -> str:
     sink = SqliteSink(tmp_path)
     now = datetime.now(UTC)
     before = now - timedelta(hours=2)
-    sink.write(
-        record_line(timestamp=text_of(before))
-        + record_line(request_id="two", status=502, timestamp=text_of(now))
-    )
+    first = record_line(timestamp=text_of(before))
+    sink.write(Batch.of(first + record_line(request_id="two", status=502, timestamp=text_of(now))))
     sink.close()
     return str(tmp_path)
 

@@ -60,9 +60,12 @@ def test_paths_are_relative_to_the_file_that_holds_them(tmp_path: Path) -> None:
     below = tmp_path / "below"
     below.mkdir()
     write(tmp_path, a="include: below/b.yaml\n" + LISTENER + ROUTE)
-    write(below, b="records: {sinks: [{kind: file, path: records.jsonl}]}\nnode: {state_directory: state}\n")
+    sink = "{kind: file, path: records.jsonl, spill: {directory: waiting}}"
+    write(below, b=f"records: {{sinks: [{sink}]}}\nnode: {{state_directory: state}}\n")
     gateway = load([tmp_path / "a.yaml"]).gateway
-    assert gateway.records.sinks[0].model_dump()["path"] == str(below / "records.jsonl")
+    found = gateway.records.sinks[0].model_dump()
+    assert found["path"] == str(below / "records.jsonl")
+    assert found["spill"]["directory"] == str(below / "waiting")
     assert gateway.node.state_directory == str(below / "state")
 
 

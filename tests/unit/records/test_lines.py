@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from gatewright.records import lines
+from gatewright.records.batch import Batch
 from gatewright.records.lines import FileSink, StandardOutputSink
 from gatewright.records.sink import SinkError
 
 
 def test_batches_are_appended_unchanged(tmp_path: Path) -> None:
     sink = FileSink(tmp_path / "logs" / "access.jsonl")
-    sink.write(b'{"a":1}\n')
-    sink.write(b'{"b":2}\n')
+    sink.write(Batch.of(b'{"a":1}\n'))
+    sink.write(Batch.of(b'{"b":2}\n'))
     sink.close()
     assert (tmp_path / "logs" / "access.jsonl").read_bytes() == b'{"a":1}\n{"b":2}\n'
 
@@ -22,11 +23,11 @@ def test_batches_are_appended_unchanged(tmp_path: Path) -> None:
 def test_reopen_writes_to_the_new_file_after_a_rotation(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     sink = FileSink(path)
-    sink.write(b"1\n")
+    sink.write(Batch.of(b"1\n"))
     path.rename(tmp_path / "access.jsonl.1")
-    sink.write(b"2\n")
+    sink.write(Batch.of(b"2\n"))
     sink.reopen()
-    sink.write(b"3\n")
+    sink.write(Batch.of(b"3\n"))
     sink.close()
     assert (tmp_path / "access.jsonl.1").read_bytes() == b"1\n2\n"
     assert path.read_bytes() == b"3\n"
@@ -35,7 +36,7 @@ def test_reopen_writes_to_the_new_file_after_a_rotation(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_opened_is_a_sink_error(tmp_path: Path) -> None:
     sink = FileSink(tmp_path)
     with pytest.raises(SinkError, match="cannot be opened"):
-        sink.write(b"1\n")
+        sink.write(Batch.of(b"1\n"))
 
 
 class FullDisk:
@@ -58,12 +59,12 @@ real_write = os.write
 def test_a_retry_goes_on_where_the_disk_was_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = FullDisk(5)
     monkeypatch.setattr(lines.os, "write", disk.write)
-    sink, batch = FileSink(tmp_path / "a"), b"first\nsecond\n"
+    sink, batch = FileSink(tmp_path / "a"), Batch.of(b"first\nsecond\n")
     with pytest.raises(SinkError):
         sink.write(batch)
     disk.room = 100
     sink.write(batch)
-    assert (tmp_path / "a").read_bytes() == batch
+    assert (tmp_path / "a").read_bytes() == batch.lines
 
 
 def test_a_batch_given_up_half_way_does_not_tear_the_next(
@@ -73,15 +74,15 @@ def test_a_batch_given_up_half_way_does_not_tear_the_next(
     monkeypatch.setattr(lines.os, "write", disk.write)
     sink = FileSink(tmp_path / "a")
     with pytest.raises(SinkError):
-        sink.write(b"first\nsecond\n")
+        sink.write(Batch.of(b"first\nsecond\n"))
     disk.room = 100
-    sink.write(b"third\n")
+    sink.write(Batch.of(b"third\n"))
     assert (tmp_path / "a").read_bytes() == b"first\nse\nthird\n"
 
 
 def test_standard_output_takes_batches_as_they_are() -> None:
     read, write = os.pipe()
-    StandardOutputSink(write).write(b"1\n")
+    StandardOutputSink(descriptor=write).write(Batch.of(b"1\n"))
     os.close(write)
     with os.fdopen(read, "rb") as output:
         assert output.read() == b"1\n"

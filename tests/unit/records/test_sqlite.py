@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gatewright.records.batch import Batch
 from gatewright.records.reader import Question, find_request, page
 from gatewright.records.sink import SinkError
 from gatewright.records.sqlite import SqliteSink
@@ -18,16 +19,14 @@ def ids(found) -> list[str]:
 def stored(tmp_path: Path, record_line) -> Path:
     """Four records over three hours."""
     sink = SqliteSink(tmp_path, now=lambda: datetime(2026, 11, 21, 13, tzinfo=UTC))
-    sink.write(
+    later = "2026-11-21T12:30:00.000Z"
+    for lines in (
         record_line(request_id="a", timestamp="2026-11-21T10:59:59.900Z")
-        + record_line(request_id="b", timestamp="2026-11-21T11:00:00.100Z", status=503, route_id="orders")
-    )
-    sink.write(
-        record_line(request_id="c", timestamp="2026-11-21T12:30:00.000Z", status=404, user_id="u", path="/x")
-    )
-    sink.write(
-        record_line(request_id="d", timestamp="2026-11-21T12:31:00.000Z", status=500, total_latency_ms=90)
-    )
+        + record_line(request_id="b", timestamp="2026-11-21T11:00:00.100Z", status=503, route_id="orders"),
+        record_line(request_id="c", timestamp=later, status=404, user_id="u", path="/x"),
+        record_line(request_id="d", timestamp="2026-11-21T12:31:00.000Z", status=500, total_latency_ms=90),
+    ):
+        sink.write(Batch.of(lines))
     sink.close()
     return tmp_path
 
@@ -44,7 +43,7 @@ def test_closed_segments_leave_no_log_behind_and_are_private(stored: Path) -> No
 
 def test_a_record_is_found_while_the_writer_has_the_segment_open(tmp_path: Path, record_line) -> None:
     sink = SqliteSink(tmp_path)
-    sink.write(record_line())
+    sink.write(Batch.of(record_line()))
     assert find_request(tmp_path, "one") is not None
     sink.close()
 
@@ -58,7 +57,7 @@ def test_expired_segments_are_deleted_with_their_logs(tmp_path: Path, record_lin
     ):
         (tmp_path / name).touch()
     sink = SqliteSink(tmp_path, timedelta(days=31), now=lambda: datetime(2026, 11, 21, 10, 30, tzinfo=UTC))
-    sink.write(record_line())
+    sink.write(Batch.of(record_line()))
     sink.close()
     kept = sorted(path.name for path in tmp_path.iterdir())
     assert kept == ["other", "records-2026102110.sqlite", "records-2026112110.sqlite"]
@@ -66,7 +65,7 @@ def test_expired_segments_are_deleted_with_their_logs(tmp_path: Path, record_lin
 
 def test_malformed_lines_are_left_out_and_the_rest_is_stored(tmp_path: Path, record_line) -> None:
     sink = SqliteSink(tmp_path)
-    sink.write(b'{"half\n[]\n{}\n{"timestamp": "../../../../x"}\n' + record_line())
+    sink.write(Batch.of(b'{"half\n[]\n{}\n{"timestamp": "../../../../x"}\n' + record_line()))
     sink.close()
     assert ids(page(tmp_path, Question()).records) == ["one"]
     assert [path.name for path in tmp_path.iterdir()] == ["records-2026112110.sqlite"]
@@ -75,4 +74,4 @@ def test_malformed_lines_are_left_out_and_the_rest_is_stored(tmp_path: Path, rec
 def test_a_directory_that_cannot_be_written_is_a_sink_error(tmp_path: Path, record_line) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SinkError, match="2026112110"):
-        SqliteSink(tmp_path / "file").write(record_line())
+        SqliteSink(tmp_path / "file").write(Batch.of(record_line()))

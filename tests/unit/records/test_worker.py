@@ -1,143 +1,99 @@
 """The record worker: no sink waits for another, nothing grows without bound, everything lost is counted."""
 
-import queue
 import threading
 
-import pytest
-
-from gatewright.records.sink import SinkError
-from gatewright.records.worker import Lane, RecordWorker
-
-
-class Stored:
-    """Keeps what it is given."""
-
-    name = "stored"
-
-    def __init__(self) -> None:
-        self.batches: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self.closed = threading.Event()
-
-    def write(self, lines: bytes) -> None:
-        self.batches.put(lines)
-
-    def reopen(self) -> None: ...
-
-    def close(self) -> None:
-        self.closed.set()
+from gatewright.records.settings import LaneSettings
+from gatewright.records.sink import Sink
+from gatewright.records.worker import Outlet, RecordWorker
 
 
-class Stuck(Stored):
-    """Stores nothing until it is let go."""
-
-    name = "stuck"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.entered = threading.Event()
-        self.let_go = threading.Event()
-
-    def write(self, lines: bytes) -> None:
-        self.entered.set()
-        self.let_go.wait(10)
-        super().write(lines)
+def outlet(sink: Sink, key: str = "") -> Outlet:
+    return Outlet(key or sink.name, sink, LaneSettings(batch_wait=0.0))
 
 
-class Failing(Stored):
-    """Fails a number of times, then stores."""
-
-    name = "failing"
-
-    def __init__(self, failures: int, error: Exception) -> None:
-        super().__init__()
-        self.left = failures
-        self.error = error
-
-    def write(self, lines: bytes) -> None:
-        if self.left:
-            self.left -= 1
-            raise self.error
-        super().write(lines)
-
-
-def test_a_stuck_sink_delays_no_other_sink(engine) -> None:
-    worker, stuck, stored = RecordWorker(engine), Stuck(), Stored()
-    worker.use([stuck, stored])
+def test_a_stuck_sink_delays_no_other_sink(engine, stuck, stored) -> None:
+    worker = RecordWorker(engine)
+    worker.use([], [outlet(stuck), outlet(stored)])
     worker.start()
     engine.records.put(b'{"a":1}\n')
-    assert stored.batches.get(timeout=5) == b'{"a":1}\n'
+    assert stored.got() == b'{"a":1}\n'
     assert stuck.batches.empty()
     stuck.let_go.set()
     worker.close(5)
-    assert stuck.batches.get(timeout=5) == b'{"a":1}\n'
+    assert stuck.got() == b'{"a":1}\n'
 
 
-def test_a_full_lane_drops_its_oldest_batch_and_counts_its_records() -> None:
-    sink = Stuck()
-    lane = Lane(sink, queued_bytes=7)
-    lane.offer(b"taken\n")
-    assert sink.entered.wait(5)
-    for batch in (b"1\n2\n3\n", b"4\n", b"5\n"):
-        lane.offer(batch)
-    assert lane.counts().dropped == 3
-    assert lane.counts().queued == 2
-    sink.let_go.set()
-    lane.close(5)
-    assert [sink.batches.get(timeout=1) for _ in range(3)] == [b"taken\n", b"4\n", b"5\n"]
-    assert lane.counts().stored == 3
-
-
-@pytest.mark.parametrize("error", [SinkError("full"), ValueError("a fault of ours")])
-def test_a_failed_batch_is_tried_again(error: Exception) -> None:
-    sink = Failing(1, error)
-    lane = Lane(sink)
-    lane.offer(b"1\n")
-    assert sink.batches.get(timeout=5) == b"1\n"
-    lane.close(5)
-    counts = lane.counts()
-    assert (counts.stored, counts.failures, counts.dropped) == (1, 1, 0)
-
-
-def test_closing_ends_a_sink_that_keeps_failing_and_counts_what_is_lost() -> None:
-    sink = Failing(1000, SinkError("down"))
-    lane = Lane(sink)
-    lane.offer(b"1\n2\n")
-    lane.close(0.01)
-    assert sink.closed.wait(5)
-    assert lane.counts().dropped == 2
-
-
-def test_everything_the_data_plane_still_holds_is_stored_on_close(engine) -> None:
-    worker, sink = RecordWorker(engine), Stored()
-    worker.use([sink])
+def test_everything_the_data_plane_still_holds_is_stored_on_close(engine, stored) -> None:
+    worker = RecordWorker(engine)
+    worker.use([], [outlet(stored)])
     for number in range(20):
         engine.records.put(b"%d\n" % number)
     worker.start()
     worker.close(5)
-    assert sink.batches.qsize() == 20
+    assert stored.all() == b"".join(b"%d\n" % number for number in range(20))
     assert worker.counts()[0].stored == 20
+
+
+def test_several_dead_sinks_take_no_longer_to_close_than_one(engine, failing) -> None:
+    worker, sinks = RecordWorker(engine), [failing() for _ in range(8)]
+    worker.use([], [outlet(sink, str(number)) for number, sink in enumerate(sinks)])
+    worker.start()
+    engine.records.put(b"1\n")
+    assert all(sink.failed.wait(5) for sink in sinks)
+    worker.close(0.2)
+    assert all(sink.closed.wait(5) for sink in sinks)
+    assert [counts.drops for counts in worker.counts()] == [{"ended": 1}] * 8
 
 
 def test_without_sinks_records_are_taken_and_forgotten(engine) -> None:
     worker = RecordWorker(engine)
-    worker.use([])
+    worker.use([], [])
     engine.records.put(b"1\n")
     worker.start()
     worker.close(5)
     assert engine.records.empty()
 
 
-def test_replaced_sinks_store_what_they_hold_and_close(engine) -> None:
-    worker, before, after = RecordWorker(engine), Stored(), Stored()
-    worker.use([before])
+def test_replaced_sinks_store_what_they_hold_and_close_and_others_stay(engine, failing) -> None:
+    before, kept, after = (failing(failures=0) for _ in range(3))
+    worker = RecordWorker(engine)
+    worker.use([], [outlet(before, "before"), outlet(kept, "kept")])
     worker.start()
     engine.records.put(b"1\n")
-    assert before.batches.get(timeout=5)
-    worker.use([after])
+    assert before.got() == kept.got() == b"1\n"
+    worker.use(["kept"], [outlet(after, "after")])
     assert before.closed.is_set()
+    assert not kept.closed.is_set()
+    assert worker.keys() == {"kept", "after"}
     engine.records.put(b"2\n")
-    assert after.batches.get(timeout=5) == b"2\n"
+    assert after.got() == kept.got() == b"2\n"
     worker.close(5)
+
+
+def test_an_attached_sink_stays_whatever_the_configuration_says_until_it_is_detached(engine, stored) -> None:
+    worker = RecordWorker(engine)
+    lane = worker.attach(stored, LaneSettings(batch_wait=0.0))
+    worker.start()
+    worker.use([], [])
+    engine.records.put(b"1\n")
+    assert stored.got() == b"1\n"
+    worker.use([], [])
+    assert not stored.closed.is_set()
+    assert [counts.name for counts in worker.counts()] == ["stored"]
+    worker.detach(lane)
+    assert stored.closed.is_set()
+    assert worker.counts() == []
+    worker.close(5)
+
+
+def test_lanes_share_chunks_of_a_bounded_number_of_records(engine, stored) -> None:
+    worker = RecordWorker(engine)
+    worker.use([], [Outlet("a", stored, LaneSettings(batch_wait=0.0, batch_records=100_000))])
+    engine.records.put(b"1\n" * 2500)
+    worker.start()
+    worker.close(5)
+    assert stored.all() == b"1\n" * 2500
+    assert worker.counts()[0].stored == 2500
 
 
 class Late:
@@ -153,12 +109,12 @@ class Late:
         return next(self.takes, None)
 
 
-def test_a_take_that_began_before_the_end_does_not_prove_that_all_is_taken() -> None:
-    source, sink = Late(), Stored()
+def test_a_take_that_began_before_the_end_does_not_prove_that_all_is_taken(stored) -> None:
+    source = Late()
     source.worker = worker = RecordWorker(source)
-    worker.use([sink])
+    worker.use([], [outlet(stored)])
     worker.start()
-    assert sink.batches.get(timeout=5) == b"late\n"
+    assert stored.got() == b"late\n"
     worker.close(5)
 
 
@@ -173,6 +129,6 @@ def test_nothing_is_taken_before_there_are_sinks() -> None:
     worker = RecordWorker(Source())
     worker.start()
     assert not taken.wait(0.05)
-    worker.use([])
+    worker.use([], [])
     assert taken.wait(5)
     worker.close(5)

@@ -19,6 +19,7 @@ from gatewright.config.crosschecks import (
     overload,
     pages,
     passwords,
+    records,
     references,
     retries,
     routing,
@@ -54,6 +55,7 @@ THEMES = (
     shared_limits,
     addresses,
     logins,
+    records,
 )
 
 

@@ -23,6 +23,7 @@ from gatewright.config.models.balance import (
 )
 from gatewright.config.models.breakers import CircuitBreaker
 from gatewright.config.models.csrf import Csrf
+from gatewright.config.models.delivery import SinkBatch, SinkRetry, Spill
 from gatewright.config.models.gateway import SECTION_LISTS, Defaults, Gateway
 from gatewright.config.models.health import GrpcHealthCheck, HealthCheck, TcpHealthCheck
 from gatewright.config.models.identities import (
@@ -157,6 +158,9 @@ __all__ = [
     "SharedLimits",
     "SignatureIdentity",
     "Signer",
+    "SinkBatch",
+    "SinkRetry",
+    "Spill",
     "SqliteSink",
     "Static",
     "StdoutSink",

@@ -5,23 +5,24 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gatewright.config.models.base import OneOrMany, Section, Text
+from gatewright.config.models.delivery import SinkSection
 from gatewright.config.quantities import Duration, duration
 
 
-class StdoutSink(Section):
+class StdoutSink(SinkSection):
     """Writes each record as a line of JSON to standard output."""
 
     kind: Literal["stdout"] = Field("stdout", description="`stdout`; must be written in files.")
 
 
-class FileSink(Section):
+class FileSink(SinkSection):
     """Appends each record as a line of JSON to a file, which is opened again on SIGHUP."""
 
     kind: Literal["file"] = Field("file", description="`file`; must be written in files.")
     path: Text = Field(description="The file, relative to the configuration file.")
 
 
-class SqliteSink(Section):
+class SqliteSink(SinkSection):
     """Keeps records in hourly SQLite files, where `gatewright records` and `explain` find them."""
 
     kind: Literal["sqlite"] = Field("sqlite", description="`sqlite`; must be written in files.")
@@ -36,9 +37,10 @@ class SqliteSink(Section):
 
 
 Sink = Annotated[StdoutSink | FileSink | SqliteSink, Field(discriminator="kind")]
+"""Every kind of sink; `records/build.py` says what makes it."""
 
 
-def _default_sinks() -> list[StdoutSink | FileSink | SqliteSink]:
+def _default_sinks() -> list[Sink]:
     return [SqliteSink()]
 
 

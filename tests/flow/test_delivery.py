@@ -1,0 +1,87 @@
+"""Delivery: what a sink cannot take waits, in memory and on disk, and every record is accounted for."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway import Node, Origin, get, one_route
+from gatewright.records.build import Place, settings_of, use_sinks
+from gatewright.records.tally import SinkCounts
+from gatewright.records.worker import RecordWorker
+
+SINKS = """\
+records:
+  sinks:
+    - kind: file
+      name: archive
+      path: DIRECTORY/disk/access.jsonl
+      batch: {records: 3, bytes: 64KiB, wait: 10ms}
+      queue: 1MiB
+      retry: {first: 5ms, longest: 10ms}
+      spill: {size: 1MiB, directory: DIRECTORY/waiting}
+    - {kind: file, name: other, path: DIRECTORY/other.jsonl, retry: {first: 1ms, attempts: 2}, spill: off}
+"""
+
+
+def worker_of(node: Node, directory: Path) -> RecordWorker:
+    """The worker that `gatewright run` would have for this configuration."""
+    assert node.loaded is not None
+    worker = RecordWorker(node.engine)
+    place = Place(directory, directory / "records", directory / "spill")
+    use_sinks(worker, settings_of(node.loaded.gateway.records.sinks, place))
+    worker.start()
+    return worker
+
+
+def sinks_in(directory: Path) -> str:
+    return SINKS.replace("DIRECTORY", str(directory))
+
+
+def settled(worker: RecordWorker, name: str, is_so: Callable[[SinkCounts], bool]) -> SinkCounts:
+    until = time.monotonic() + 10
+    while True:
+        counts = next(one for one in worker.counts() if one.name == name)
+        if is_so(counts):
+            return counts
+        assert time.monotonic() < until, counts
+        time.sleep(0.005)
+
+
+def ids(path: Path) -> list[str]:
+    return [json.loads(line)["request_id"] for line in path.read_text().splitlines()]
+
+
+def test_records_of_a_dead_sink_are_stored_once_it_is_back_and_the_node_has_started_again(
+    origin: Origin, tmp_path: Path
+) -> None:
+    # The directory of the file is a file: nothing can be opened in it.
+    (tmp_path / "disk").touch()
+    with Node(one_route(origin, "", sinks_in(tmp_path))) as node:
+        worker = worker_of(node, tmp_path)
+        for number in range(20):
+            get(node.address, "/a", ("X-Request-ID", f"request-{number}"))
+        settled(worker, "other", lambda counts: counts.stored == 20)
+        dead = settled(worker, "archive", lambda counts: counts.failures > 2)
+        worker.close(5)
+        assert (dead.stored, dead.dropped) == (0, 0)
+        assert list((tmp_path / "waiting").glob("*.spill"))
+        (tmp_path / "disk").unlink()
+        again = worker_of(node, tmp_path)
+        get(node.address, "/a", ("X-Request-ID", "request-20"))
+        back = settled(again, "archive", lambda counts: counts.stored == 21)
+        again.close(5)
+    assert back.dropped == 0
+    assert ids(tmp_path / "disk" / "access.jsonl") == [f"request-{number}" for number in range(21)]
+    assert len(ids(tmp_path / "other.jsonl")) == 21
+
+
+def test_a_sink_without_a_spill_that_gives_up_counts_what_it_lost(origin: Origin, tmp_path: Path) -> None:
+    (tmp_path / "other.jsonl").mkdir()
+    with Node(one_route(origin, "", sinks_in(tmp_path))) as node:
+        worker = worker_of(node, tmp_path)
+        get(node.address, "/a")
+        lost = settled(worker, "other", lambda counts: counts.dropped == 1)
+        settled(worker, "archive", lambda counts: counts.stored == 1)
+        worker.close(5)
+    assert (lost.stored, dict(lost.drops), lost.failures) == (0, {"attempts": 1}, 2)
