@@ -1,11 +1,15 @@
 """Delivery: what a sink cannot take waits, in memory and on disk, and every record is accounted for."""
 
 import json
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway import Node, Origin, get, one_route
+import pytest
+
+from gateway import Node, Origin, Postgres, get, one_route
+from gateway.ports import unused_ports
 from gatewright.records.build import Place, settings_of, use_sinks
 from gatewright.records.tally import SinkCounts
 from gatewright.records.worker import RecordWorker
@@ -74,6 +78,24 @@ def test_records_of_a_dead_sink_are_stored_once_it_is_back_and_the_node_has_star
     assert back.dropped == 0
     assert ids(tmp_path / "disk" / "access.jsonl") == [f"request-{number}" for number in range(21)]
     assert len(ids(tmp_path / "other.jsonl")) == 21
+
+
+@pytest.mark.needs("postgres")
+def test_records_are_copied_into_postgresql_and_found_there(origin: Origin, tmp_path: Path) -> None:
+    server = Postgres(next(unused_ports()))
+    sink = f"{{kind: postgresql, url: '{server.url}', table: calls, retention: 7d, timeout: 5s}}"
+    try:
+        with Node(one_route(origin, "", f"records: {{sinks: [{sink}]}}")) as node:
+            worker = worker_of(node, tmp_path)
+            get(node.address, "/a", ("X-Request-ID", "of-a-client"))
+            get(node.address, "/b")
+            settled(worker, "postgresql", lambda counts: counts.stored == 2)
+            worker.close(5)
+        query = "SELECT path, status, record->>'protocol' FROM calls WHERE request_id = 'of-a-client'"
+        found = subprocess.check_output(["psql", "-At", server.url, "-c", query], text=True)
+    finally:
+        server.close()
+    assert found == "/a|200|HTTP/1.1\n"
 
 
 def test_a_sink_without_a_spill_that_gives_up_counts_what_it_lost(origin: Origin, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from gatewright.records.worker import Outlet, RecordWorker
 BUILDERS = {
     "stdout": "gatewright.records.lines:build_stdout",
     "file": "gatewright.records.lines:build_file",
+    "postgresql": "gatewright.records.postgresql:build_postgresql",
     "sqlite": "gatewright.records.sqlite:build_sqlite",
 }
 

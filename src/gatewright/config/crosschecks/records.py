@@ -8,7 +8,7 @@ from gatewright.config.crosschecks.view import View
 from gatewright.errors import Problem
 
 # What sinks of a kind import, and the extra that brings it.
-LIBRARIES: dict[str, tuple[str, str]] = {}
+LIBRARIES = {"postgresql": ("asyncpg", "postgresql")}
 
 
 def check(view: View) -> Iterator[Problem]:

@@ -40,7 +40,7 @@ from gatewright.config.models.node import Admin, Node, Reload
 from gatewright.config.models.oidc import Endpoints, OidcIdentity, Session
 from gatewright.config.models.overload import Concurrency, CpuShedding, MemoryShedding, Overload
 from gatewright.config.models.passwords import BasicIdentity, Passwords, PasswordUser, Users
-from gatewright.config.models.records import FileSink, Records, SqliteSink, StdoutSink
+from gatewright.config.models.records import FileSink, PostgresqlSink, Records, SqliteSink, StdoutSink
 from gatewright.config.models.retries import Backoff, Budget, Hedge, Retry
 from gatewright.config.models.revocations import Revocations
 from gatewright.config.models.routes import (
@@ -133,6 +133,7 @@ __all__ = [
     "PeakEwma",
     "Permissions",
     "Pool",
+    "PostgresqlSink",
     "PublicKey",
     "Random",
     "RateLimit",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gatewright.config.models.base import OneOrMany, Section, Text
-from gatewright.config.models.delivery import SinkSection
+from gatewright.config.models.delivery import RemoteSinkSection, SinkSection
 from gatewright.config.quantities import Duration, duration
 
 
@@ -36,7 +36,28 @@ class SqliteSink(SinkSection):
     )
 
 
-Sink = Annotated[StdoutSink | FileSink | SqliteSink, Field(discriminator="kind")]
+class PostgresqlSink(RemoteSinkSection):
+    """Copies records into a table of PostgreSQL that is partitioned by day, each exactly once."""
+
+    kind: Literal["postgresql"] = Field("postgresql", description="`postgresql`; must be written in files.")
+    url: Annotated[str, Field(pattern=r"^postgres(ql)?://.+")] = Field(
+        description="`postgresql://user:password@host:5432/database`. Keep the password out of the file with "
+        "`${env:NAME}`."
+    )
+    table: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,39}$")] = Field(
+        "gateway_records",
+        description="The table, which the sink makes with its partitions and `TABLE_chunks` beside it.",
+    )
+    retention: Annotated[Duration, duration("1d", "3650d")] = Field(
+        Duration.of("30d"), description="Age at which a day of records is dropped."
+    )
+    timeout: Annotated[Duration, duration("100ms", "10m")] = Field(
+        Duration.of("30s"),
+        description="How long a batch may take; then its connection is closed and it is tried again.",
+    )
+
+
+Sink = Annotated[StdoutSink | FileSink | SqliteSink | PostgresqlSink, Field(discriminator="kind")]
 """Every kind of sink; `records/build.py` says what makes it."""
 
 
