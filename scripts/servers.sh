@@ -9,6 +9,7 @@ needed=(
     nginx=nginx-light
     redis-server=redis-server
     promtool=prometheus
+    prometheus=prometheus
     h2load=nghttp2-client
     curl=curl
     haproxy=haproxy

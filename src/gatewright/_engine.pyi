@@ -181,6 +181,15 @@ class Engine:
     def metrics(self) -> str:
         """Everything counted, as Prometheus text (exposition format 0.0.4)."""
 
+    def exposition(self, format: str, families: bytes) -> bytes:
+        """Everything counted, and below it `families`, which others count: a JSON list of `{"name", "kind": "counter" |
+        "gauge", "help", "samples": [[{LABEL: VALUE}, NUMBER AS TEXT]]}`.
+
+        `format` is `text`, `openmetrics`, `openmetrics_created` (with the time at which each count began), `protobuf`
+        (`io.prometheus.client.MetricFamily`, delimited), `otlp` or `otlp_exponential`
+        (`opentelemetry.proto.metrics.v1.Metric`, delimited in the same way). Raises `EngineError`.
+        """
+
     def state(self) -> bytes:
         """What is live: version, listeners, services with instances and breakers, tiers, queue depths."""
 

@@ -40,7 +40,7 @@ def test_who_is_refused_too_often_is_banned_until_the_ban_is_over_or_lifted(orig
         assert 290 <= int(response.get("retry-after") or 0) <= 300
         [ban] = bans(node)
         assert (ban["tier"], ban["caller"], ban["bans"]) == ("strict", "ip:127.0.0.1", 1)
-        assert node.metric("gateway_limit_bans") == 1
+        assert node.metric("gateway_limit_banned") == 1
         assert node.metric("gateway_limit_bans_total") == 1
         assert node.metric("gateway_refusals_total", code="banned") == 3
         assert node.engine.lift_bans("strict", "ip:127.0.0.2") == 0

@@ -281,7 +281,7 @@ def test_a_client_that_says_nothing_is_closed_at_the_handshake_timeout(
     ):
         client.wait_closed()
         wait_for_metric(node, "gateway_tls_handshakes_total", 1, outcome="timed_out")
-        wait_for_metric(node, "gateway_connections", 0)
+        wait_for_metric(node, "gateway_connections_open", 0)
 
 
 def test_handshakes_over_the_maximum_are_closed_and_counted(authority: Authority, origin: Origin) -> None:

@@ -179,7 +179,7 @@ class World:
             process.memory_info().rss,
             process.num_fds(),
             process.num_threads(),
-            int(self.gateway.metric("gateway_connections")),
+            int(self.gateway.metric("gateway_connections_open")),
             int(self.gateway.metric("gateway_config_version")),
             int(self.gateway.metric("gateway_records_dropped_total")),
         )

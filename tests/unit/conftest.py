@@ -138,6 +138,18 @@ class FakeEngine:
     def metrics(self) -> str:
         return "# HELP gateway_requests_total Requests.\n# TYPE gateway_requests_total counter\n"
 
+    def exposition(self, format: str, families: bytes) -> bytes:
+        lines = [f"# {format}", *self.metrics().splitlines()]
+        for family in json.loads(families):
+            lines += [
+                f"# HELP {family['name']} {family['help']}",
+                f"# TYPE {family['name']} {family['kind']}",
+            ]
+            for labels, value in family["samples"]:
+                pairs = ",".join(f'{name}="{one}"' for name, one in labels.items())
+                lines.append(f"{family['name']}{{{pairs}}} {value}".replace("{}", ""))
+        return ("\n".join(lines) + "\n").encode()
+
     def state(self) -> bytes:
         live = self.snapshots[-1] if self.snapshots else {"version": 0, "listeners": [], "services": []}
         return json.dumps({

@@ -155,6 +155,16 @@ impl Engine {
         py.detach(|| self.engine.metrics())
     }
 
+    fn exposition<'py>(
+        &self,
+        py: Python<'py>,
+        format: &str,
+        families: &[u8],
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let page = enter(py, || self.engine.exposition(format, families))?;
+        Ok(PyBytes::new(py, &page))
+    }
+
     fn state<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         let state = py.detach(|| self.engine.state());
         PyBytes::new(py, &state)

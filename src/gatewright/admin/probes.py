@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from starlette.responses import JSONResponse
 
 from gatewright.admin import views
@@ -12,9 +12,8 @@ from gatewright.admin.answers import answer
 from gatewright.admin.breakers import add_breakers
 from gatewright.admin.limits import add_limits
 from gatewright.control.node import Node
+from gatewright.metrics.negotiation import negotiate
 from gatewright.metrics.page import exposition
-
-TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def probes(node: Node) -> APIRouter:
@@ -33,9 +32,11 @@ def probes(node: Node) -> APIRouter:
             return answer({"status": "ready"} | views.warnings(node))
         return answer({"status": views.word(node, False)}, 503)
 
-    @router.get("/metrics", summary="Prometheus metrics, text format 0.0.4")
-    async def metrics() -> Response:
-        return Response(await asyncio.to_thread(exposition, node), media_type=TEXT_FORMAT)
+    @router.get("/metrics", summary="Metrics: Prometheus text, OpenMetrics or protocol buffers, by `Accept`")
+    async def metrics(request: Request) -> Response:
+        offer = negotiate(request.headers.get("accept", ""))
+        page = await asyncio.to_thread(exposition, node, offer.form)
+        return Response(page, headers={"content-type": offer.content_type, "vary": "Accept"})
 
     add_views(router, node)
     add_breakers(router, node, "/gateway")

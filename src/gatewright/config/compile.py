@@ -107,6 +107,7 @@ def _node(loaded: Loaded) -> dict[str, Any]:
         "record_queue": records.queue if records.sinks else 0,
         "token_cache": node.token_cache,
         "max_revocations": loaded.gateway.revocations.max_entries,
+        "max_metric_names": loaded.gateway.metrics.max_names,
         "max_file_transfers": node.max_file_transfers,
         "max_compressions": node.max_compressions,
         "max_retry_memory_bytes": int(node.max_retry_memory),

@@ -4,6 +4,8 @@ models.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +81,8 @@ class Configuration:
     introspections: tuple[IntrospectionSource, ...]
     logins: tuple[OidcSettings, ...]
     passwords: PasswordSettings
+    # What tells nodes with different configurations apart, whatever is different.
+    digest: str
 
     @property
     def gateway(self) -> Gateway:
@@ -95,6 +99,15 @@ class Configuration:
         return compile_snapshot(self.loaded, version, resolver)
 
 
+def digest_of(loaded: Loaded) -> str:
+    """Eight digits that are the same on every node with this configuration; too few to guess a secret by."""
+    everything = loaded.root.plain()
+    sections = everything.items() if isinstance(everything, dict) else ()
+    told = {name: section for name, section in sections if name not in {"node", "admin"}}
+    text = json.dumps(told, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
 def read(paths: Sequence[Path]) -> Configuration:
     """Read and check a configuration. Blocks. Raises `ConfigError` with everything that is wrong."""
     loaded = load(paths)
@@ -105,6 +118,7 @@ def read(paths: Sequence[Path]) -> Configuration:
     return Configuration(
         loaded=loaded,
         files=tuple(loaded.files),
+        digest=digest_of(loaded),
         directories=tuple(loaded.directories),
         warnings=tuple(str(warning) for warning in loaded.warnings),
         state=state,

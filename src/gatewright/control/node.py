@@ -36,6 +36,7 @@ from gatewright.identity.oidc.logins import Logins
 from gatewright.identity.passwords import PasswordChecker, PasswordSettings
 from gatewright.identity.questions import QuestionWorker
 from gatewright.keystore.service import StoredKeys
+from gatewright.metrics.health import PushHealth
 from gatewright.records.asking import Queries
 from gatewright.records.build import Place, SinkSettings, default_sinks, use_sinks
 from gatewright.records.worker import RecordWorker
@@ -82,6 +83,7 @@ class DataPlane(Protocol):
     def next_questions(self, wait_seconds: float) -> bytes | None: ...
     def answer(self, question: int, result: bytes) -> None: ...
     def metrics(self) -> str: ...
+    def exposition(self, format: str, families: bytes) -> bytes: ...
     def state(self) -> bytes: ...
     def drain(self, deadline_seconds: float) -> bool: ...
     def stop(self) -> None: ...
@@ -128,6 +130,7 @@ class Node:
         self.records = RecordWorker(engine)
         self.queries = Queries()
         self.expiry = ExpiryWatch(self.loaded)
+        self.pushes = PushHealth()
         self.stored_keys = StoredKeys(engine)
         self.revocations = RevokedTokens(engine, state.revocations)
         self.logins = Logins(engine.set_keys, self.revocations.revoke)

@@ -11,6 +11,11 @@ def configuration_metrics(node: Node) -> list[Family]:
     status = node.status
     valid = 1 if status.state == "valid" else 0
     return [
+        gauge(
+            "gateway_config_info",
+            "Always 1; the label is a digest of the configuration without `node` and `admin`.",
+            [({"digest": node.configuration.digest}, 1.0)] if node.configuration else [],
+        ),
         gauge("gateway_config_valid", "1 while the files are what is live.", valid),
         counter(
             "gateway_config_reloads_total",

@@ -1,4 +1,4 @@
-"""Metrics of where records go."""
+"""Metrics of where records go, and of where metrics are sent."""
 
 from __future__ import annotations
 
@@ -72,5 +72,28 @@ def batch_metrics(counts: list[SinkCounts]) -> list[Family]:
             "gateway_sink_batch_seconds_total",
             "Time that stored batches took, from their first attempt on.",
             [({"sink": one.name}, one.batches.seconds) for one in counts],
+        ),
+    ]
+
+
+def push_metrics(node: Node) -> list[Family]:
+    """How pushing goes."""
+    health = node.pushes
+    return [
+        gauge(
+            "gateway_metrics_push_connected",
+            "1 while the collector of metrics takes them; 0 also where there is none.",
+            1.0 if health.connected else 0.0,
+        ),
+        counter("gateway_metrics_push_requests_total", "Requests that the collector took.", health.requests),
+        counter(
+            "gateway_metrics_push_failures_total",
+            "Times that metrics could not be sent to the collector.",
+            health.failures,
+        ),
+        counter(
+            "gateway_metrics_push_rejected_total",
+            "Data points that the collector rejected.",
+            health.rejected,
         ),
     ]

@@ -1,8 +1,5 @@
 """What the admin listener answers."""
 
-import asyncio
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -297,18 +294,18 @@ async def test_metrics_show_reloads_sinks_and_the_process(client: httpx2.AsyncCl
     live.status.refused(ValueError("x"))
     text = (await client.get("/metrics")).text
     for line in (
-        "gateway_config_valid 0",
-        "gateway_config_reload_failures_total 1",
-        'gateway_sink_records_total{sink="sqlite"} 0',
-        'gateway_sink_dropped_total{sink="sqlite",reason="queue_full"} 0',
-        'gateway_sink_failures_total{sink="sqlite"} 0',
+        "gateway_config_valid 0.0",
+        "gateway_config_reload_failures_total 1.0",
+        'gateway_sink_records_total{sink="sqlite"} 0.0',
+        'gateway_sink_dropped_total{sink="sqlite",reason="queue_full"} 0.0',
+        'gateway_sink_failures_total{sink="sqlite"} 0.0',
         "# TYPE gateway_requests_total counter",
     ):
         assert line in text.splitlines()
     assert "process_resident_memory_bytes" in text
 
 
-async def exposed(engine, directory: Path) -> str:
+async def exposed(engine, directory: Path) -> bytes:
     node = Node(engine, StateDirectory(directory))
     node.records.attach(SqliteSink(directory))
     text = exposition(node)
@@ -319,7 +316,7 @@ async def exposed(engine, directory: Path) -> str:
 @pytest.mark.needs("promtool")
 def test_metrics_are_accepted_by_promtool(engine, tmp_path: Path) -> None:
     # The data plane's own part is empty here and tested with the real one.
-    text = asyncio.run(exposed(engine, tmp_path)).split("\n", 2)[2]
+    text = asyncio.run(exposed(engine, tmp_path)).decode().split("\n", 3)[3]
     checked = subprocess.run(
         [shutil.which("promtool") or "promtool", "check", "metrics"],
         input=text,
@@ -345,4 +342,4 @@ async def test_no_more_networks_are_blocked_than_may_be(client: httpx2.AsyncClie
     found = (await client.get("/api/v1/addresses")).json()
     assert [one["network"] for one in found["blocks"]] == ["192.0.2.1/32"]
     assert found["sharing"] is None
-    assert "gateway_address_blocks_refused_total 0" in exposition(node)
+    assert b"gateway_address_blocks_refused_total 0.0\n" in exposition(node)

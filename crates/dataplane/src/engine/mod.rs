@@ -270,15 +270,6 @@ impl Engine {
         keys::uses(&self.node)
     }
 
-    pub fn metrics(&self) -> String {
-        state::metrics(&self.node)
-    }
-
-    pub fn state(&self) -> Vec<u8> {
-        let listeners = self.lock().listeners.clone();
-        state::state(&self.node, &listeners)
-    }
-
     /// Stops accepting and waits until no connection is left, at most until the deadline. Gives whether all ended.
     /// WebSockets are told to end `LAST_WORDS` before that, or in the middle of a shorter time.
     pub fn drain(&self, deadline: Duration) -> bool {

@@ -5,37 +5,58 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::OpenListener;
 use super::addresses;
 use super::breakers::{self, Clock};
 use super::limits;
+use super::{Engine, EngineError, OpenListener};
 use crate::balance::{InstanceSummary, ServiceSummary, Standing};
 use crate::node::Node;
 use crate::proxy::queue::Queue;
 use crate::record::{
-    self, ConcurrencyLine, External, InstanceLine, KeyCacheLine, LimitLine, NonceLine, OverloadLine,
-    PasswordCacheLine, PendingLine, ProofLine, RevocationLine, ServiceLine,
+    self, ConcurrencyLine, External, Family, Format, InstanceLine, KeyCacheLine, LimitLine, NonceLine,
+    OverloadLine, PasswordCacheLine, PendingLine, ProofLine, RevocationLine, ServiceLine, Span,
 };
 use crate::shed::{Concurrency, Load};
 use crate::snapshot::TierEntry;
 use crate::snapshot::document::Priority;
 use std::sync::atomic::Ordering;
 
-/// Everything counted, as Prometheus text.
-pub fn metrics(node: &Node) -> String {
-    record::print(&node.metrics, &external(node))
+impl Engine {
+    /// Everything counted, as Prometheus text.
+    pub fn metrics(&self) -> String {
+        String::from_utf8(metrics(&self.node, Format::Text, &[])).unwrap_or_default()
+    }
+
+    /// Everything counted, in a format by its name, and below it the `families` of whoever asks (a JSON list).
+    pub fn exposition(&self, format: &str, families: &[u8]) -> Result<Vec<u8>, EngineError> {
+        let format = format.parse().map_err(EngineError::Engine)?;
+        let families = Family::read(families).map_err(EngineError::Engine)?;
+        Ok(metrics(&self.node, format, &families))
+    }
+
+    pub fn state(&self) -> Vec<u8> {
+        let listeners = self.lock().listeners.clone();
+        state(&self.node, &listeners)
+    }
+}
+
+/// Everything counted, and below it what is counted elsewhere.
+fn metrics(node: &Node, format: Format, families: &[Family]) -> Vec<u8> {
+    record::print(&node.metrics, &external(node), format, families)
 }
 
 fn external(node: &Node) -> External {
     let snapshot = node.snapshot();
     let clock = Clock { now: Instant::now(), unix_ms: super::unix_ms() };
     let services = node.services.summary(clock.now);
+    let uptime_ms = node.started.elapsed().as_millis() as u64;
     External {
         software: snapshot.as_ref().map_or_else(String::new, |snapshot| snapshot.software.to_string()),
         node: snapshot.as_ref().map_or_else(String::new, |snapshot| snapshot.node.to_string()),
         config_version: snapshot.as_ref().map_or(0, |snapshot| snapshot.version),
         config_applied_ms: node.applied_ms.load(Ordering::Relaxed),
-        uptime_ms: node.started.elapsed().as_millis() as u64,
+        uptime_ms,
+        span: Span { began_ms: clock.unix_ms.saturating_sub(uptime_ms), now_ms: clock.unix_ms },
         limits: limit_line(node),
         shared_store: limits::store_line(node, snapshot.as_deref()),
         file_transfers: u64::from(node.file_transfers.load(Ordering::Relaxed)),
@@ -143,7 +164,7 @@ fn service_line(service: &ServiceSummary) -> ServiceLine {
 }
 
 /// What is live, as JSON.
-pub fn state(node: &Node, listeners: &[OpenListener]) -> Vec<u8> {
+fn state(node: &Node, listeners: &[OpenListener]) -> Vec<u8> {
     let snapshot = node.snapshot();
     let counts = node.records.counts();
     let tiers: Vec<Value> = snapshot

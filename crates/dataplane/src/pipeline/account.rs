@@ -15,7 +15,7 @@ use crate::pipeline::end::End;
 use crate::pipeline::tunnel::Tunnelled;
 use crate::pipeline::{Facts, explanation};
 use crate::proxy::attempt::Fault;
-use crate::record::{Entry, Sample, TimeoutKind, Times};
+use crate::record::{Entry, RouteMetrics, Sample, TimeoutKind, Times, Trace};
 use crate::refusal::{CredentialFault, LimitState, Refusal};
 use crate::request::Request;
 use crate::snapshot::{Listener, Proxy, Route, Snapshot};
@@ -256,8 +256,10 @@ impl Account {
         {
             concurrency.observe(micros);
         }
-        let metrics = route.map_or(&visit.snapshot.unrouted, |route| &route.metrics);
-        metrics.observe(worker.index, &sample);
+        let metrics = self.metrics(visit);
+        let ended_ms = visit.facts.unix_ms + sample.total / 1_000;
+        let trace = self.trace_id.as_ref().map(|id| Trace { id, ended_ms });
+        metrics.observe(worker.index, &sample, trace);
         if self.excused {
             metrics.excuse(worker.index);
         }
@@ -357,7 +359,13 @@ impl Account {
             node: &snapshot.node,
             software: &snapshot.software,
         };
-        recorder.write(&entry);
+        let bytes = recorder.write(&entry);
+        self.metrics(visit).recorded(worker.index, bytes);
+    }
+
+    /// The counters of the route; where there is none, of all requests without one.
+    fn metrics<'v>(&self, visit: &'v Visit) -> &'v RouteMetrics {
+        self.route(&visit.snapshot).map_or(&visit.snapshot.unrouted, |route| &route.metrics)
     }
 }
 

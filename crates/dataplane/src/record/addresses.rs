@@ -3,10 +3,10 @@
 use super::cells::Cell;
 use super::counts::count_at;
 use super::external::External;
+use super::page::Kind::{Counter, Gauge};
+use super::page::{Labels, Page};
 use super::registry::Registry;
 use super::scrape::tallies;
-use super::text::Kind::{Counter, Gauge};
-use super::text::{Labels, Text};
 use crate::refusal::{Barrier, Refusal};
 
 /// In the order of `place`.
@@ -50,36 +50,36 @@ pub struct AddressFileLine {
     pub loaded_ms: u64,
 }
 
-pub(super) fn print(text: &mut Text, registry: &Registry, external: &External) {
+pub(super) fn print(page: &mut Page, registry: &Registry, external: &External) {
     let name = "gateway_addresses_refused_total";
-    text.heading(name, Counter, "Requests refused for the address that they came from, by reason.");
+    page.heading(name, Counter, "Requests refused for the address that they came from, by reason.");
     for (index, reason) in REASONS.iter().enumerate() {
         let count = registry.node().sum_at(index, |counts| &counts.barred.0);
-        text.series(name, &Labels::new("reason", reason), count);
+        page.series(name, &Labels::new("reason", reason), count);
     }
     let name = "gateway_address_list_refused_total";
-    text.heading(name, Counter, "Requests refused because a list of addresses denies theirs.");
-    tallies(text, name, "list", &registry.address_lists);
+    page.heading(name, Counter, "Requests refused because a list of addresses denies theirs.");
+    tallies(page, name, "list", &registry.address_lists);
     let help = "Networks that are blocked by hand.";
-    text.single("gateway_address_blocks", Gauge, help, external.address_blocks);
-    files(text, &external.address_files);
+    page.single("gateway_address_blocks", Gauge, help, external.address_blocks);
+    files(page, &external.address_files);
 }
 
-fn files(text: &mut Text, files: &[AddressFileLine]) {
+fn files(page: &mut Page, files: &[AddressFileLine]) {
     let labels = |file: &AddressFileLine| Labels::new("kind", file.kind).and("list", &file.name);
     let name = "gateway_address_file_entries";
-    text.heading(name, Gauge, "Ranges of addresses that were read from a file.");
+    page.heading(name, Gauge, "Ranges of addresses that were read from a file.");
     for file in files {
-        text.series(name, &labels(file), file.entries);
+        page.series(name, &labels(file), file.entries);
     }
     let name = "gateway_address_file_bytes";
-    text.heading(name, Gauge, "Memory that they take.");
+    page.heading(name, Gauge, "Memory that they take.");
     for file in files {
-        text.series(name, &labels(file), file.bytes);
+        page.series(name, &labels(file), file.bytes);
     }
     let name = "gateway_address_file_loaded_timestamp_seconds";
-    text.heading(name, Gauge, "Unix time at which the file was last read.");
+    page.heading(name, Gauge, "Unix time at which the file was last read.");
     for file in files {
-        text.seconds(name, &labels(file), file.loaded_ms);
+        page.seconds(name, &labels(file), file.loaded_ms);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::addresses::AddressFileLine;
 use super::keys::{KeyCacheLine, NonceLine, PasswordCacheLine};
+use super::page::Span;
 use super::queue::QueueCounts;
 use super::revocations::{ProofLine, RevocationLine};
 use super::shared_limits::SharedStoreLine;
@@ -106,6 +107,7 @@ pub struct External {
     /// Milliseconds since the epoch at which that version went live.
     pub config_applied_ms: u64,
     pub uptime_ms: u64,
+    pub span: Span,
     pub limits: LimitLine,
     pub shared_store: SharedStoreLine,
     /// Files on their way to clients.

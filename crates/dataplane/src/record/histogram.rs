@@ -1,14 +1,81 @@
-//! Durations in buckets, without a branch to find one.
+//! Durations in cells that are buckets of two kinds at once: with fixed bounds, and of a native (exponential) histogram.
+//!
+//! An exponential bucket ends at a power of the eighth root of two (schema 3: 9 % wide), in seconds. Where a fixed bound
+//! falls inside one, that one has two cells. So one count serves both, and both are exact.
+
+use std::sync::OnceLock;
 
 use super::cells::Cell;
+use super::distribution::BUCKETS;
 
-/// A longer duration counts as this long when its bucket is looked for; it is far beyond the last bound.
-const LONGEST: u64 = i32::MAX as u64;
+/// The number of the exponential bucket that ends at one second.
+pub(super) const SECOND: i32 = 159;
+/// A longer duration (19 hours) counts as this long, and one below a microsecond as a microsecond.
+const LONGEST: u64 = (1 << 36) - 1;
+/// Exponential buckets up to there.
+pub(super) const NATIVE: usize = 289;
+/// Cells of a group; a group is made when something first falls into it, since a route's durations are much alike.
+const GROUP: usize = 16;
+const GROUPS: usize = (NATIVE + BUCKETS).div_ceil(GROUP);
 
-/// The bounds of a histogram: upper ends in microseconds, rising, and the same as Prometheus writes them.
+/// Ends of exponential buckets in one octave, as its 64 leading bits: 10^6 microseconds times powers of 2^(1/8).
+/// The rest only fills the table.
+const EDGES: [u64; 16] = [
+    0x851e_5ddc_7f9a_447e,
+    0x912a_b8eb_868b_ef75,
+    0x9e4e_3c6f_ecde_59ab,
+    0xaca2_2c7f_bd77_1b14,
+    0xbc42_169a_6f7a_7d91,
+    0xcd4c_06a4_e114_3813,
+    0xdfe0_c0b0_f761_9f98,
+    0xf424_0000_0000_0000,
+    u64::MAX,
+    u64::MAX,
+    u64::MAX,
+    u64::MAX,
+    u64::MAX,
+    u64::MAX,
+    u64::MAX,
+    u64::MAX,
+];
+
+/// How many of them lie below each sixteenth of an octave; there is at most one in each.
+const BELOW: [u8; 16] = [0, 1, 1, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 7, 8];
+
+/// The exponential bucket of a duration of at least a microsecond, without a branch and without floating point.
+#[expect(clippy::indexing_slicing, reason = "both indices are below 16, which is the length of both tables")]
+const fn native(microseconds: u64) -> usize {
+    let octave = 63 - (microseconds | 1).leading_zeros() as usize;
+    let leading = microseconds << (63 - octave);
+    let below = BELOW[(leading >> 59) as usize & 15] as usize;
+    8 * octave + below + (leading > EDGES[below & 15]) as usize
+}
+
+/// For each exponential bucket, how many fixed bounds lie in those before it.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "runs in the compiler, where an index out of range is a compile error"
+)]
+const fn classes(bounds: &[u64]) -> [u8; NATIVE + 1] {
+    let mut classes = [0; NATIVE + 1];
+    let mut bound = 0;
+    while bound < bounds.len() {
+        let mut bucket = native(bounds[bound]) + 1;
+        while bucket < classes.len() {
+            classes[bucket] += 1;
+            bucket += 1;
+        }
+        bound += 1;
+    }
+    classes
+}
+
+/// The fixed bounds of a histogram: upper ends in microseconds, rising, and the same as Prometheus writes them. No two
+/// may lie in one exponential bucket.
 pub(super) trait Bounds {
-    const MICROSECONDS: &'static [i32];
+    const MICROSECONDS: &'static [u64];
     const LABELS: &'static [&'static str];
+    const CLASSES: &'static [u8; NATIVE + 1] = &classes(Self::MICROSECONDS);
 }
 
 /// The gateway's own share: microseconds to a second.
@@ -16,7 +83,7 @@ pub(super) trait Bounds {
 pub(super) struct Overhead;
 
 impl Bounds for Overhead {
-    const MICROSECONDS: &'static [i32] =
+    const MICROSECONDS: &'static [u64] =
         &[50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000];
     const LABELS: &'static [&'static str] = &[
         "0.00005", "0.0001", "0.00025", "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.1",
@@ -29,7 +96,7 @@ impl Bounds for Overhead {
 pub(super) struct Whole;
 
 impl Bounds for Whole {
-    const MICROSECONDS: &'static [i32] = &[
+    const MICROSECONDS: &'static [u64] = &[
         1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
         5_000_000, 10_000_000, 30_000_000, 60_000_000,
     ];
@@ -39,94 +106,100 @@ impl Bounds for Whole {
     ];
 }
 
-/// Room for the longer list of bounds and for what lies beyond the last one.
-const BUCKETS: usize = 16;
+type Group = [Cell; GROUP];
 
-/// Buckets are not cumulative here; printing adds them up.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Histogram<B> {
-    buckets: [Cell; BUCKETS],
+    groups: [OnceLock<Box<Group>>; GROUPS],
     microseconds: Cell,
     bounds: std::marker::PhantomData<B>,
 }
 
+impl<B> Default for Histogram<B> {
+    fn default() -> Self {
+        Self {
+            groups: std::array::from_fn(|_| OnceLock::new()),
+            microseconds: Cell::default(),
+            bounds: std::marker::PhantomData,
+        }
+    }
+}
+
 impl<B: Bounds> Histogram<B> {
-    pub(super) fn observe(&self, microseconds: u64) {
-        let value = microseconds.min(LONGEST) as i32;
-        // Counting the smaller bounds instead of searching has no branch, and becomes four vector compares.
-        let index: i32 = B::MICROSECONDS.iter().map(|&bound| i32::from(value > bound)).sum();
-        if let Some(bucket) = self.buckets.get(index as usize) {
-            bucket.add(1);
+    /// Counts a duration, and gives the bucket with fixed bounds that it fell into.
+    pub(super) fn observe(&self, microseconds: u64) -> usize {
+        let value = microseconds.clamp(1, LONGEST);
+        let bucket = native(value);
+        let class = usize::from(B::CLASSES.get(bucket).copied().unwrap_or(0));
+        let class = class + usize::from(B::MICROSECONDS.get(class).is_some_and(|bound| value > *bound));
+        let place = bucket + class;
+        if let Some(group) = self.groups.get(place / GROUP)
+            && let Some(cell) = group.get_or_init(Box::default).get(place % GROUP)
+        {
+            cell.add(1);
         }
         self.microseconds.add(microseconds);
+        class
     }
 }
 
 /// The sum of one histogram over all workers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct HistogramTotals {
-    buckets: [u64; BUCKETS],
+    cells: [[u64; GROUP]; GROUPS],
     pub(super) microseconds: u64,
+    pub(super) exemplars: super::exemplars::Kept,
+}
+
+impl Default for HistogramTotals {
+    fn default() -> Self {
+        Self { cells: [[0; GROUP]; GROUPS], microseconds: 0, exemplars: Default::default() }
+    }
 }
 
 impl HistogramTotals {
     pub(super) fn add<B>(&mut self, histogram: &Histogram<B>) {
-        for (total, bucket) in self.buckets.iter_mut().zip(&histogram.buckets) {
-            *total += bucket.get();
+        for (totals, group) in self.cells.iter_mut().zip(&histogram.groups) {
+            let Some(group) = group.get() else { continue };
+            for (total, cell) in totals.iter_mut().zip(group.iter()) {
+                *total += cell.get();
+            }
         }
         self.microseconds = self.microseconds.wrapping_add(histogram.microseconds.get());
     }
 
-    /// Upper bound and number of observations up to it; the last is `+Inf`, which has them all.
-    pub(super) fn cumulative<B: Bounds>(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let mut count = 0;
-        B::LABELS.iter().copied().chain(["+Inf"]).zip(&self.buckets).map(move |(bound, bucket)| {
-            count += bucket;
-            (bound, count)
+    /// Every cell that counted something: its exponential bucket, its bucket with fixed bounds, its count.
+    pub(super) fn counted<B: Bounds>(&self) -> impl Iterator<Item = (usize, usize, u64)> {
+        let cells = self.cells.as_flattened();
+        B::CLASSES.windows(2).enumerate().flat_map(move |(bucket, classes)| {
+            let (&[first, last] | &[first, .., last]) = classes else { return Cells::none() };
+            Cells { cells, bucket, classes: usize::from(first)..usize::from(last) + 1 }
         })
     }
 
-    pub(super) fn count(&self) -> u64 {
-        self.buckets.iter().sum()
+    pub(super) fn is_empty(&self) -> bool {
+        self.cells.as_flattened().iter().all(|count| *count == 0)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The one or two cells of an exponential bucket.
+struct Cells<'a> {
+    cells: &'a [u64],
+    bucket: usize,
+    classes: std::ops::Range<usize>,
+}
 
-    fn bound_of<B: Bounds + Default>(microseconds: u64) -> &'static str {
-        let histogram = Histogram::<B>::default();
-        histogram.observe(microseconds);
-        let mut totals = HistogramTotals::default();
-        totals.add(&histogram);
-        assert_eq!(totals.count(), 1);
-        totals.cumulative::<B>().find(|(_, count)| *count == 1).expect("it is in a bucket").0
+impl Cells<'_> {
+    fn none() -> Self {
+        Self { cells: &[], bucket: 0, classes: 0..0 }
     }
+}
 
-    #[test]
-    fn a_bound_belongs_to_its_own_bucket_and_one_more_to_the_next() {
-        assert_eq!(bound_of::<Overhead>(0), "0.00005");
-        assert_eq!(bound_of::<Overhead>(50), "0.00005");
-        assert_eq!(bound_of::<Overhead>(51), "0.0001");
-        assert_eq!(bound_of::<Overhead>(1_000_000), "1");
-        assert_eq!(bound_of::<Overhead>(1_000_001), "+Inf");
-        assert_eq!(bound_of::<Whole>(60_000_000), "60");
-        assert_eq!(bound_of::<Whole>(u64::MAX), "+Inf");
-    }
+impl Iterator for Cells<'_> {
+    type Item = (usize, usize, u64);
 
-    #[test]
-    fn labels_are_the_bounds_in_seconds() {
-        fn agree<B: Bounds>() {
-            assert_eq!(B::MICROSECONDS.len(), B::LABELS.len());
-            assert!(B::MICROSECONDS.len() < BUCKETS);
-            for (bound, label) in B::MICROSECONDS.iter().zip(B::LABELS) {
-                let seconds: f64 = label.parse().expect("a number");
-                assert_eq!((seconds * 1e6).round() as i32, *bound);
-            }
-            assert!(B::MICROSECONDS.is_sorted());
-        }
-        agree::<Overhead>();
-        agree::<Whole>();
+    fn next(&mut self) -> Option<Self::Item> {
+        let count = |class: usize| self.cells.get(self.bucket + class).copied().filter(|count| *count > 0);
+        self.classes.find_map(|class| count(class).map(|count| (self.bucket, class, count)))
     }
 }

@@ -2,9 +2,9 @@
 
 use super::cells::Cell;
 use super::external::External;
+use super::page::Kind::{Counter, Gauge};
+use super::page::{Labels, Page};
 use super::registry::Registry;
-use super::text::Kind::{Counter, Gauge};
-use super::text::{Labels, Text};
 
 /// What came of asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,53 +57,53 @@ pub struct NonceLine {
     pub full: u64,
 }
 
-pub(super) fn print(text: &mut Text, registry: &Registry, external: &External) {
+pub(super) fn print(page: &mut Page, registry: &Registry, external: &External) {
     let name = "gateway_key_lookups_total";
-    text.heading(name, Counter, "API keys that had to be looked up in the key store, by outcome.");
+    page.heading(name, Counter, "API keys that had to be looked up in the key store, by outcome.");
     for (index, outcome) in OUTCOMES.iter().enumerate() {
         let count = registry.node().sum_at(index, |counts| &counts.key_lookups.cells);
-        text.series(name, &Labels::new("outcome", outcome), count);
+        page.series(name, &Labels::new("outcome", outcome), count);
     }
     let cache = external.key_cache;
     let name = "gateway_key_cache_keys";
-    text.heading(name, Gauge, "Answers of the key store that are remembered now.");
-    text.series(name, &Labels::new("state", "known"), cache.known);
-    text.series(name, &Labels::new("state", "refused"), cache.unknown);
+    page.heading(name, Gauge, "Answers of the key store that are remembered now.");
+    page.series(name, &Labels::new("state", "known"), cache.known);
+    page.series(name, &Labels::new("state", "refused"), cache.unknown);
     let help = "Known keys forgotten because `key_store.cache_keys` were known.";
-    text.single("gateway_key_cache_evictions_total", Counter, help, cache.evicted);
-    print_passwords(text, registry, external.password_cache);
-    print_nonces(text, external.nonces);
-    print_introspections(text, registry, external.opaque_tokens);
+    page.single("gateway_key_cache_evictions_total", Counter, help, cache.evicted);
+    print_passwords(page, registry, external.password_cache);
+    print_nonces(page, external.nonces);
+    print_introspections(page, registry, external.opaque_tokens);
 }
 
-fn print_passwords(text: &mut Text, registry: &Registry, cache: PasswordCacheLine) {
+fn print_passwords(page: &mut Page, registry: &Registry, cache: PasswordCacheLine) {
     let name = "gateway_password_checks_total";
-    text.heading(name, Counter, "Passwords that had to be checked, by outcome.");
+    page.heading(name, Counter, "Passwords that had to be checked, by outcome.");
     for (index, outcome) in OUTCOMES.iter().enumerate() {
         let count = registry.node().sum_at(index, |counts| &counts.password_checks.cells);
-        text.series(name, &Labels::new("outcome", outcome), count);
+        page.series(name, &Labels::new("outcome", outcome), count);
     }
     let name = "gateway_password_cache_passwords";
-    text.heading(name, Gauge, "Checked passwords that are remembered now.");
-    text.series(name, &Labels::new("state", "right"), cache.right);
-    text.series(name, &Labels::new("state", "wrong"), cache.wrong);
+    page.heading(name, Gauge, "Checked passwords that are remembered now.");
+    page.series(name, &Labels::new("state", "right"), cache.right);
+    page.series(name, &Labels::new("state", "wrong"), cache.wrong);
 }
 
-fn print_nonces(text: &mut Text, line: NonceLine) {
-    text.single("gateway_nonces", Gauge, "Nonces of signed requests that are remembered now.", line.nonces);
+fn print_nonces(page: &mut Page, line: NonceLine) {
+    page.single("gateway_nonces", Gauge, "Nonces of signed requests that are remembered now.", line.nonces);
     let help = "Signed requests refused because no further nonce could be remembered.";
-    text.single("gateway_nonces_full_total", Counter, help, line.full);
+    page.single("gateway_nonces_full_total", Counter, help, line.full);
 }
 
-fn print_introspections(text: &mut Text, registry: &Registry, (active, refused): (u64, u64)) {
+fn print_introspections(page: &mut Page, registry: &Registry, (active, refused): (u64, u64)) {
     let name = "gateway_token_introspections_total";
-    text.heading(name, Counter, "Tokens whose issuer had to be asked, by outcome.");
+    page.heading(name, Counter, "Tokens whose issuer had to be asked, by outcome.");
     for (index, outcome) in OUTCOMES.iter().enumerate() {
         let count = registry.node().sum_at(index, |counts| &counts.introspections.cells);
-        text.series(name, &Labels::new("outcome", outcome), count);
+        page.series(name, &Labels::new("outcome", outcome), count);
     }
     let name = "gateway_token_introspection_cache_tokens";
-    text.heading(name, Gauge, "Answers of issuers about tokens that are remembered now.");
-    text.series(name, &Labels::new("state", "active"), active);
-    text.series(name, &Labels::new("state", "refused"), refused);
+    page.heading(name, Gauge, "Answers of issuers about tokens that are remembered now.");
+    page.series(name, &Labels::new("state", "active"), active);
+    page.series(name, &Labels::new("state", "refused"), refused);
 }

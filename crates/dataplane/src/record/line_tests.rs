@@ -308,7 +308,7 @@ fn a_recorder_hands_over_a_full_chunk_by_itself() {
     let mut recorder = Recorder::new(Arc::clone(&queue));
     let length = line(&entry(&request, &trail)).len();
     let needed = (64 * 1024usize).div_ceil(length);
-    (1..needed).for_each(|_| recorder.write(&entry(&request, &trail)));
+    (1..needed).for_each(|_| _ = recorder.write(&entry(&request, &trail)));
     assert_eq!(queue.counts().queued, 0);
     recorder.write(&entry(&request, &trail));
     assert_eq!(queue.counts().queued, needed as u64);
@@ -319,7 +319,7 @@ fn a_worker_that_writes_for_ever_keeps_the_queue_within_its_bound() {
     let queue = Arc::new(Queue::new(32));
     let (request, trail) = (request((b"/a", b""), &[]), trail());
     let mut recorder = Recorder::new(Arc::clone(&queue));
-    (0..1_000).for_each(|_| recorder.write(&entry(&request, &trail)));
+    (0..1_000).for_each(|_| _ = recorder.write(&entry(&request, &trail)));
     assert_eq!(queue.counts().queued, 32);
     assert_eq!(queue.counts().dropped, 968);
 }
@@ -335,7 +335,7 @@ fn time_of_one_record() {
     let mut recorder = Recorder::new(Arc::clone(&queue));
     let rounds = 200_000;
     let start = Instant::now();
-    (0..rounds).for_each(|_| recorder.write(std::hint::black_box(&entry(&request, &trail))));
+    (0..rounds).for_each(|_| _ = recorder.write(std::hint::black_box(&entry(&request, &trail))));
     let each = start.elapsed().as_nanos() / rounds;
     println!("{each} ns for a record of {} bytes", line(&entry(&request, &trail)).len());
 }

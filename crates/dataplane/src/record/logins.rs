@@ -1,9 +1,9 @@
 //! What is counted of logins with a browser.
 
 use super::cells::Cell;
+use super::page::Kind::Counter;
+use super::page::{Labels, Page};
 use super::registry::Registry;
-use super::text::Kind::Counter;
-use super::text::{Labels, Text};
 
 /// What became of a browser that has logged in, or tried to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +48,11 @@ impl Logins {
     }
 }
 
-pub(super) fn print(text: &mut Text, registry: &Registry) {
+pub(super) fn print(page: &mut Page, registry: &Registry) {
     let name = "gateway_logins_total";
-    text.heading(name, Counter, "Logins with a browser and what became of their sessions, by event.");
+    page.heading(name, Counter, "Logins with a browser and what became of their sessions, by event.");
     for (index, event) in EVENTS.iter().enumerate() {
         let count = registry.node().sum_at(index, |counts| &counts.logins.cells);
-        text.series(name, &Labels::new("event", event), count);
+        page.series(name, &Labels::new("event", event), count);
     }
 }

@@ -1,6 +1,7 @@
 //! What is counted for each route, tier and identity.
 
 use super::cells::{Cell, PerWorker};
+use super::exemplars::{Exemplars, OVERHEAD, TOTAL, UPSTREAM};
 use super::histogram::{Histogram, HistogramTotals, Overhead, Whole};
 use super::statuses::{StatusTotals, Statuses};
 use super::websocket::WebSocketSlot;
@@ -19,6 +20,15 @@ pub struct Sample {
     pub response_bytes: u64,
 }
 
+/// The trace of a request that somebody can look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Trace<'a> {
+    /// In hexadecimal digits.
+    pub id: &'a [u8; 32],
+    /// When the request ended, in milliseconds of Unix time.
+    pub ended_ms: u64,
+}
+
 /// The counters of one route. Compiled routes hold it; it outlives snapshots.
 #[derive(Debug)]
 pub struct RouteMetrics {
@@ -31,9 +41,11 @@ struct RouteSlot {
     statuses: Statuses,
     request_bytes: Cell,
     response_bytes: Cell,
+    record_bytes: Cell,
     overhead: Histogram<Overhead>,
     upstream: Histogram<Whole>,
     total: Histogram<Whole>,
+    exemplars: Exemplars,
     excused: Cell,
     websocket: WebSocketSlot,
 }
@@ -43,17 +55,27 @@ impl RouteMetrics {
         Self { service: service.into(), slots: PerWorker::new(workers) }
     }
 
-    /// Counts one request. Only the worker of that number may call it with that number.
-    pub fn observe(&self, worker: usize, sample: &Sample) {
+    /// Counts one request; its `trace`, in hexadecimal digits, may be kept as an exemplar of requests that took as long.
+    /// Only the worker of that number may call it with that number.
+    pub fn observe(&self, worker: usize, sample: &Sample, trace: Option<Trace<'_>>) {
         let slot = self.slots.slot(worker);
         slot.statuses.count(sample.status);
         slot.request_bytes.add(sample.request_bytes);
         slot.response_bytes.add(sample.response_bytes);
-        slot.overhead.observe(sample.overhead);
-        slot.total.observe(sample.total);
-        if let Some(upstream) = sample.upstream {
-            slot.upstream.observe(upstream);
+        let overhead = slot.overhead.observe(sample.overhead);
+        let total = slot.total.observe(sample.total);
+        let upstream = sample.upstream.map(|upstream| (slot.upstream.observe(upstream), upstream));
+        if let Some(Trace { id, ended_ms }) = trace
+            && slot.exemplars.wants(total, ended_ms)
+        {
+            let places = [Some((overhead, sample.overhead)), upstream, Some((total, sample.total))];
+            slot.exemplars.keep(id, places, ended_ms);
         }
+    }
+
+    /// Counts the bytes of a record. Only the worker of that number may call it with that number.
+    pub fn recorded(&self, worker: usize, bytes: u64) {
+        self.slots.slot(worker).record_bytes.add(bytes);
     }
 
     /// The cells that only the worker of that number may write.
@@ -78,16 +100,39 @@ impl RouteMetrics {
         }
         totals
     }
+
+    /// The gateway's share of each request.
+    pub(super) fn overhead(&self) -> HistogramTotals {
+        self.histogram(OVERHEAD, |totals, slot| totals.add(&slot.overhead))
+    }
+
+    /// The service's share of each request that reached it.
+    pub(super) fn upstream(&self) -> HistogramTotals {
+        self.histogram(UPSTREAM, |totals, slot| totals.add(&slot.upstream))
+    }
+
+    /// The whole of each request.
+    pub(super) fn total(&self) -> HistogramTotals {
+        self.histogram(TOTAL, |totals, slot| totals.add(&slot.total))
+    }
+
+    fn histogram(&self, which: usize, add: impl Fn(&mut HistogramTotals, &RouteSlot)) -> HistogramTotals {
+        let mut totals = HistogramTotals::default();
+        for slot in self.slots.used() {
+            add(&mut totals, slot);
+            slot.exemplars.collect(which, &mut totals.exemplars);
+        }
+        totals
+    }
 }
 
+/// What is added up of a route, but for its histograms: of many routes at once those would be large.
 #[derive(Debug, Default)]
 pub(super) struct RouteTotals {
     pub(super) statuses: StatusTotals,
     pub(super) request_bytes: u64,
     pub(super) response_bytes: u64,
-    pub(super) overhead: HistogramTotals,
-    pub(super) upstream: HistogramTotals,
-    pub(super) total: HistogramTotals,
+    pub(super) record_bytes: u64,
     pub(super) excused: u64,
 }
 
@@ -96,9 +141,7 @@ impl RouteTotals {
         self.statuses.add(&slot.statuses);
         self.request_bytes += slot.request_bytes.get();
         self.response_bytes += slot.response_bytes.get();
-        self.overhead.add(&slot.overhead);
-        self.upstream.add(&slot.upstream);
-        self.total.add(&slot.total);
+        self.record_bytes += slot.record_bytes.get();
         self.excused += slot.excused.get();
     }
 }
@@ -132,8 +175,7 @@ mod tests {
     fn a_request_that_reached_no_service_has_no_upstream_duration() {
         let route = RouteMetrics::new("", 1);
         assert!(route.totals().is_none());
-        route.observe(0, &Sample { status: 404, total: 9, overhead: 9, ..Sample::default() });
-        let totals = route.totals().expect("counted");
-        assert_eq!((totals.total.count(), totals.overhead.count(), totals.upstream.count()), (1, 1, 0));
+        route.observe(0, &Sample { status: 404, total: 9, overhead: 9, ..Sample::default() }, None);
+        assert!(route.upstream().is_empty() && !route.total().is_empty() && !route.overhead().is_empty());
     }
 }

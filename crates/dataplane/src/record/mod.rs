@@ -2,15 +2,18 @@
 //! Takes an `Entry` when the response was sent. Gives one JSON line, and counts. Refuses nothing; runs on every outcome.
 //!
 //! `entry` and `line` encode a record, `recorder` collects a worker's lines, `queue` carries them to Python.
-//! `registry` holds every metric, `scrape` prints them.
+//! `registry` holds every metric, `scrape` lists them, `page` prints them in one of several formats.
 
 mod addresses;
 mod cells;
 mod codes;
 mod counts;
+mod distribution;
 mod entry;
 mod escape;
+mod exemplars;
 mod external;
+mod families;
 mod histogram;
 mod http2;
 mod keys;
@@ -19,6 +22,8 @@ mod listeners;
 mod logins;
 mod malformed;
 mod metrics;
+mod named;
+mod page;
 mod queue;
 mod recorder;
 mod redact;
@@ -36,7 +41,6 @@ mod services;
 mod shared_limits;
 mod statuses;
 mod tenants;
-mod text;
 mod timestamp;
 mod websocket;
 
@@ -53,15 +57,18 @@ pub use external::{
     BreakerLine, BreakerState, ConcurrencyLine, External, InstanceLine, LimitLine, OverloadLine, PendingLine,
     ServiceLine,
 };
+pub use families::Family;
 pub use http2::{Flood, Http2Slot, ResetCause};
 pub use keys::{KeyCacheLine, KeyLookup, KeyLookups, NonceLine, PasswordCacheLine};
 pub use line::{Quoted, encode_rule};
 pub use listeners::{Handshake, ListenerMetrics};
 pub use logins::{LoginEvent, Logins};
-pub use metrics::{RouteMetrics, Sample, Tally};
+pub use metrics::{RouteMetrics, Sample, Tally, Trace};
+pub use named::OTHER;
+pub use page::{Format, Span};
 pub use queue::{Queue, QueueCounts};
 pub use recorder::Recorder;
-pub use registry::{OTHER, Registry};
+pub use registry::Registry;
 pub use revocations::{ProofLine, RevocationLine};
 pub use scrape::print;
 pub use services::{Hedged, ServiceMetrics, ServiceSlot};

@@ -25,16 +25,20 @@ impl Recorder {
         !self.queue.takes_none()
     }
 
-    /// Appends one line, unless the queue takes no records. Hands the chunk over when it passes 64 KiB or holds a sixteenth of the queue's records.
-    pub fn write(&mut self, entry: &Entry<'_>) {
+    /// Appends one line and gives its length, unless the queue takes no records. Hands the chunk over when it passes 64 KiB
+    /// or holds a sixteenth of the queue's records.
+    pub fn write(&mut self, entry: &Entry<'_>) -> u64 {
         if self.queue.takes_none() {
-            return;
+            return 0;
         }
+        let before = self.chunk.len();
         encode(&mut self.chunk, entry, &mut self.memory);
+        let bytes = self.chunk.len() - before;
         self.records += 1;
         if self.chunk.len() >= CHUNK_BYTES || self.records >= self.queue.chunk_records() {
             self.flush();
         }
+        bytes as u64
     }
 
     /// Hands over what was written; does nothing when that is nothing. The worker's tick calls it each 50 ms.

@@ -1,20 +1,13 @@
 //! Every metric that has a name of the configuration, kept from one snapshot to the next.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::counts::NodeMetrics;
 use super::listeners::ListenerMetrics;
 use super::metrics::{RouteMetrics, Tally};
+use super::named::{Most, NONE, Named, OTHER};
 use super::services::ServiceMetrics;
 use super::tenants::TenantRegistry;
-
-/// Names of one kind that have counters of their own; further ones share `other`.
-const NAMES: usize = 2_000;
-/// Collects what has no counters of its own because there are too many names.
-pub const OTHER: &str = "other";
-/// Collects what belongs to no route, or to no identity.
-const NONE: &str = "none";
 
 /// All counters of a node. Shared, and alive for as long as the engine.
 ///
@@ -23,13 +16,14 @@ const NONE: &str = "none";
 #[derive(Debug)]
 pub struct Registry {
     workers: usize,
-    pub(super) routes: Family<RouteMetrics>,
-    pub(super) services: Family<ServiceMetrics>,
-    pub(super) listeners: Family<ListenerMetrics>,
-    pub(super) tiers: Family<Tally>,
-    pub(super) trials: Family<Tally>,
-    pub(super) identities: Family<Tally>,
-    pub(super) address_lists: Family<Tally>,
+    most: Most,
+    pub(super) routes: Named<RouteMetrics>,
+    pub(super) services: Named<ServiceMetrics>,
+    pub(super) listeners: Named<ListenerMetrics>,
+    pub(super) tiers: Named<Tally>,
+    pub(super) trials: Named<Tally>,
+    pub(super) identities: Named<Tally>,
+    pub(super) address_lists: Named<Tally>,
     node: NodeMetrics,
     tenants: Arc<TenantRegistry>,
 }
@@ -37,17 +31,19 @@ pub struct Registry {
 impl Registry {
     /// `workers` is how many threads count; each must use its own number below it.
     pub fn new(workers: usize) -> Self {
+        let most = Most::default();
         Self {
             workers,
-            routes: Family::new(),
-            services: Family::new(),
-            listeners: Family::new(),
-            tiers: Family::new(),
-            trials: Family::new(),
-            identities: Family::new(),
-            address_lists: Family::new(),
+            routes: Named::new(&most),
+            services: Named::new(&most),
+            listeners: Named::new(&most),
+            tiers: Named::new(&most),
+            trials: Named::new(&most),
+            identities: Named::new(&most),
+            address_lists: Named::new(&most),
             node: NodeMetrics::new(workers),
-            tenants: Arc::new(TenantRegistry::new(workers)),
+            tenants: Arc::new(TenantRegistry::new(workers, &most)),
+            most,
         }
     }
 
@@ -108,6 +104,29 @@ impl Registry {
         &self.node
     }
 
+    /// How many names of each kind have counters of their own from now on.
+    pub fn set_most(&self, names: usize) {
+        self.most.set(names);
+    }
+
+    pub(super) fn most(&self) -> usize {
+        self.most.get()
+    }
+
+    /// How many names of each kind share the counters of `other`.
+    pub(super) fn beyond(&self) -> [(&'static str, u64); 8] {
+        [
+            ("route", self.routes.beyond()),
+            ("service", self.services.beyond()),
+            ("listener", self.listeners.beyond()),
+            ("tier", self.tiers.beyond()),
+            ("trial", self.trials.beyond()),
+            ("identity", self.identities.beyond()),
+            ("address_list", self.address_lists.beyond()),
+            ("tenant", self.tenants.beyond()),
+        ]
+    }
+
     /// Forgets names that no snapshot has held since the last sweep. Call it after a snapshot went live.
     pub fn sweep(&self) {
         self.routes.sweep();
@@ -121,92 +140,19 @@ impl Registry {
     }
 }
 
-/// Counters of one kind by name.
-#[derive(Debug)]
-pub(super) struct Family<T> {
-    kept: Mutex<BTreeMap<Arc<str>, Kept<T>>>,
-}
-
-#[derive(Debug)]
-struct Kept<T> {
-    value: Arc<T>,
-    /// Nobody but the registry held it at the last sweep.
-    was_idle: bool,
-}
-
-impl<T> Kept<T> {
-    fn is_idle(&self) -> bool {
-        Arc::strong_count(&self.value) == 1
-    }
-}
-
-impl<T> Family<T> {
-    pub(super) fn new() -> Self {
-        Self { kept: Mutex::default() }
-    }
-
-    pub(super) fn get_plain(&self, name: &str, make: impl Fn() -> T) -> Arc<T> {
-        self.get(name, |_| true, &make, &make)
-    }
-
-    /// What is kept under this name if it `fits`, else something new; the shared one where there are too many names.
-    fn get(
-        &self,
-        name: &str,
-        fits: impl Fn(&T) -> bool,
-        make: impl Fn() -> T,
-        make_other: impl Fn() -> T,
-    ) -> Arc<T> {
-        let mut kept = self.lock();
-        if let Some(found) = kept.get_mut(name) {
-            if !fits(&found.value) {
-                found.value = Arc::new(make());
-            }
-            return Arc::clone(&found.value);
-        }
-        if kept.len() >= NAMES {
-            kept.retain(|_, kept| !kept.is_idle());
-        }
-        let is_reserved = name == NONE || name == OTHER;
-        if kept.len() < NAMES || is_reserved {
-            return insert(&mut kept, name, make());
-        }
-        match kept.get(OTHER) {
-            Some(other) => Arc::clone(&other.value),
-            None => insert(&mut kept, OTHER, make_other()),
-        }
-    }
-
-    pub(super) fn sweep(&self) {
-        self.lock().retain(|_, kept| {
-            let stays = !(kept.is_idle() && kept.was_idle);
-            kept.was_idle = kept.is_idle();
-            stays
-        });
-    }
-
-    /// Names and counters, by name.
-    pub(super) fn list(&self) -> Vec<(Arc<str>, Arc<T>)> {
-        self.lock().iter().map(|(name, kept)| (Arc::clone(name), Arc::clone(&kept.value))).collect()
-    }
-
-    /// No code under this lock can panic half-way, so a poisoned lock still guards a sound map.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Kept<T>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn insert<T>(kept: &mut BTreeMap<Arc<str>, Kept<T>>, name: &str, value: T) -> Arc<T> {
-    let value = Arc::new(value);
-    kept.insert(name.into(), Kept { value: Arc::clone(&value), was_idle: false });
-    value
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn names<T>(family: &Family<T>) -> Vec<String> {
+    const NAMES: usize = 30;
+
+    fn small() -> Registry {
+        let registry = Registry::new(1);
+        registry.set_most(NAMES);
+        registry
+    }
+
+    fn names<T>(family: &Named<T>) -> Vec<String> {
         family.list().iter().map(|(name, _)| name.to_string()).collect()
     }
 
@@ -233,19 +179,35 @@ mod tests {
 
     #[test]
     fn names_beyond_the_limit_share_one_set_of_counters() {
-        let registry = Registry::new(1);
+        let registry = small();
         let held: Vec<_> = (0..NAMES).map(|index| registry.route(&format!("r{index}"), "s")).collect();
         let (first, second) = (registry.route("one more", "a"), registry.route("and another", "b"));
         assert!(Arc::ptr_eq(&first, &second));
         assert!(Arc::ptr_eq(&first, &registry.route("other", "c")));
         assert!(!Arc::ptr_eq(&first, &registry.unrouted()));
         assert_eq!(registry.routes.list().len(), NAMES + 2);
+        assert_eq!(registry.routes.beyond(), 2);
         drop(held);
     }
 
     #[test]
+    fn names_that_nobody_asks_for_any_more_or_that_got_room_do_not_count_as_sharing() {
+        let registry = small();
+        let held: Vec<_> = (0..NAMES).map(|index| registry.tier(&format!("t{index}"))).collect();
+        let shared = [registry.tier("one more"), registry.tier("and another")];
+        registry.sweep();
+        assert_eq!(registry.tiers.beyond(), 2);
+        registry.set_most(NAMES + 9);
+        drop(registry.tier("one more"));
+        assert_eq!(registry.tiers.beyond(), 1);
+        registry.sweep();
+        assert_eq!(registry.tiers.beyond(), 0);
+        drop((held, shared));
+    }
+
+    #[test]
     fn a_full_registry_makes_room_by_forgetting_what_nobody_holds() {
-        let registry = Registry::new(1);
+        let registry = small();
         (0..NAMES).for_each(|index| drop(registry.service(&format!("s{index}"))));
         let fresh = registry.service("fresh");
         assert_eq!(names(&registry.services), ["fresh"]);

@@ -1,8 +1,8 @@
 //! What is shown of revoked tokens, and of the proofs that bound tokens come with.
 
 use super::external::External;
-use super::text::Kind::{Counter, Gauge};
-use super::text::Text;
+use super::page::Kind::{Counter, Gauge};
+use super::page::Page;
 
 /// How full the list is, when the page is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,16 +21,16 @@ pub struct ProofLine {
     pub full: u64,
 }
 
-pub(super) fn print(text: &mut Text, external: &External) {
+pub(super) fn print(page: &mut Page, external: &External) {
     let RevocationLine { held, most, covered } = external.revocations;
     let help = "Revocations of tokens that are held against every token.";
-    text.single("gateway_token_revocations", Gauge, help, held);
+    page.single("gateway_token_revocations", Gauge, help, held);
     let help = "`revocations.max_entries`, as many as are held at most.";
-    text.single("gateway_token_revocations_limit", Gauge, help, most);
+    page.single("gateway_token_revocations_limit", Gauge, help, most);
     let help = "Revocations without room, in whose place all tokens of an identity were revoked.";
-    text.single("gateway_token_revocations_covered", Gauge, help, covered);
+    page.single("gateway_token_revocations_covered", Gauge, help, covered);
     let ProofLine { proofs, full } = external.proofs;
-    text.single("gateway_token_proofs", Gauge, "Proofs of tokens (DPoP) that are remembered now.", proofs);
+    page.single("gateway_token_proofs", Gauge, "Proofs of tokens (DPoP) that are remembered now.", proofs);
     let help = "Requests refused because no further proof could be remembered.";
-    text.single("gateway_token_proofs_full_total", Counter, help, full);
+    page.single("gateway_token_proofs_full_total", Counter, help, full);
 }

@@ -1,14 +1,48 @@
 //! The metrics of circuit breakers.
 
 use super::external::BreakerLine;
-use super::text::Kind::{self, Counter, Gauge};
-use super::text::{Labels, Text};
+use super::named::OTHER;
+use super::page::Kind::{self, Counter, Gauge};
+use super::page::{Labels, Page};
 
-pub(super) fn print(text: &mut Text, breakers: &[BreakerLine]) {
+/// Gives how many share the series of `other`, because `most` have their own.
+pub(super) fn print(page: &mut Page, most: usize, breakers: &[BreakerLine]) -> u64 {
+    let (own, rest) = breakers.split_at(most.min(breakers.len()));
+    match rest.iter().cloned().reduce(together) {
+        None => families(page, own),
+        Some(others) => families(page, &[own, &[others]].concat()),
+    }
+    rest.len() as u64
+}
+
+/// Two breakers as one: what they counted is added up, and the worse state holds.
+fn together(mut one: BreakerLine, another: BreakerLine) -> BreakerLine {
+    let state = std::cmp::max_by_key(one.state, another.state, |state| *state as u8);
+    for (change, count) in another.transitions {
+        match one.transitions.iter_mut().find(|(known, _)| *known == change) {
+            Some((_, known)) => *known += count,
+            None => one.transitions.push((change, count)),
+        }
+    }
+    BreakerLine {
+        service: OTHER.to_owned(),
+        route: None,
+        instance: None,
+        tenant: None,
+        state,
+        share: one.share.min(another.share),
+        not_closed_ms: one.not_closed_ms + another.not_closed_ms,
+        opened_ms: one.opened_ms.max(another.opened_ms),
+        refused: one.refused + another.refused,
+        transitions: one.transitions,
+    }
+}
+
+fn families(page: &mut Page, breakers: &[BreakerLine]) {
     let mut family = |name, kind: Kind, help, value: fn(&BreakerLine) -> u64| {
-        text.heading(name, kind, help);
+        page.heading(name, kind, help);
         for breaker in breakers {
-            text.series(name, &labels(breaker), value(breaker));
+            page.series(name, &labels(breaker), value(breaker));
         }
     };
     let help = "Circuit breaker of a service: 0 closed, 1 half open, 2 open.";
@@ -22,15 +56,15 @@ pub(super) fn print(text: &mut Text, breakers: &[BreakerLine]) {
     family("gateway_breaker_open_seconds_total", Counter, help, |breaker| breaker.not_closed_ms / 1_000);
     let help = "Requests refused because of a circuit breaker.";
     family("gateway_breaker_refused_total", Counter, help, |breaker| breaker.refused);
-    transitions(text, breakers);
+    transitions(page, breakers);
 }
 
-fn transitions(text: &mut Text, breakers: &[BreakerLine]) {
+fn transitions(page: &mut Page, breakers: &[BreakerLine]) {
     let name = "gateway_breaker_transitions_total";
-    text.heading(name, Counter, "Changes of state of a circuit breaker, and why.");
+    page.heading(name, Counter, "Changes of state of a circuit breaker, and why.");
     for breaker in breakers {
         for ([from, to, reason], count) in &breaker.transitions {
-            text.series(name, &labels(breaker).and("from", from).and("to", to).and("reason", reason), *count);
+            page.series(name, &labels(breaker).and("from", from).and("to", to).and("reason", reason), *count);
         }
     }
 }

@@ -1,27 +1,29 @@
 //! Instances on the metrics page: how they stand, and what they get.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::external::{External, InstanceLine};
-use super::text::Kind::{Counter, Gauge};
-use super::text::{Labels, Text};
+use super::named::OTHER;
+use super::page::Kind::{Counter, Gauge};
+use super::page::{Labels, Page};
 
-pub(super) fn print(text: &mut Text, external: &External) {
-    let lines = by_name(&external.instances);
+/// Gives how many share the series of `other`, because `most` have their own.
+pub(super) fn print(page: &mut Page, most: usize, external: &External) -> u64 {
+    let (lines, shared) = by_name(&external.instances, most);
     let name = "gateway_instance_healthy";
-    text.heading(name, Gauge, "Whether an instance of a service is available: 1 yes, 0 no.");
+    page.heading(name, Gauge, "Whether an instance of a service is available: 1 yes, 0 no.");
     for (labels, line) in &lines {
-        text.series(name, labels, u64::from(line.standing == "healthy"));
+        page.series(name, labels, u64::from(line.standing == "healthy"));
     }
     let name = "gateway_instance_state";
-    text.heading(name, Gauge, "Always 1; the label says how the instance stands now.");
+    page.heading(name, Gauge, "Always 1; the label says how the instance stands now.");
     for (labels, line) in &lines {
-        text.series(name, &labels.clone().and("state", line.standing), 1);
+        page.series(name, &labels.clone().and("state", line.standing), 1);
     }
     let mut family = |name: &str, kind, help: &str, value: fn(&InstanceLine) -> u64| {
-        text.heading(name, kind, help);
+        page.heading(name, kind, help);
         for (labels, line) in &lines {
-            text.series(name, labels, value(line));
+            page.series(name, labels, value(line));
         }
     };
     let help = "Requests for which an instance was chosen.";
@@ -30,14 +32,15 @@ pub(super) fn print(text: &mut Text, external: &External) {
     family("gateway_instance_in_flight_requests", Gauge, help, |line| line.in_flight.into());
     let help = "Times that failing requests took an instance out.";
     family("gateway_instance_ejections_total", Counter, help, |line| line.ejections);
-    services(text, external);
+    services(page, external);
+    shared
 }
 
-fn services(text: &mut Text, external: &External) {
+fn services(page: &mut Page, external: &External) {
     let mut family = |name: &str, kind, help: &str, value: fn(&super::ServiceLine) -> u64| {
-        text.heading(name, kind, help);
+        page.heading(name, kind, help);
         for line in &external.services {
-            text.series(name, &Labels::new("service", &line.service), value(line));
+            page.series(name, &Labels::new("service", &line.service), value(line));
         }
     };
     let help = "Instances that stayed in because as many were ejected as may be.";
@@ -49,23 +52,32 @@ fn services(text: &mut Text, external: &External) {
 }
 
 /// A series that appears twice would make Prometheus reject the whole scrape, and several addresses may have one name.
-fn by_name(lines: &[InstanceLine]) -> Vec<(Labels, InstanceLine)> {
+fn by_name(lines: &[InstanceLine], most: usize) -> (Vec<(Labels, InstanceLine)>, u64) {
     let mut merged: BTreeMap<(&str, &str), InstanceLine> = BTreeMap::new();
+    let mut shared = BTreeSet::new();
     for line in lines {
-        let key = (line.service.as_str(), line.instance.as_str());
-        let Some(known) = merged.get_mut(&key) else {
-            merged.insert(key, line.clone());
-            continue;
-        };
-        known.in_flight += line.in_flight;
-        known.picks += line.picks;
-        known.ejections += line.ejections;
-        if known.standing == "healthy" {
-            known.standing = line.standing;
+        let mut key = (line.service.as_str(), line.instance.as_str());
+        if merged.len() >= most && !merged.contains_key(&key) {
+            shared.insert(key);
+            key = (OTHER, OTHER);
+        }
+        match merged.get_mut(&key) {
+            Some(known) => merge(known, line),
+            None => _ = merged.insert(key, line.clone()),
         }
     }
     let labelled = |((service, instance), line): ((&str, &str), InstanceLine)| {
         (Labels::new("service", service).and("instance", instance), line)
     };
-    merged.into_iter().map(labelled).collect()
+    (merged.into_iter().map(labelled).collect(), shared.len() as u64)
+}
+
+/// Two as one: what they counted is added up, and it is healthy only if both are.
+fn merge(known: &mut InstanceLine, line: &InstanceLine) {
+    known.in_flight += line.in_flight;
+    known.picks += line.picks;
+    known.ejections += line.ejections;
+    if known.standing == "healthy" {
+        known.standing = line.standing;
+    }
 }

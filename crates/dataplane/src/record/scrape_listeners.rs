@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use super::listeners::ListenerMetrics;
+use super::page::Kind::{Counter, Gauge};
+use super::page::{Labels, Page};
 use super::registry::Registry;
-use super::text::Kind::{Counter, Gauge};
-use super::text::{Labels, Text};
 
-pub(super) fn print(text: &mut Text, registry: &Registry) {
+pub(super) fn print(page: &mut Page, registry: &Registry) {
     let listeners = registry.listeners.list();
     let mut family = |name: &str, kind, help: &str, value: fn(&ListenerMetrics) -> u64| {
-        text.heading(name, kind, help);
+        page.heading(name, kind, help);
         for (listener, metrics) in &listeners {
-            text.series(name, &Labels::new("listener", listener), value(metrics));
+            page.series(name, &Labels::new("listener", listener), value(metrics));
         }
     };
     family("gateway_connections_total", Counter, "Client connections accepted.", |listener| {
         listener.sum(|slot| &slot.accepted)
     });
-    family("gateway_connections", Gauge, "Client connections open now.", |listener| {
+    family("gateway_connections_open", Gauge, "Client connections open now.", |listener| {
         listener.sum(|slot| &slot.open)
     });
     let help = "Client connections closed at once because the listener had its maximum.";
@@ -37,26 +37,26 @@ pub(super) fn print(text: &mut Text, registry: &Registry) {
     family("gateway_proxy_protocol_errors_total", Counter, help, |listener| {
         listener.sum(|slot| &slot.proxy_protocol_errors)
     });
-    protocols(text, &listeners);
-    handshakes(text, &listeners);
+    protocols(page, &listeners);
+    handshakes(page, &listeners);
 }
 
-fn handshakes(text: &mut Text, listeners: &[(Arc<str>, Arc<ListenerMetrics>)]) {
+fn handshakes(page: &mut Page, listeners: &[(Arc<str>, Arc<ListenerMetrics>)]) {
     let name = "gateway_tls_handshakes_total";
-    text.heading(name, Counter, "TLS handshakes of clients, by how they ended.");
+    page.heading(name, Counter, "TLS handshakes of clients, by how they ended.");
     for (listener, metrics) in listeners {
         for (outcome, count) in metrics.handshakes() {
-            text.series(name, &Labels::new("listener", listener).and("outcome", outcome), count);
+            page.series(name, &Labels::new("listener", listener).and("outcome", outcome), count);
         }
     }
 }
 
-fn protocols(text: &mut Text, listeners: &[(Arc<str>, Arc<ListenerMetrics>)]) {
+fn protocols(page: &mut Page, listeners: &[(Arc<str>, Arc<ListenerMetrics>)]) {
     let mut family = |name: &str, help: &str, label: &str, values: fn(&ListenerMetrics) -> Vec<Value>| {
-        text.heading(name, Counter, help);
+        page.heading(name, Counter, help);
         for (listener, metrics) in listeners {
             for (value, count) in values(metrics) {
-                text.series(name, &Labels::new("listener", listener).and(label, value), count);
+                page.series(name, &Labels::new("listener", listener).and(label, value), count);
             }
         }
     };

@@ -12,11 +12,11 @@ use crate::snapshot::document::Priority;
 use world::*;
 
 /// Every metric of the reference, with its type.
-const METRICS: &str = "requests_total:counter request_duration_seconds:histogram upstream_duration_seconds:histogram \
+const METRICS: &str = "requests_total:counter metric_names_shared:gauge record_bytes_total:counter request_duration_seconds:histogram upstream_duration_seconds:histogram \
     total_duration_seconds:histogram request_bytes_total:counter response_bytes_total:counter refusals_total:counter \
     malformed_total:counter rate_limited_total:counter authentication_failures_total:counter \
     authentication_grace_total:counter \
-    token_cache_hits_total:counter token_cache_misses_total:counter connections_total:counter connections:gauge \
+    token_cache_hits_total:counter token_cache_misses_total:counter connections_total:counter connections_open:gauge \
     connections_refused_total:counter http2_connections_total:counter listener_requests_total:counter \
     http2_resets_total:counter http2_floods_total:counter in_flight_requests:gauge client_aborts_total:counter timeouts_total:counter \
     upstream_connections_total:counter backend_connections:gauge upstream_failures_total:counter \
@@ -26,7 +26,7 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     instance_state:gauge instance_requests_total:counter instance_in_flight_requests:gauge \
     instance_ejections_total:counter ejections_prevented_total:counter balance_panic:gauge balance_panics_total:counter \
     limit_keys:gauge limit_full_total:counter rate_limit_dry_run_total:counter limit_waiting:gauge \
-    limit_waiting_full_total:counter limit_bans:gauge limit_bans_total:counter limit_emergencies:gauge records_total:counter records_dropped_total:counter \
+    limit_waiting_full_total:counter limit_banned:gauge limit_bans_total:counter limit_emergencies:gauge records_total:counter records_dropped_total:counter \
     records_queued:gauge config_version:gauge config_applied_timestamp_seconds:gauge uptime_seconds:gauge \
     build_info:gauge worker_panics_total:counter tls_handshakes_total:counter tls_handshakes_open:gauge \
     requests_shed_total:counter shed_priorities:gauge cpu_percent:gauge \
@@ -51,7 +51,9 @@ const METRICS: &str = "requests_total:counter request_duration_seconds:histogram
     password_checks_total:counter password_cache_passwords:gauge nonces:gauge nonces_full_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 100] = [
+const PRINTED: [&str; 102] = [
+    r#"gateway_metric_names_shared{kind="route"} 0"#,
+    r#"gateway_record_bytes_total{route="users"} 1200"#,
     r#"gateway_token_introspections_total{outcome="full"} 1"#,
     r#"gateway_token_introspection_cache_tokens{state="refused"} 6"#,
     r#"gateway_rule_failures_total{reason="repeated"} 1"#,
@@ -113,7 +115,7 @@ const PRINTED: [&str; 100] = [
     r#"gateway_authentication_failures_total{identity="mobile"} 1"#,
     r#"gateway_authentication_failures_total{identity="none"} 1"#,
     r#"gateway_connections_total{listener="public"} 3"#,
-    r#"gateway_connections{listener="public"} 2"#,
+    r#"gateway_connections_open{listener="public"} 2"#,
     r#"gateway_connections_refused_total{listener="public"} 1"#,
     r#"gateway_tls_handshakes_open{listener="public"} 0"#,
     r#"gateway_tls_handshakes_total{listener="public",outcome="resumed"} 1"#,
@@ -141,7 +143,7 @@ const PRINTED: [&str; 100] = [
     "gateway_limit_full_total 6",
     "gateway_limit_waiting 7",
     "gateway_limit_waiting_full_total 8",
-    "gateway_limit_bans 9",
+    "gateway_limit_banned 9",
     "gateway_limit_bans_total 10",
     "gateway_limit_emergencies 11",
     r#"gateway_rate_limit_dry_run_total{tier="standard"} 1"#,
@@ -164,7 +166,7 @@ fn family(line: &str) -> &str {
 #[test]
 fn every_metric_of_the_reference_is_printed_with_help_type_and_a_series() {
     let (registry, external) = busy();
-    let text = print(&registry, &external);
+    let text = page(&registry, &external);
     let mut types = BTreeMap::new();
     let mut helped = BTreeSet::new();
     let mut current = "";
@@ -194,7 +196,7 @@ fn every_metric_of_the_reference_is_printed_with_help_type_and_a_series() {
 #[test]
 fn what_was_counted_is_what_is_printed() {
     let (registry, external) = busy();
-    let text = print(&registry, &external);
+    let text = page(&registry, &external);
     let lines: BTreeSet<&str> = text.lines().collect();
     for line in PRINTED {
         assert!(lines.contains(line), "{line} is not in\n{text}");
@@ -204,7 +206,7 @@ fn what_was_counted_is_what_is_printed() {
 #[test]
 fn no_series_is_printed_twice() {
     let (registry, external) = busy();
-    let text = print(&registry, &external);
+    let text = page(&registry, &external);
     let series: Vec<&str> =
         text.lines().filter_map(|line| line.rsplit_once(' ')).map(|(series, _)| series).collect();
     let unique: BTreeSet<&str> = series.iter().copied().filter(|series| !series.starts_with('#')).collect();
@@ -215,15 +217,15 @@ fn no_series_is_printed_twice() {
 fn an_unused_route_has_no_series() {
     let registry = Registry::new(1);
     let route = registry.route("quiet", "s");
-    assert!(!print(&registry, &External::default()).contains("quiet"));
+    assert!(!page(&registry, &External::default()).contains("quiet"));
     drop(route);
 }
 
 #[test]
 fn a_hostile_name_stays_inside_its_label() {
     let registry = Registry::new(1);
-    registry.route("a\"} 1\nevil 2", "s").observe(0, &SAMPLE);
-    let text = print(&registry, &External::default());
+    registry.route("a\"} 1\nevil 2", "s").observe(0, &SAMPLE, None);
+    let text = page(&registry, &External::default());
     assert!(text.contains(r#"route="a\"} 1\nevil 2","#));
     assert!(text.lines().all(|line| line.starts_with('#') || line.starts_with("gateway_")));
 }
@@ -234,15 +236,47 @@ fn workers_count_while_a_scrape_reads() {
     let writers: Vec<_> = (0..2)
         .map(|worker| {
             let route = registry.route("users", "s");
-            std::thread::spawn(move || (0..20_000).for_each(|_| route.observe(worker, &SAMPLE)))
+            std::thread::spawn(move || (0..20_000).for_each(|_| route.observe(worker, &SAMPLE, None)))
         })
         .collect();
     while writers.iter().any(|writer| !writer.is_finished()) {
-        assert!(print(&registry, &External::default()).contains("gateway_uptime_seconds"));
+        assert!(page(&registry, &External::default()).contains("gateway_uptime_seconds"));
     }
     assert!(writers.into_iter().all(|writer| writer.join().is_ok()));
-    let text = print(&registry, &External::default());
+    let text = page(&registry, &External::default());
     assert!(text.contains(r#"gateway_requests_total{route="users",service="s",status="200"} 40000"#));
+}
+
+#[test]
+fn instances_and_breakers_beyond_the_bound_share_one_series() {
+    let registry = Registry::new(1);
+    registry.set_most(1);
+    let (_, mut external) = busy();
+    let more = ["b:1", "c:1"]
+        .map(|name| InstanceLine { instance: name.to_owned(), ..external.instances[0].clone() });
+    external.instances.extend(more);
+    let breaker = |service: &str, state, refused| BreakerLine {
+        service: service.to_owned(),
+        state,
+        refused,
+        ..external.breakers[0].clone()
+    };
+    external.breakers = vec![
+        breaker("users", BreakerState::Closed, 1),
+        breaker("orders", BreakerState::Open, 2),
+        breaker("carts", BreakerState::Closed, 4),
+    ];
+    let text = page(&registry, &external);
+    for line in [
+        "gateway_metric_names_shared{kind=\"breaker\"} 2\n",
+        "gateway_breaker_refused_total{service=\"users\"} 1\n",
+        "gateway_breaker_refused_total{service=\"other\"} 6\n",
+        "gateway_breaker_state{service=\"other\"} 2\n",
+        "gateway_instance_requests_total{service=\"other\",instance=\"other\"} ",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("orders") && !text.contains("c:1"));
 }
 
 /// `cargo test --profile quick -p dataplane --lib record::scrape_tests -- --ignored --nocapture`
@@ -252,17 +286,17 @@ fn time_of_a_scrape_and_of_one_observation() {
     let registry = Registry::new(2);
     for index in 0..1_000 {
         let route = registry.route(&format!("route-{index}"), "service");
-        (0..2).for_each(|worker| route.observe(worker, &SAMPLE));
+        (0..2).for_each(|worker| route.observe(worker, &SAMPLE, None));
     }
     let start = Instant::now();
-    let bytes = print(&registry, &External::default()).len();
+    let bytes = page(&registry, &External::default()).len();
     println!("{:?} for {bytes} bytes of 1,000 routes", start.elapsed());
     let route = registry.route("route-0", "service");
     let start = Instant::now();
-    (0..1_000_000).for_each(|_| route.observe(0, std::hint::black_box(&SAMPLE)));
+    (0..1_000_000).for_each(|_| route.observe(0, std::hint::black_box(&SAMPLE), None));
     println!("{} ns for an observation", start.elapsed().as_nanos() / 1_000_000);
     if let Some(file) = std::env::var_os("GATEWRIGHT_METRICS_FILE") {
         let (registry, external) = busy();
-        std::fs::write(file, print(&registry, &external)).expect("the file can be written");
+        std::fs::write(file, page(&registry, &external)).expect("the file can be written");
     }
 }

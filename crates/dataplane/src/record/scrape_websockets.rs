@@ -4,38 +4,38 @@ use std::sync::Arc;
 
 use super::cells::Cell;
 use super::metrics::RouteMetrics;
+use super::page::Kind::{Counter, Gauge};
+use super::page::{Labels, Page};
 use super::registry::Registry;
-use super::text::Kind::{Counter, Gauge};
-use super::text::{Labels, Text};
 use super::websocket::{CLOSED, DIRECTIONS, WebSocketSlot};
 
-pub(super) fn print(text: &mut Text, registry: &Registry) {
+pub(super) fn print(page: &mut Page, registry: &Registry) {
     let mut routes = registry.routes.list();
     routes.retain(|(_, route)| {
         let (open, ended) = (sum(route, |slot| Some(&slot.open)), |index: usize| closed(route, index));
         open > 0 || (0..CLOSED.len()).any(|index| ended(index) > 0)
     });
     let name = "gateway_websocket_connections";
-    text.heading(name, Gauge, "WebSocket connections open now.");
+    page.heading(name, Gauge, "WebSocket connections open now.");
     for (route, metrics) in &routes {
-        text.series(name, &Labels::new("route", route), sum(metrics, |slot| Some(&slot.open)));
+        page.series(name, &Labels::new("route", route), sum(metrics, |slot| Some(&slot.open)));
     }
     let name = "gateway_websocket_messages_total";
-    text.heading(
+    page.heading(
         name,
         Counter,
         "Messages of WebSockets that have begun, of clients (in) and services (out).",
     );
-    each(text, name, &routes, ("direction", &DIRECTIONS), |route, index| {
+    each(page, name, &routes, ("direction", &DIRECTIONS), |route, index| {
         sum(route, |slot| slot.messages.get(index))
     });
     let name = "gateway_websocket_closed_total";
-    text.heading(name, Counter, "WebSocket connections that have ended, by why.");
-    each(text, name, &routes, ("reason", &CLOSED), closed);
+    page.heading(name, Counter, "WebSocket connections that have ended, by why.");
+    each(page, name, &routes, ("reason", &CLOSED), closed);
 }
 
 fn each(
-    text: &mut Text,
+    page: &mut Page,
     name: &str,
     routes: &[(Arc<str>, Arc<RouteMetrics>)],
     (label, values): (&str, &[&str]),
@@ -44,7 +44,7 @@ fn each(
     for (route, metrics) in routes {
         for (index, value) in values.iter().enumerate() {
             let labels = Labels::new("route", route).and(label, value);
-            text.series(name, &labels, count(metrics, index));
+            page.series(name, &labels, count(metrics, index));
         }
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::cells::Cell;
 use super::external::External;
 use super::histogram::{Histogram, HistogramTotals, Overhead};
+use super::page::Kind::{Counter, Gauge, Histogram as Buckets};
+use super::page::{Labels, Page};
 use super::registry::Registry;
-use super::text::Kind::{Counter, Gauge, Histogram as Buckets};
-use super::text::{Labels, Text};
 
 /// Why the shared store gave no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,32 +72,32 @@ pub struct SharedStoreLine {
     pub is_bypassed: bool,
 }
 
-pub(super) fn print(text: &mut Text, registry: &Registry, external: &External) {
+pub(super) fn print(page: &mut Page, registry: &Registry, external: &External) {
     let name = "gateway_limit_store_duration_seconds";
-    text.heading(name, Buckets, "Answers of Redis about shared limits: one round trip each.");
+    page.heading(name, Buckets, "Answers of Redis about shared limits: one round trip each.");
     let mut answers = HistogramTotals::default();
     registry.node().each(|counts| answers.add(&counts.shared_limits.answers));
-    text.histogram::<Overhead>(name, &Labels::default(), &answers);
+    page.histogram::<Overhead>(name, &Labels::default(), &answers);
     let name = "gateway_limit_store_failures_total";
-    text.heading(name, Counter, "Questions about shared limits that Redis did not answer, by reason.");
+    page.heading(name, Counter, "Questions about shared limits that Redis did not answer, by reason.");
     for (index, reason) in FAILURES.iter().enumerate() {
         let count = registry.node().sum_at(index, |counts| &counts.shared_limits.failures);
-        text.series(name, &Labels::new("reason", reason), count);
+        page.series(name, &Labels::new("reason", reason), count);
     }
     let name = "gateway_limit_fallbacks_total";
-    text.heading(name, Counter, "Requests that were decided without Redis, by what decided them.");
+    page.heading(name, Counter, "Requests that were decided without Redis, by what decided them.");
     for (index, mode) in FALLBACKS.iter().enumerate() {
         let count = registry.node().sum_at(index, |counts| &counts.shared_limits.fallbacks);
-        text.series(name, &Labels::new("mode", mode), count);
+        page.series(name, &Labels::new("mode", mode), count);
     }
     let store = external.shared_store;
     let name = "gateway_limit_store_workers";
-    text.heading(name, Gauge, "Workers by how they stand with Redis: `open` ones do not ask for a while.");
-    text.series(name, &Labels::new("state", "connected"), store.connected);
-    text.series(name, &Labels::new("state", "open"), store.open);
+    page.heading(name, Gauge, "Workers by how they stand with Redis: `open` ones do not ask for a while.");
+    page.series(name, &Labels::new("state", "connected"), store.connected);
+    page.series(name, &Labels::new("state", "open"), store.open);
     let help = "How often a worker has ceased to ask Redis for a while.";
-    text.single("gateway_limit_store_openings_total", Counter, help, store.openings);
-    text.single("gateway_limit_nodes", Gauge, "Nodes that share limits, as last heard.", store.nodes);
+    page.single("gateway_limit_store_openings_total", Counter, help, store.openings);
+    page.single("gateway_limit_nodes", Gauge, "Nodes that share limits, as last heard.", store.nodes);
     let help = "1 while an operator has shared limits bypassed.";
-    text.single("gateway_limit_store_bypassed", Gauge, help, u64::from(store.is_bypassed));
+    page.single("gateway_limit_store_bypassed", Gauge, help, u64::from(store.is_bypassed));
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::cells::{Cell, PerWorker};
-use super::registry::{Family, OTHER};
-use super::text::Kind::{Counter, Gauge};
-use super::text::{Labels, Text};
+use super::named::{Most, Named, OTHER};
+use super::page::Kind::{Counter, Gauge};
+use super::page::{Labels, Page};
 
 /// `none`: no response began.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -39,12 +39,16 @@ impl TenantMetrics {
 #[derive(Debug)]
 pub struct TenantRegistry {
     workers: usize,
-    family: Family<TenantMetrics>,
+    family: Named<TenantMetrics>,
 }
 
 impl TenantRegistry {
-    pub(super) fn new(workers: usize) -> Self {
-        Self { workers, family: Family::new() }
+    pub(super) fn new(workers: usize, most: &Most) -> Self {
+        Self { workers, family: Named::new(most) }
+    }
+
+    pub(super) fn beyond(&self) -> u64 {
+        self.family.beyond()
     }
 
     pub fn tenant(&self, name: &str) -> Arc<TenantMetrics> {
@@ -55,22 +59,22 @@ impl TenantRegistry {
         self.family.sweep();
     }
 
-    pub(super) fn print(&self, text: &mut Text) {
+    pub(super) fn print(&self, page: &mut Page) {
         let tenants = self.family.list();
         let name = "gateway_tenant_requests_total";
-        text.heading(name, Counter, "Requests of a tenant, by the class of their status.");
+        page.heading(name, Counter, "Requests of a tenant, by the class of their status.");
         for (tenant, metrics) in &tenants {
             for (class, count) in metrics.slots.labelled(&CLASSES, |slot| &slot.classes) {
-                text.series(name, &Labels::new("tenant", tenant).and("status", class), count);
+                page.series(name, &Labels::new("tenant", tenant).and("status", class), count);
             }
         }
         let name = "gateway_tenant_limited_total";
-        text.heading(name, Counter, "Requests of a tenant that a tier refused.");
+        page.heading(name, Counter, "Requests of a tenant that a tier refused.");
         for (tenant, metrics) in &tenants {
-            text.series(name, &Labels::new("tenant", tenant), metrics.slots.sum(|slot| &slot.limited));
+            page.series(name, &Labels::new("tenant", tenant), metrics.slots.sum(|slot| &slot.limited));
         }
         let tracked = tenants.iter().filter(|(tenant, _)| **tenant != *OTHER).count();
         let help = "Tenants with metrics of their own; those beyond `tenants.max` are counted as `other`.";
-        text.single("gateway_tenants", Gauge, help, tracked as u64);
+        page.single("gateway_tenants", Gauge, help, tracked as u64);
     }
 }

@@ -87,6 +87,10 @@ fn revocations() -> u32 {
     100_000
 }
 
+fn metric_names() -> u32 {
+    2_000
+}
+
 fn steps() -> u32 {
     10_000
 }
@@ -115,6 +119,9 @@ pub struct NodeDocument {
     /// Revoked tokens and users that are remembered.
     #[serde(default = "revocations")]
     pub max_revocations: u32,
+    /// Names of one kind that have metrics of their own; further ones share those of `other`.
+    #[serde(default = "metric_names")]
+    pub max_metric_names: u32,
     /// Files on their way to clients before more are refused as overloaded.
     pub max_file_transfers: u32,
     /// Answers that are compressed at once; more go on as they are.

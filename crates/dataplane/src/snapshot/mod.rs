@@ -178,6 +178,7 @@ impl Snapshot {
     }
 
     fn compile_document(document: SnapshotDocument, lasting: &Lasting<'_>) -> Result<Self, String> {
+        lasting.metrics.set_most(document.node.max_metric_names as usize);
         let parts = Parts::compile(&document, lasting)?;
         let shared_store = limits::shared_store(&document, &parts.tiers)?;
         let routes = routes::compile(&document, &parts, lasting)?;

@@ -13,6 +13,7 @@ from gatewright.config.crosschecks import (
     limits,
     listening,
     logins,
+    metrics,
     names,
     nesting,
     overlaps,
@@ -56,6 +57,7 @@ THEMES = (
     addresses,
     logins,
     records,
+    metrics,
 )
 
 

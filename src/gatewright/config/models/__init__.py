@@ -36,6 +36,7 @@ from gatewright.config.models.introspection import IntrospectionIdentity
 from gatewright.config.models.key_sets import Jwks, PublicKey
 from gatewright.config.models.key_store import KeyStore, Leaks
 from gatewright.config.models.listeners import Http2, Listener
+from gatewright.config.models.metrics import Metrics, Otlp
 from gatewright.config.models.node import Admin, Node, Reload
 from gatewright.config.models.oidc import Endpoints, OidcIdentity, Session
 from gatewright.config.models.overload import Concurrency, CpuShedding, MemoryShedding, Overload
@@ -124,9 +125,11 @@ __all__ = [
     "ListenerTls",
     "Match",
     "MemoryShedding",
+    "Metrics",
     "MtlsIdentity",
     "Node",
     "OidcIdentity",
+    "Otlp",
     "Overload",
     "PasswordUser",
     "Passwords",

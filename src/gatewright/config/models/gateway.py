@@ -12,6 +12,7 @@ from gatewright.config.models.csrf import Csrf, _off
 from gatewright.config.models.identities import Identities, IntrospectionIdentity, JwtIdentity
 from gatewright.config.models.key_store import KeyStore
 from gatewright.config.models.listeners import Listener
+from gatewright.config.models.metrics import Metrics
 from gatewright.config.models.node import Admin, Node, Reload
 from gatewright.config.models.overload import Overload
 from gatewright.config.models.passwords import Passwords
@@ -120,6 +121,9 @@ class Gateway(Section):
     )
     error_pages: ErrorPages | None = Field(None, description="How errors look; JSON of one form by default.")
     records: Records = Field(default_factory=Records, description="Where decision records go.")
+    metrics: Metrics = Field(
+        default_factory=Metrics, description="How many series metrics have, and where they are sent."
+    )
     reload: Reload = Field(default_factory=Reload, description="How changes of the files become live.")
 
     @property

@@ -11,6 +11,11 @@ pub(super) const SAMPLE: Sample = Sample {
     response_bytes: 1_024,
 };
 
+/// The page as text.
+pub(super) fn page(registry: &Registry, external: &External) -> String {
+    String::from_utf8(print(registry, external, Format::Text, &[])).expect("it is text")
+}
+
 /// Tallies of names.
 pub(super) fn counted() -> Registry {
     let registry = Registry::new(2);
@@ -23,11 +28,12 @@ pub(super) fn counted() -> Registry {
 #[expect(clippy::too_many_lines, reason = "it has one of everything")]
 pub(super) fn busy() -> (Registry, External) {
     let registry = counted();
-    registry.route("users", "users-service").observe(0, &SAMPLE);
-    registry.route("users", "users-service").observe(1, &SAMPLE);
-    registry.unrouted().observe(1, &Sample { status: 404, upstream: None, ..SAMPLE });
+    registry.route("users", "users-service").observe(0, &SAMPLE, None);
+    registry.route("users", "users-service").observe(1, &SAMPLE, None);
+    registry.unrouted().observe(1, &Sample { status: 404, upstream: None, ..SAMPLE }, None);
     let users = registry.route("users", "users-service");
     users.excuse(1);
+    users.recorded(1, 1_200);
     users.websocket(0).open.add(2);
     users.websocket(1).open.subtract(1);
     users.websocket(1).passed([2, 3]);
@@ -105,6 +111,7 @@ pub(super) fn external() -> External {
         config_version: 7,
         config_applied_ms: 1_738_852_200_042,
         uptime_ms: 61_500,
+        span: Span::default(),
         limits: limit_line(),
         records: QueueCounts { written: 10, dropped: 2, queued: 3 },
         worker_connections: vec![3, 4],
