@@ -1,5 +1,8 @@
 """What the admin listener answers."""
 
+import asyncio
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
