@@ -98,6 +98,47 @@ def test_records_are_copied_into_postgresql_and_found_there(origin: Origin, tmp_
     assert found == "/a|200|HTTP/1.1\n"
 
 
+def test_lines_have_the_format_that_a_file_of_its_own_asks_for_and_files_are_renamed(
+    origin: Origin, tmp_path: Path
+) -> None:
+    sinks = [
+        {
+            "kind": "file",
+            "name": "short",
+            "path": "short.log",
+            "format": "logfmt",
+            "fields": ["status", "path"],
+        },
+        {"kind": "file", "name": "access", "path": "access.log", "format": "combined"},
+        {"kind": "file", "name": "chosen", "path": "chosen.log", "fields": ["path"]},
+    ]
+    rotate = "rotate: {size: 64KiB, every: 365d, keep: 3, compress: true}"
+    with Node(one_route(origin)) as node:
+        (node.file.parent / "logging.json").write_text(json.dumps({"records": {"sinks": sinks}}))
+        node.apply(one_route(origin, "", "include: logging.json"))
+        worker = worker_of(node, tmp_path)
+        get(node.address, "/a?b=c", ("User-Agent", "a test"))
+        for sink in ("short", "access", "chosen"):
+            settled(worker, sink, lambda counts: counts.stored == 1)
+        worker.close(5)
+        directory = node.file.parent
+        assert (directory / "short.log").read_text() == "status=200 path=/a\n"
+        assert (directory / "chosen.log").read_text() == '{"path":"/a"}\n'
+        assert '"GET /a?b=c HTTP/1.1" 200 ' in (directory / "access.log").read_text()
+        node.apply(
+            one_route(origin, "", f"records: {{sinks: [{{kind: file, path: {tmp_path}/a.log, {rotate}}}]}}")
+        )
+        again = worker_of(node, tmp_path)
+        for _ in range(2):
+            (tmp_path / "a.log").write_bytes(b"x" * (64 << 10) + b"\n")
+            stored = again.counts()[0].stored
+            get(node.address, "/a")
+            settled(again, "file", lambda counts, before=stored: counts.stored == before + 1)
+        again.close(5)
+    assert len(list(tmp_path.glob("a.log.*.gz"))) == 2
+    assert len((tmp_path / "a.log").read_text().splitlines()) == 1
+
+
 def test_a_sink_without_a_spill_that_gives_up_counts_what_it_lost(origin: Origin, tmp_path: Path) -> None:
     (tmp_path / "other.jsonl").mkdir()
     with Node(one_route(origin, "", sinks_in(tmp_path))) as node:

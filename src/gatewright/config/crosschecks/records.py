@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from gatewright.config.crosschecks.view import View
+from gatewright.config.models.records import LineSink
 from gatewright.errors import Problem
+from gatewright.records.fields import RecordQueryError, known_field
 
 # What sinks of a kind import, and the extra that brings it.
 LIBRARIES = {"postgresql": ("asyncpg", "postgresql")}
@@ -14,6 +16,9 @@ LIBRARIES = {"postgresql": ("asyncpg", "postgresql")}
 def check(view: View) -> Iterator[Problem]:
     """Find sinks that could not be told apart, and waits that contradict each other."""
     yield from _libraries(view)
+    for number, sink in enumerate(view.gateway.records.sinks):
+        if isinstance(sink, LineSink) and sink.fields is not None:
+            yield from _fields(view, number, sink)
     # A broken sink is left out or loses its name, and what is counted from then on are others.
     if not view.complete:
         return
@@ -27,6 +32,18 @@ def check(view: View) -> Iterator[Problem]:
         seen.add(name)
         yield from _waits(view, number, sink)
     yield from _spills(view)
+
+
+def _fields(view: View, number: int, sink: LineSink) -> Iterator[Problem]:
+    if sink.format == "combined":
+        yield view.at("records", "sinks", number, "fields").problem(
+            "the format `combined` has fields of its own; leave `fields` out, or write `format: logfmt`"
+        )
+    for place, name in enumerate(sink.fields or []):
+        try:
+            known_field(name) if name != "decisions" else None
+        except RecordQueryError as error:
+            yield view.at("records", "sinks", number, "fields", place).problem(str(error))
 
 
 def _libraries(view: View) -> Iterator[Problem]:

@@ -41,7 +41,14 @@ from gatewright.config.models.node import Admin, Node, Reload
 from gatewright.config.models.oidc import Endpoints, OidcIdentity, Session
 from gatewright.config.models.overload import Concurrency, CpuShedding, MemoryShedding, Overload
 from gatewright.config.models.passwords import BasicIdentity, Passwords, PasswordUser, Users
-from gatewright.config.models.records import FileSink, PostgresqlSink, Records, SqliteSink, StdoutSink
+from gatewright.config.models.records import (
+    FileSink,
+    PostgresqlSink,
+    Records,
+    Rotation,
+    SqliteSink,
+    StdoutSink,
+)
 from gatewright.config.models.retries import Backoff, Budget, Hedge, Retry
 from gatewright.config.models.revocations import Revocations
 from gatewright.config.models.routes import (
@@ -152,6 +159,7 @@ __all__ = [
     "Retry",
     "Revocations",
     "Rewrite",
+    "Rotation",
     "RoundRobin",
     "Route",
     "Screening",

@@ -1,25 +1,66 @@
 """Models of decision records: where they go."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gatewright.config.models.base import OneOrMany, Section, Text
 from gatewright.config.models.delivery import RemoteSinkSection, SinkSection
-from gatewright.config.quantities import Duration, duration
+from gatewright.config.quantities import Duration, Size, duration, size
+
+# The name of the field hides that of the function.
+_RotationSize = Annotated[Size, size("64KiB", "1000GiB")]
 
 
-class StdoutSink(SinkSection):
-    """Writes each record as a line of JSON to standard output."""
+class LineSink(SinkSection):
+    """A sink that writes lines for people and for programs that collect logs."""
+
+    format: Literal["json", "logfmt", "combined"] = Field(
+        "json",
+        description="`json` as it is, `logfmt` (`status=200 path=/a`), or `combined`, the access log of "
+        "Apache.",
+    )
+    fields: Annotated[list[Text], OneOrMany, Field(min_length=1)] | None = Field(
+        None,
+        description="Fields of the record to write, in this order; all by default. Not with `combined`, "
+        "which has its own.",
+    )
+
+
+class StdoutSink(LineSink):
+    """Writes each record as a line to standard output."""
 
     kind: Literal["stdout"] = Field("stdout", description="`stdout`; must be written in files.")
 
 
-class FileSink(SinkSection):
-    """Appends each record as a line of JSON to a file, which is opened again on SIGHUP."""
+class Rotation(Section):
+    """When a file is renamed to `FILE.TIME`, and a new one begun; at least one of `size` and `every`."""
+
+    size: _RotationSize | None = Field(None, description="As soon as it has so many bytes.")
+    every: Annotated[Duration, duration("1m", "365d")] | None = Field(
+        None, description="When this time is over, counted from midnight UTC: `1h` is every full hour."
+    )
+    keep: int = Field(
+        10, ge=1, le=10_000, description="Renamed files that stay; above it the oldest are deleted."
+    )
+    compress: bool = Field(False, description="Compress renamed files with gzip, beside the writing.")
+
+    @model_validator(mode="after")
+    def _needs_a_cause(self) -> Self:
+        if self.size is None and self.every is None:
+            message = "give `size`, `every` or both"
+            raise ValueError(message)
+        return self
+
+
+class FileSink(LineSink):
+    """Appends each record as a line to a file, which is opened again on SIGHUP."""
 
     kind: Literal["file"] = Field("file", description="`file`; must be written in files.")
     path: Text = Field(description="The file, relative to the configuration file.")
+    rotate: Rotation | None = Field(
+        None, description="When the file is renamed and a new one begun; never by default."
+    )
 
 
 class SqliteSink(SinkSection):
