@@ -95,20 +95,23 @@ def version_of(explanation: dict[str, Any]) -> str:
 
 
 def show_lines(steps: list[dict[str, Any]]) -> None:
-    """Print what the configuration said then where it decided, each place once; the refusing one in full."""
+    """Print what the configuration said then where it decided, each place once; in full what refused, or the
+    route where nothing did.
+    """
     from rich.text import Text  # noqa: PLC0415 - start-up of the other commands.
 
     from gatewright.cli.printing import console, printable  # noqa: PLC0415
 
     output, shown = console(), set()
-    for step in sorted(steps, key=lambda one: one["verdict"] != "refused"):
+    in_full = next((one for one in steps if one["verdict"] == "refused"), steps[0] if steps else None)
+    for step in sorted(steps, key=lambda one: one is not in_full):
         lines = step["lines"]
         if not lines or step["at"] in shown:
             continue
         shown.add(step["at"])
         changed = " (the file was changed since)" if step["changed_since"] else ""
         output.print(Text(f"\n{printable(step['at'])}{changed}", style="bold"), soft_wrap=True)
-        for line in lines if step["verdict"] == "refused" else lines[:1]:
+        for line in lines if step is in_full else lines[:1]:
             output.print(Text(f"    {printable(line)}"), soft_wrap=True)
 
 

@@ -38,6 +38,12 @@ def show(health: dict[str, Any]) -> None:
     )
     for problem in config["errors"]:
         output.print(" ", cell(problem), soft_wrap=True)
+    for one in health.get("certificates", []):
+        ends = "expired" if one["days"] < 0 else "expires"
+        line = (
+            f"  certificate `{one['certificate']}` of listener `{one['listener']}` {ends} {one['expires_at']}"
+        )
+        output.print(cell(line), soft_wrap=True)
     services = health["dependencies"]["services"]
     table(("name", "healthy", "ejected", "draining", "panic", "instances"), services, output)
     if health["dependencies"]["key_sets"]:

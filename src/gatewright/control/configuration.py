@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from gatewright.config import Loaded, load
@@ -35,6 +36,7 @@ from gatewright.identity.fetch import KeySetSource, KeySetTimes
 from gatewright.identity.introspection import IntrospectionSource
 from gatewright.identity.oidc.settings import ClaimSettings, Endpoints, OidcSettings
 from gatewright.identity.passwords import PasswordSettings
+from gatewright.insight.rollups import RollupSettings
 from gatewright.keystore.settings import KeyStoreSettings, LeakSettings
 from gatewright.keystore.sharing import SharingSettings as KeySharingSettings
 from gatewright.records.build import Place, SinkSettings, settings_of
@@ -78,6 +80,7 @@ class Configuration:
     revocations: RevocationSettings
     address_files: tuple[AddressFile, ...]
     block_sharing: BlockSharingSettings | None
+    rollups: RollupSettings | None
     introspections: tuple[IntrospectionSource, ...]
     logins: tuple[OidcSettings, ...]
     passwords: PasswordSettings
@@ -134,6 +137,7 @@ def read(paths: Sequence[Path]) -> Configuration:
         revocations=revocation_settings(gateway),
         address_files=address_files(gateway),
         block_sharing=block_sharing_settings(gateway),
+        rollups=rollup_settings(gateway, state),
         introspections=introspection_sources(gateway),
         logins=login_settings(gateway),
         passwords=password_settings(loaded),
@@ -148,6 +152,20 @@ def admin_settings(gateway: Gateway) -> AdminSettings:
 def sink_settings(gateway: Gateway, state: StateDirectory, base: Path) -> tuple[SinkSettings, ...]:
     """The sinks with what their paths are relative to."""
     return settings_of(gateway.records.sinks, Place(base, state.records, state.spills))
+
+
+def rollup_settings(gateway: Gateway, state: StateDirectory) -> RollupSettings | None:
+    """How records are counted, if they are. Without sinks there are none."""
+    rollups = gateway.rollups
+    if not rollups.enabled or not gateway.records.sinks:
+        return None
+    return RollupSettings(
+        directory=state.rollups,
+        retention=timedelta(milliseconds=rollups.retention),
+        max_bytes=int(rollups.max_size),
+        max_keys=rollups.max_keys,
+        interval=rollups.interval / 1000,
+    )
 
 
 def key_set_sources(gateway: Gateway) -> tuple[KeySetSource, ...]:

@@ -35,6 +35,8 @@ from gatewright.identity.key_sets import KeySets
 from gatewright.identity.oidc.logins import Logins
 from gatewright.identity.passwords import PasswordChecker, PasswordSettings
 from gatewright.identity.questions import QuestionWorker
+from gatewright.insight.counting import Counting
+from gatewright.insight.rollups import RollupSettings
 from gatewright.keystore.service import StoredKeys
 from gatewright.metrics.health import PushHealth
 from gatewright.records.asking import Queries
@@ -129,6 +131,7 @@ class Node:
         self.block_sharing = BlockSharing(self.blocks)
         self.records = RecordWorker(engine)
         self.queries = Queries()
+        self.counting = Counting(self.records)
         self.expiry = ExpiryWatch(self.loaded)
         self.pushes = PushHealth()
         self.stored_keys = StoredKeys(engine)
@@ -191,6 +194,7 @@ class Node:
             await asyncio.to_thread(self._remember, snapshot)
             await asyncio.to_thread(keep_texts, self.state, version, configuration.loaded.texts)
             await self._use_sinks(configuration.sinks)
+            await asyncio.to_thread(self.counting.use, configuration.rollups)
             self.discovery.use(configuration.services)
             await self.sharing.use(configuration.sharing)
             await self.quotas.use(configuration.quotas)
@@ -229,6 +233,7 @@ class Node:
             await asyncio.to_thread(keep_texts, self.state, version, json.loads(snapshot)["version"])
             state = self.state
             await self._use_sinks(default_sinks(Place(state.path, state.records, state.spills)))
+            await asyncio.to_thread(self.counting.use, RollupSettings(state.rollups))
             await self.quotas.use(kept_in(document))
             await self.bans.use(banning_in(document))
         log.warning("last good configuration applied", extra={"version": version})

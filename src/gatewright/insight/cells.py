@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import msgspec
 
 from gatewright.insight.histogram import Histogram
 
@@ -15,6 +14,23 @@ LATENCIES = {
 """The latencies of the record whose distribution is kept, and their columns."""
 
 FIRST_ERROR = 500
+
+
+class Counted(msgspec.Struct, gc=False):
+    """What is counted of a record. To read these fields alone takes a fraction of what whole records take."""
+
+    timestamp: str
+    route_id: str | None = None
+    backend_service: str | None = None
+    backend_instance: str | None = None
+    status: int | None = None
+    tenant_id: str | None = None
+    request_bytes: int | None = None
+    response_bytes: int | None = None
+    total_latency_ms: float | None = None
+    gateway_overhead_ms: float | None = None
+    upstream_latency_ms: float | None = None
+    sampling_weight: float = 1
 
 
 class Cell:
@@ -36,25 +52,24 @@ class Cell:
         self.total, self.overhead, self.upstream = Histogram(), Histogram(), Histogram()
         self.carried = 0.0
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Count a record as often as it says that it stands for. Raises `TypeError` for one that is none."""
+    def add(self, record: Counted) -> None:
+        """Count a record as often as it says that it stands for."""
         times = 1
-        weight = record.get("sampling_weight", 1)
-        if weight != 1:
+        if record.sampling_weight != 1:
             # Histograms count whole requests; what is left of a weight is carried to the next record.
-            self.carried += weight or 1
+            self.carried += record.sampling_weight
             times = int(self.carried)
             self.carried -= times
         self.count += times
-        if (record["status"] or 0) >= FIRST_ERROR:
+        if (record.status or 0) >= FIRST_ERROR:
             self.errors += times
-        self.request_bytes += (record["request_bytes"] or 0) * times
-        self.response_bytes += (record["response_bytes"] or 0) * times
-        if (latency := record["total_latency_ms"]) is not None:
+        self.request_bytes += (record.request_bytes or 0) * times
+        self.response_bytes += (record.response_bytes or 0) * times
+        if (latency := record.total_latency_ms) is not None:
             self.total.add(latency, times)
-        if (latency := record["gateway_overhead_ms"]) is not None:
+        if (latency := record.gateway_overhead_ms) is not None:
             self.overhead.add(latency, times)
-        if (latency := record["upstream_latency_ms"]) is not None:
+        if (latency := record.upstream_latency_ms) is not None:
             self.upstream.add(latency, times)
 
     def merge(self, other: Cell) -> None:

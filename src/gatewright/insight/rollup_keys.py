@@ -38,15 +38,16 @@ class KeyBound:
     """
 
     def __init__(self, limit: int) -> None:
-        # Each coarser kind has a share of its own, so that a flood of instances leaves room for routes.
-        self._limits = (limit, limit + limit // 4, limit + limit // 2)
+        self.limit = limit
         self.coarsened = 0
 
     def fit(self, key: Key, known: Container[Key], count: int) -> Key:
         """The finest key that is known, or for which there is room beside `count` others."""
         if key in known:
             return key
-        for one, limit in zip(coarser(key), self._limits, strict=False):
+        # Each coarser kind has a share of its own, so that a flood of instances leaves room for routes.
+        limits = (self.limit, self.limit + self.limit // 4, self.limit + self.limit // 2)
+        for one, limit in zip(coarser(key), limits, strict=False):
             if one in known or count < limit:
                 self.coarsened += one != key
                 return one

@@ -67,6 +67,8 @@ def recorded_outcome(record: Document) -> str:
         )
     elif record.get("backend_instance"):
         parts.append(f"from {record.get('backend_service')} at {record['backend_instance']}")
+    else:
+        parts.append("from the gateway itself")
     latency = record.get("total_latency_ms")
     if latency is not None:
         own, service = record.get("gateway_overhead_ms"), record.get("upstream_latency_ms")

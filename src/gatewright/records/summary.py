@@ -191,7 +191,7 @@ def total_of(total: Total, seconds: float) -> dict[str, object]:
     latency = total.latency
     return {
         "count": total.count,
-        "rate_per_s": round(total.count / seconds, 3),
+        "rate_per_s": float(f"{total.count / seconds:.4g}"),
         "errors": total.errors,
         "error_share": round(total.errors / total.count, 4) if total.count else None,
         "request_bytes": total.request_bytes,

@@ -10,12 +10,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gatewright.insight import rollups
+from gatewright.insight.cells import Counted
 from gatewright.insight.rollup_files import FLOOR, expire, open_file
 from gatewright.insight.rollup_queries import count_rollups
 from gatewright.insight.rollups import RollupSettings, RollupSink
+from gatewright.records.batch import Batch
 from gatewright.records.conditions import parse_condition
 from gatewright.records.summary import Summary, SummaryQuestion, count_records
 
@@ -35,8 +38,13 @@ RECORD: dict[str, Any] = {
 }
 
 
-def record(moment: datetime = NOW, **changes: object) -> dict[str, Any]:
+def written(moment: datetime = NOW, **changes: object) -> dict[str, Any]:
+    """A record as it is in JSON."""
     return RECORD | {"timestamp": moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")} | changes
+
+
+def record(moment: datetime = NOW, **changes: object) -> Counted:
+    return msgspec.convert(written(moment, **changes), Counted)
 
 
 @pytest.fixture
@@ -89,6 +97,19 @@ def test_sampled_records_count_as_often_as_they_stand_for(sink, tmp_path: Path) 
     assert counts(counted(tmp_path)) == {(): 20}
 
 
+def test_hours_and_days_are_written_less_often_and_miss_nothing(sink, tmp_path: Path) -> None:
+    one = sink()
+    for _ in range(3):
+        one.take([record()])
+        one.flush(everything=False)
+    assert counts(counted(tmp_path)) == {(): 3}
+    assert counts(counted(tmp_path, since=NOW - timedelta(hours=24))) == {}
+    one.take([record()])
+    one.close()
+    for hours in (1, 24, 24 * 60):
+        assert counts(counted(tmp_path, since=NOW - timedelta(hours=hours))) == {(): 4}
+
+
 def test_a_late_record_counts_in_its_own_minute(sink, tmp_path: Path) -> None:
     one = sink()
     one.take([record(LATE), record()])
@@ -111,17 +132,18 @@ def test_every_resolution_counts_the_same(sink, tmp_path: Path, length: int, res
 
 def test_processes_that_write_at_one_time_count_everything_once(tmp_path: Path) -> None:
     script = """
-import json, sys
+import sys
 from datetime import timedelta
 from pathlib import Path
+from gatewright.records.batch import Batch
 from gatewright.insight.rollups import RollupSettings, RollupSink
 sink = RollupSink(RollupSettings(Path(sys.argv[1]), timedelta(days=36500), interval=0.001))
 for line in sys.stdin:
-    sink.take([json.loads(line)] * 10)
+    sink.write(Batch.of(line.encode() * 10))
     sink.flush()
 sink.close()
 """
-    lines = "".join(json.dumps(record(route_id=f"r{number % 3}")) + "\n" for number in range(30))
+    lines = "".join(json.dumps(written(route_id=f"r{number % 3}")) + "\n" for number in range(30))
     command = [sys.executable, "-c", script, str(tmp_path)]
     running = [subprocess.Popen(command, stdin=subprocess.PIPE, text=True) for _ in range(3)]
     for process in running:
@@ -229,15 +251,17 @@ def test_records_older_than_the_retention_make_no_file(sink, tmp_path: Path) -> 
 
 def test_what_is_no_record_is_left_out_and_the_rest_is_counted(sink, tmp_path: Path) -> None:
     one = sink()
-    one.take([{}, record(timestamp="never and at no time"), record(timestamp=None), record()])
+    lines = [b"no json", b"{}", json.dumps(written(timestamp=None)).encode()]
+    lines += [json.dumps(one).encode() for one in (written(), written(timestamp="never at no time"))]
+    one.write(Batch.of(b"\n".join(lines) + b"\n"))
     one.flush()
     assert counts(counted(tmp_path)) == {(): 1}
-    assert one.malformed == 3
+    assert one.malformed == 1
 
 
 def test_roll_ups_and_records_say_the_same(sink, tmp_path: Path, store_records) -> None:
     given = [
-        record(
+        written(
             NOW - timedelta(seconds=number * 11),
             request_id=f"r{number}",
             method="GET",
@@ -251,7 +275,7 @@ def test_roll_ups_and_records_say_the_same(sink, tmp_path: Path, store_records) 
     ]
     store_records(tmp_path / "records", "".join(json.dumps(one) + "\n" for one in given).encode())
     one = sink()
-    one.take(given)
+    one.take([msgspec.convert(each, Counted) for each in given])
     one.flush()
     question = SummaryQuestion(
         NOW - timedelta(hours=1), NOW + timedelta(minutes=1), group=("route_id", "status")

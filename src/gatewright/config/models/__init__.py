@@ -51,6 +51,7 @@ from gatewright.config.models.records import (
 )
 from gatewright.config.models.retries import Backoff, Budget, Hedge, Retry
 from gatewright.config.models.revocations import Revocations
+from gatewright.config.models.rollups import Rollups
 from gatewright.config.models.routes import (
     Auth,
     Cors,
@@ -159,6 +160,7 @@ __all__ = [
     "Retry",
     "Revocations",
     "Rewrite",
+    "Rollups",
     "Rotation",
     "RoundRobin",
     "Route",

@@ -18,6 +18,7 @@ from gatewright.config.models.overload import Overload
 from gatewright.config.models.passwords import Passwords
 from gatewright.config.models.records import Records
 from gatewright.config.models.revocations import Revocations
+from gatewright.config.models.rollups import Rollups
 from gatewright.config.models.routes import NONE, Route
 from gatewright.config.models.services import Service
 from gatewright.config.models.sharing import CircuitBreakers, Redis, SharedLimits
@@ -123,6 +124,9 @@ class Gateway(Section):
     records: Records = Field(default_factory=Records, description="Where decision records go.")
     metrics: Metrics = Field(
         default_factory=Metrics, description="How many series metrics have, and where they are sent."
+    )
+    rollups: Rollups = Field(
+        default_factory=Rollups, description="Counts and latencies of all requests, kept for long."
     )
     reload: Reload = Field(default_factory=Reload, description="How changes of the files become live.")
 

@@ -1,0 +1,37 @@
+"""The model of roll-ups: what records say together."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from gatewright.config.models.base import Section
+from gatewright.config.quantities import Duration, Size, duration, size
+
+
+class Rollups(Section):
+    """Counts and latencies of all requests by route, service, instance, status and tenant, for each minute,
+    hour and day, in `rollups` of the state directory. Without sinks no records are made, and so no roll-ups.
+    """
+
+    enabled: bool = Field(True, description="Whether requests are counted so.")
+    retention: Annotated[Duration, duration("1d", "3650d")] = Field(
+        Duration.of("395d"), description="Age at which roll-ups are deleted; thirteen months by default."
+    )
+    max_size: Annotated[Size, size("16MiB", "1000GiB")] = Field(
+        Size.of("4GiB"),
+        description="Bytes of all roll-ups; above it the oldest minutes are deleted, a day at a time, while "
+        "hours and days stay, and when there are no minutes left but today's, the oldest months.",
+    )
+    max_keys: int = Field(
+        5000,
+        ge=100,
+        le=1_000_000,
+        description="Different combinations of route, service, instance, status and tenant that are told "
+        "apart in a day, and in a month; above it new instances become `other`, then tenants, then all the "
+        "rest.",
+    )
+    interval: Annotated[Duration, duration("100ms", "60s")] = Field(
+        Duration.of("5s"),
+        description="How often minutes are written, and each twelfth time hours and days. A node that is "
+        "killed forgets what it counted in this time; one that ends, nothing.",
+    )

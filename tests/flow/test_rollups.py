@@ -1,0 +1,142 @@
+"""A whole node counts its requests, and tells what decided them when its files say something else by now."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from gateway.running import RunningGateway
+
+SECONDS = 30.0
+ROUTES = """\
+routes:
+  - {name: home, match: /, respond: {status: 204}}
+  - {name: broken, match: /broken, respond: {status: 500}}
+defaults: {rate_limit: none, unauthenticated_tier: none}
+"""
+QUICK = "rollups: {interval: 100ms}\n"
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[[str], RunningGateway]]:
+    """Makes nodes that store their records in SQLite."""
+    ports, made = (free_port(), free_port()), []
+
+    def make(text: str) -> RunningGateway:
+        node = RunningGateway(tmp_path, ports, text)
+        node.file.write_text(node.file.read_text().replace("records: {sinks: []}\n", ""))
+        made.append(node)
+        return node
+
+    yield make
+    for node in made:
+        node.end("kill")
+
+
+def ask(node: RunningGateway, path: str, **headers: str) -> None:
+    httpx2.get(f"http://127.0.0.1:{node.public}{path}", headers=headers, trust_env=False)
+
+
+def summary(node: RunningGateway, *group: str, **parameters: Any) -> dict[str, Any]:
+    asked = {"group": list(group), "source": "rollups"} | parameters
+    return httpx2.get(
+        f"{node.url}/api/v1/records/summary", params=asked, trust_env=False, timeout=SECONDS
+    ).json()
+
+
+def counts(node: RunningGateway, *group: str, **parameters: Any) -> dict[tuple[object, ...], int]:
+    groups = summary(node, *group, **parameters).get("groups", [])
+    return {tuple(one[name] for name in group): one["count"] for one in groups}
+
+
+def until(wanted: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not wanted():
+        assert time.monotonic() < deadline, "not within 30 s"
+        time.sleep(0.05)
+
+
+def test_requests_are_counted_over_a_restart_and_told_by_route_and_status(gateway) -> None:
+    node = gateway(QUICK + ROUTES)
+    node.start()
+    for path in ("/", "/", "/broken", "/nowhere"):
+        ask(node, path)
+    until(lambda: sum(counts(node).values()) == 4)
+    node.end()
+    node.start()
+    ask(node, "/broken")
+    expected = {("home", 204): 2, ("broken", 500): 2, (None, 404): 1}
+    until(lambda: counts(node, "route_id", "status") == expected)
+    broken = summary(node, where="status>=500")["groups"][0]
+    assert (broken["count"], broken["errors"], broken["error_share"]) == (2, 2, 1.0)
+    # The same of records, by the same words.
+    assert counts(node, "route_id", "status", source="records") == expected
+
+
+def test_names_beyond_the_bound_are_counted_as_other(gateway) -> None:
+    routes = "".join(f"  - {{name: r{number}, match: /r{number}, respond: {{}}}}\n" for number in range(170))
+    node = gateway(
+        "rollups: {interval: 100ms, max_keys: 100}\n" + ROUTES.replace("defaults", routes + "defaults")
+    )
+    node.start()
+    for number in range(170):
+        ask(node, f"/r{number}")
+    until(lambda: sum(counts(node).values()) == 170)
+    found = counts(node, "route_id")
+    assert found["other",] >= 20
+    assert found["r0",] == 1
+    page = httpx2.get(node.url + "/metrics", trust_env=False).text
+    coarsened = next(line for line in page.splitlines() if line.startswith("gateway_rollup_coarsened_total"))
+    assert float(coarsened.split()[1]) >= 20
+
+
+def test_old_and_large_roll_ups_are_deleted(gateway, tmp_path: Path) -> None:
+    directory = tmp_path / ".gatewright" / "rollups"
+    directory.mkdir(parents=True)
+    today = datetime.now(UTC)
+    old, large = ((today - timedelta(days=days)).strftime("rollups-%Y%m%d.sqlite") for days in (9, 1))
+    (directory / old).touch()
+    with (directory / large).open("wb") as file:
+        file.truncate(17 << 20)
+    node = gateway("rollups: {interval: 100ms, retention: 7d, max_size: 16MiB}\n" + ROUTES)
+    node.start()
+    until(lambda: not (directory / old).exists() and not (directory / large).exists())
+    assert (directory / "minutes-from").read_text() == f"{today:%Y%m%d}\n"
+
+
+def test_nothing_is_counted_where_that_is_off(gateway, tmp_path: Path) -> None:
+    node = gateway("rollups: {enabled: false}\n" + ROUTES)
+    node.start()
+    ask(node, "/")
+    until(lambda: counts(node, "route_id", source="auto") == {("home",): 1})
+    assert "there are no roll-ups" in summary(node)["message"]
+    assert not (tmp_path / ".gatewright" / "rollups").exists()
+
+
+def test_a_request_is_explained_by_the_configuration_that_was_live(gateway) -> None:
+    node = gateway(ROUTES)
+    node.start()
+    ask(node, "/broken", **{"x-request-id": "before"})
+    node.file.write_text(
+        node.file.read_text().replace("{name: broken, match: /broken", "{name: later, match: /later")
+    )
+
+    def version() -> int:
+        return httpx2.get(node.url + "/api/v1/config", trust_env=False).json()["version"]
+
+    until(lambda: version() == 2)
+    found: dict[str, Any] = {}
+
+    def is_found() -> bool:
+        found.update(httpx2.get(node.url + "/api/v1/records/before", trust_env=False, timeout=SECONDS).json())
+        return "explanation" in found
+
+    until(is_found)
+    step = found["explanation"]["steps"][0]
+    assert step["lines"] == ["- {name: broken, match: /broken, respond: {status: 500}}"]
+    assert step["changed_since"]
+    assert found["explanation"]["configuration"]["newest_version"] == 2
