@@ -160,6 +160,12 @@ def test_a_collector_that_refuses_and_comes_back_misses_nothing(tmp_path: Path, 
         name = "gateway_requests_total"
         _, metric = wait_for(collector, name, lambda one: one.sum.data_points[0].as_int == 1)
         assert metric.sum.is_monotonic
+        whole = "gateway_total_duration_seconds"
+        _, explicit = wait_for(collector, whole, lambda one: len(one.histogram.data_points) == 1)
+        point = explicit.histogram.data_points[0]
+        assert (point.count, sum(point.bucket_counts)) == (1, 1)
+        assert len(point.bucket_counts) == len(point.explicit_bounds) + 1
+        assert (point.explicit_bounds[0], point.explicit_bounds[-1]) == (0.001, 60.0)
         until(node, lambda page: value_of(page, "gateway_metrics_push_rejected_total") >= 7)
         assert value_of(scrape(node), "gateway_metrics_push_connected") == 1
     finally:

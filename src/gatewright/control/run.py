@@ -28,6 +28,7 @@ from gatewright.control.state import StateDirectory, choose_directory
 from gatewright.control.successor import Succession
 from gatewright.control.takeover import Handing, OldNode, TakeoverListener, old_node
 from gatewright.errors import ConfigError, GatewrightError
+from gatewright.metrics.names import NamesWatch
 from gatewright.metrics.push import MetricsPush
 
 log = logging.getLogger("gatewright.control")
@@ -225,6 +226,7 @@ class Life:
             ("discovery", self._node.discovery.run),
             ("certificates", self._node.expiry.run),
             ("metrics", MetricsPush(self._node).run),
+            ("names of metrics", NamesWatch(self._node.engine).run),
             ("grace periods", self._node.grace.run),
             ("addresses", self._node.address_files.run),
             ("drain request", self._end_when_asked),

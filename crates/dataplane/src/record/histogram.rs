@@ -70,12 +70,32 @@ const fn classes(bounds: &[u64]) -> [u8; NATIVE + 1] {
     classes
 }
 
+/// For each cell, its exponential bucket and its bucket with fixed bounds: the sum of both is its place.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "runs in the compiler, where an index out of range is a compile error"
+)]
+const fn places(classes: &[u8; NATIVE + 1]) -> [(u16, u8); GROUP * GROUPS] {
+    let mut places = [(0, 0); GROUP * GROUPS];
+    let mut bucket = 0;
+    while bucket < NATIVE {
+        let mut class = classes[bucket];
+        while class <= classes[bucket + 1] {
+            places[bucket + class as usize] = (bucket as u16, class);
+            class += 1;
+        }
+        bucket += 1;
+    }
+    places
+}
+
 /// The fixed bounds of a histogram: upper ends in microseconds, rising, and the same as Prometheus writes them. No two
 /// may lie in one exponential bucket.
 pub(super) trait Bounds {
     const MICROSECONDS: &'static [u64];
     const LABELS: &'static [&'static str];
     const CLASSES: &'static [u8; NATIVE + 1] = &classes(Self::MICROSECONDS);
+    const PLACES: &'static [(u16, u8); GROUP * GROUPS] = &places(Self::CLASSES);
 }
 
 /// The gateway's own share: microseconds to a second.
@@ -168,38 +188,13 @@ impl HistogramTotals {
         self.microseconds = self.microseconds.wrapping_add(histogram.microseconds.get());
     }
 
-    /// Every cell that counted something: its exponential bucket, its bucket with fixed bounds, its count.
+    /// Every cell that counted something, in order: its exponential bucket, its bucket with fixed bounds, its count.
     pub(super) fn counted<B: Bounds>(&self) -> impl Iterator<Item = (usize, usize, u64)> {
-        let cells = self.cells.as_flattened();
-        B::CLASSES.windows(2).enumerate().flat_map(move |(bucket, classes)| {
-            let (&[first, last] | &[first, .., last]) = classes else { return Cells::none() };
-            Cells { cells, bucket, classes: usize::from(first)..usize::from(last) + 1 }
-        })
+        let cells = self.cells.as_flattened().iter().zip(B::PLACES).filter(|(count, _)| **count > 0);
+        cells.map(|(count, (bucket, class))| (usize::from(*bucket), usize::from(*class), *count))
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.cells.as_flattened().iter().all(|count| *count == 0)
-    }
-}
-
-/// The one or two cells of an exponential bucket.
-struct Cells<'a> {
-    cells: &'a [u64],
-    bucket: usize,
-    classes: std::ops::Range<usize>,
-}
-
-impl Cells<'_> {
-    fn none() -> Self {
-        Self { cells: &[], bucket: 0, classes: 0..0 }
-    }
-}
-
-impl Iterator for Cells<'_> {
-    type Item = (usize, usize, u64);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let count = |class: usize| self.cells.get(self.bucket + class).copied().filter(|count| *count > 0);
-        self.classes.find_map(|class| count(class).map(|count| (self.bucket, class, count)))
     }
 }
