@@ -251,7 +251,8 @@ def test_targets_are_refused_as_the_reference_says(
 
 CALL = re.compile(
     r"(?:^|`|\$ )(?:gatewright|gw) "
-    r"([a-z]+(?:-[a-z]+)*(?: (?:create|list|show|change|rotate|revoke|usage|generate-jwk))?)\b([^`\n]*)",
+    r"([a-z]+(?:-[a-z]+)*(?: (?:create|list|verify|show|change|rotate|revoke|usage|generate-jwk))?)"
+    r"\b([^`\n]*)",
     re.MULTILINE,
 )
 

@@ -91,11 +91,11 @@ def test_a_key_lives_from_its_making_to_its_end_through_a_running_node(
     assert command("revoke", identifier, *at)[0] == 1
     gateway.end()
     events = [json.loads(line) for line in gateway.lines if line.startswith("{")]
-    audit = [event for event in events if event["logger"] == "gatewright.audit"]
-    told = ["api key created", "api key rotated", "api key revoked"]
-    assert [event["event"] for event in audit] == told
-    assert {event["key"] for event in audit} == {identifier}
-    assert all(event["by"] for event in audit)
+    audit = [event for event in events if event["event"].startswith("key.")]
+    told = [f"{event['event']} {event['outcome']}" for event in audit]
+    assert told == ["key.create done", "key.rotate done", "key.revoke done", "key.revoke refused"]
+    assert {event["fields"]["key"] for event in audit} == {identifier}
+    assert all(event["fields"]["by"] == event["who"]["says"] for event in audit)
     assert key[8:] not in "".join(gateway.lines)
     assert new[8:] not in "".join(gateway.lines)
 
@@ -135,9 +135,9 @@ def test_a_key_is_changed_through_a_node_at_once(gateway: Gateway, command: Comm
     assert command("change", identifier, "--scope", "a", *at)[0] == 1
     gateway.end()
     events = [json.loads(line) for line in gateway.lines if line.startswith("{")]
-    told = [event for event in events if event["event"] == "api key changed"]
-    assert told[0]["what"] == ["metadata", "networks", "partner"]
-    assert len(told) == 4
+    told = [event["fields"]["changed"] for event in events if event["event"] == "key.change"]
+    assert told[0] == ["metadata", "networks", "partner"]
+    assert len(told) == 5
 
 
 def test_a_key_is_changed_in_the_database_itself(gateway: Gateway, command: Command) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -31,19 +31,24 @@ class Denial:
     message: str
 
 
+Denied = Callable[[Scope, Denial], Awaitable[None]]
+
+
 class Access:
     """Stands before every operation. Reads the settings at each request, so that a reload changes the
-    token.
+    token. `denied` is told of everybody who is turned away.
     """
 
-    def __init__(self, app: ASGIApp, settings: Callable[[], AdminSettings]) -> None:
+    def __init__(self, app: ASGIApp, settings: Callable[[], AdminSettings], denied: Denied) -> None:
         self._app = app
         self._settings = settings
+        self._denied = denied
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             denial = judge(scope["method"], scope["path"], Headers(scope=scope), self._settings())
             if denial is not None:
+                await self._denied(scope, denial)
                 await refusal(denial.status, denial.error, denial.message)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

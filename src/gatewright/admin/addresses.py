@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -13,10 +12,9 @@ from fastapi import APIRouter, Query
 from starlette.responses import JSONResponse
 
 from gatewright.admin.answers import Denied, answer
+from gatewright.admin.audited import acted, acting
 from gatewright.control.blocks import LONGEST_WHY, BlockError, document
 from gatewright.control.node import Node
-
-log = logging.getLogger("gatewright.audit")
 
 LONGEST_SECONDS = 10 * 365 * 86_400
 LISTED = 1_000
@@ -41,24 +39,25 @@ def add_addresses(router: APIRouter, node: Node) -> None:
         seconds: Annotated[int | None, Query(ge=1, le=LONGEST_SECONDS)] = None,
         why: Annotated[str | None, Query(max_length=LONGEST_WHY)] = None,
     ) -> JSONResponse:
+        acting("network.block", network=network, seconds=seconds, why=why)
         try:
             made = await node.blocks.block(network, seconds, why)
         except ValueError as error:
             raise Denied(400, "bad_request", str(error)) from error
         except BlockError as error:
             raise Denied(409, "too_many_blocks", str(error)) from error
-        log.warning("network blocked", extra={"network": made.network, "seconds": seconds, "why": why})
+        acted(network=made.network)
         return answer(document(made, time.time()))
 
     @router.post("/addresses/unblock", summary="End the block of just this network")
     async def unblock(network: Network) -> JSONResponse:
+        acting("network.unblock", network=network)
         try:
             is_done = await node.blocks.unblock(network)
         except ValueError as error:
             raise Denied(400, "bad_request", str(error)) from error
         if not is_done:
             raise Denied(404, "not_blocked", f"`{network}` is not blocked by hand, not as this network")
-        log.warning("network unblocked", extra={"network": network})
         return answer({"unblocked": network})
 
 

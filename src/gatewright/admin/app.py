@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,8 +13,10 @@ from starlette.responses import Response
 from gatewright import __version__
 from gatewright.admin.access import Access
 from gatewright.admin.answers import Denied, refusal
+from gatewright.admin.audited import Audited, denied
 from gatewright.admin.operations import operations
 from gatewright.admin.probes import probes
+from gatewright.audit.files import AuditError
 from gatewright.control.configuration import AdminSettings
 from gatewright.control.node import Node
 from gatewright.errors import EngineError
@@ -34,12 +37,15 @@ def build_app(node: Node, settings: Callable[[], AdminSettings]) -> FastAPI:
     )
     app.include_router(probes(node))
     app.include_router(operations(node), prefix="/api/v1", tags=["v1"])
-    app.add_middleware(Access, settings=settings)
+    # The last one stands before the others.
+    app.add_middleware(Audited, audit=node.audit, settings=settings)
+    app.add_middleware(Access, settings=settings, denied=partial(denied, node.audit))
     app.exception_handler(Denied)(on_denied)
     app.exception_handler(HTTPException)(on_http)
     app.exception_handler(RequestValidationError)(on_validation)
     app.exception_handler(RecordQueryError)(on_query)
     app.exception_handler(EngineError)(on_engine)
+    app.exception_handler(AuditError)(on_audit)
     return app
 
 
@@ -66,3 +72,7 @@ async def on_query(_: Request, error: Exception) -> Response:
 
 async def on_engine(_: Request, error: Exception) -> Response:
     return refusal(500, "internal_error", str(error))
+
+
+async def on_audit(_: Request, error: Exception) -> Response:
+    return refusal(503, "audit_unavailable", str(error))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -12,9 +11,8 @@ from starlette.responses import JSONResponse
 
 from gatewright.admin import views
 from gatewright.admin.answers import Denied, answer
+from gatewright.admin.audited import acted, acting
 from gatewright.control.node import Node
-
-log = logging.getLogger("gatewright.audit")
 
 Action = Literal["open", "close", "reset"]
 By = Annotated[str | None, Query(max_length=100, description="Who does it; else the address of the client.")]
@@ -54,13 +52,13 @@ def address(request: Request) -> str:
 
 async def change(node: Node, name: str | None, action: Action, who: tuple[str, str | None]) -> JSONResponse:
     """Change one breaker, or all for `None`; tells how many it changed. Raises `Denied` for unknown names."""
+    by, why = who
+    acting(f"breaker.{action}", breaker=name or "all", by=by, why=why)
     if name is not None:
         await known(node, name)
-    by, why = who
     document = {"action": action} if action == "reset" else {"action": action, "by": by, "why": why}
     count = await asyncio.to_thread(node.engine.set_breaker, name, json.dumps(document).encode())
-    extra = {"breaker": name or "all", "action": action, "by": by, "why": why, "changed": count}
-    log.warning("circuit breaker changed by hand", extra=extra)
+    acted(changed=count)
     return answer({"changed": count})
 
 

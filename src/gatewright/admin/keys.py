@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Coroutine
 from typing import Annotated, Any
 
@@ -12,14 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
 from gatewright.admin.answers import Denied, answer
+from gatewright.admin.audited import acted, acting
 from gatewright.admin.breakers import By, Why, address
 from gatewright.control.node import Node
 from gatewright.keystore import operations
 from gatewright.keystore.database import KeyStoreError
 from gatewright.keystore.operations import Document, Wish, WrongKeyError
 from gatewright.keystore.store import LONGEST_LIST, KeyStore, UnknownKeyError
-
-log = logging.getLogger("gatewright.audit")
 
 SECONDS = 10.0
 DAY = 86_400
@@ -72,8 +70,9 @@ def add_keys(router: APIRouter, node: Node) -> None:
     @router.post("/keys", summary="Make an API key; the answer has it, this once", status_code=201)
     async def create(request: Request, wish: Annotated[WishedKey, Body()], by: By = None) -> JSONResponse:
         who = by or address(request)
+        acting("key.create", partner=wish.partner, by=who)
         made = await done(operations.create(store_of(node), Wish(**wish.model_dump()), tiers_of(node), who))
-        audit("api key created", made, who)
+        told(made)
         return answer(made, 201)
 
     @router.patch("/keys/{key}", summary="Let a key be otherwise, on every node; its secrets stay")
@@ -81,9 +80,10 @@ def add_keys(router: APIRouter, node: Node) -> None:
         request: Request, key: str, wish: Annotated[ChangedKey, Body()], by: By = None
     ) -> JSONResponse:
         who, wished = by or address(request), wish.model_dump(exclude_unset=True)
+        acting("key.change", key=key, by=who, changed=sorted(wished))
         made = await done(operations.change(store_of(node), key, wished, tiers_of(node), who))
         await node.stored_keys.tell([key])
-        audit("api key changed", made, who, what=sorted(wished))
+        told(made)
         return answer(made)
 
     add_endings(router, node)
@@ -99,17 +99,19 @@ def add_endings(router: APIRouter, node: Node) -> None:
             int | None, Query(ge=0, le=90 * DAY, description="For how many seconds; 7 days by default")
         ] = None,
     ) -> JSONResponse:
+        acting("key.rotate", key=key, by=by or address(request), overlap=overlap)
         made = await done(operations.rotate(store_of(node), key, overlap))
         await node.stored_keys.tell([key])
-        audit("api key rotated", made, by or address(request))
+        told(made)
         return answer(made)
 
     @router.post("/keys/{key}/revoke", summary="End a key for ever, on every node")
     async def revoke(request: Request, key: str, by: By = None, why: Why = None) -> JSONResponse:
         who = by or address(request)
+        acting("key.revoke", key=key, by=who, why=why)
         ended = await done(operations.revoke(store_of(node), key, who, why))
         await node.stored_keys.tell([key])
-        audit("api key revoked", ended, who, why=why)
+        told(ended)
         return answer(ended)
 
 
@@ -162,6 +164,6 @@ async def done(work: Coroutine[Any, Any, Document]) -> Document:
         raise Denied(503, "key_store_unavailable", f"the key store cannot be asked: {cause}") from error
 
 
-def audit(event: str, key: Document, by: str, **beside: object) -> None:
-    """Say who did what to which key; never the key."""
-    log.warning(event, extra={"key": key["id"], "partner": key["partner"], "by": by, **beside})
+def told(key: Document) -> None:
+    """Say which key it was; never the key."""
+    acted(key=key["id"], partner=key["partner"])

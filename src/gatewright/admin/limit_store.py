@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from starlette.responses import JSONResponse
 
 from gatewright.admin.answers import answer
+from gatewright.admin.audited import acting
 from gatewright.control.node import Node
-
-log = logging.getLogger("gatewright.audit")
 
 MOST_SECONDS = 86_400
 
@@ -29,12 +27,12 @@ def add_limit_store(router: APIRouter, node: Node, under: str = "") -> None:
     async def bypass(
         seconds: Annotated[int, Query(ge=1, le=MOST_SECONDS)], counting: Literal["node", "none"] = "node"
     ) -> JSONResponse:
+        acting("limit_store.bypass", seconds=seconds, counting=counting)
         await asyncio.to_thread(node.engine.bypass_limits, seconds * 1000, counting == "node")
-        log.warning("shared limits bypassed", extra={"seconds": seconds, "counting": counting})
         return answer({"bypassed_seconds": seconds, "counting": counting})
 
     @router.post(f"{under}/rate-limits/store/resume", summary="Ask Redis about limits again")
     async def resume() -> JSONResponse:
+        acting("limit_store.resume")
         await asyncio.to_thread(node.engine.bypass_limits, 0, True)
-        log.warning("shared limits are asked about again")
         return answer({"bypassed_seconds": 0})

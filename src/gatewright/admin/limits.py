@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -12,13 +11,12 @@ from starlette.responses import JSONResponse
 
 from gatewright.admin import views
 from gatewright.admin.answers import Denied, answer
+from gatewright.admin.audited import acted, acting
 from gatewright.admin.breakers import address
 from gatewright.admin.limit_store import add_limit_store
 from gatewright.control.node import Node
 from gatewright.control.shared_store import StoreError
 from gatewright.errors import EngineError
-
-log = logging.getLogger("gatewright.audit")
 
 LONGEST_SECONDS = 7 * 86_400
 
@@ -39,6 +37,8 @@ def add_limits(router: APIRouter, node: Node, under: str = "") -> None:
 
     @router.post(f"{under}/rate-limits/reset", summary="Forget counters of a tier, of a caller, or all")
     async def reset_limits(tier: str | None = None, caller: str | None = None) -> JSONResponse:
+        # The caller's name is personal; that counters were reset is what the audit needs.
+        acting("limits.reset", tier=tier, one_caller=caller is not None)
         # First, and told: what is forgotten here must not come back from elsewhere.
         await node.bans.lift(tier, caller)
         count = await asyncio.to_thread(node.engine.reset_limits, tier, caller)
@@ -46,8 +46,7 @@ def add_limits(router: APIRouter, node: Node, under: str = "") -> None:
             count += await node.limit_store.reset(tier, caller)
         except StoreError as error:
             raise Denied(503, "limit_store_unavailable", str(error)) from error
-        # The caller's name is personal; that counters were reset is what the audit needs.
-        log.warning("limits reset", extra={"tier": tier, "one_caller": caller is not None, "count": count})
+        acted(count=count)
         return answer({"reset": count})
 
     @router.get(f"{under}/rate-limits/bans", summary="Callers that are banned, the longest bans first")
@@ -57,8 +56,9 @@ def add_limits(router: APIRouter, node: Node, under: str = "") -> None:
 
     @router.post(f"{under}/rate-limits/bans/lift", summary="End bans of a tier, of a caller, or all")
     async def lift_bans(tier: str | None = None, caller: str | None = None) -> JSONResponse:
+        acting("bans.lift", tier=tier, one_caller=caller is not None)
         count = await node.bans.lift(tier, caller)
-        log.warning("bans lifted", extra={"tier": tier, "one_caller": caller is not None, "count": count})
+        acted(count=count)
         return answer({"lifted": count})
 
     _add_emergencies(router, node, under)
@@ -73,17 +73,17 @@ def _add_emergencies(router: APIRouter, node: Node, under: str) -> None:
     async def set_limit(  # noqa: PLR0913 - each is a parameter of the operation.
         request: Request, tier: str, *, limit: Limit, seconds: Seconds, by: By = None, why: Why = None
     ) -> JSONResponse:
+        who = by or address(request)
+        acting("limit.set", tier=tier, limit=limit, seconds=seconds, by=who, why=why)
         await change(node, tier, limit, seconds)
-        extra = {"tier": tier, "limit": limit, "seconds": seconds, "by": by or address(request), "why": why}
-        log.warning("limit set by hand", extra=extra)
         return answer({"tier": tier, "limit": limit, "seconds": seconds})
 
     @router.post(
         under + "/rate-limits/{tier}/unset", summary="Give the limit of a tier back to the configuration"
     )
     async def unset_limit(request: Request, tier: str, by: By = None, why: Why = None) -> JSONResponse:
+        acting("limit.unset", tier=tier, by=by or address(request), why=why)
         await change(node, tier, None, 0)
-        log.warning("limit unset", extra={"tier": tier, "by": by or address(request), "why": why})
         return answer({"tier": tier, "limit": None})
 
 

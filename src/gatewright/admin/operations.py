@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from fastapi import APIRouter
 from starlette.responses import JSONResponse
@@ -11,14 +10,14 @@ from starlette.responses import JSONResponse
 from gatewright.admin import views
 from gatewright.admin.addresses import add_addresses
 from gatewright.admin.answers import Denied, answer
+from gatewright.admin.audit import add_audit
+from gatewright.admin.audited import acted, acting
 from gatewright.admin.breakers import add_breakers
 from gatewright.admin.keys import add_keys
 from gatewright.admin.limits import add_limits
 from gatewright.admin.records import add_records
 from gatewright.admin.tokens import add_tokens
 from gatewright.control.node import Node
-
-log = logging.getLogger("gatewright.audit")
 
 
 def operations(node: Node) -> APIRouter:
@@ -31,6 +30,7 @@ def operations(node: Node) -> APIRouter:
     add_tokens(router, node)
     add_addresses(router, node)
     add_records(router, node)
+    add_audit(router, node)
     add_actions(router, node)
     return router
 
@@ -73,7 +73,7 @@ def add_actions(router: APIRouter, node: Node) -> None:
         "/drain", summary="Stop accepting, finish what is under way, end the process", status_code=202
     )
     async def drain() -> JSONResponse:
-        log.warning("drain asked for by the admin API")
+        acting("node.drain")
         node.drain_wanted.set()
         return answer({"status": "draining"}, 202)
 
@@ -82,6 +82,7 @@ async def drain_one_instance(node: Node, service: str, instance: str, *, wanted:
     """Start or end the draining of an instance; tells how many addresses of that name it changed. Raises
     `Denied` for one that does not exist.
     """
+    acting("instance.drain" if wanted else "instance.undrain", service=service, instance=instance)
     count = await asyncio.to_thread(node.engine.drain_instance, service, instance, wanted)
     if count is None:
         known = {one["name"]: one["instances"] for one in views.services_of(await views.engine_state(node))}
@@ -89,8 +90,5 @@ async def drain_one_instance(node: Node, service: str, instance: str, *, wanted:
             raise Denied(404, "unknown_service", f"unknown service `{service}`; known: {', '.join(known)}")
         names = ", ".join(dict.fromkeys(str(one["name"]) for one in known[service]))
         raise Denied(404, "unknown_instance", f"no instance `{instance}` of `{service}`; known: {names}")
-    log.warning(
-        "instance draining" if wanted else "instance no longer draining",
-        extra={"service": service, "instance": instance, "count": count},
-    )
+    acted(count=count)
     return answer({"changed": count})

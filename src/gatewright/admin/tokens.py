@@ -4,7 +4,6 @@ revocations by their ids.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -14,12 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import JSONResponse
 
 from gatewright.admin.answers import Denied, answer
+from gatewright.admin.audited import acted, acting
 from gatewright.admin.breakers import By, Why, address
 from gatewright.control.node import Node
 from gatewright.revocation.entries import LONGEST_NAME, LONGEST_VALUE, LONGEST_WHY, Revocation
 from gatewright.revocation.service import Done, RevocationsFullError, UnknownRevocationError
-
-log = logging.getLogger("gatewright.audit")
 
 MOST_AT_ONCE = 10_000
 LONGEST_LIST = 1000
@@ -76,21 +74,23 @@ def add_tokens(router: APIRouter, node: Node) -> None:
     @router.post("/tokens/revoke", summary="Revoke tokens on every node", status_code=201)
     async def revoke(request: Request, wish: Annotated[Wish, Body()], by: By = None) -> JSONResponse:
         who = (by or address(request))[:LONGEST_NAME]
+        acting("tokens.revoke", by=who, why=wish.why)
         try:
             done = await node.revocations.revoke(wished(node, wish, who))
         except RevocationsFullError as error:
             raise Denied(409, "revocations_full", str(error)) from error
-        audit("tokens revoked", done, who, wish.why)
+        audit(done, who, wish.why)
         return answer(told(done), 201)
 
     @router.post("/tokens/revocations/{identifier}/restore", summary="End a revocation on every node")
     async def restore(request: Request, identifier: str, by: By = None, why: Why = None) -> JSONResponse:
         who = (by or address(request))[:LONGEST_NAME]
+        acting("tokens.restore", revocation=identifier, by=who, why=why)
         try:
             done = await node.revocations.restore(identifier, who)
         except UnknownRevocationError as error:
             raise Denied(404, "unknown_revocation", str(error)) from error
-        audit("tokens restored", done, who, why)
+        audit(done, who, why)
         return answer(told(done))
 
 
@@ -158,17 +158,15 @@ def moment(milliseconds: int) -> str:
         return "9999-12-31T23:59:59.999+00:00"
 
 
-def audit(event: str, done: Done, by: str, why: str | None) -> None:
+def audit(done: Done, by: str, why: str | None) -> None:
     """Say who did what; of many at once the first ids."""
     ids = [one.id for one in done.entries]
-    kinds = sorted({one.kind for one in done.entries})
-    extra = {
-        "revocations": ids[:100],
-        "count": len(ids),
-        "kinds": kinds,
-        "stored": done.stored,
-        "shared": done.shared,
-        "by": by,
-        "why": why,
-    }
-    log.warning(event, extra=extra)
+    acted(
+        revocations=ids[:100],
+        count=len(ids),
+        kinds=sorted({one.kind for one in done.entries}),
+        stored=done.stored,
+        shared=done.shared,
+        by=by,
+        why=why,
+    )

@@ -47,6 +47,7 @@ COMMANDS = {
         "Show the Redis of shared limits, and go on without it for a time.",
     ),
     "addresses": ("gatewright.cli.addresses:addresses", "Show, block and unblock networks."),
+    "audit": ("gatewright.cli.audit:audit", "Show the audit log, and check that nobody changed it."),
     "drain": ("gatewright.cli.drain:drain", "Let a node finish what is under way, and end."),
 }
 """Name of a command to its function and its line in `--help`, kept here so that help imports no command.

@@ -1,8 +1,6 @@
 """`gatewright breakers`: show circuit breakers, and open, close or reset them by hand."""
 
-import getpass
 import json
-import socket
 import sys
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -30,7 +28,7 @@ def breakers(  # noqa: PLR0913 - each is an option of the command.
     as_json: AsJson = False,
 ) -> int:
     """Show the circuit breakers, or hold them open or closed by hand."""
-    from gatewright.cli.admin import NodeError, ask  # noqa: PLC0415 - start-up of the other commands.
+    from gatewright.cli.admin import NodeError, ask, who  # noqa: PLC0415 - start-up of the other commands.
     from gatewright.cli.printing import table  # noqa: PLC0415
 
     if action != "show" and (name is None) != every:
@@ -61,15 +59,6 @@ def path_of(name: str | None, action: str) -> str:
     """The operation on one breaker, or on all."""
     below = f"{quote(name, safe='')}/{action}" if name else action
     return f"/api/v1/circuit-breakers/{below}"
-
-
-def who() -> str:
-    """The person at this terminal."""
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except OSError:
-        # No such user: in a container, for example.
-        return socket.gethostname()
 
 
 def row(breaker: dict[str, Any]) -> dict[str, Any]:

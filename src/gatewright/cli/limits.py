@@ -83,8 +83,11 @@ def change(
     as_json: bool,
 ) -> int:
     """Set the limit of a tier for so long, or give it back to the configuration."""
-    from gatewright.cli.admin import NodeError, ask  # noqa: PLC0415 - start-up of the other commands.
-    from gatewright.cli.breakers import who  # noqa: PLC0415
+    from gatewright.cli.admin import (  # noqa: PLC0415 - start-up of the other commands.
+        NodeError,
+        ask,
+        who,
+    )
 
     (action, tier), (limit, lasts) = what, wanted
     if tier is None or (action == "set" and limit is None):

@@ -102,8 +102,7 @@ def restore(
     def restored() -> Document:
         from urllib.parse import quote  # noqa: PLC0415 - start-up of the other commands.
 
-        from gatewright.cli.admin import ask  # noqa: PLC0415
-        from gatewright.cli.breakers import who  # noqa: PLC0415
+        from gatewright.cli.admin import ask, who  # noqa: PLC0415
 
         asked = {"by": who()} | ({"why": why} if why else {})
         return ask("POST", f"{LIST}/{quote(revocation, safe='')}/restore", admin, asked)
@@ -113,8 +112,7 @@ def restore(
 
 def ask_to_revoke(wish: Document, token: Path | None, expires: str | None, admin: str | None) -> Document:
     """Complete a wish and have it done. Raises `GatewrightError`, `OSError` or `ValueError`."""
-    from gatewright.cli.admin import ask  # noqa: PLC0415 - start-up of the other commands.
-    from gatewright.cli.breakers import who  # noqa: PLC0415
+    from gatewright.cli.admin import ask, who  # noqa: PLC0415 - start-up of the other commands.
     from gatewright.cli.durations import seconds_of  # noqa: PLC0415
 
     if expires is not None:

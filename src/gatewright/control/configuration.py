@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from gatewright.audit.log import AuditSettings
 from gatewright.config import Loaded, load
 from gatewright.config import compile as compile_snapshot
 from gatewright.config.addresses import Resolver, read_address
@@ -86,6 +87,7 @@ class Configuration:
     passwords: PasswordSettings
     # What tells nodes with different configurations apart, whatever is different.
     digest: str
+    audit: AuditSettings
 
     @property
     def gateway(self) -> Gateway:
@@ -141,6 +143,7 @@ def read(paths: Sequence[Path]) -> Configuration:
         introspections=introspection_sources(gateway),
         logins=login_settings(gateway),
         passwords=password_settings(loaded),
+        audit=audit_settings(gateway),
     )
 
 
@@ -348,6 +351,20 @@ def password_settings(loaded: Loaded) -> PasswordSettings:
     """The hashes of all users, and how passwords are checked against them."""
     passwords = loaded.gateway.passwords
     return PasswordSettings(loaded.password_hashes, passwords.threads, passwords.timeout / 1000)
+
+
+def audit_settings(gateway: Gateway) -> AuditSettings:
+    """How the audit log is kept."""
+    settings = gateway.audit
+    return AuditSettings(
+        key=settings.key.encode() if settings.key is not None else None,
+        retention=settings.retention / 1000,
+        file_bytes=int(settings.file_size),
+        total_bytes=int(settings.max_size),
+        decisions=gateway.audits_decisions,
+        decisions_per_second=settings.max_decisions_per_second,
+        required=settings.required,
+    )
 
 
 def named_instances(gateway: Gateway) -> tuple[tuple[str, tuple[NamedInstance, ...]], ...]:

@@ -12,6 +12,9 @@ from typing import Any, Protocol
 
 import httpx2
 
+from gatewright.audit.decisions import DecisionLane
+from gatewright.audit.log import GATEWAY
+from gatewright.audit.service import Audit
 from gatewright.config import Loaded
 from gatewright.control.address_files import AddressFiles, stamps_of
 from gatewright.control.bans import BanKeeper, BanSettings
@@ -115,6 +118,8 @@ class Node:
         self.engine = engine
         self.state = state
         self.status = ConfigStatus()
+        self.audit = Audit(state.audit)
+        self.decisions = DecisionLane(self.audit)
         self.configuration: Configuration | None = None
         self.is_draining = False
         # Asked for by the admin API; answered by whoever runs the node.
@@ -193,19 +198,25 @@ class Node:
             self.configuration = configuration
             await asyncio.to_thread(self._remember, snapshot)
             await asyncio.to_thread(keep_texts, self.state, version, configuration.loaded.texts)
-            await self._use_sinks(configuration.sinks)
-            await asyncio.to_thread(self.counting.use, configuration.rollups)
-            self.discovery.use(configuration.services)
-            await self.sharing.use(configuration.sharing)
-            await self.quotas.use(configuration.quotas)
-            await self.bans.use(configuration.bans)
-            await self.limit_store.use(configuration.limit_store)
+            await self._follow(configuration)
             self.address_files.use(configuration.address_files, stamps)
-            await self.block_sharing.use(configuration.block_sharing)
+        await self.audit.applied(version, configuration.files)
         await self.discovery.check()
         self.expiry.look(utc_now())
         log.info("configuration applied", extra={"version": version, "files": len(configuration.files)})
         return version
+
+    async def _follow(self, configuration: Configuration) -> None:
+        """Let everything beside the data plane go by a configuration that is live."""
+        self.audit.use(configuration.audit)
+        await self._use_sinks(configuration.sinks)
+        await asyncio.to_thread(self.counting.use, configuration.rollups)
+        self.discovery.use(configuration.services)
+        await self.sharing.use(configuration.sharing)
+        await self.quotas.use(configuration.quotas)
+        await self.bans.use(configuration.bans)
+        await self.limit_store.use(configuration.limit_store)
+        await self.block_sharing.use(configuration.block_sharing)
 
     def loaded(self) -> Loaded | None:
         """What the live configuration was made of; `None` before one is live, and for the last good one."""
@@ -236,6 +247,7 @@ class Node:
             await asyncio.to_thread(self.counting.use, RollupSettings(state.rollups))
             await self.quotas.use(kept_in(document))
             await self.bans.use(banning_in(document))
+        await self.audit.act(GATEWAY, "configuration.apply_last_good", {"version": version})
         log.warning("last good configuration applied", extra={"version": version})
         return version
 
@@ -268,6 +280,7 @@ class Node:
         self.passwords.close()
         await self.introspections.close()
         await self._client.aclose()
+        await self.audit.close()
 
     def _not_live_before_restart(self, configuration: Configuration) -> list[str]:
         before = self.configuration
@@ -289,6 +302,7 @@ class Node:
     async def _use_sinks(self, settings: Sequence[SinkSettings]) -> None:
         self._sinks = tuple(settings)
         await asyncio.to_thread(use_sinks, self.records, settings)
+        await asyncio.to_thread(self.decisions.use, self.records)
 
     async def _fetch(self, source: KeySetSource) -> bytes:
         return await fetch_key_set(self._client, source)

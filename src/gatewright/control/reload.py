@@ -15,6 +15,7 @@ from pathlib import Path
 
 from watchfiles import awatch
 
+from gatewright.audit.log import GATEWAY
 from gatewright.control.configuration import Configuration, read
 from gatewright.control.node import Node
 from gatewright.control.status import errors_of
@@ -85,7 +86,7 @@ class Reloader:
                 configuration = await self._read()
                 await self._node.apply(configuration)
             except (GatewrightError, OSError) as error:
-                self._refused(error)
+                await self._refused(error)
                 return False
             return True
 
@@ -99,11 +100,13 @@ class Reloader:
         self._seen = await asyncio.to_thread(fingerprint, files)
         return await asyncio.to_thread(read, self._paths)
 
-    def _refused(self, error: Exception) -> None:
+    async def _refused(self, error: Exception) -> None:
         self._node.status.refused(error)
-        live = self._node.status.version
-        for text in errors_of(error):
+        live, errors = self._node.status.version, errors_of(error)
+        for text in errors:
             log.error("configuration refused", extra={"error": text, "live_version": live})
+        told = {"live_version": live, "errors": errors, "files": sorted(map(str, self._files))}
+        await self._node.audit.act(GATEWAY, "configuration.apply", told, "refused")
 
 
 def watched(configuration: Configuration | None, paths: Sequence[Path]) -> frozenset[Path]:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from gatewright.admin.app import build_app
 from gatewright.admin.server import AdminServer
+from gatewright.audit.log import GATEWAY
 from gatewright.control.configuration import AdminSettings, Configuration, read
 from gatewright.control.node import DRAIN_SECONDS, DataPlane, Node
 from gatewright.control.reload import Reloader
@@ -117,8 +118,12 @@ class Life:
         self._takeover: TakeoverListener | None = None
         self._is_serving = False
         self._is_replaced = False
+        self._why = "drain asked for by the admin API"
         self._succession = Succession(sys.orig_argv, lambda: self._is_replaced)
         self._node = Node(make(self._engine_options()), start.state)
+        if start.configuration is not None:
+            # From the first entry on: a key that came later would leave the first ones without.
+            self._node.audit.use(start.configuration.audit)
         self._reloader = Reloader(self._node, options.paths, start.configuration)
 
     async def live(self, ready: Ready | None = None) -> int:
@@ -168,9 +173,11 @@ class Life:
                 await self._node.revocations.read_again()
         except (GatewrightError, OSError) as error:
             say(str(error))
+            await self._node.audit.act(GATEWAY, "node.start", {"error": str(error)}, "failed")
             if self._node.status.is_applied:
                 await self._node.drain(self._drain_seconds()[0])
             return 1
+        await self._node.audit.act(GATEWAY, "node.start", self._beginning())
         self._takeover = takeover = self._be_next(admin)
         self._is_serving = True
         self._begun.set()
@@ -181,6 +188,7 @@ class Life:
         if ready is not None:
             background.append(tasks.create_task(ready(self._node, admin)))
         await self._ending.wait()
+        await self._node.audit.act(GATEWAY, "node.stop", {"why": self._why})
         if self._is_replaced:
             # Before it says that it drains: who asks at this address wants to know of the new node.
             await admin.close()
@@ -215,8 +223,14 @@ class Life:
             log.warning("no process can take over from this one", extra={"error": str(error)})
             return None
 
+    def _beginning(self) -> dict[str, object]:
+        """What the audit log is told of the start."""
+        version, from_pid = self._node.status.version, self._old.pid if self._old is not None else None
+        return {"version": version, "workers": self._workers(), "took_over_from": from_pid}
+
     def _replaced(self) -> None:
         self._is_replaced = True
+        self._why = "another process took over"
         self._ending.set()
 
     def _work(self) -> list[tuple[str, Work]]:
@@ -229,6 +243,7 @@ class Life:
             ("names of metrics", NamesWatch(self._node.engine).run),
             ("grace periods", self._node.grace.run),
             ("addresses", self._node.address_files.run),
+            ("audit", self._node.audit.run),
             ("drain request", self._end_when_asked),
             ("reload", self._reloader.run),
         ]
@@ -256,6 +271,7 @@ class Life:
             # Threads of the data plane still serve; a clean exit would wait for them.
             os._exit(1)
         log.info("draining", extra={"signal": number.name})
+        self._why = number.name
         self._node.is_draining = True
         self._ending.set()
 
@@ -281,9 +297,14 @@ class Life:
         return node.drain_timeout / 1000, 0.0 if self._is_replaced else node.drain_delay / 1000
 
     def _engine_options(self) -> bytes:
+        return json.dumps({
+            "workers": self._workers(),
+            "identity_timeout_ms": IDENTITY_TIMEOUT_MS,
+        }).encode()
+
+    def _workers(self) -> int:
         configured = self._start.configuration.gateway.node.workers if self._start.configuration else None
-        workers = self._options.workers or configured or len(os.sched_getaffinity(0))
-        return json.dumps({"workers": workers, "identity_timeout_ms": IDENTITY_TIMEOUT_MS}).encode()
+        return self._options.workers or configured or len(os.sched_getaffinity(0))
 
     def _scheme(self, listener: str) -> str:
         loaded = self._node.loaded()

@@ -89,6 +89,11 @@ class StateDirectory:
         """Where networks that are blocked by hand are kept."""
         return self.path / "blocked-networks.jsonl"
 
+    @property
+    def audit(self) -> Path:
+        """Where the audit log is kept."""
+        return self.path / "audit"
+
     def last_version(self) -> int:
         """The highest version number handed out so far; 0 for a new or unreadable directory."""
         candidates = [0, self._snapshot_version()]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from gatewright.control.node import Node
+from gatewright.metrics.audit import audit_metrics
 from gatewright.metrics.configuration import certificate_metrics, configuration_metrics
 from gatewright.metrics.credentials import credential_metrics
 from gatewright.metrics.family import Family
@@ -24,6 +25,7 @@ SUBJECTS: tuple[Callable[[Node], list[Family]], ...] = (
     sink_metrics,
     question_metrics,
     push_metrics,
+    audit_metrics,
     limit_metrics,
     credential_metrics,
     service_metrics,

@@ -9,6 +9,8 @@ import httpx2
 import pytest
 
 from gatewright.admin.app import build_app
+from gatewright.audit.reading import Wanted, read_newest
+from gatewright.audit.verify import verify
 from gatewright.control.configuration import AdminSettings
 from gatewright.control.node import Node
 from gatewright.control.state import StateDirectory
@@ -20,15 +22,18 @@ OPEN = {"/healthz", "/readyz"}
 @pytest.fixture
 def ask(engine, tmp_path: Path) -> Callable[..., httpx2.Response]:
     """Sends one request to the application, as if from the network."""
+    unguarded = AdminSettings("127.0.0.1", 9901)
+    now = [unguarded]
+    # Once for all requests: to build it costs more than they do.
+    app = build_app(Node(engine, StateDirectory(tmp_path)), lambda: now[0])
 
     def send(method: str, path: str, settings: AdminSettings | None = None, **more: Any) -> httpx2.Response:
         async def once() -> httpx2.Response:
-            node = Node(engine, StateDirectory(tmp_path))
-            app = build_app(node, lambda: settings or AdminSettings("127.0.0.1", 9901))
             transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
             async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:9901") as client:
                 return await client.request(method, path, **more)
 
+        now[0] = settings or unguarded
         return asyncio.run(once())
 
     return send
@@ -111,6 +116,26 @@ def test_with_a_token_any_name_may_read_but_not_write(ask) -> None:
     headers = {"host": "gateway.internal:9901", "authorization": f"Bearer {TOKEN}"}
     assert ask("GET", "/metrics", guarded, headers=headers).status_code == 200
     assert ask("POST", "/api/v1/drain", guarded, headers=headers).status_code == 403
+
+
+def test_every_operation_that_is_no_reading_is_audited(ask, tmp_path: Path) -> None:
+    """Also one that is to come, and whatever becomes of it."""
+    writing = [(method, path) for method, path in operations(ask) if method != "GET"]
+    assert len(writing) > 20
+    for method, path in writing:
+        ask(method, path, headers={"x-gatewright-by": "ann"})
+    found = read_newest(StateDirectory(tmp_path).audit, Wanted(kind="act", limit=1000)).entries
+    assert {one["fields"]["operation"] for one in found} == {f"{method} {path}" for method, path in writing}
+    assert {one["who"]["says"] for one in found} == {"ann"}
+    assert verify(StateDirectory(tmp_path).audit).fault is None
+
+
+def test_who_is_turned_away_is_audited_within_the_bound(ask, tmp_path: Path) -> None:
+    guarded = AdminSettings("127.0.0.1", 9901, TOKEN)
+    ask("POST", "/api/v1/drain", guarded)
+    ask("POST", "/api/v1/drain", headers={"origin": "http://evil.example"})
+    found = read_newest(StateDirectory(tmp_path).audit, Wanted(what="refused.admin")).entries
+    assert [one["fields"]["error"] for one in found] == ["foreign_origin", "invalid_token"]
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])

@@ -144,8 +144,9 @@ async def test_changes_by_hand_reach_the_data_plane_with_who_and_why(
             ("set_breaker", "users/pay", {"action": "close", "by": "127.0.0.1", "why": None}),
             ("set_breaker", None, {"action": "reset"}),
         ]
-    audited = [record for record in caplog.records if record.name == "gatewright.audit"]
-    assert (audited[0].by, audited[0].why, audited[0].breaker) == ("ann", "maintenance", "users")
+    audited = [record for record in caplog.records if record.message == "breaker.open"]
+    assert audited[0].who == {"principal": "local", "address": "127.0.0.1", "says": "ann"}
+    assert (audited[0].fields["why"], audited[0].fields["breaker"]) == ("maintenance", "users")
 
 
 async def test_resets_of_limits_reach_the_data_plane(client: httpx2.AsyncClient, live: Node, engine) -> None:
@@ -166,7 +167,7 @@ async def test_limits_are_set_for_a_while_and_audited(
         assert engine.calls[-1] == ("set_limit", "standard", 5, 60_000)
         assert (await client.post(f"{path}/unset")).json() == {"tier": "standard", "limit": None}
         assert engine.calls[-1] == ("set_limit", "standard", None, 0)
-    audited = [vars(record) for record in caplog.records if record.name == "gatewright.audit"]
+    audited = [vars(record)["fields"] for record in caplog.records if record.name == "gatewright.audit"]
     assert [(one["tier"], one["by"], one["why"]) for one in audited] == [
         ("standard", "ann", "flood"),
         ("standard", "127.0.0.1", None),

@@ -11,6 +11,7 @@ from gatewright.config.models.addresses import (
     Screening,
 )
 from gatewright.config.models.answers import Compression, ErrorPage, ErrorPages, Static
+from gatewright.config.models.audit import AuditTrail
 from gatewright.config.models.authorization import AuthRule, Demand, Permissions
 from gatewright.config.models.balance import (
     Ejection,
@@ -88,6 +89,7 @@ __all__ = [
     "ApiKeyEntry",
     "ApiKeyIdentity",
     "ApiKeys",
+    "AuditTrail",
     "Auth",
     "AuthRule",
     "Backoff",

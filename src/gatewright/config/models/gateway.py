@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from gatewright.config.models.addresses import AddressList, Challenge, Geography, Reputation, Screening
 from gatewright.config.models.answers import ErrorPages
+from gatewright.config.models.audit import AuditTrail
 from gatewright.config.models.authorization import Permissions
 from gatewright.config.models.base import OneOrMany, Section, Text, Texts
 from gatewright.config.models.csrf import Csrf, _off
@@ -128,7 +129,16 @@ class Gateway(Section):
     rollups: Rollups = Field(
         default_factory=Rollups, description="Counts and latencies of all requests, kept for long."
     )
+    audit: AuditTrail = Field(
+        default_factory=AuditTrail, description="How it is kept who did what, and whom the gateway refused."
+    )
     reload: Reload = Field(default_factory=Reload, description="How changes of the files become live.")
+
+    @property
+    def audits_decisions(self) -> bool:
+        """Are refusals written to the audit log? They are taken from records."""
+        wanted = self.audit.decisions
+        return bool(self.records.sinks) if wanted is None else wanted
 
     @property
     def shares_revocations(self) -> bool:
