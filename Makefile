@@ -33,7 +33,7 @@ RUST := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.to
 PACKAGE := pyproject.toml $(shell find src -not -path '*/__pycache__*')
 
 .PHONY: help preflight servers setup demo test pytest test-build lint stubtest format bench bench-instructions fuzz soak \
-    faults-latency overload docs \
+    faults-latency overload docs sinks-kafka sinks-http \
     check-docs conformance-differential conformance-grpc conformance-h2spec clean
 
 help:
@@ -52,6 +52,8 @@ help:
 	@echo 'conformance-tls     the grade of TLS by sslyze, against Mozilla'\''s configurations'
 	@echo 'fuzz                generated input for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'conformance-h2spec  every case of h2spec against the gateway; needs go'
+	@echo 'sinks-kafka         the Kafka sink against a real broker that is killed; needs mvn and java'
+	@echo 'sinks-http          sinks against OpenSearch, the OpenTelemetry Collector, VictoriaLogs; needs mvn, java and go'
 	@echo 'docs                writes the generated references again'
 	@echo 'clean               removes all that was built, except cargo'\''s directory $(GATEWRIGHT_TARGET)'
 
@@ -146,6 +148,15 @@ overload: setup servers
 conformance-tls: test-build
 	@scripts/environment.sh .venv-conformance sslyze==6.3.1
 	.venv-test/bin/python tests/conformance/tls_grade.py .venv-conformance/bin/sslyze
+
+# What takes records, as its makers publish it; not part of `test`, since it takes minutes to fetch and build.
+sinks-kafka: test-build
+	@scripts/stores.sh $(GATEWRIGHT_TARGET)/stores kafka
+	GATEWRIGHT_STORES=$(GATEWRIGHT_TARGET)/stores .venv-test/bin/python -m pytest -s -q tests/stores/real_kafka.py $(ARGS)
+
+sinks-http: test-build
+	@scripts/stores.sh $(GATEWRIGHT_TARGET)/stores opensearch collector victorialogs
+	GATEWRIGHT_STORES=$(GATEWRIGHT_TARGET)/stores .venv-test/bin/python -m pytest -s -q tests/stores/real_http.py $(ARGS)
 
 fuzz: preflight
 	@scripts/fuzz.sh $(FUZZ_SECONDS)

@@ -67,6 +67,7 @@ def place(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "keys" / "store-secret").write_text("0123456789abcdef0123456789abcdef\n")
     (tmp_path / "keys" / "cookies").write_text("0123456789abcdef0123456789abcdef\n")
     (tmp_path / "keys" / "oidc-client").write_text("0123456789abcdef\n")
+    (tmp_path / "keys" / "logs").write_text("0123456789abcdef\n")
     (tmp_path / "keys" / "pepper").write_text("0123456789abcdef\n")
     for name in ("issuer.pem", "shipping.pem"):
         (tmp_path / "keys" / name).write_text(ISSUER)
@@ -88,6 +89,10 @@ def place(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "STORE_PASSWORD",
         "INTROSPECTION_SECRET",
         "REDIS_PASSWORD",
+        "KAFKA_PASSWORD",
+        "SEARCH_PASSWORD",
+        "CLICKHOUSE_PASSWORD",
+        "RECORDS_SECRET",
     ):
         monkeypatch.setenv(name, "0123456789abcdef0123456789abcdef")
     return tmp_path

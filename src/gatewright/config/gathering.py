@@ -153,6 +153,8 @@ _FILES: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("redis", "tls", "certificate"), ("file", "key_file")),
     (("records", "sinks", "*"), ("path",)),
     (("records", "sinks", "*", "spill"), ("directory",)),
+    (("records", "sinks", "*", "tls"), ("ca_file",)),
+    (("records", "sinks", "*", "tls", "certificate"), ("file", "key_file")),
     (("routes", "*", "static"), ("root",)),
     (("node",), ("state_directory",)),
 )

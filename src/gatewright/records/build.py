@@ -26,6 +26,12 @@ BUILDERS = {
     "file": "gatewright.records.lines:build_file",
     "postgresql": "gatewright.records.postgresql:build_postgresql",
     "sqlite": "gatewright.records.sqlite:build_sqlite",
+    "webhook": "gatewright.records.remote:build_webhook",
+    "elasticsearch": "gatewright.records.remote:build_elasticsearch",
+    "loki": "gatewright.records.remote:build_loki",
+    "clickhouse": "gatewright.records.remote:build_clickhouse",
+    "otlp": "gatewright.records.remote:build_otlp",
+    "kafka": "gatewright.records.remote:build_kafka",
 }
 
 

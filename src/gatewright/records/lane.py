@@ -199,34 +199,37 @@ class Lane:
     def _store(self, batch: Batch) -> bool:
         """Try until the batch is stored or given up; `False` when the lane ends before."""
         began, delay, attempt = time.monotonic(), self.settings.retry.first, 1
-        while not self._attempt(batch, attempt, began):
+        while (asked := self._attempt(batch, attempt, began)) is not None:
             self._secure(batch)
             # A sink that fails now is not waited for at the end when the spill keeps its records.
             if self._is_finishing and self._has_spill():
                 return False
-            if self._ending.wait(delay * random.uniform(0.75, 1.25)):  # noqa: S311 - spreads attempts.
+            spread = random.uniform(0.75, 1.25)  # noqa: S311 - keeps lanes from trying in step.
+            if self._ending.wait(max(delay * spread, asked)):
                 return False
             delay, attempt = min(delay * 2, self.settings.retry.longest), attempt + 1
         return True
 
-    def _attempt(self, batch: Batch, attempt: int, began: float) -> bool:
-        """Whether the batch is done with, for better or worse."""
+    def _attempt(self, batch: Batch, attempt: int, began: float) -> float | None:
+        """How long the store wants to be left alone before the batch is tried again; `None` when the batch
+        is done with, for better or worse.
+        """
         try:
             self.sink.write(batch)
         except RejectedError as error:
             self._failed(error, attempt)
             self._done(batch, began, {"rejected": min(error.records, batch.count)})
-            return True
+            return None
         except Exception as error:
             self._failed(error, attempt)
             is_fault = not isinstance(error, SinkError)
             most = FAULT_ATTEMPTS if is_fault else self.settings.retry.attempts
             if most is None or attempt < most:
-                return False
+                return getattr(error, "wait", None) or 0.0
             self._done(batch, began, {"fault" if is_fault else "attempts": batch.count})
-            return True
+            return None
         self._done(batch, began, {})
-        return True
+        return None
 
     def _failed(self, error: Exception, attempt: int) -> None:
         self.tally.failure(error, time.monotonic())

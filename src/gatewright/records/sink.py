@@ -9,7 +9,13 @@ from gatewright.records.batch import Batch
 
 
 class SinkError(GatewrightError):
-    """A sink could not store a batch; the same batch is tried again."""
+    """A sink could not store a batch; the same batch is tried again, not before `wait` seconds where the
+    store asks for that.
+    """
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
 
 
 class RejectedError(SinkError):

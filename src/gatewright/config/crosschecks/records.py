@@ -10,7 +10,7 @@ from gatewright.errors import Problem
 from gatewright.records.fields import RecordQueryError, known_field
 
 # What sinks of a kind import, and the extra that brings it.
-LIBRARIES = {"postgresql": ("asyncpg", "postgresql")}
+LIBRARIES = {"postgresql": ("asyncpg", "postgresql"), "kafka": ("confluent_kafka", "kafka")}
 
 
 def check(view: View) -> Iterator[Problem]:

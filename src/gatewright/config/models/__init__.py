@@ -73,6 +73,17 @@ from gatewright.config.models.sharing import (
     SharedLimits,
 )
 from gatewright.config.models.signatures import SignatureIdentity, Signer
+from gatewright.config.models.sinks import (
+    ClickHouseSink,
+    ElasticsearchSink,
+    KafkaLogin,
+    KafkaSink,
+    LokiSink,
+    OtlpSink,
+    SinkCertificate,
+    SinkTls,
+    WebhookSink,
+)
 from gatewright.config.models.tenants import Tenant, Tenants
 from gatewright.config.models.tiers import BUILT_IN_TIERS, Adaptive, Ban, RateLimit, Tier
 from gatewright.config.models.tls import Certificate, ClientCertificates, ListenerTls, ServiceTls
@@ -101,6 +112,7 @@ __all__ = [
     "CircuitBreaker",
     "CircuitBreakers",
     "ClaimTest",
+    "ClickHouseSink",
     "ClientCertificates",
     "Compression",
     "Concurrency",
@@ -112,6 +124,7 @@ __all__ = [
     "Demand",
     "Dpop",
     "Ejection",
+    "ElasticsearchSink",
     "Endpoints",
     "ErrorPage",
     "ErrorPages",
@@ -128,11 +141,14 @@ __all__ = [
     "IntrospectionIdentity",
     "Jwks",
     "JwtIdentity",
+    "KafkaLogin",
+    "KafkaSink",
     "KeyStore",
     "Leaks",
     "LeastRequests",
     "Listener",
     "ListenerTls",
+    "LokiSink",
     "Match",
     "MemoryShedding",
     "Metrics",
@@ -140,6 +156,7 @@ __all__ = [
     "Node",
     "OidcIdentity",
     "Otlp",
+    "OtlpSink",
     "Overload",
     "PasswordUser",
     "Passwords",
@@ -175,7 +192,9 @@ __all__ = [
     "SignatureIdentity",
     "Signer",
     "SinkBatch",
+    "SinkCertificate",
     "SinkRetry",
+    "SinkTls",
     "Spill",
     "SqliteSink",
     "Static",
@@ -188,4 +207,5 @@ __all__ = [
     "Users",
     "ValueTest",
     "WebSocket",
+    "WebhookSink",
 ]

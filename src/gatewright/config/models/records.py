@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from gatewright.config.models.base import OneOrMany, Section, Text
 from gatewright.config.models.delivery import RemoteSinkSection, SinkSection
+from gatewright.config.models.sinks import RemoteSink
 from gatewright.config.quantities import Duration, Size, duration, size
 
 # The name of the field hides that of the function.
@@ -98,7 +99,9 @@ class PostgresqlSink(RemoteSinkSection):
     )
 
 
-Sink = Annotated[StdoutSink | FileSink | SqliteSink | PostgresqlSink, Field(discriminator="kind")]
+Sink = Annotated[
+    StdoutSink | FileSink | SqliteSink | PostgresqlSink | RemoteSink, Field(discriminator="kind")
+]
 """Every kind of sink; `records/build.py` says what makes it."""
 
 
