@@ -139,6 +139,19 @@ def test_lines_have_the_format_that_a_file_of_its_own_asks_for_and_files_are_ren
     assert len((tmp_path / "a.log").read_text().splitlines()) == 1
 
 
+def test_records_in_sqlite_stay_below_their_size(origin: Origin, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    old = tmp_path / "store" / "records-2026010100.sqlite"
+    old.write_bytes(b"x" * (65 << 20))
+    sink = f"{{kind: sqlite, path: {tmp_path}/store, max_size: 64MiB, retention: 3650d}}"
+    with Node(one_route(origin, "", f"records: {{sinks: [{sink}]}}")) as node:
+        worker = worker_of(node, tmp_path)
+        get(node.address, "/a")
+        settled(worker, "sqlite", lambda counts: counts.stored == 1)
+        worker.close(5)
+    assert not old.exists()
+
+
 def test_a_sink_without_a_spill_that_gives_up_counts_what_it_lost(origin: Origin, tmp_path: Path) -> None:
     (tmp_path / "other.jsonl").mkdir()
     with Node(one_route(origin, "", sinks_in(tmp_path))) as node:

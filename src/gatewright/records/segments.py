@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -75,6 +75,19 @@ def newest_first(directory: Path, since: datetime | None = None) -> Iterator[Pat
     for hour, path in sorted(found, reverse=True):
         if since is None or hour + timedelta(hours=1) > since:
             yield path
+
+
+def beyond(directory: Path, bound: int, kept: Collection[Path]) -> list[Path]:
+    """The oldest segments without which the rest has at most `bound` bytes, with the files beside them; never
+    those that are `kept`.
+    """
+    paths, total = [], 0
+    for path in newest_first(directory):
+        files = [path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")]
+        total += sum(file.stat().st_size for file in files if file.exists())
+        if total > bound and path not in kept:
+            paths += files
+    return paths
 
 
 def expired(directory: Path, now: datetime, retention: timedelta) -> list[Path]:

@@ -63,6 +63,26 @@ def test_expired_segments_are_deleted_with_their_logs(tmp_path: Path, record_lin
     assert kept == ["other", "records-2026102110.sqlite", "records-2026112110.sqlite"]
 
 
+def test_above_the_size_the_oldest_hours_are_deleted_and_the_one_that_is_written_stays(
+    tmp_path: Path, record_line
+) -> None:
+    now = [datetime(2026, 11, 21, 10, 30, tzinfo=UTC)]
+    for hour in ("06", "07", "08"):
+        (tmp_path / f"records-20261121{hour}.sqlite").write_bytes(b"x" * 40_000)
+        (tmp_path / f"records-20261121{hour}.sqlite-wal").write_bytes(b"x" * 10_000)
+    sink = SqliteSink(tmp_path, now=lambda: now[0], max_size=120_000)
+    sink.write(Batch.of(record_line()))
+    assert not (tmp_path / "records-2026112106.sqlite").exists()
+    assert not (tmp_path / "records-2026112106.sqlite-wal").exists()
+    assert (tmp_path / "records-2026112107.sqlite-wal").exists()
+    now[0] += timedelta(minutes=1)
+    sink.write(Batch.of(b"".join(record_line(path="x" * 2000) for _ in range(100))))
+    now[0] += timedelta(minutes=1)
+    sink.write(Batch.of(record_line()))
+    sink.close()
+    assert [path.name for path in tmp_path.glob("*.sqlite")] == ["records-2026112110.sqlite"]
+
+
 def test_malformed_lines_are_left_out_and_the_rest_is_stored(tmp_path: Path, record_line) -> None:
     sink = SqliteSink(tmp_path)
     sink.write(Batch.of(b'{"half\n[]\n{}\n{"timestamp": "../../../../x"}\n' + record_line()))

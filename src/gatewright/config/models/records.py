@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from gatewright.config.models.base import OneOrMany, Section, Text
-from gatewright.config.models.delivery import RemoteSinkSection, SinkSection
+from gatewright.config.models.delivery import RemoteSinkSection, SinkBatch, SinkSection
 from gatewright.config.models.sinks import RemoteSink
 from gatewright.config.quantities import Duration, Size, duration, size
 
@@ -75,6 +75,17 @@ class SqliteSink(SinkSection):
     )
     retention: Annotated[Duration, duration("1h", "3650d")] = Field(
         Duration.of("30d"), description="Age at which an hour of records is deleted."
+    )
+    max_size: Annotated[Size, size("64MiB", "1000GiB")] | None = Field(
+        None,
+        description="Bytes of all files together above which the oldest hours are deleted, whatever their "
+        "age; looked at once a minute. The hour that is written stays. No bound by default.",
+    )
+    # An index costs by pages touched, and a large batch touches each once: 1,000 records a transaction halve
+    # the rate.
+    batch: SinkBatch = Field(
+        default_factory=lambda: SinkBatch(records=10_000, bytes=Size.of("16MiB")),
+        description="When records are given to the sink.",
     )
 
 
