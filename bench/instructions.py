@@ -24,7 +24,7 @@ from pathlib import Path
 from answer import read_answer
 from load import origin_command
 from peers import Gatewright, Nginx
-from processes import PATH, BenchError, Command, Running
+from processes import PATH, BenchError, Command, Running, session_members
 from scenario import SCENARIOS, WORK, Scenario
 from tokens import Credentials, make_credentials
 
@@ -125,9 +125,15 @@ def count_with_callgrind(command: Command, client: Client, count: int) -> int:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(mode=0o777)
     directory.chmod(0o777)  # Nginx gives up root, and its worker writes here too.
-    arguments = ["valgrind", "--tool=callgrind", "--trace-children=yes"]
+    arguments = ["valgrind", "--tool=callgrind", "--trace-children=yes", "--instr-atstart=no"]
     arguments += [f"--callgrind-out-file={directory}/out.%p", *command.arguments]
-    serve(Command(arguments, command.port, command.environment), client, count)
+    counted = Command(arguments, command.port, command.environment)
+    with Running(counted, core=0, output=WORK / "instructions.log", start_seconds=ANSWER_SECONDS) as running:
+        # The start gathers entropy by measuring time: a few hundred million instructions, more or less.
+        client.send(client.connections)
+        pids = [str(pid) for pid, _ in session_members(running.process.pid)]
+        subprocess.run(["callgrind_control", "--instr=on", *pids], check=True, stdout=subprocess.DEVNULL)
+        client.send(count)
     totals = [
         re.search(r"^totals: (\d+)", file.read_text(), re.MULTILINE) for file in directory.glob("out.*")
     ]

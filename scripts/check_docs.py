@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 # Run as `python -m MODULE` in the root; each writes below docs/reference.
-GENERATORS = ["gatewright.config.reference", "gatewright.cli.reference"]
+GENERATORS = ["gatewright.config.reference", "gatewright.cli.reference", "gatewright.records.schema"]
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 MAKE_WORD = re.compile(r"`make ([a-z0-9-]+)")
@@ -68,7 +68,7 @@ def outdated() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / REFERENCES).mkdir(parents=True)
         generate(Path(place))
-        for made in sorted((Path(place) / REFERENCES).rglob("*.md")):
+        for made in sorted((Path(place) / REFERENCES).rglob("*.*")):
             name = made.relative_to(place)
             kept = ROOT / name
             if not kept.exists() or kept.read_bytes() != made.read_bytes():

@@ -40,7 +40,13 @@ FIELDS = [
     "host",
     "listener",
     "attempts",
+    "queue_latency_ms",
+    "connect_latency_ms",
+    "first_byte_latency_ms",
     "trace_id",
+    "tls_version",
+    "tls_cipher",
+    "sampling_weight",
     "decisions",
 ]
 

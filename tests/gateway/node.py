@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from gateway.schema import check_record
 from gatewright._engine import Engine
 from gatewright.config import Loaded, compile, load
 
@@ -125,6 +126,8 @@ class Node:
             if batch is not None:
                 self._taken.extend(json.loads(line) for line in batch.splitlines())
         taken, self._taken = self._taken[:count], self._taken[count:]
+        for record in taken:
+            check_record(record)
         return taken
 
     def record(self) -> Record:

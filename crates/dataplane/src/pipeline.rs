@@ -43,9 +43,8 @@ use crate::websocket;
 use crate::worker::Worker;
 use account::{Account, Visit};
 use end::End;
-use forward::Plan;
 pub use live::{preflight, redirection};
-pub use parts::{Admitted, Facts, Local, Next, Socket, State};
+pub use parts::{Admitted, Facts, Held, Local, Next, Socket, State};
 
 /// Intake: the canonical request out of the bytes of a head; `None` while the head is incomplete.
 pub fn receive(
@@ -128,20 +127,23 @@ fn direct<'s>(
     let Admitted { route, permit, admission } = admitted;
     refuse_long_body(route, request)?;
     refuse_socket(route, request)?;
-    match &route.action {
-        Action::Answer(fixed) => Ok(Next::Answer { fixed, permit, admission }),
-        Action::Files(files) => Ok(Next::File { files, permit, admission }),
-        Action::Login(login) => Ok(Next::Login { login, permit, admission }),
+    let (mut target, mut upgrade) = (None, None);
+    let next = match &route.action {
+        Action::Answer(fixed) => Next::Answer(fixed),
+        Action::Files(files) => Next::File(files),
+        Action::Login(login) => Next::Login(login),
         Action::Proxy(proxy) => {
             account.serviced(proxy);
-            let socket = socket(proxy, request, &permit, facts.random)?;
+            upgrade = socket(proxy, request, &permit, facts.random)?;
             let service = snapshot.services.get(proxy.service).ok_or(Refusal::Internal)?;
             let ask = facts.ask(request, permit.grant(), proxy.breaker);
-            let target = balance::pick(service, &ask)?;
-            account.targeted(&target);
-            Ok(Next::Forward { proxy, permit, target, admission, socket })
+            let picked = target.insert(balance::pick(service, &ask)?);
+            account.targeted(picked);
+            Next::Forward(proxy)
         }
-    }
+    };
+    account.held = Some(Held { permit, admission: Some(admission), target, socket: upgrade });
+    Ok(next)
 }
 
 /// Every stage, but the last ones of a request that has to wait for its turn.
@@ -258,7 +260,7 @@ pub async fn answer<E: Exchange>(
         Err(End::Refused(refusal)) => reject(worker, visit, request, refusal, (exchange, local)).await,
         ended => {
             local.account.close(worker, visit, ended.as_ref().err());
-            local.account.write(worker, visit, request, &*exchange);
+            local.account.write(worker, visit, request, (&*exchange, &local.response));
             ended.is_ok()
         }
     }
@@ -275,7 +277,7 @@ pub async fn reject<E: Exchange>(
     local.account.refused(&refusal);
     let told = delivery::refuse(worker, visit, request, &refusal, (&mut *exchange, &mut *local)).await;
     local.account.close(worker, visit, Some(&End::Refused(refusal)));
-    local.account.write(worker, visit, request, &*exchange);
+    local.account.write(worker, visit, request, (&*exchange, &local.response));
     told.is_ok()
 }
 
@@ -285,10 +287,10 @@ pub fn abandon<E: Exchange>(
     visit: &Visit,
     request: &Request,
     end: End,
-    (exchange, account): (&E, &mut Account),
+    (exchange, local): (&E, &mut Local),
 ) {
-    account.close(worker, visit, Some(&end));
-    account.write(worker, visit, request, exchange);
+    local.account.close(worker, visit, Some(&end));
+    local.account.write(worker, visit, request, (exchange, &local.response));
 }
 
 async fn run<E: Exchange>(
@@ -317,7 +319,7 @@ async fn run<E: Exchange>(
         Next::Ask(_) | Next::Wait(_) => {
             Box::pin(live::wait_for(worker, visit, request, next, (&mut *exchange, &mut *local))).await?
         }
-        Next::Answer { .. } | Next::File { .. } | Next::Login { .. } | Next::Forward { .. } => next,
+        Next::Answer(_) | Next::File(_) | Next::Login(_) | Next::Forward(_) => next,
     };
     conclude(worker, visit, request, next, (exchange, local)).await
 }
@@ -330,25 +332,17 @@ async fn conclude<E: Exchange>(
     next: Next<'_>,
     (exchange, local): (&mut E, &mut Local),
 ) -> Result<(), End> {
+    // Until this is over, whatever its end.
+    let Some(mut held) = local.account.held.take() else { return Err(Refusal::Internal.into()) };
     match next {
         // Nobody waits twice.
         Next::Ask(_) | Next::Wait(_) => Err(Refusal::Internal.into()),
-        Next::Answer { fixed, permit, admission } => {
-            let _in_flight = (permit, admission);
-            delivery::fixed(worker, visit, request, fixed, (exchange, local)).await
-        }
-        Next::File { files, permit, admission } => {
-            let _in_flight = (permit, admission);
-            file_delivery::serve(worker, visit, request, files, (exchange, local)).await
-        }
-        Next::Login { login, permit, admission } => {
-            let _in_flight = (permit, admission);
-            // On the heap, since every connection would have to have room for it.
-            Box::pin(login::serve(worker, visit, request, login, (exchange, local))).await
-        }
-        Next::Forward { proxy, permit, target, admission, socket } => {
-            let plan = Plan { proxy, permit, target, admission, socket };
-            forward::forward(worker, visit, request, plan, (exchange, local)).await
+        Next::Answer(fixed) => delivery::fixed(worker, visit, request, fixed, (exchange, local)).await,
+        Next::File(files) => file_delivery::serve(worker, visit, request, files, (exchange, local)).await,
+        // On the heap, since every connection would have to have room for it.
+        Next::Login(login) => Box::pin(login::serve(worker, visit, request, login, (exchange, local))).await,
+        Next::Forward(proxy) => {
+            forward::forward(worker, visit, request, (proxy, &mut held), (exchange, local)).await
         }
     }
 }

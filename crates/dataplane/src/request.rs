@@ -208,13 +208,24 @@ impl Request {
         }
     }
 
-    /// Forgets the last request, keeps the buffers.
+    /// Forgets the last request, keeps the buffers and what belongs to the connection. Each part by itself: this is
+    /// done for every request, and a whole one would be made and moved.
     pub fn clear(&mut self) {
-        let (mut text, mut headers) = (std::mem::take(&mut self.text), std::mem::take(&mut self.headers));
+        // Without `..`, so that no part can be forgotten here.
+        #[rustfmt::skip]
+        let Self {
+            text, headers, method, method_text, path, query, host, authority, id, version, scheme, framing, extended,
+            keep_alive, expects_continue, client, peer, peer_is_trusted, secured: _, head_bytes,
+        } = self;
         text.clear();
         headers.clear();
-        let secured = self.secured.take();
-        *self = Self { text, headers, secured, ..Self::blank(self.peer) };
+        (*method, *version, *scheme, *framing) = Default::default();
+        (*method_text, *path, *host, *authority, *id) = Default::default();
+        *query = None;
+        (*extended, *expects_continue, *peer_is_trusted) = (false, false, false);
+        *keep_alive = true;
+        *client = *peer;
+        *head_bytes = 0;
     }
 
     /// Appends bytes to the text and says where they are.

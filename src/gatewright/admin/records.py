@@ -11,9 +11,12 @@ from fastapi import APIRouter, Query
 from starlette.responses import JSONResponse
 
 from gatewright.admin.answers import Denied, answer
+from gatewright.config.models.recording import UserId
 from gatewright.control.node import Node
 from gatewright.records.asking import QueriesBusyError
+from gatewright.records.fields import RecordQueryError
 from gatewright.records.reader import LIMIT, LONGEST_LIMIT
+from gatewright.records.user_ids import asked_spellings
 
 MOST_CONDITIONS = 20
 MOST_GROUPED = 5
@@ -28,6 +31,10 @@ Where = Annotated[
     ),
 ]
 Status = Annotated[str | None, Query(max_length=3, description="`404` or `5xx`")]
+User = Annotated[
+    str | None,
+    Query(max_length=256, description="A user, by whatever `records.user_id` makes of one"),
+]
 Time = Annotated[
     str | None,
     Query(max_length=40, description="RFC 3339 time, a day, `14:00`, or how long ago: `15m`, `1h`, `7d`"),
@@ -54,6 +61,7 @@ def add_pages(router: APIRouter, node: Node) -> None:
     async def records(  # noqa: PLR0913 - one argument a parameter of the query.
         *,
         where: Where = None,
+        user: User = None,
         status: Status = None,
         since: Time = None,
         until: Time = None,
@@ -64,6 +72,7 @@ def add_pages(router: APIRouter, node: Node) -> None:
         limit: Annotated[int, Query(ge=1, le=LONGEST_LIMIT)] = LIMIT,
     ) -> JSONResponse:
         asked = {"where": where, "status": status, "since": since, "until": until, "cursor": cursor}
+        asked |= named(node, user, since, until)
         return answer(await ask(node, "page", asked | {"limit": limit}))
 
 
@@ -72,6 +81,7 @@ def add_summary(router: APIRouter, node: Node) -> None:
     async def summary(  # noqa: PLR0913 - one argument a parameter of the query.
         *,
         where: Where = None,
+        user: User = None,
         status: Status = None,
         since: Time = None,
         until: Time = None,
@@ -89,6 +99,7 @@ def add_summary(router: APIRouter, node: Node) -> None:
         limit: Annotated[int, Query(ge=1, le=MOST_SUMMARY_GROUPS)] = 1000,
     ) -> JSONResponse:
         asked = {"where": where, "status": status, "since": since, "until": until, "group": group}
+        asked |= named(node, user, since, until)
         return answer(await ask(node, "summary", asked | {"of": of, "source": source, "limit": limit}))
 
 
@@ -98,6 +109,7 @@ def add_stored(router: APIRouter, node: Node) -> None:
     )
     async def stored(
         where: Where = None,
+        user: User = None,
         status: Status = None,
         shown: Annotated[
             str | None, Query(max_length=100, description="`shown` of the answer before; without it, the end")
@@ -105,8 +117,21 @@ def add_stored(router: APIRouter, node: Node) -> None:
         limit: Annotated[int, Query(ge=1, le=LONGEST_LIMIT)] = 1000,
     ) -> JSONResponse:
         asked = {"where": where, "status": status, "limit": limit, "shown": shown_of(shown)}
+        asked |= named(node, user, None, None)
         given = await ask(node, "newer", asked)
         return answer(given | {"shown": ",".join(f"{hour}:{row}" for hour, row in given["shown"].items())})
+
+
+def named(node: Node, user: str | None, since: str | None, until: str | None) -> dict[str, Any]:
+    """What records may call a user. Raises `Denied` for a time that is none."""
+    if user is None:
+        return {}
+    loaded = node.loaded()
+    settings = UserId() if loaded is None else loaded.gateway.records.user_id
+    try:
+        return {"user_ids": asked_spellings(settings, user, since, until)}
+    except RecordQueryError as error:
+        raise Denied(400, "bad_request", str(error)) from error
 
 
 def shown_of(text: str | None) -> dict[str, int] | None:

@@ -42,6 +42,9 @@ Where = Annotated[
         negative=(),
     ),
 ]
+Config = Annotated[
+    Path | None, Parameter(help="With --user and --directory: the configuration whose keys hash users.")
+]
 Group = Annotated[
     list[str] | None, Parameter(help="Count by this field, with errors and percentiles.", negative=())
 ]
@@ -59,6 +62,8 @@ def records(  # noqa: PLR0913 - one argument an option of the command.
     tail: Tail = None,
     follow: Follow = False,
     route: Annotated[str | None, Parameter(help="Name of a route.")] = None,
+    user: Annotated[str | None, Parameter(help="A user, hashed in records or not.")] = None,
+    config: Config = None,
     status: Annotated[str | None, Parameter(help="`404` or `5xx`.")] = None,
     since: Since = None,
     until: Annotated[str | None, Parameter(help="As --since; not included.")] = None,
@@ -81,6 +86,7 @@ def records(  # noqa: PLR0913 - one argument an option of the command.
     asked = {"where": filters or None, "status": status, "since": since, "until": until}
     asked_of, form = RecordSource(directory, admin), "json" if as_json else form
     try:
+        asked |= named(user, since, until, (directory, config))
         if group:
             return count(asked_of, asked | {"group": group, "of": of, "source": source}, form)
         if output is not None:
@@ -91,6 +97,23 @@ def records(  # noqa: PLR0913 - one argument an option of the command.
     except (GatewrightError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def named(
+    user: str | None, since: str | None, until: str | None, where: tuple[Path | None, Path | None]
+) -> dict[str, Any]:
+    """What is asked about a user: a node knows the keys that hash, for a directory the configuration says
+    them. Raises `GatewrightError`.
+    """
+    directory, config = where
+    if user is None or directory is None:
+        return {} if user is None else {"user": user}
+    if config is None:
+        return {"user_ids": [user]}
+    from gatewright.config import load  # noqa: PLC0415 - start-up of the other commands.
+    from gatewright.records.user_ids import asked_spellings  # noqa: PLC0415
+
+    return {"user_ids": asked_spellings(load([config]).gateway.records.user_id, user, since, until)}
 
 
 def known_columns(names: list[str] | None) -> tuple[str, ...]:
@@ -144,7 +167,7 @@ def print_csv(found: list[dict[str, Any]], columns: tuple[str, ...], head: bool 
 
 def keep_showing(source: Any, asked: dict[str, Any], form: Form, columns: tuple[str, ...]) -> NoReturn:
     """Print records as they are stored, until somebody interrupts."""
-    followed = {name: value for name, value in asked.items() if name in {"where", "status"}}
+    followed = {name: asked[name] for name in ("where", "status", "user", "user_ids") if name in asked}
     shown: Any = None
     while True:
         answer = source.ask("newer", followed | {"shown": shown})

@@ -18,6 +18,7 @@ from gatewright.config.compile_jwt import compile_jwt
 from gatewright.config.compile_listener import compile_listener
 from gatewright.config.compile_login import compile_login, login_routes
 from gatewright.config.compile_overload import compile_overload
+from gatewright.config.compile_recording import compile_recording
 from gatewright.config.compile_route import compile_route
 from gatewright.config.compile_service import compile_service
 from gatewright.config.compile_tenants import compile_tenants
@@ -51,11 +52,10 @@ def compile(
     Host names of instances are looked up with `resolver`, which may block; an instance without an address is
     left out, and a warning appended to `warnings`.
     """
-    gateway = loaded.gateway
+    gateway, defaults = loaded.gateway, loaded.gateway.defaults
     services = [
         compile_service(loaded, number, resolver, warnings) for number in range(len(gateway.services))
     ]
-    defaults = gateway.defaults
     document = {
         "format": FORMAT,
         "version": version,
@@ -78,6 +78,7 @@ def compile(
         "limit_headers": defaults.limit_headers,
         "error_pages": compile_error_pages(gateway.error_pages, None),
         "security_headers": defaults.security_headers,
+        "recording": compile_recording(loaded),
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 

@@ -9,6 +9,7 @@ from gatewright.config.compile_addresses import compile_screen
 from gatewright.config.compile_answer import compile_compression, compile_error_pages, compile_static
 from gatewright.config.compile_authorization import compile_auth, compile_https_only
 from gatewright.config.compile_login import compile_csrf
+from gatewright.config.compile_recording import compile_route_recording
 from gatewright.config.crosschecks.overlaps import hosts_of
 from gatewright.config.limiting import limit_of
 from gatewright.config.matching import classify
@@ -65,6 +66,7 @@ def compile_route(loaded: "Loaded", number: int) -> dict[str, Any]:
         "hedge": _hedge(route),
         "error_pages": compile_error_pages(route.error_pages, loaded.gateway.error_pages),
         **({} if cross_site is None else {"cross_site": cross_site}),
+        **compile_route_recording(loaded, route),
     }
 
 

@@ -17,6 +17,8 @@ _SHORT_FORMS: dict[str, dict[str, str]] = {
     "JwtIdentity": {"jwks": "text", "public_key": "text"},
     "ApiKeyIdentity": {"keys": "text"},
     "BasicIdentity": {"users": "text or users"},
+    "Records": {"sample": "text or switch", "user_id": "text"},
+    "RouteRecords": {"sample": "text or switch"},
 }
 """Fields that may be given as a text in place of a section."""
 

@@ -136,6 +136,21 @@ class Condition:
         return "CAST(json_extract(d.value, ?) AS TEXT) = ?", value
 
 
+@dataclass(frozen=True, slots=True)
+class OneOf(Condition):
+    """A field that has one of several values: whatever a record may call the same user."""
+
+    values: tuple[str, ...] = ()
+
+    def sql(self, columns: Container[str]) -> Sql:
+        expression, values = expression_of(self.name, columns)
+        marks = ", ".join("?" * len(self.values))
+        return f"{expression} IN ({marks})", [*values, *self.values]
+
+    def holds(self, value: object) -> bool:
+        return value in self.values
+
+
 def expression_of(name: str, columns: Container[str]) -> Sql:
     """What stands for a field of the record in SQL: its column where the segment has one."""
     if name in columns:

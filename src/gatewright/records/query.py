@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewright.insight.rollup_queries import count_rollups
-from gatewright.records.conditions import parse_condition, status_condition
+from gatewright.records.conditions import OneOf, parse_condition, status_condition
 from gatewright.records.fields import LATENCIES, RecordQueryError, known_field
 from gatewright.records.moments import moment_of
 from gatewright.records.reader import LIMIT, Place, Question, find_request, newer, newest_rows, page, utc_now
@@ -105,7 +105,10 @@ def conditions_from(asked: Asked) -> tuple[Any, ...]:
     texts = [str(text) for text in asked.get("where") or []]
     if asked.get("status"):
         texts.append(status_condition(str(asked["status"])))
-    return tuple(parse_condition(text) for text in texts)
+    conditions = [parse_condition(text) for text in texts]
+    if asked.get("user_ids"):
+        conditions.append(OneOf("user_id", "=", None, values=tuple(map(str, asked["user_ids"]))))
+    return tuple(conditions)
 
 
 def times_from(asked: Asked) -> tuple[datetime | None, datetime | None]:

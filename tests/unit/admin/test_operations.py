@@ -217,11 +217,13 @@ async def test_records_are_found_by_filter_and_id(
 ) -> None:
     store_records(
         record_directory(live),
-        record_line() + record_line(request_id="two", status=500),
+        record_line(user_id="alice") + record_line(request_id="two", status=500, user_id="bob"),
     )
     found = (await client.get("/api/v1/records", params={"where": "route_id=users", "status": "5xx"})).json()
     assert [record["request_id"] for record in found["records"]] == ["two"]
     assert (await client.get("/api/v1/records/one")).json()["status"] == 200
+    found = (await client.get("/api/v1/records", params={"user": "bob"})).json()
+    assert [record["request_id"] for record in found["records"]] == ["two"]
     missing = await client.get("/api/v1/records/three")
     assert (missing.status_code, missing.json()["error"]) == (404, "unknown_request")
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from gatewright.cli import records, run
+from gatewright.config import load
 from gatewright.control.kept_texts import KeptTexts
 from gatewright.records.reader import text_of
+from gatewright.records.user_ids import spellings
 
 NOW = datetime.now(UTC)
 
@@ -44,6 +46,31 @@ def test_columns_are_those_that_are_asked_for(stored: str, capsys) -> None:
     assert run(words) == 0
     rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
     assert rows == [["request_id", "path"], ["one", "/api/users"], ["two", "/a,b"], ["three", "/api/users"]]
+
+
+def test_a_user_is_found_under_every_name_that_records_have_for_one(
+    tmp_path: Path, record_line, store_records, capsys
+) -> None:
+    secret = "0123456789abcdef0123456789abcdef"
+    config = tmp_path / "gateway.yaml"
+    config.write_text(
+        "listeners: [{name: public, address: '127.0.0.1:8080'}]\n"
+        f"records: {{user_id: {{form: hashed, keys: {{id: k1, secret: {secret}}}}}}}\n"
+    )
+    hashed = spellings(load([config]).gateway.records.user_id, "alice", NOW, NOW)[1]
+    users = {"plain": "alice", "hashed": hashed, "other": "bob", "nobody": None}
+    lines = [
+        record_line(request_id=name, user_id=user, timestamp=text_of(NOW)) for name, user in users.items()
+    ]
+    store_records(tmp_path / "records", b"".join(lines))
+    words = ["records", "--directory", str(tmp_path / "records"), "--user", "alice", "--json"]
+
+    def found(*more: str) -> set[str]:
+        assert run([*words, *more]) == 0
+        return {json.loads(line)["request_id"] for line in capsys.readouterr().out.splitlines()}
+
+    assert found() == {"plain"}
+    assert found("--config", str(config)) == {"plain", "hashed"}
 
 
 def test_records_are_counted_by_group_from_a_directory(stored: str, capsys) -> None:

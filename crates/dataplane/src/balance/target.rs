@@ -32,7 +32,7 @@ pub enum Outcome {
     Neutral,
 }
 
-/// An instance that may be sent one request. Only [`pick`] makes one. Dropping it without [`Target::finish`] counts as
+/// An instance that may be sent one request. Only [`pick`] makes one. Dropping it without [`Target::conclude`] counts as
 /// `Neutral`, so no path can leak a place.
 #[derive(Debug)]
 pub struct Target {
@@ -54,12 +54,12 @@ pub struct Target {
     is_loaded: Cell<bool>,
 }
 
-/// How long the service took to answer, as far as that tells anything about it.
+/// When the service answered, as far as that tells anything about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wait {
     /// Not answered yet.
     Pending,
-    Answered(Duration),
+    Answered(Instant),
     /// It waited for the client's body, too.
     Untold,
 }
@@ -113,9 +113,9 @@ impl Target {
     /// The head of the answer is in. `now` is the moment at which it was.
     pub fn answered(&self, status: u16, now: Instant) {
         if self.wait.get() == Wait::Pending {
-            let took = now.saturating_duration_since(self.picked);
-            self.wait.set(Wait::Answered(took));
+            self.wait.set(Wait::Answered(now));
             if let Some(decay) = self.decay() {
+                let took = now.saturating_duration_since(self.picked);
                 self.instance.answered(took, decay, now);
             }
         }
@@ -126,13 +126,14 @@ impl Target {
         }
     }
 
-    /// Says how the request ended. `now` is the moment at which it did. Gives the change when that opened the breaker.
+    #[cfg(test)]
     pub fn finish(mut self, outcome: Outcome, now: Instant) -> Option<BreakerTransition> {
         self.conclude(outcome, now)
     }
 
-    /// The same while the request goes on elsewhere: its place is free. Whatever is said after the first time does not
-    /// count.
+    /// Says how the request ended. `now` is the moment at which it did. Gives the change when that opened the breaker.
+    /// Its place is free from here on, although the request may go on elsewhere. Whatever is said after the first time
+    /// does not count.
     pub fn conclude(&mut self, outcome: Outcome, now: Instant) -> Option<BreakerTransition> {
         if std::mem::replace(&mut self.is_counted, true) {
             return None;
@@ -186,12 +187,12 @@ impl Target {
     }
 
     fn is_slow(&self, now: Instant) -> bool {
-        let took = match self.wait.get() {
-            Wait::Pending => now.saturating_duration_since(self.picked),
-            Wait::Answered(took) => took,
+        let until = match self.wait.get() {
+            Wait::Pending => now,
+            Wait::Answered(then) => then,
             Wait::Untold => return false,
         };
-        self.service.breaker_rules.as_ref().is_some_and(|rules| rules.is_slow(took))
+        self.service.breaker_rules.as_ref().is_some_and(|rules| rules.is_slow(self.picked, until))
     }
 
     /// What the trail tells of the choice.

@@ -100,22 +100,22 @@ impl<'s> Desk<'s> {
         match next {
             // `decide` waits for nothing.
             Next::Ask(_) | Next::Wait(_) => return Err(Refusal::Internal),
-            Next::Answer { fixed, .. } => {
+            Next::Answer(fixed) => {
                 verdict.insert("action".to_owned(), json!("answer"));
                 verdict.insert("status".to_owned(), json!(fixed.status));
             }
             // Which file there is, nobody looks for here.
-            Next::File { .. } => {
+            Next::File(_) => {
                 verdict.insert("action".to_owned(), json!("file"));
             }
-            Next::Login { .. } => {
+            Next::Login(_) => {
                 verdict.insert("action".to_owned(), json!("login"));
             }
-            Next::Forward { proxy, target, .. } => {
+            Next::Forward(proxy) => {
                 let mut path = Vec::new();
                 forwarded_path(proxy, request, &mut path)?;
                 verdict.insert("action".to_owned(), json!("proxy"));
-                verdict.insert("instance".to_owned(), json!(target.instance.name));
+                verdict.insert("instance".to_owned(), json!(account.instance_name()));
                 verdict.insert("forward_path".to_owned(), json!(String::from_utf8_lossy(&path)));
             }
         }

@@ -240,14 +240,18 @@ impl Client {
         let since = self.local.account.ended_at().unwrap_or_else(Instant::now);
         self.local.timer.set(since + patience);
         self.is_idle.set(true);
+        // While the service was waited for, somebody looked already, and this same task is woken.
+        let mut is_watched = self.exchange.is_watched();
         let (exchange, timer) = (&mut self.exchange, &mut self.local.timer);
         let has_begun = poll_fn(|context| {
-            // Read, not asked whether there is something to read: the runtime takes every new connection for readable.
-            exchange.input = buffers.borrow_mut().small();
-            if let Poll::Ready(result) = exchange.poll_fill(context) {
-                return Poll::Ready(result.is_ok_and(|count| count > 0));
+            if !std::mem::take(&mut is_watched) {
+                // Read, not asked whether there is something to read: the runtime takes every new connection for readable.
+                exchange.input = buffers.borrow_mut().small();
+                if let Poll::Ready(result) = exchange.poll_fill(context) {
+                    return Poll::Ready(result.is_ok_and(|count| count > 0));
+                }
+                buffers.borrow_mut().give_back(std::mem::take(&mut exchange.input));
             }
-            buffers.borrow_mut().give_back(std::mem::take(&mut exchange.input));
             timer.poll(context).map(|()| {
                 let kind = if is_first { TimeoutKind::Head } else { TimeoutKind::Idle };
                 self.worker.counts().timed_out(kind);
@@ -325,7 +329,7 @@ impl Drop for Serving<'_> {
         worker.counts().in_flight.subtract(1);
         if local.account.ended_at().is_none() {
             let end = End::of_abandoned();
-            pipeline::abandon(worker, self.visit, request, end, (exchange, &mut local.account));
+            pipeline::abandon(worker, self.visit, request, end, (exchange, local));
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The HTTP/1.1 side of `Exchange`: a client's socket, what was read from it, and what is still to be written to it.
 
-use std::io::{self, IoSlice};
+mod writing;
+
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -40,6 +42,8 @@ pub struct Http1 {
     output: Vec<u8>,
     written: usize,
     incoming: Reader,
+    /// The last look found nothing to read: whoever looked is woken when something comes.
+    is_watched: bool,
     body_limit: u64,
     outgoing: Outgoing,
     version: Version,
@@ -57,6 +61,7 @@ impl Http1 {
             output: Vec::new(),
             written: 0,
             incoming: Reader::none(),
+            is_watched: false,
             body_limit: u64::MAX,
             outgoing: Outgoing::Absent,
             version: Version::Http11,
@@ -138,67 +143,19 @@ impl Http1 {
 
     /// Reads once into `input`; ready with the number of bytes, 0 at the end of the stream.
     pub fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.input.poll_fill(&mut self.stream, context)
+        let filled = self.input.poll_fill(&mut self.stream, context);
+        self.is_watched = filled.is_pending();
+        filled
+    }
+
+    /// Nothing has come since the last look, as far as the runtime has told, and it will tell. Of TLS nobody knows: a look
+    /// there is more than one at the socket.
+    pub fn is_watched(&self) -> bool {
+        self.is_watched && !self.stream.is_secure()
     }
 
     pub fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn is_flushed(&self) -> bool {
-        self.written == self.output.len()
-    }
-
-    fn poll_write_output(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.is_flushed() {
-            let rest = self.output.get(self.written..).unwrap_or_default();
-            let count = ready!(Pin::new(&mut self.stream).poll_write(context, rest))?;
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.written += count;
-        }
-        self.output.clear();
-        self.written = 0;
-        // A secure stream may still hold some of it; a plain one has nothing to do here.
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    /// Large data goes out together with what waits, without being copied; ready with how much of `data` left.
-    fn poll_write_through(&mut self, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let rest = self.output.get(self.written..).unwrap_or_default();
-        let (waiting, stream) = (rest.len(), Pin::new(&mut self.stream));
-        let count = if waiting == 0 {
-            ready!(stream.poll_write(context, data))?
-        } else {
-            ready!(stream.poll_write_vectored(context, &[IoSlice::new(rest), IoSlice::new(data)]))?
-        };
-        if count == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
-        if count < waiting {
-            self.written += count;
-            return Poll::Ready(Ok(0));
-        }
-        self.output.clear();
-        self.written = 0;
-        Poll::Ready(Ok(count - waiting))
-    }
-
-    fn put(&mut self, bytes: &[u8]) {
-        self.output.extend_from_slice(bytes);
-        self.sent += bytes.len() as u64;
-    }
-
-    /// Inlined, so that a name of known length becomes a few stores.
-    #[inline(always)]
-    fn put_header(&mut self, name: &[u8], value: &[u8]) {
-        self.output.reserve(name.len() + value.len() + 4);
-        self.output.extend_from_slice(name);
-        self.output.extend_from_slice(b": ");
-        self.output.extend_from_slice(value);
-        self.output.extend_from_slice(b"\r\n");
-        self.sent += (name.len() + value.len() + 4) as u64;
     }
 
     /// A long body is read in larger steps.
@@ -206,25 +163,6 @@ impl Http1 {
         let is_long = self.incoming.left().is_none_or(|left| left > SMALL as u64);
         if is_long && self.input.is_empty() && !self.input.is_large() {
             self.input.enlarge();
-        }
-    }
-
-    /// Counts what `write` appends.
-    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let before = self.output.len();
-        write(&mut self.output);
-        self.sent += (self.output.len() - before) as u64;
-    }
-
-    fn choose_framing(&mut self, body: ResponseBody) {
-        self.outgoing = match body {
-            ResponseBody::Absent | ResponseBody::WebSocket => Outgoing::Absent,
-            ResponseBody::Length(_) => Outgoing::Length,
-            ResponseBody::Stream if self.version == Version::Http10 => Outgoing::UntilClose,
-            ResponseBody::Stream => Outgoing::Chunked,
-        };
-        if self.outgoing == Outgoing::UntilClose {
-            self.keep_alive = false;
         }
     }
 }

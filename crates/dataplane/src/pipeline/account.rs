@@ -1,21 +1,22 @@
 //! The account of one request: what each stage decided, collected on the way and written on every outcome.
 
 mod counting;
+mod recording;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::addresses::Country;
 use crate::authorize::{Grant, GrantedBy};
 use crate::balance::{BreakerTransition, Instance, Target};
 use crate::caller::{Caller, CallerKind};
-use crate::exchange::Exchange;
 use crate::limit::{Ahead, Debts};
 use crate::pipeline::end::End;
 use crate::pipeline::tunnel::Tunnelled;
-use crate::pipeline::{Facts, explanation};
+use crate::pipeline::{Facts, Held, explanation};
+use crate::proxy::Delays;
 use crate::proxy::attempt::Fault;
-use crate::record::{Entry, RouteMetrics, Sample, TimeoutKind, Times, Trace};
+use crate::record::TimeoutKind;
 use crate::refusal::{CredentialFault, LimitState, Refusal};
 use crate::request::Request;
 use crate::snapshot::{Listener, Proxy, Route, Snapshot};
@@ -47,11 +48,16 @@ pub struct Account {
     /// The service said of a gRPC call that it failed, in a response that is none of HTTP's failures.
     pub call_failed: bool,
     pub trace_id: Option<[u8; 32]>,
-    /// When the service was turned to, and when it was done.
+    /// When the service was turned to, when the head of its answer was in, and when it was done.
     upstream_began: Option<Instant>,
+    pub(super) answered: Option<Instant>,
     upstream_ended: Option<Instant>,
+    /// What all attempts waited for before they could be sent.
+    delays: Delays,
     /// When the record was written.
     ended: Option<Instant>,
+    /// Between the stages and whoever does what they decided.
+    pub(super) held: Option<Held>,
     pub limit: Option<LimitState>,
     /// What is charged when the response is over.
     pub debts: Option<Debts>,
@@ -69,6 +75,8 @@ pub struct Account {
     rate_limited: bool,
     /// Nobody was identified, which the route allows for a while.
     excused: bool,
+    /// It is recorded although all went well and others of its kind are not.
+    pub(super) is_notable: bool,
     error_type: Option<&'static str>,
     error_message: Option<String>,
     /// Where the client is; outer `None`: nobody has looked.
@@ -78,11 +86,27 @@ pub struct Account {
 }
 
 impl Account {
-    /// Forgets the last request.
+    /// Forgets the last request: each part by itself, since most were not used and none need be moved.
     pub fn begin(&mut self) {
-        let mut trail = std::mem::take(&mut self.trail);
+        // Without `..`, so that no part can be forgotten here.
+        #[rustfmt::skip]
+        let Self {
+            trail, status, attempts, call_failed, trace_id, upstream_began, answered, upstream_ended, delays, ended, held, limit, debts, ahead,
+            cookies, leads_to, route, service, caller, tenant, instance, rate_limited, excused, is_notable, error_type, error_message,
+            country, tunnel,
+        } = self;
         trail.clear();
-        *self = Self { trail, ..Self::default() };
+        (*status, *attempts) = (0, 0);
+        (*call_failed, *rate_limited, *excused, *is_notable) = (false, false, false, false);
+        (*upstream_began, *answered, *upstream_ended, *ended) = (None, None, None, None);
+        *delays = Delays::default();
+        (*route, *service) = (None, None);
+        (*trace_id, *limit, *country, *tunnel) = (None, None, None, None);
+        (*held, *debts, *leads_to) = (None, None, None);
+        (*caller, *tenant, *instance) = (None, None, None);
+        (*error_type, *error_message) = (None, None);
+        ahead.clear();
+        cookies.clear();
     }
 
     pub fn routed<'s>(&mut self, snapshot: &'s Snapshot, route: u32) -> Result<&'s Route, Refusal> {
@@ -111,6 +135,11 @@ impl Account {
 
     pub fn service(&self) -> Option<u32> {
         self.service
+    }
+
+    /// The instance that was picked.
+    pub fn instance_name(&self) -> Option<&str> {
+        self.instance.as_ref().map(|instance| &*instance.name)
     }
 
     pub fn caller(&self) -> Option<&Arc<Caller>> {
@@ -184,6 +213,11 @@ impl Account {
         self.trace_id = trace_id.try_into().ok();
     }
 
+    /// What an attempt waited for.
+    pub fn delayed(&mut self, delays: Delays) {
+        self.delays = self.delays.and(delays);
+    }
+
     /// The service is done; gives the moment, so that nobody reads the clock again for it.
     pub fn upstream_ended(&mut self) -> Instant {
         let now = Instant::now();
@@ -234,55 +268,6 @@ impl Account {
         self.count(worker, visit, end);
     }
 
-    /// One record, and the counters of the route. Last of all.
-    pub fn write<E: Exchange>(&mut self, worker: &Worker, visit: &Visit, request: &Request, exchange: &E) {
-        let now = Instant::now();
-        self.ended = Some(now);
-        self.settle(worker, visit, exchange.bytes_sent());
-        let times = self.times(now, visit.facts.now);
-        let passed = self.tunnel.map(|tunnel| tunnel.passed).unwrap_or_default();
-        let sample = Sample {
-            status: self.status,
-            total: times.total,
-            overhead: times.overhead,
-            upstream: times.upstream,
-            request_bytes: u64::from(request.head_bytes) + exchange.body_received() + passed.bytes_in,
-            response_bytes: exchange.bytes_sent() + passed.bytes_out,
-        };
-        let route = self.route(&visit.snapshot);
-        // A service that fails at once is not a quick one.
-        if let Some(concurrency) = route.and_then(|route| route.concurrency.as_ref())
-            && let (Some(micros), None) = (sample.upstream, self.error_type)
-        {
-            concurrency.observe(micros);
-        }
-        let metrics = self.metrics(visit);
-        let ended_ms = visit.facts.unix_ms + sample.total / 1_000;
-        let trace = self.trace_id.as_ref().map(|id| Trace { id, ended_ms });
-        metrics.observe(worker.index, &sample, trace);
-        if self.excused {
-            metrics.excuse(worker.index);
-        }
-        if let Some(tenant) = &self.tenant {
-            tenant.metrics.observe(worker.index, self.status, self.rate_limited);
-        }
-        visit.listener.metrics.worker(worker.index).asked(request.version);
-        if visit.snapshot.screening.record_country {
-            self.look_up_country(&visit.snapshot, request);
-        }
-        self.record(worker, visit, request, &sample);
-    }
-
-    fn times(&self, now: Instant, began: Instant) -> Times {
-        let upstream = self.upstream_began.zip(self.upstream_ended);
-        let upstream = upstream.map(|(began, ended)| micros(ended.saturating_duration_since(began)));
-        let total = micros(now.saturating_duration_since(began));
-        // While a WebSocket is open, nobody waits for the gateway.
-        let open = self.tunnel.map_or(0, |tunnel| micros(now.saturating_duration_since(tunnel.began)));
-        let overhead = total.saturating_sub(upstream.unwrap_or(0)).saturating_sub(open);
-        Times { total, overhead, upstream }
-    }
-
     fn ended(&mut self, worker: &Worker, end: Option<&End>) {
         let (error, message) = match end {
             None | Some(End::Refused(_)) => return,
@@ -323,52 +308,4 @@ impl Account {
         self.error_message = Some(message.to_owned());
         self.trail.push(Stage::Proxy, "broken", Rule::None, Inputs::none().fixed("error", error));
     }
-
-    fn record(&self, worker: &Worker, visit: &Visit, request: &Request, sample: &Sample) {
-        let mut recorder = worker.recorder.borrow_mut();
-        if !recorder.is_wanted() {
-            return;
-        }
-        let snapshot = &*visit.snapshot;
-        let service = self.service.and_then(|service| snapshot.service_entries.get(service as usize));
-        let caller = self.caller.as_deref();
-        let entry = Entry {
-            request,
-            trail: &self.trail,
-            names: snapshot,
-            started_ms: visit.facts.unix_ms,
-            times: Times { total: sample.total, overhead: sample.overhead, upstream: sample.upstream },
-            status: sample.status,
-            request_bytes: sample.request_bytes,
-            response_bytes: sample.response_bytes,
-            listener: &visit.listener.named.quoted,
-            route: self.route(snapshot).map(|route| &route.named.quoted),
-            service: service.map(|service| &service.named.quoted),
-            instance: self.instance.as_ref().map(|instance| &*instance.name),
-            user: caller.and_then(|caller| caller.user.as_deref()),
-            partner: caller.and_then(|caller| caller.partner.as_deref()),
-            tenant: self.tenant().map(|tenant| &*tenant.name),
-            rate_limit_remaining: self.limit.map(|state| state.remaining),
-            rate_limited: self.rate_limited,
-            error_type: self.error_type,
-            error_message: self.error_message.as_deref(),
-            attempts: self.attempts,
-            trace_id: self.trace_id.as_ref(),
-            country: self.country.filter(|_| snapshot.screening.record_country),
-            config_version: snapshot.version,
-            node: &snapshot.node,
-            software: &snapshot.software,
-        };
-        let bytes = recorder.write(&entry);
-        self.metrics(visit).recorded(worker.index, bytes);
-    }
-
-    /// The counters of the route; where there is none, of all requests without one.
-    fn metrics<'v>(&self, visit: &'v Visit) -> &'v RouteMetrics {
-        self.route(&visit.snapshot).map_or(&visit.snapshot.unrouted, |route| &route.metrics)
-    }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -8,11 +8,10 @@ use crate::http1::response_framing::ResponseFraming;
 use crate::http1::response_head::ResponseHead;
 use crate::http1::response_names::KnownResponse;
 use crate::intake;
-use crate::limit::Permit;
 use crate::pipeline::account::{Account, Visit};
 use crate::pipeline::end::{End, cut, end_of};
 use crate::pipeline::trip::{Trip, note_load};
-use crate::pipeline::{Local, Socket, delivery, retrying, signed, tunnel};
+use crate::pipeline::{Held, Local, delivery, retrying, signed, tunnel};
 use crate::proxy::attempt::{Attempt, Fault, Loss, Means, Patience, Replay};
 use crate::proxy::head::CountryHeader;
 use crate::proxy::leg::Leg;
@@ -24,33 +23,25 @@ use crate::respond;
 use crate::respond::compress::Coding;
 use crate::respond::compress::coded::{self as compress, Coded};
 use crate::respond::refuse::Failure;
-use crate::shed::Admission;
 use crate::snapshot::Proxy;
 use crate::snapshot::document::PathParameters;
 use crate::worker::Worker;
-
-/// Where a request goes, proved by every stage before.
-pub struct Plan<'s> {
-    pub proxy: &'s Proxy,
-    pub permit: Permit,
-    pub target: Target,
-    pub admission: Admission,
-    pub socket: Option<Box<Socket>>,
-}
 
 pub async fn forward<E: Exchange>(
     worker: &Worker,
     visit: &Visit,
     request: &Request,
-    mut plan: Plan<'_>,
+    (proxy, held): (&Proxy, &mut Held),
     (exchange, local): (&mut E, &mut Local),
 ) -> Result<(), End> {
     let Some(route) = local.account.route(&visit.snapshot) else { return Err(Refusal::Internal.into()) };
-    forwarded_path(plan.proxy, request, &mut local.path)?;
+    forwarded_path(proxy, request, &mut local.path)?;
     exchange.limit_body(route.max_body);
     let trace = Trace::of(request, &mut || fastrand::u64(..));
     local.account.attempted(trace.id());
-    let Plan { proxy, permit, target, socket, .. } = &mut plan;
+    let Held { permit, target: Some(target), socket, .. } = &mut *held else {
+        return Err(Refusal::Internal.into());
+    };
     let entry = visit.snapshot.service_entries.get(proxy.service as usize).ok_or(Refusal::Internal)?;
     let (socket, country) = (socket.as_deref(), told_country(visit, request, &mut local.account));
     let trip = Trip { worker, visit, request, route, proxy, entry, permit, socket, trace, country };
@@ -58,23 +49,21 @@ pub async fn forward<E: Exchange>(
     let (result, ended) = trip.make(&mut coded, local, target).await;
     let outcome = outcome(&result, &local.account);
     // Before the client has taken the answer: a slow reader must not keep the breaker from its verdict.
-    if let Some(opened) = plan.target.finish(outcome, ended) {
+    if let Some(opened) = target.conclude(outcome, ended) {
         local.account.interrupted(&opened);
     }
+    held.target = None;
     match result? {
         Carried::Whole => {
             let flushed = delivery::flush(visit, &mut coded, &mut local.timer).await;
-            if let Some(sizes) = coded.sizes() {
-                worker.counts().compressed(sizes.algorithm as usize, sizes.before, sizes.after);
-            }
+            count_compressed(worker, &coded);
             flushed
         }
         Carried::Upgraded(leg) => {
             drop(coded);
             // From here on it is no request in flight: it holds its place on the route, and those of its permit.
-            let Plan { proxy, socket, admission, .. } = plan;
-            drop(admission);
-            let (Some(settings), Some(socket)) = (&proxy.websocket, socket) else {
+            held.admission = None;
+            let (Some(settings), Some(socket)) = (&proxy.websocket, &held.socket) else {
                 return Err(Refusal::Internal.into());
             };
             tunnel::run(worker, visit, (settings, &socket.place), *leg, (exchange, local)).await
@@ -84,6 +73,12 @@ pub async fn forward<E: Exchange>(
             local.account.intercepted();
             delivery::replace(worker, visit, request, failure, (exchange, local)).await
         }
+    }
+}
+
+fn count_compressed<E: Exchange>(worker: &Worker, coded: &Coded<'_, E>) {
+    if let Some(sizes) = coded.sizes() {
+        worker.counts().compressed(sizes.algorithm as usize, sizes.before, sizes.after);
     }
 }
 
@@ -185,8 +180,7 @@ impl Trip<'_> {
         account: &mut Account,
         target: &mut Target,
     ) -> Result<Carried, End> {
-        let mut forward = self.forward(target);
-        let mut _held = None;
+        let (mut forward, mut _held) = (self.forward(target), None);
         match signed::most(self) {
             None => proxy::prepare(means).await.map_err(end_of)?,
             // On the heap, so that other requests carry nothing of it about.
@@ -199,17 +193,17 @@ impl Trip<'_> {
         if !is_hedged {
             sent = proxy::send(&forward, &head, links, means).await;
         }
-        self.count_attempt(&sent, account);
+        self.count_attempt(&sent, forward.delays.get(), account);
         if is_hedged || retrying::may_follow(self, &sent, means) {
             // On the heap, so that requests which are sent once carry nothing of it about.
             Box::pin(retrying::persist(self, path, means, (account, target), &mut sent)).await;
             forward = self.forward(target);
         }
-        let mut attempt = match sent {
-            Ok(answered) => answered.attempt,
-            Err(fault) => return Err(end_of(fault)),
+        let attempt = match &mut sent {
+            Ok(answered) => &mut answered.attempt,
+            Err(fault) => return Err(end_of(fault.clone())),
         };
-        self.settle(&mut attempt, &forward, means);
+        self.settle(attempt, &forward, means);
         let close = self.visit.is_last(self.worker) || !attempt.upload_is_complete();
         let now = heard(self.visit, means.response, account, target);
         // A call of gRPC has a form of its own for its failures.
@@ -219,12 +213,14 @@ impl Trip<'_> {
         let date = self.worker.date(self.visit.facts.unix_ms);
         let facts = self.facts((now, &date), close, account, target);
         if account.status == 101 {
-            return upgraded(attempt, &facts, means);
+            return sent.map_err(end_of).and_then(|sent| upgraded(sent.attempt, &facts, means));
         }
         let coding = self.coding(means.exchange, means.response);
         respond::pass(means.exchange, &facts, means.response, coding);
-        account.call_failed = proxy::relay(&forward, links, &mut attempt, means).await.map_err(cut)?;
-        attempt.finish(&forward, links, means);
+        account.call_failed = proxy::relay(&forward, links, attempt, means).await.map_err(cut)?;
+        if let Ok(sent) = sent {
+            sent.attempt.finish(&forward, links, means);
+        }
         Ok(Carried::Whole)
     }
 
@@ -267,7 +263,7 @@ impl Trip<'_> {
 /// The head of the answer is in; gives the moment at which it was.
 fn heard(visit: &Visit, response: &ResponseHead, account: &mut Account, target: &Target) -> Instant {
     let now = Instant::now();
-    account.heard(visit, response);
+    account.heard(visit, response, now);
     note_load(target, response);
     target.answered(response.status, now);
     now

@@ -15,9 +15,9 @@ use crate::pipeline::account::Account;
 use crate::pipeline::bystander::Bystander;
 use crate::pipeline::retrying::{Sent, pick, rule};
 use crate::pipeline::trip::Trip;
-use crate::proxy;
 use crate::proxy::attempt::{Means, Replay};
 use crate::proxy::retry::Hedge;
+use crate::proxy::{self, Delays};
 use crate::trail::{Inputs, Stage};
 
 /// How a race ended.
@@ -38,6 +38,7 @@ pub struct Finish {
     pub further: Option<Target>,
     pub instance: Arc<Instance>,
     pub began: Instant,
+    pub delays: Delays,
 }
 
 pub struct GivenUp {
@@ -215,5 +216,6 @@ async fn run(trip: &Trip<'_>, path: &[u8], aim: Aim<'_>, began: Instant) -> Box<
     let sent = proxy::send(&forward, &trip.head(path, instance), &trip.worker.links, &mut means).await;
     let instance = Arc::clone(instance);
     drop(means);
-    Box::new(Finish { sent, response, outgoing, further: aim.further(), instance, began })
+    let delays = forward.delays.get();
+    Box::new(Finish { sent, response, outgoing, further: aim.further(), instance, began, delays })
 }

@@ -35,8 +35,9 @@ impl Account {
     }
 
     /// The head of the service's response is there.
-    pub fn heard(&mut self, visit: &Visit, response: &ResponseHead) {
+    pub fn heard(&mut self, visit: &Visit, response: &ResponseHead, now: Instant) {
         self.status = response.status;
+        self.answered = Some(now);
         if let Some(debts) = &mut self.debts {
             debts.hear(&visit.snapshot.tiers, |name| response.value(name));
         }

@@ -104,19 +104,11 @@ pub async fn wait_for<'v, E: Exchange>(
 ) -> Result<Next<'v>, End> {
     let next = match next {
         Next::Ask(admitted) => shared_limits::ask(worker, visit, request, *admitted, local).await?,
-        Next::Wait(_)
-        | Next::Answer { .. }
-        | Next::File { .. }
-        | Next::Login { .. }
-        | Next::Forward { .. } => next,
+        Next::Wait(_) | Next::Answer(_) | Next::File(_) | Next::Login(_) | Next::Forward(_) => next,
     };
     match next {
         Next::Wait(admitted) => take_turn(visit, request, *admitted, (exchange, local)).await,
-        Next::Ask(_)
-        | Next::Answer { .. }
-        | Next::File { .. }
-        | Next::Login { .. }
-        | Next::Forward { .. } => Ok(next),
+        Next::Ask(_) | Next::Answer(_) | Next::File(_) | Next::Login(_) | Next::Forward(_) => Ok(next),
     }
 }
 

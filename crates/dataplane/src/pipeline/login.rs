@@ -289,11 +289,13 @@ impl Desk<'_> {
 impl Account {
     /// A browser is back from its provider.
     fn logged_in(&mut self, identity: u32, user: &str) {
+        self.is_notable = true;
         let inputs = Inputs::none().text("user", user);
         self.trail.push(Stage::Authenticate, "logged_in", Rule::Identity(identity), inputs);
     }
 
     fn logged_out(&mut self, identity: u32, user: &str) {
+        self.is_notable = true;
         let inputs = Inputs::none().text("user", user);
         self.trail.push(Stage::Authenticate, "logged_out", Rule::Identity(identity), inputs);
     }

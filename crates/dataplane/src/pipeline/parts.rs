@@ -57,34 +57,27 @@ pub struct Admitted<'s> {
     pub admission: Admission,
 }
 
-/// What is to be done with a request that nobody refused.
+/// What is to be done with a request that nobody refused. What it holds meanwhile, the account has: both are handed on
+/// many times, and this stays small.
 pub enum Next<'s> {
     /// The store of shared limits has to be asked before the rest is decided.
     Ask(Box<Admitted<'s>>),
     /// It has to wait for its turn before the rest is decided.
     Wait(Box<Admitted<'s>>),
-    Answer {
-        fixed: &'s Fixed,
-        permit: Permit,
-        admission: Admission,
-    },
-    File {
-        files: &'s Arc<Files>,
-        permit: Permit,
-        admission: Admission,
-    },
-    Login {
-        login: &'s Arc<Login>,
-        permit: Permit,
-        admission: Admission,
-    },
-    Forward {
-        proxy: &'s Proxy,
-        permit: Permit,
-        target: Target,
-        admission: Admission,
-        socket: Option<Box<Socket>>,
-    },
+    Answer(&'s Fixed),
+    File(&'s Arc<Files>),
+    Login(&'s Arc<Login>),
+    Forward(&'s Proxy),
+}
+
+/// What a request holds while it is answered, proved by every stage before.
+pub struct Held {
+    pub permit: Permit,
+    /// `None` once it is no request in flight any more.
+    pub admission: Option<Admission>,
+    /// `None` where it goes to no service, and once the outcome was told.
+    pub target: Option<Target>,
+    pub socket: Option<Box<Socket>>,
 }
 
 /// A request for a WebSocket: what proves the service's consent, and the place that it has on its route.

@@ -172,7 +172,7 @@ impl<'a> Course<'a> {
             self.hedged(one.is_first, Hedged::Lost);
         }
         let Some(last) = ended.last else { return Err(Fault::ClientGone) };
-        let Finish { sent, response, outgoing, further, began, .. } = *last;
+        let Finish { sent, response, outgoing, further, began, delays, .. } = *last;
         self.has_winner = sent.is_ok() && self.failure(&sent, &response).is_none();
         (*means.response, *means.outgoing, self.began) = (response, outgoing, began);
         self.hedged(further.is_none(), if self.has_winner { Hedged::Won } else { Hedged::Failed });
@@ -180,7 +180,7 @@ impl<'a> Course<'a> {
             *self.target = further;
         }
         self.account.instance = Some(Arc::clone(&self.target.instance));
-        self.trip.count_attempt(&sent, self.account);
+        self.trip.count_attempt(&sent, delays, self.account);
         sent
     }
 
@@ -365,7 +365,7 @@ impl<'a> Course<'a> {
         let forward = trip.further(self.target, self.began);
         let head = trip.head(path, &self.target.instance);
         let sent = proxy::send(&forward, &head, &trip.worker.links, means).await;
-        trip.count_attempt(&sent, self.account);
+        trip.count_attempt(&sent, forward.delays.get(), self.account);
         sent
     }
 

@@ -1,5 +1,6 @@
 //! What the attempts of one request have in common, and what each of them is made of.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use crate::proxy::grpc::Call;
 use crate::proxy::head::{CountryHeader, OutgoingHead};
 use crate::proxy::retry::Hedge;
 use crate::proxy::trace::Trace;
-use crate::proxy::{Answered, Forward, Protocol};
+use crate::proxy::{Answered, Delays, Forward, Protocol};
 use crate::record::ServiceSlot;
 use crate::request::{Framing, Method, Request};
 use crate::snapshot::document::HostHeader;
@@ -76,6 +77,7 @@ impl Trip<'_> {
             call,
             patience: self.patience(call),
             now: self.visit.facts.now,
+            delays: Cell::default(),
         }
     }
 
@@ -152,8 +154,9 @@ impl Trip<'_> {
         }
     }
 
-    /// What an attempt cost, once it was answered.
-    pub fn count_attempt(&self, sent: &Result<Answered, Fault>, account: &mut Account) {
+    /// What an attempt waited for, and what it cost once it was answered.
+    pub fn count_attempt(&self, sent: &Result<Answered, Fault>, delays: Delays, account: &mut Account) {
+        account.delayed(delays);
         let Ok(Answered { resent, opened, .. }) = *sent else { return };
         account.attempts += u32::from(resent);
         if resent {

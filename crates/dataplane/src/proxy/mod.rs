@@ -7,6 +7,7 @@
 //! service that speaks HTTP/2 says that it has not processed it.
 
 pub mod attempt;
+mod delays;
 mod fault;
 mod gathering;
 pub mod grpc;
@@ -27,8 +28,9 @@ pub mod upstream;
 pub mod withheld;
 mod writing;
 
+pub use delays::Delays;
 pub use gathering::gather;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -82,6 +84,8 @@ pub struct Forward<'a> {
     pub call: Option<grpc::Call>,
     pub patience: Patience,
     pub now: Instant,
+    /// What it has waited for so far.
+    pub delays: Cell<Delays>,
 }
 
 impl Forward<'_> {
@@ -92,6 +96,16 @@ impl Forward<'_> {
     /// A place among those who wait for a connection. Held until there is one.
     fn line_up(&self) -> Result<Queued<'_>, Fault> {
         self.queue.enter(self.pool.pending).map_err(exhausted)
+    }
+
+    /// It has waited in the queue from then until now.
+    fn queued(&self, since: Instant) {
+        self.delays.set(self.delays.get().queued_since(since));
+    }
+
+    /// It has waited for a new connection from then until now.
+    fn connected(&self, since: Instant) {
+        self.delays.set(self.delays.get().connecting_since(since));
     }
 
     /// What is left of the route's timeout for whatever comes before the request can be sent.

@@ -1,5 +1,7 @@
 //! Where legs come from: an idle connection, a new one, or a stream on one that others use too.
 
+use std::time::Instant;
+
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::io::dial::DialFault;
@@ -51,7 +53,9 @@ async fn connection(forward: &Forward<'_>, links: &Links) -> Result<Box<Upstream
         Place::Free(permit) => permit,
         Place::Wait(places) => {
             let _queued = forward.line_up()?;
+            let began = Instant::now();
             let wait = tokio::time::timeout(forward.left(), places.acquire_owned()).await;
+            forward.queued(began);
             wait.ok().and_then(Result::ok).ok_or_else(|| exhausted(Unavailable::PoolExhausted))?
         }
     };
@@ -72,7 +76,9 @@ async fn connect(
     place: Option<OwnedSemaphorePermit>,
 ) -> Result<Box<Upstream>, Fault> {
     let timeout = forward.pool.connect_timeout.min(forward.left());
+    let began = Instant::now();
     let connected = Upstream::connect(forward.destination(), timeout, forward.now).await;
+    forward.connected(began);
     let mut upstream = Box::new(connected.map_err(|fault| match fault {
         DialFault::NoDescriptor => exhausted(Unavailable::NoDescriptor),
         DialFault::Upstream(fault) => Fault::unreachable(forward.instance, fault),

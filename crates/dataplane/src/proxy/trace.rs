@@ -44,18 +44,24 @@ fn put(outgoing: &mut [u8; LENGTH], at: usize, bytes: &[u8]) {
     }
 }
 
-/// Sixteen digits at once: each nibble is spread to a byte of its own, and all bytes become digits together.
+/// Both digits of each byte.
+#[expect(clippy::indexing_slicing, reason = "it is evaluated by the compiler")]
+const DIGITS: [[u8; 2]; 256] = {
+    let (hex, mut all, mut byte) = (b"0123456789abcdef", [[0; 2]; 256], 0);
+    while byte < 256 {
+        all[byte] = [hex[byte >> 4], hex[byte & 15]];
+        byte += 1;
+    }
+    all
+};
+
 fn hexadecimal(value: u64) -> [u8; 16] {
-    const NIBBLES: u128 = 0x0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f;
-    const ONES: u128 = 0x0101_0101_0101_0101_0101_0101_0101_0101;
-    let mut spread = u128::from(value);
-    spread = (spread | spread << 32) & 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff;
-    spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff_0000_ffff_0000_ffff;
-    spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff_00ff_00ff_00ff_00ff;
-    spread = (spread | spread << 4) & NIBBLES;
-    // Adding 6 carries into the next bit exactly for ten to fifteen, which are letters.
-    let letters = ((spread + 6 * ONES) >> 4) & ONES;
-    (spread + u128::from(b'0') * ONES + letters * u128::from(b'a' - b'0' - 10)).to_be_bytes()
+    let mut out = [0; 16];
+    let (pairs, _) = out.as_chunks_mut::<2>();
+    for (pair, byte) in pairs.iter_mut().zip(value.to_be_bytes()) {
+        *pair = DIGITS.get(usize::from(byte)).copied().unwrap_or_default();
+    }
+    out
 }
 
 fn is_valid(value: &[u8]) -> bool {

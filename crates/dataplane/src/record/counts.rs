@@ -58,6 +58,8 @@ pub struct WorkerCounts {
     pub compressions_skipped: Cell,
     /// Bodies that were not kept for another attempt because the node kept as much as it may.
     pub retry_bodies_dropped: Cell,
+    /// Successes that others stand for in the records.
+    pub records_left_out: Cell,
     pub(super) compressed: [Cell; ALGORITHMS.len()],
     pub(super) bytes_before: [Cell; ALGORITHMS.len()],
     pub(super) bytes_after: [Cell; ALGORITHMS.len()],
@@ -86,6 +88,7 @@ impl Default for WorkerCounts {
             password_checks: KeyLookups::default(),
             compressions_skipped: Cell::default(),
             retry_bodies_dropped: Cell::default(),
+            records_left_out: Cell::default(),
             compressed: std::array::from_fn(|_| Cell::default()),
             bytes_before: std::array::from_fn(|_| Cell::default()),
             bytes_after: std::array::from_fn(|_| Cell::default()),

@@ -1,7 +1,9 @@
 //! Everything that one record needs, borrowed from where it lies.
 
 use super::line::Quoted;
+use super::policy::Policy;
 use crate::addresses::Country;
+use crate::http1::response_head::ResponseHead;
 use crate::request::Request;
 use crate::trail::{Rule, Trail};
 
@@ -14,11 +16,6 @@ pub trait Names {
     fn encoded(&self, _rule: Rule) -> Option<&[u8]> {
         None
     }
-
-    /// Parameters of the query whose values are secrets of the configuration's own, beside those that always are.
-    fn secret_parameters(&self) -> &[Box<str>] {
-        &[]
-    }
 }
 
 /// Durations in whole microseconds.
@@ -30,6 +27,12 @@ pub struct Times {
     pub overhead: u64,
     /// The service's share; `None` where no service was reached.
     pub upstream: Option<u64>,
+    /// From turning to the service until the head of its answer was in; `None` where none came.
+    pub first_byte: Option<u64>,
+    /// Waiting for a place at the service.
+    pub queued: u64,
+    /// Opening a connection; `None` where there was one.
+    pub connected: Option<u64>,
 }
 
 /// One request, when it is over. Whatever is unknown is `None`, or empty in `request`, and becomes `null`.
@@ -38,6 +41,11 @@ pub struct Entry<'a> {
     pub request: &'a Request,
     pub trail: &'a Trail,
     pub names: &'a dyn Names,
+    pub policy: &'a Policy,
+    /// How many requests it stands for; `None`: for itself.
+    pub weight: Option<&'a str>,
+    /// What the service answered with, where one did.
+    pub response: Option<&'a ResponseHead>,
     /// Milliseconds since the epoch at which the request began.
     pub started_ms: u64,
     pub times: Times,

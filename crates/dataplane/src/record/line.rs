@@ -4,17 +4,20 @@
 use std::io::Write;
 use std::net::IpAddr;
 
-use super::entry::{Entry, Names};
+use super::entry::{Entry, Times};
 use super::escape::{all_safe, cut, quoted};
 use super::redact;
 use super::timestamp::{Timestamp, three};
+use super::told::{self, without_cards};
 use crate::addresses::Country;
 use crate::io::address::Dotted;
 use crate::request::{Known, Scheme, Version};
-use crate::trail::{Input, Inputs, Step};
+use crate::trail::{Input, Inputs};
 
+/// The input of a decision that is a user.
+const USER: &str = "user";
 /// Bytes after which a text of a peer is cut.
-const TEXT_LIMIT: usize = 512;
+pub(super) const TEXT_LIMIT: usize = 512;
 /// Bytes after which a path or a query is cut.
 const TARGET_LIMIT: usize = 2_048;
 
@@ -35,22 +38,26 @@ pub(super) fn encode(out: &mut Vec<u8>, entry: &Entry<'_>, memory: &mut Memory) 
     outcome(out, entry);
     memory.constants.write(out, entry);
     context(out, entry);
-    decisions(out, entry.trail.steps(), entry.names);
+    decisions(out, entry);
     literal(out, b"]}\n");
 }
 
 fn request(out: &mut Vec<u8>, entry: &Entry<'_>) {
-    let request = entry.request;
+    let Entry { request, policy, .. } = entry;
     literal(out, b"\",\"request_id\":");
-    known(out, request.slice(request.id), TEXT_LIMIT);
+    if policy.masks_everywhere() {
+        known(out, &without_cards(request.slice(request.id), TEXT_LIMIT, policy), TEXT_LIMIT);
+    } else {
+        known(out, request.slice(request.id), TEXT_LIMIT);
+    }
     literal(out, b",\"method\":");
     known(out, request.slice(request.method_text), TEXT_LIMIT);
     literal(out, b",\"path\":");
-    known(out, request.slice(request.path), TARGET_LIMIT);
+    known(out, &without_cards(request.slice(request.path), TARGET_LIMIT, policy), TARGET_LIMIT);
     literal(out, b",\"query_string\":\"");
-    if let Some(query) = request.query {
-        let secrets = entry.names.secret_parameters();
-        redact::query(out, cut(request.slice(query), TARGET_LIMIT), secrets);
+    if let Some(query) = request.query.filter(|_| policy.tells_texts()) {
+        let query = without_cards(request.slice(query), TARGET_LIMIT, policy);
+        redact::query(out, cut(&query, TARGET_LIMIT), &policy.common().secrets);
     }
     literal(out, b"\",\"status\":");
     if entry.status == 0 {
@@ -59,17 +66,20 @@ fn request(out: &mut Vec<u8>, entry: &Entry<'_>) {
         number(out, u64::from(entry.status));
     }
     literal(out, b",\"client_ip\":\"");
-    address(out, request.client);
+    address(out, policy.address(request.client));
     literal(out, b"\",\"user_agent\":");
-    match request.known(Known::UserAgent) {
-        Some(agent) => quoted(out, agent, TEXT_LIMIT),
+    match request.known(Known::UserAgent).filter(|_| policy.tells_texts()) {
+        Some(agent) => quoted(out, &without_cards(agent, TEXT_LIMIT, policy), TEXT_LIMIT),
         None => literal(out, b"null"),
     }
 }
 
 fn destination(out: &mut Vec<u8>, entry: &Entry<'_>) {
     literal(out, b",\"user_id\":");
-    optional(out, entry.user);
+    match (entry.user, entry.policy.users()) {
+        (Some(user), Some(users)) => text(out, &users.of(user, entry.started_ms)),
+        (user, _) => optional(out, user),
+    }
     literal(out, b",\"partner_id\":");
     optional(out, entry.partner);
     literal(out, b",\"tenant_id\":");
@@ -88,10 +98,7 @@ fn measures(out: &mut Vec<u8>, entry: &Entry<'_>) {
     literal(out, b",\"gateway_overhead_ms\":");
     milliseconds(out, entry.times.overhead);
     literal(out, b",\"upstream_latency_ms\":");
-    match entry.times.upstream {
-        Some(upstream) => milliseconds(out, upstream),
-        None => literal(out, b"null"),
-    }
+    some_milliseconds(out, entry.times.upstream);
     literal(out, b",\"rate_limit_remaining\":");
     match entry.rate_limit_remaining {
         Some(remaining) => number(out, remaining),
@@ -159,6 +166,7 @@ fn context(out: &mut Vec<u8>, entry: &Entry<'_>) {
     out.extend_from_slice(&entry.listener.0);
     literal(out, b",\"attempts\":");
     number(out, u64::from(entry.attempts));
+    waits(out, entry);
     literal(out, b",\"trace_id\":");
     match entry.trace_id {
         Some(id) => {
@@ -168,15 +176,54 @@ fn context(out: &mut Vec<u8>, entry: &Entry<'_>) {
         }
         None => literal(out, b"null"),
     }
+    security(out, entry);
     if let Some(country) = entry.country {
         literal(out, b",\"country\":");
         optional(out, country.as_ref().map(Country::text));
     }
+    if entry.policy.tells_headers() {
+        told::headers(out, entry);
+    }
 }
 
-fn decisions(out: &mut Vec<u8>, steps: &[Step], names: &dyn Names) {
+/// What the time until the service answered went into.
+fn waits(out: &mut Vec<u8>, entry: &Entry<'_>) {
+    let Times { queued, connected, first_byte, .. } = entry.times;
+    if entry.attempts == 0 {
+        return literal(
+            out,
+            b",\"queue_latency_ms\":null,\"connect_latency_ms\":null,\"first_byte_latency_ms\":null",
+        );
+    }
+    literal(out, b",\"queue_latency_ms\":");
+    milliseconds(out, queued);
+    literal(out, b",\"connect_latency_ms\":");
+    some_milliseconds(out, connected);
+    literal(out, b",\"first_byte_latency_ms\":");
+    some_milliseconds(out, first_byte);
+}
+
+fn security(out: &mut Vec<u8>, entry: &Entry<'_>) {
+    match &entry.request.secured {
+        None => literal(out, b",\"tls_version\":null,\"tls_cipher\":null,\"sampling_weight\":"),
+        Some(secured) => {
+            literal(out, b",\"tls_version\":\"");
+            fixed(out, secured.version());
+            literal(out, b"\",\"tls_cipher\":\"");
+            fixed(out, secured.cipher());
+            literal(out, b"\",\"sampling_weight\":");
+        }
+    }
+    match entry.weight {
+        None => literal(out, b"1"),
+        Some(weight) => out.extend_from_slice(weight.as_bytes()),
+    }
+}
+
+fn decisions(out: &mut Vec<u8>, entry: &Entry<'_>) {
+    let names = entry.names;
     literal(out, b",\"decisions\":[");
-    for (index, step) in steps.iter().enumerate() {
+    for (index, step) in entry.trail.steps().iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
@@ -191,7 +238,7 @@ fn decisions(out: &mut Vec<u8>, steps: &[Step], names: &dyn Names) {
         } else {
             literal(out, b"\",\"rule\":null,\"at\":null");
         }
-        inputs(out, &step.inputs);
+        inputs(out, &step.inputs, entry);
     }
 }
 
@@ -221,7 +268,7 @@ fn rule(out: &mut Vec<u8>, name: &str, at: &str) {
     text(out, at);
 }
 
-fn inputs(out: &mut Vec<u8>, inputs: &Inputs) {
+fn inputs(out: &mut Vec<u8>, inputs: &Inputs, entry: &Entry<'_>) {
     if inputs.is_empty() {
         return literal(out, b",\"inputs\":{}}");
     }
@@ -236,7 +283,10 @@ fn inputs(out: &mut Vec<u8>, inputs: &Inputs) {
         match value {
             Input::Number(value) => number(out, *value),
             Input::Static(value) => text(out, value),
-            Input::Text(value) => text(out, value),
+            Input::Text(value) => match entry.policy.users().filter(|_| *name == USER) {
+                Some(users) => text(out, &users.of(value, entry.started_ms)),
+                None => text(out, value),
+            },
         }
     }
     literal(out, b"}}");
@@ -296,6 +346,13 @@ fn milliseconds(out: &mut Vec<u8>, microseconds: u64) {
     number(out, microseconds / 1_000);
     let [hundreds, tens, ones] = three((microseconds % 1_000) as u32);
     literal(out, &[b'.', hundreds, tens, ones]);
+}
+
+fn some_milliseconds(out: &mut Vec<u8>, microseconds: Option<u64>) {
+    match microseconds {
+        Some(microseconds) => milliseconds(out, microseconds),
+        None => literal(out, b"null"),
+    }
 }
 
 fn address(out: &mut Vec<u8>, address: IpAddr) {

@@ -18,7 +18,8 @@ const FIELDS: &str = "timestamp request_id method path query_string status clien
                       backend_service backend_instance route_id total_latency_ms gateway_overhead_ms \
                       upstream_latency_ms rate_limit_remaining rate_limited request_bytes response_bytes error_type \
                       error_message gateway_instance gateway_version config_version protocol scheme host listener \
-                      attempts trace_id decisions";
+                      attempts queue_latency_ms connect_latency_ms first_byte_latency_ms trace_id tls_version tls_cipher \
+                      sampling_weight decisions";
 
 /// The record of `entry` with the headers and the trail of a usual request.
 const PROXIED: &str = r#"{
@@ -30,7 +31,8 @@ const PROXIED: &str = r#"{
     "rate_limit_remaining": 53, "rate_limited": false, "request_bytes": 256, "response_bytes": 1024,
     "error_type": null, "error_message": null, "gateway_instance": "gateway-3", "gateway_version": "0.1.0",
     "config_version": 7, "protocol": "HTTP/1.1", "scheme": "http", "host": "api.example.com",
-    "listener": "public", "attempts": 1, "trace_id": null,
+    "listener": "public", "attempts": 1, "queue_latency_ms": 0.0, "connect_latency_ms": null,
+    "first_byte_latency_ms": 37.5, "trace_id": null, "tls_version": null, "tls_cipher": null, "sampling_weight": 1,
     "decisions": [
         {"stage": "route", "verdict": "matched", "rule": "users-v2", "at": "gateway.yaml:12:5",
          "inputs": {"path": "/api/v2/users/*"}},
@@ -64,7 +66,7 @@ impl Names for Rules {
     }
 }
 
-fn request(target: (&[u8], &[u8]), headers: &[(&str, &[u8], Known)]) -> Request {
+pub(super) fn request(target: (&[u8], &[u8]), headers: &[(&str, &[u8], Known)]) -> Request {
     let mut request = Request::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 42)));
     request.id = request.append(b"req-abc123");
     request.method_text = request.append(b"GET");
@@ -78,7 +80,7 @@ fn request(target: (&[u8], &[u8]), headers: &[(&str, &[u8], Known)]) -> Request 
     request
 }
 
-fn trail() -> Trail {
+pub(super) fn trail() -> Trail {
     let mut trail = Trail::default();
     trail.push(Stage::Route, "matched", Rule::Route(0), Inputs::none().text("path", "/api/v2/users/*"));
     let inputs = Inputs::none().fixed("algorithm", "RS256").number("expires_in", 3_000);
@@ -93,13 +95,22 @@ fn quoted(name: &str) -> &'static Quoted {
     Box::leak(Box::new(Quoted::new(name)))
 }
 
-fn entry<'a>(request: &'a Request, trail: &'a Trail) -> Entry<'a> {
+pub(super) fn entry<'a>(request: &'a Request, trail: &'a Trail) -> Entry<'a> {
     Entry {
         request,
         trail,
         names: &Rules,
+        policy: Box::leak(Box::default()),
+        weight: None,
+        response: None,
         started_ms: 1_738_852_200_042,
-        times: Times { total: 42_007, overhead: 4_000, upstream: Some(38_007) },
+        times: Times {
+            total: 42_007,
+            overhead: 4_000,
+            upstream: Some(38_007),
+            first_byte: Some(37_500),
+            ..Times::default()
+        },
         status: 200,
         request_bytes: 256,
         response_bytes: 1_024,

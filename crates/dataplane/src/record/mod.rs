@@ -5,6 +5,7 @@
 //! `registry` holds every metric, `scrape` lists them, `page` prints them in one of several formats.
 
 mod addresses;
+mod cards;
 mod cells;
 mod codes;
 mod counts;
@@ -24,12 +25,14 @@ mod malformed;
 mod metrics;
 mod named;
 mod page;
+mod policy;
 mod queue;
 mod recorder;
 mod redact;
 mod registry;
 mod revocations;
 mod rules;
+mod sampling;
 mod scrape;
 mod scrape_breakers;
 mod scrape_instances;
@@ -37,15 +40,20 @@ mod scrape_listeners;
 mod scrape_retries;
 mod scrape_services;
 mod scrape_websockets;
+mod secrets;
 mod services;
 mod shared_limits;
 mod statuses;
 mod tenants;
 mod timestamp;
+mod told;
+mod users;
 mod websocket;
 
 #[cfg(test)]
 mod line_tests;
+#[cfg(test)]
+mod policy_tests;
 #[cfg(test)]
 mod scrape_tests;
 
@@ -66,10 +74,12 @@ pub use logins::{LoginEvent, Logins};
 pub use metrics::{RouteMetrics, Sample, Tally, Trace};
 pub use named::OTHER;
 pub use page::{Format, Span};
+pub use policy::Policy;
 pub use queue::{Queue, QueueCounts};
 pub use recorder::Recorder;
 pub use registry::Registry;
 pub use revocations::{ProofLine, RevocationLine};
+pub use sampling::{Chance, Kept};
 pub use scrape::print;
 pub use services::{Hedged, ServiceMetrics, ServiceSlot};
 pub use shared_limits::{Fallback, SharedLimits, SharedStoreLine, StoreFailure};

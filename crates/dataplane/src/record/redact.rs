@@ -1,7 +1,7 @@
 //! Query strings without their secrets (O31).
 
 use super::escape::unquoted;
-use crate::query;
+use super::secrets::Secrets;
 
 /// Names whose values are secrets, in lower case and without `_` or `-`.
 const SECRET: [&[u8]; 17] = [
@@ -27,16 +27,48 @@ const SECRET: [&[u8]; 17] = [
 /// The longest secret name; a longer word is none.
 const LONGEST: usize = 13;
 
+/// Further names, of the operator.
+#[derive(Debug, Default)]
+pub(super) struct Words(Box<[Box<[u8]>]>);
+
+impl Words {
+    /// Of names in any case, with or without `_` and `-`.
+    pub(super) fn new(names: &[String]) -> Self {
+        let fold = |name: &String| {
+            let bytes = name.bytes().filter(|byte| !matches!(byte, b'_' | b'-'));
+            bytes.map(|byte| byte.to_ascii_lowercase()).collect()
+        };
+        Self(names.iter().map(fold).collect())
+    }
+
+    /// Is the name, folded, one of them? Whole, or each part of it.
+    fn have(&self, name: &[u8]) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        let (mut folded, mut rest) = (Vec::new(), name);
+        while let Some((byte, after)) = next_decoded(rest) {
+            rest = after;
+            if !matches!(byte, b'_' | b'-') {
+                folded.push(byte.to_ascii_lowercase());
+            }
+        }
+        let is_one = |word: &[u8]| self.0.iter().any(|known| **known == *word);
+        let is_between = |byte: &u8| matches!(byte, b'[' | b']' | b'.' | b'+' | b' ');
+        is_one(&folded) || folded.split(is_between).any(is_one)
+    }
+}
+
 /// Writes a query as JSON text with `***` in place of the value of each parameter that has a secret name.
 ///
 /// Names are compared as a service would read them: percent-decoded, without regard to case, `_` and `-`, and
-/// by each part of `user[password]` and `user.password`. `more` are secret by exactly their names.
-pub(super) fn query(out: &mut Vec<u8>, query: &[u8], more: &[Box<str>]) {
+/// by each part of `user[password]` and `user.password`.
+pub(super) fn query(out: &mut Vec<u8>, query: &[u8], secrets: &Secrets) {
     for (index, parameter) in query.split(|&byte| byte == b'&').enumerate() {
         if index > 0 {
             out.push(b'&');
         }
-        match secret_value(parameter, more) {
+        match secret_value(parameter, secrets) {
             Some(start) => {
                 unquoted(out, parameter.get(..start).unwrap_or_default());
                 out.extend_from_slice(b"***");
@@ -48,13 +80,12 @@ pub(super) fn query(out: &mut Vec<u8>, query: &[u8], more: &[Box<str>]) {
 
 /// Where the first secret value of a parameter starts. Some services also split at `;`, so each such part may be
 /// a name of its own; what follows a secret's `;` may still belong to the secret.
-fn secret_value(parameter: &[u8], more: &[Box<str>]) -> Option<usize> {
-    let is_more = |name: &[u8]| more.iter().any(|secret| query::is_text(name, secret.as_bytes()));
+fn secret_value(parameter: &[u8], secrets: &Secrets) -> Option<usize> {
     let mut start = 0;
     for part in parameter.split(|&byte| byte == b';') {
         if let Some(equals) = memchr::memchr(b'=', part)
             && let Some(name) = part.get(..equals)
-            && (is_secret(name) || is_more(name))
+            && secrets.has_parameter(name)
         {
             return Some(start + equals + 1);
         }
@@ -63,7 +94,7 @@ fn secret_value(parameter: &[u8], more: &[Box<str>]) -> Option<usize> {
     None
 }
 
-fn is_secret(name: &[u8]) -> bool {
+pub(super) fn is_secret(name: &[u8], more: &Words) -> bool {
     let mut word = Word::default();
     let mut rest = name;
     while let Some((byte, after)) = next_decoded(rest) {
@@ -80,7 +111,7 @@ fn is_secret(name: &[u8]) -> bool {
             letter => word.push(letter),
         }
     }
-    word.is_secret()
+    word.is_secret() || more.have(name)
 }
 
 /// The first byte of a name after percent-decoding, and what follows it. A broken escape stands for itself.
@@ -122,7 +153,8 @@ mod tests {
 
     fn redacted(text: &str) -> String {
         let mut out = Vec::new();
-        query(&mut out, text.as_bytes(), &["t".into()]);
+        let secrets = Secrets::new(["t".into()].into(), &["Member_No".to_owned()], [].into_iter());
+        query(&mut out, text.as_bytes(), &secrets);
         String::from_utf8(out).expect("UTF-8")
     }
 
@@ -165,6 +197,14 @@ mod tests {
     #[test]
     fn a_name_of_the_configuration_is_secret_in_every_spelling() {
         assert_eq!(redacted("a=1&t=CANARY&%74=CANARY&tt=1"), "a=1&t=***&%74=***&tt=1");
+    }
+
+    #[test]
+    fn a_name_of_the_operator_is_secret_in_every_spelling() {
+        for name in ["member_no", "memberno", "MEMBER-NO", "member%5fno", "a[memberNo]", "a.member_no"] {
+            assert_eq!(redacted(&format!("{name}=CANARY&z")), format!("{name}=***&z"));
+        }
+        assert_eq!(redacted("member=1&no=2&membernos=3"), "member=1&no=2&membernos=3");
     }
 
     #[test]

@@ -329,4 +329,7 @@ fn node(page: &mut Page, registry: &Registry, external: &External) {
     let panics = registry.node().sum(|counts| &counts.panics);
     let help = "Panics that ended a connection and not the worker.";
     page.single("gateway_worker_panics_total", Counter, help, panics);
+    let left_out = registry.node().sum(|counts| &counts.records_left_out);
+    let help = "Successes without a record because the weight of others stands for them.";
+    page.single("gateway_records_sampled_out_total", Counter, help, left_out);
 }

@@ -28,7 +28,7 @@ const METRICS: &str = "requests_total:counter metric_names_shared:gauge record_b
     limit_keys:gauge limit_full_total:counter rate_limit_dry_run_total:counter limit_waiting:gauge \
     limit_waiting_full_total:counter limit_banned:gauge limit_bans_total:counter limit_emergencies:gauge records_total:counter records_dropped_total:counter \
     records_queued:gauge config_version:gauge config_applied_timestamp_seconds:gauge uptime_seconds:gauge \
-    build_info:gauge worker_panics_total:counter tls_handshakes_total:counter tls_handshakes_open:gauge \
+    build_info:gauge worker_panics_total:counter records_sampled_out_total:counter tls_handshakes_total:counter tls_handshakes_open:gauge \
     requests_shed_total:counter shed_priorities:gauge cpu_percent:gauge \
     memory_percent:gauge memory_limit_bytes:gauge worker_connections:gauge concurrency_limit:gauge \
     concurrency_in_flight:gauge upstream_pending_requests:gauge connections_handed_over_total:counter \

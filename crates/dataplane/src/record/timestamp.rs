@@ -40,6 +40,11 @@ fn format(second: u64) -> [u8; 20] {
     [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'.']
 }
 
+/// Year, month and day, in UTC.
+pub(super) fn civil_day(unix_ms: u64) -> (u64, u64, u64) {
+    civil((unix_ms / 1_000).min(END - 1) / SECONDS_PER_DAY)
+}
+
 /// Year, month and day of a day since 1970-01-01.
 ///
 /// Years are counted from the first of March, so that a leap day is the last day of its year. Day 0 of that count

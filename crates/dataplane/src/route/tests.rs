@@ -62,6 +62,7 @@ fn route(path: PathMatchDocument) -> RouteDocument {
         retry: None,
         hedge: None,
         cross_site: None,
+        recording: None,
     }
 }
 

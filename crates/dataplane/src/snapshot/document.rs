@@ -16,6 +16,7 @@ pub use super::document_listener::*;
 pub use super::document_login::*;
 pub use super::document_overload::*;
 pub use super::document_password::*;
+pub use super::document_recording::*;
 pub use super::document_revocation::*;
 pub use super::document_route::*;
 pub use super::document_screening::*;
@@ -77,6 +78,9 @@ pub struct SnapshotDocument {
     /// Added to refusals before a route is found.
     #[serde(default)]
     pub security_headers: bool,
+    /// What records say.
+    #[serde(default)]
+    pub recording: RecordingDocument,
 }
 
 fn waiting() -> u32 {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::document_answer::{CompressionDocument, ErrorPagesDocument, FilesDocument};
 use super::document_authorize::{AuthDocument, HttpsOnlyDocument};
 use super::document_limit::RateLimitDocument;
+use super::document_recording::RouteRecordingDocument;
 use super::document_screening::ScreenDocument;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -65,6 +66,9 @@ pub struct RouteDocument {
     /// What is demanded of requests that browsers vouch for; `null`: nothing (RS-8).
     #[serde(default)]
     pub cross_site: Option<CrossSiteDocument>,
+    /// How its records differ; absent: not at all.
+    #[serde(default)]
+    pub recording: Option<RouteRecordingDocument>,
 }
 
 /// From where requests with the credentials of a browser may change something.

@@ -11,6 +11,7 @@ mod document_listener;
 mod document_login;
 mod document_overload;
 mod document_password;
+mod document_recording;
 mod document_revocation;
 mod document_route;
 mod document_screening;
@@ -150,8 +151,8 @@ pub struct Snapshot {
     pub unrouted_response: Policy,
     pub unrouted: Arc<RouteMetrics>,
     pub unidentified: Arc<Tally>,
-    /// Parameters of the query that no record may show.
-    secret_parameters: Box<[Box<str>]>,
+    /// What records tell of requests without a route.
+    pub recording: record::Policy,
     has_websockets: bool,
 }
 
@@ -182,7 +183,8 @@ impl Snapshot {
         let parts = Parts::compile(&document, lasting)?;
         let shared_store = limits::shared_store(&document, &parts.tiers)?;
         let routes = routes::compile(&document, &parts, lasting)?;
-        let Parts { identities, tiers, tenants, services, screening, error_pages, listeners } = parts;
+        let Parts { identities, tiers, tenants, services, screening, error_pages, listeners, recording } =
+            parts;
         Ok(Self {
             version: document.version,
             overload: shed::Settings::compile(document.overload.as_ref(), document.node.max_in_flight),
@@ -209,7 +211,7 @@ impl Snapshot {
             unrouted_response: Policy::unrouted(document.security_headers),
             unrouted: lasting.metrics.unrouted(),
             unidentified: lasting.metrics.unidentified(),
-            secret_parameters: withheld::names(withheld::secret_parameters(&document.identities)),
+            recording,
             node: document.node.name.into(),
             software: document.node.software.into(),
         })
@@ -229,6 +231,7 @@ struct Parts {
     screening: Screening,
     error_pages: Arc<Pages>,
     listeners: Vec<Arc<Listener>>,
+    recording: record::Policy,
 }
 
 impl Parts {
@@ -243,8 +246,16 @@ impl Parts {
             screening: Screening::compile(document, lasting)?,
             error_pages: document.error_pages.as_ref().map(Pages::compile).unwrap_or_default(),
             listeners: listeners::compile(document, lasting)?,
+            recording: recording(document)?,
         })
     }
+}
+
+/// What no record may show, whatever the configuration says: where identities look for credentials.
+fn recording(document: &SnapshotDocument) -> Result<record::Policy, String> {
+    let parameters = withheld::names(withheld::secret_parameters(&document.identities));
+    let headers: Vec<&str> = withheld::credentials(&document.identities).collect();
+    record::Policy::compile(&document.recording, parameters, &headers)
 }
 
 fn identity_entries(document: &SnapshotDocument, metrics: &record::Registry) -> Vec<IdentityEntry> {
@@ -303,10 +314,6 @@ impl Names for Snapshot {
 
     fn encoded(&self, rule: Rule) -> Option<&[u8]> {
         self.named(rule).map(|named| &*named.encoded)
-    }
-
-    fn secret_parameters(&self) -> &[Box<str>] {
-        &self.secret_parameters
     }
 }
 

@@ -11,7 +11,7 @@ use crate::limit::{LimitRule, Tiers};
 use crate::proxy::head::HeaderChanges;
 use crate::proxy::retry::{Hedge, Retry};
 use crate::proxy::withheld::Withheld;
-use crate::record::RouteMetrics;
+use crate::record::{self, RouteMetrics};
 use crate::respond::answer::Fixed;
 use crate::respond::files::Files;
 use crate::respond::location::{Bound, Location};
@@ -60,6 +60,8 @@ pub struct Route {
     pub hedge: Option<Box<Hedge>>,
     /// `None`: nothing is demanded of what browsers vouch for.
     pub cross_site: Option<CrossSite>,
+    /// What records tell of its requests.
+    pub recording: record::Policy,
 }
 
 pub enum Action {
@@ -98,9 +100,10 @@ pub(super) fn compile(
     parts: &Parts,
     lasting: &Lasting<'_>,
 ) -> Result<Vec<Route>, String> {
-    let Parts { identities, tiers, tenants, screening, error_pages, listeners, .. } = parts;
+    let Parts { identities, tiers, tenants, screening, error_pages, listeners, recording, .. } = parts;
     let (tenants, grounds) = (tenants.as_ref(), &screening.grounds);
-    Context { document, identities, tiers, tenants, error_pages, listeners, grounds, lasting }.routes()
+    Context { document, identities, tiers, tenants, error_pages, listeners, grounds, recording, lasting }
+        .routes()
 }
 
 struct Context<'a> {
@@ -111,6 +114,7 @@ struct Context<'a> {
     error_pages: &'a Arc<Pages>,
     listeners: &'a [Arc<Listener>],
     grounds: &'a Grounds,
+    recording: &'a record::Policy,
     lasting: &'a Lasting<'a>,
 }
 
@@ -162,6 +166,7 @@ impl Context<'_> {
             concurrency: self.concurrency(service),
             hedge: route.hedge.as_ref().map(|hedge| Box::new(retries::compile_hedge(hedge))),
             cross_site: route.cross_site.as_ref().map(CrossSite::compile),
+            recording: self.recording.of_route(route.recording.as_ref())?,
             retry: route.retry.as_ref().map(|retry| Box::new(retries::compile(retry))),
         })
     }

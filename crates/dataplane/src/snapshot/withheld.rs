@@ -56,6 +56,19 @@ pub(super) fn secret_parameters(identities: &[IdentityDocument]) -> impl Iterato
     parameters(identities).chain(sessions(identities).map(|_| "state"))
 }
 
+/// Headers that carry credentials, whether a route sends them on or not.
+pub(super) fn credentials(identities: &[IdentityDocument]) -> impl Iterator<Item = &str> {
+    identities.iter().filter_map(|identity| match &identity.kind {
+        IdentityKindDocument::Jwt(jwt) => Some(jwt.header.as_str()),
+        IdentityKindDocument::Introspection(introspection) => Some(introspection.tokens.header.as_str()),
+        IdentityKindDocument::ApiKey(key) => Some(key.header.as_str()),
+        IdentityKindDocument::Basic(_)
+        | IdentityKindDocument::Signature(_)
+        | IdentityKindDocument::Mtls(_)
+        | IdentityKindDocument::Oidc(_) => None,
+    })
+}
+
 pub(super) fn names<'a>(names: impl Iterator<Item = &'a str>) -> Box<[Box<str>]> {
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();

@@ -29,6 +29,32 @@ impl Secured {
             .is_none_or(|server_name| server_name == host || self.certificates.cover(server_name, host))
     }
 
+    /// The version of TLS, as records tell it.
+    pub fn version(&self) -> &'static str {
+        match self.agreed {
+            [0x03, 0x03, ..] => "TLSv1.2",
+            [0x03, 0x04, ..] => "TLSv1.3",
+            _ => "unknown",
+        }
+    }
+
+    /// The cipher suite by the name that IANA has for it.
+    pub fn cipher(&self) -> &'static str {
+        let [_, _, suite @ ..] = self.agreed;
+        match u16::from_be_bytes(suite) {
+            0x1301 => "TLS_AES_128_GCM_SHA256",
+            0x1302 => "TLS_AES_256_GCM_SHA384",
+            0x1303 => "TLS_CHACHA20_POLY1305_SHA256",
+            0xC02B => "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+            0xC02C => "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+            0xC02F => "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+            0xC030 => "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+            0xCCA8 => "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+            0xCCA9 => "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+            _ => "unknown",
+        }
+    }
+
     /// `X-Client-Cert-*` lines for services; none where they are not to be told.
     pub fn lines(&self) -> &[u8] {
         match &self.client {

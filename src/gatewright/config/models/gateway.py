@@ -122,7 +122,9 @@ class Gateway(Section):
         default_factory=Overload, description="Which requests are refused when the node cannot serve all."
     )
     error_pages: ErrorPages | None = Field(None, description="How errors look; JSON of one form by default.")
-    records: Records = Field(default_factory=Records, description="Where decision records go.")
+    records: Records = Field(
+        default_factory=Records, description="Where decision records go, and what they say."
+    )
     metrics: Metrics = Field(
         default_factory=Metrics, description="How many series metrics have, and where they are sent."
     )

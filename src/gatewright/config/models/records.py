@@ -1,4 +1,4 @@
-"""Models of decision records: where they go."""
+"""Models of decision records: where they go, and what they say."""
 
 from typing import Annotated, Literal, Self
 
@@ -6,6 +6,15 @@ from pydantic import Field, model_validator
 
 from gatewright.config.models.base import OneOrMany, Section, Text
 from gatewright.config.models.delivery import RemoteSinkSection, SinkBatch, SinkSection
+from gatewright.config.models.recording import (
+    PROFILE,
+    Profile,
+    RecordedHeaders,
+    Redact,
+    SampleField,
+    UserId,
+    UserIdField,
+)
 from gatewright.config.models.sinks import RemoteSink
 from gatewright.config.quantities import Duration, Size, duration, size
 
@@ -121,7 +130,7 @@ def _default_sinks() -> list[Sink]:
 
 
 class Records(Section):
-    """Where decision records go."""
+    """Where decision records go, and what they say."""
 
     sinks: Annotated[list[Sink], OneOrMany] = Field(
         default_factory=_default_sinks,
@@ -132,4 +141,15 @@ class Records(Section):
         ge=100,
         le=10_000_000,
         description="Records that wait for the sinks; above it the oldest are dropped and counted.",
+    )
+    sample: SampleField = Field(
+        None, description="Which successes are recorded while there are many, or `off`: all, by default."
+    )
+    profile: Profile = Field("standard", description=PROFILE)
+    redact: Redact = Field(default_factory=Redact, description="What is kept out of records.")
+    user_id: UserIdField = Field(
+        default_factory=UserId, description="How users are named: `plain`, by default, or hashed."
+    )
+    headers: RecordedHeaders = Field(
+        default_factory=RecordedHeaders, description="Headers that records tell; none by default."
     )

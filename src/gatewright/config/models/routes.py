@@ -24,6 +24,7 @@ from gatewright.config.models.base import (
     exactly_one,
 )
 from gatewright.config.models.csrf import Csrf, _off
+from gatewright.config.models.recording import RouteRecords
 from gatewright.config.models.retries import Hedge, Retry
 from gatewright.config.models.tenants import TenantName
 from gatewright.config.models.tiers import RateLimitField
@@ -345,6 +346,9 @@ class Route(Section):
     )
     error_pages: ErrorPages | None = Field(
         None, description="How errors of this route look; like those of the configuration by default."
+    )
+    records: RouteRecords | None = Field(
+        None, description="How records of this route differ from those of others; not at all by default."
     )
 
     @model_validator(mode="after")

@@ -1,6 +1,6 @@
 //! When a breaker opens, for how long, and what closes it: the settings of a service, compiled.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::history::BreakerReason;
 use super::window::Tally;
@@ -90,9 +90,10 @@ impl Rules {
         self.document.failure_statuses.iter().any(|range| (range[0]..=range[1]).contains(&status))
     }
 
-    /// Is a call that took so long a slow one? Never where no rule asks.
-    pub(in crate::balance) fn is_slow(&self, took: Duration) -> bool {
-        self.document.slow_ratio.is_some() && took > Duration::from_millis(self.document.slow_after_ms)
+    /// Is a call that took from one moment to the other a slow one? Never where no rule asks.
+    pub(in crate::balance) fn is_slow(&self, began: Instant, ended: Instant) -> bool {
+        self.document.slow_ratio.is_some()
+            && ended.saturating_duration_since(began) > Duration::from_millis(self.document.slow_after_ms)
     }
 
     /// `repeated`: how often in a row it has opened again.

@@ -88,7 +88,7 @@ impl Drop for Serving {
             let is_gone = self.is_cut.get() && !std::thread::panicking();
             let end = if is_gone { End::ClientGone } else { End::of_abandoned() };
             let Seat { request, local } = &mut *seat;
-            pipeline::abandon(&self.worker, &self.visit, request, end, (&self.exchange, &mut local.account));
+            pipeline::abandon(&self.worker, &self.visit, request, end, (&self.exchange, local));
         }
         self.worker.seats.give_back(seat);
     }
