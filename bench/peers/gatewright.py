@@ -98,7 +98,10 @@ class Gatewright:
             return {**tier, "window": f"{WINDOW_SECONDS}s", "per": "user"}
         tier |= {"per": f"header:{CALLER_HEADER}", "algorithm": scenario.check.limiter}
         if scenario.shared:
-            tier |= {"share": scenario.shared, **({"block": BLOCK} if scenario.shared == "leased" else {})}
+            tier["share"] = scenario.shared
+        if scenario.shared == "leased":
+            # No block may be more than the limit, which is tiny where it is to be reached.
+            tier["block"] = min(BLOCK, scenario.callers_limit)
         # Requests under way have no window.
         at_once = scenario.check.limiter == "concurrency"
         return tier if at_once else {**tier, "window": f"{WINDOW_SECONDS}s"}
