@@ -39,6 +39,9 @@ Time = Annotated[
     str | None,
     Query(max_length=40, description="RFC 3339 time, a day, `14:00`, or how long ago: `15m`, `1h`, `7d`"),
 ]
+Histograms = Annotated[
+    bool, Query(description="With the whole distribution, as an exponential histogram of OpenTelemetry")
+]
 
 
 def add_records(router: APIRouter, node: Node) -> None:
@@ -96,11 +99,13 @@ def add_summary(router: APIRouter, node: Node) -> None:
             Literal["auto", "rollups", "records"],
             Query(description="Roll-ups where they know the fields, else records"),
         ] = "auto",
+        histograms: Histograms = False,
         limit: Annotated[int, Query(ge=1, le=MOST_SUMMARY_GROUPS)] = 1000,
     ) -> JSONResponse:
         asked = {"where": where, "status": status, "since": since, "until": until, "group": group}
         asked |= named(node, user, since, until)
-        return answer(await ask(node, "summary", asked | {"of": of, "source": source, "limit": limit}))
+        asked |= {"of": of, "source": source, "limit": limit, "histograms": histograms}
+        return answer(await ask(node, "summary", asked))
 
 
 def add_stored(router: APIRouter, node: Node) -> None:

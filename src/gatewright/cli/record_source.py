@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +14,9 @@ from gatewright.cli.admin import ask
 Asked = dict[str, Any]
 PATHS = {"page": "/api/v1/records", "summary": "/api/v1/records/summary", "newer": "/api/v1/records/stored"}
 PAGE = 1000
+QUICK_SECONDS = 0.5
+"""What is over sooner needs no bar."""
+
 DIRECTORY_SECONDS = 86_400.0
 """A reader of files of its own keeps nobody waiting but whoever started it."""
 
@@ -89,15 +93,32 @@ class RecordSource:
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Progress]:
-    """A bar on standard error, where that is a terminal; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda done, of: None
-        return
+    """A bar on standard error, where that is a terminal and the scan takes long; nothing elsewhere."""
+    with ExitStack() as shown:
+        yield told_by_bar(what, shown) if sys.stderr.isatty() else lambda done, of: None
+
+
+def told_by_bar(what: str, shown: ExitStack) -> Progress:
+    """What makes a bar once the scan has taken `QUICK_SECONDS`, and moves it; it goes away with `shown`."""
     from rich.console import Console  # noqa: PLC0415 - start-up of the other commands.
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
     from rich.progress import Progress as Bar  # noqa: PLC0415
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("hours"))
-    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, of: bar.update(task, completed=done, total=of)
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("hours"),
+        TimeRemainingColumn(),
+    )
+    bar = Bar(*columns, console=Console(stderr=True), transient=True)
+    task, begun = bar.add_task(what, total=None), time.monotonic()
+
+    def tell(done: int, of: int) -> None:
+        if time.monotonic() - begun < QUICK_SECONDS:
+            return
+        if not bar.live.is_started:
+            shown.enter_context(bar)
+        bar.update(task, completed=done, total=of)
+
+    return tell

@@ -22,6 +22,7 @@ COLUMNS = (
     "error_type",
     "request_id",
 )
+LESS_NEEDED = ("backend_instance", "method", "error_type", "route_id")
 TOTALS = ("count", "rate_per_s", "errors", "error_share", "mean_ms", "p50_ms", "p95_ms", "p99_ms")
 FOLLOW_SECONDS = 1.0
 DEFAULT_TAIL = 20
@@ -141,10 +142,29 @@ def show(found: list[dict[str, Any]], form: Form, columns: tuple[str, ...], head
     elif form == "csv":
         print_csv(found, columns, head)
     elif head:
-        table(columns, found)
+        output = console()
+        if output.is_terminal and columns == COLUMNS:
+            columns, found = fitted(found, output.width)
+        table(columns, found, output)
     else:
         for record in found:
             console().print(" ".join(text_of(record.get(name)) for name in columns), soft_wrap=True)
+
+
+def fitted(found: list[dict[str, Any]], width: int) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """The usual columns as far as a terminal has room for them, with times that do not repeat the day."""
+    days = {str(one.get("timestamp"))[:10] for one in found}
+    rows = [one | {"timestamp": str(one.get("timestamp"))[11 if len(days) == 1 else 5 : -1]} for one in found]
+    columns = COLUMNS
+    for name in LESS_NEEDED:
+        if sum(3 + widest(name, rows) for name in columns) > width:
+            columns = tuple(one for one in columns if one != name)
+    return columns, rows
+
+
+def widest(name: str, rows: list[dict[str, Any]]) -> int:
+    # The unit may stand in a line of its own.
+    return max([len(name.removesuffix("_ms")), *(len(text_of(row.get(name))) for row in rows)])
 
 
 def text_of(value: object) -> str:

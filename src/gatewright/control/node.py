@@ -37,7 +37,7 @@ from gatewright.identity.kept_keys import KeptKeys
 from gatewright.identity.key_sets import KeySets
 from gatewright.identity.oidc.logins import Logins
 from gatewright.identity.passwords import PasswordChecker, PasswordSettings
-from gatewright.identity.questions import QuestionWorker
+from gatewright.identity.questions import Answer, QuestionWorker
 from gatewright.insight.counting import Counting
 from gatewright.insight.rollups import RollupSettings
 from gatewright.keystore.service import StoredKeys
@@ -144,17 +144,20 @@ class Node:
         self.logins = Logins(engine.set_keys, self.revocations.revoke)
         self.introspections = Introspections()
         self.passwords = PasswordChecker()
-        answers = {
+        self.questions = QuestionWorker(engine, self._answers() | self.logins.answers)
+        self._client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=20))
+        # Held while a configuration gets live; whoever holds it knows that none does.
+        self.applying = asyncio.Lock()
+        self._sinks: tuple[SinkSettings, ...] | None = None
+
+    def _answers(self) -> dict[str, Answer]:
+        """Who answers which question of the data plane."""
+        return {
             "refresh_keys": self.key_sets.answer,
             "look_up_key": self.stored_keys.look_up,
             "check_password": self.passwords.check,
             "introspect": self.introspections.answer,
         }
-        self.questions = QuestionWorker(engine, answers | self.logins.answers)
-        self._client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=20))
-        # Held while a configuration gets live; whoever holds it knows that none does.
-        self.applying = asyncio.Lock()
-        self._sinks: tuple[SinkSettings, ...] | None = None
 
     @property
     def sinks(self) -> tuple[SinkSettings, ...]:

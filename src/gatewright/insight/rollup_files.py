@@ -1,5 +1,5 @@
 """The files of roll-ups in the state directory: `rollups-YYYYMMDD.sqlite` has the minutes of a day,
-`rollups-YYYYMM.sqlite` the hours and the days of a month.
+`rollups-YYYYMM.sqlite` the hours of a month, `rollups-YYYY.sqlite` the days of a year.
 
 What is written are additions, each file in a transaction of its own, so that two processes (one that takes
 over from the other) may both write, and what failed can be written again without counting anything twice.
@@ -22,9 +22,7 @@ from gatewright.insight.rollup_keys import FIELDS, Key, KeyBound
 
 BUSY_SECONDS = 5.0
 PREFIX = "rollups-"
-_NAME = re.compile(PREFIX + r"(\d{6}|\d{8})\.sqlite")
-FLOOR = "minutes-from"
-"""Name of the file that says from which day on minutes are kept; earlier ones were too many."""
+_NAME = re.compile(PREFIX + r"(\d{4}|\d{6}|\d{8})\.sqlite")
 
 
 class Level(NamedTuple):
@@ -37,7 +35,7 @@ class Level(NamedTuple):
 
 MINUTES = Level("minutes", 60, "%Y%m%d")
 HOURS = Level("hours", 3600, "%Y%m")
-DAYS = Level("days", 86_400, "%Y%m")
+DAYS = Level("days", 86_400, "%Y")
 LEVELS = (MINUTES, HOURS, DAYS)
 
 _CREATE_KEYS = (
@@ -78,9 +76,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.create_function("merged", 2, merged, deterministic=True)
     connection.execute(_CREATE_KEYS)
-    digits = len(path.name) - len(PREFIX) - len(".sqlite")
-    for level in (MINUTES,) if digits == 8 else (HOURS, DAYS):
-        connection.execute(_CREATE.format(table=level.table))
+    connection.execute(_CREATE.format(table=level_of(path).table))
     return connection
 
 
@@ -147,16 +143,15 @@ def day_of(path: Path) -> datetime | None:
     found = _NAME.fullmatch(path.name)
     if found is None:
         return None
-    text = found[1]
     try:
-        return datetime.strptime(text, "%Y%m%d" if len(text) == 8 else "%Y%m").replace(tzinfo=UTC)
+        return datetime.strptime(found[1], level_of(path).day_format).replace(tzinfo=UTC)
     except ValueError:
         return None
 
 
-def has_minutes(path: Path) -> bool:
-    """Does a file of roll-ups have minutes, and no hours?"""
-    return len(path.stem) == len(PREFIX) + 8
+def level_of(path: Path) -> Level:
+    """How fine the periods of a file are."""
+    return {8: MINUTES, 6: HOURS}.get(len(path.stem) - len(PREFIX), DAYS)
 
 
 def files(directory: Path) -> list[tuple[datetime, Path]]:
@@ -164,31 +159,31 @@ def files(directory: Path) -> list[tuple[datetime, Path]]:
     return sorted((day, path) for path in directory.glob(f"{PREFIX}*.sqlite") if (day := day_of(path)))
 
 
-def minutes_from(directory: Path) -> datetime:
-    """The day from which on minutes are kept."""
+def kept_from(directory: Path, level: Level) -> datetime:
+    """The day from which on periods of a level are kept; earlier ones were given up for their size."""
     with contextlib.suppress(OSError, ValueError):
-        text = (directory / FLOOR).read_text(encoding="ascii").strip()
+        text = (directory / f"{level.table}-from").read_text(encoding="ascii").strip()
         return datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC)
     return datetime.fromtimestamp(0, UTC)
 
 
 def expire(directory: Path, now: datetime, retention: timedelta, max_bytes: int) -> list[Path]:
     """Delete files that are older than `retention`, then the oldest minutes until all take at most
-    `max_bytes`, then the oldest months. The files of today and of this month stay. Gives what was deleted.
+    `max_bytes`, then the oldest hours, then days. Files that are still written stay. Gives what was deleted.
     Raises `OSError`.
     """
     found = files(directory)
     gone = [path for day, path in found if _end(day, path) <= now - retention]
     left = [(day, path) for day, path in found if path not in gone and _end(day, path) <= now]
     size = sum(_size(path) for _, path in found if path not in gone)
-    for day, path in sorted(left, key=lambda one: (not has_minutes(one[1]), one[0])):
+    for day, path in sorted(left, key=lambda one: (level_of(one[1]).seconds, one[0])):
         if size <= max_bytes:
             break
         size -= _size(path)
         gone.append(path)
-        if has_minutes(path):
-            # Records that come late must not make the day anew, with nothing but themselves in it.
-            (directory / FLOOR).write_text(f"{day + timedelta(days=1):%Y%m%d}\n", encoding="ascii")
+        # Records that come late must not make it anew, with nothing but themselves in it.
+        floor = directory / f"{level_of(path).table}-from"
+        floor.write_text(f"{_end(day, path):%Y%m%d}\n", encoding="ascii")
     for path in gone:
         for one in _with_log(path):
             one.unlink(missing_ok=True)
@@ -196,7 +191,11 @@ def expire(directory: Path, now: datetime, retention: timedelta, max_bytes: int)
 
 
 def _end(day: datetime, path: Path) -> datetime:
-    return day + timedelta(days=1) if has_minutes(path) else (day + timedelta(days=32)).replace(day=1)
+    """The first day after what a file has."""
+    level = level_of(path)
+    if level is MINUTES:
+        return day + timedelta(days=1)
+    return (day + timedelta(days=32)).replace(day=1) if level is HOURS else day.replace(year=day.year + 1)
 
 
 def _with_log(path: Path) -> tuple[Path, ...]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from gatewright.insight.cells import COUNTS, LATENCIES
-from gatewright.insight.rollup_files import DAYS, HOURS, MINUTES, Level, file_of, files, minutes_from
+from gatewright.insight.rollup_files import DAYS, HOURS, MINUTES, Level, file_of, files, kept_from
 from gatewright.insight.rollup_keys import FIELDS
 from gatewright.records.fields import RecordQueryError
 from gatewright.records.reader import BUSY_SECONDS, uri_of
@@ -52,9 +52,9 @@ def count_rollups(directory: Path, question: SummaryQuestion) -> Summary | None:
 def level_for(directory: Path, question: SummaryQuestion) -> Level:
     """The coarsest level that is still fine for a time of this length."""
     length = question.until - question.since
-    if length <= FINEST and question.since >= minutes_from(directory):
-        return MINUTES
-    return HOURS if length <= COARSEST else DAYS
+    fine = [MINUTES] if length <= FINEST else []
+    fine += [HOURS] if length <= COARSEST else []
+    return next((level for level in fine if question.since >= kept_from(directory, level)), DAYS)
 
 
 def paths_for(directory: Path, level: Level, start: int, end: int) -> Iterator[Path]:

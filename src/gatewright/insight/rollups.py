@@ -26,8 +26,8 @@ from gatewright.insight.rollup_files import (
     Cells,
     RollupFile,
     file_of,
-    has_minutes,
-    minutes_from,
+    kept_from,
+    level_of,
 )
 from gatewright.insight.rollup_keys import Key, KeyBound
 from gatewright.records.batch import Batch
@@ -135,7 +135,7 @@ class RollupSink:
             for path, cells in self._by_file(taken).items():
                 self._keep(path, cells)
             for path, cells in list(self._unwritten.items()):
-                if everything or has_minutes(path) or len(cells) >= MOST_CELLS:
+                if everything or level_of(path) is MINUTES or len(cells) >= MOST_CELLS:
                     self._write(path)
             self._drop_beyond_bound()
             self._expire()
@@ -177,7 +177,7 @@ class RollupSink:
     def _by_file(self, minutes: Mapping[str, Mapping[Key, Cell]]) -> dict[Path, Cells]:
         """What is to be added to which file: minutes as they are, hours and days summed up."""
         directory = self._settings.directory
-        earliest = int(minutes_from(directory).timestamp())
+        earliest = {level: int(kept_from(directory, level).timestamp()) for level in LEVELS}
         found: dict[Path, Cells] = {}
         for text, cells in minutes.items():
             start = self._start_of(text, len(cells))
@@ -185,7 +185,7 @@ class RollupSink:
                 continue
             for level in LEVELS:
                 period = start - start % level.seconds
-                if level is MINUTES and period < earliest:
+                if period < earliest[level]:
                     continue
                 target = found.setdefault(file_of(directory, level, period), {})
                 for key, cell in cells.items():

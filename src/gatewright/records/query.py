@@ -143,7 +143,13 @@ def summary_question_from(asked: Asked) -> SummaryQuestion:
         raise RecordQueryError(f"percentiles are of one of {', '.join(LATENCIES)}, not of `{latency}`")
     question = SummaryQuestion(since or until - SUMMARY_SINCE, until, conditions_from(asked))
     group = tuple(known_field(str(name)) for name in asked.get("group") or [])
-    return replace(question, group=group, latency=latency, limit=int(asked.get("limit") or SUMMARY_LIMIT))
+    return replace(
+        question,
+        group=group,
+        latency=latency,
+        limit=int(asked.get("limit") or SUMMARY_LIMIT),
+        histograms=bool(asked.get("histograms")),
+    )
 
 
 def answered(asked: Asked) -> dict[str, Any]:

@@ -52,6 +52,8 @@ class SummaryQuestion:
     group: tuple[str, ...] = ()
     latency: str = "total_latency_ms"
     limit: int = 1000
+    # Whether groups come with their whole distribution, as OpenTelemetry has it.
+    histograms: bool = False
 
     @property
     def is_rolled_up(self) -> bool:
@@ -180,7 +182,9 @@ def document_of(summary: Summary, question: SummaryQuestion) -> dict[str, Any]:
         "latency": question.latency,
         "percentile_error": round(ERROR, 4),
         "groups": [
-            dict(zip(question.group, group, strict=True)) | total_of(total, seconds)
+            dict(zip(question.group, group, strict=True))
+            | total_of(total, seconds)
+            | distribution(total, question)
             for group, total in found[: question.limit]
         ],
         "groups_left_out": max(0, len(found) - question.limit),
@@ -199,6 +203,11 @@ def total_of(total: Total, seconds: float) -> dict[str, object]:
         "mean_ms": rounded(latency.mean),
         **{name: rounded(latency.percentile(share)) for name, share in SHARES.items()},
     }
+
+
+def distribution(total: Total, question: SummaryQuestion) -> dict[str, object]:
+    """All that is known of the latency: programs can add it up over nodes and times without an error."""
+    return {"histogram": total.latency.to_otlp()} if question.histograms else {}
 
 
 def rounded(value: float | None) -> float | None:

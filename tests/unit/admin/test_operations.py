@@ -15,6 +15,7 @@ from gatewright.control.configuration import AdminSettings, read
 from gatewright.control.node import Node
 from gatewright.control.state import StateDirectory
 from gatewright.errors import ConfigError, Problem
+from gatewright.insight.histogram import Histogram
 from gatewright.metrics.page import exposition
 from gatewright.records.sqlite import SqliteSink
 
@@ -250,12 +251,18 @@ async def test_records_are_counted_and_followed(
     client: httpx2.AsyncClient, live: Node, record_line, store_records
 ) -> None:
     store_records(record_directory(live), record_line() + record_line(request_id="two", status=500))
-    asked = {"group": ["route_id", "status"], "since": "2026-11-21", "until": "2026-11-22"}
+    asked = {
+        "group": ["route_id", "status"],
+        "since": "2026-11-21",
+        "until": "2026-11-22",
+        "histograms": True,
+    }
     summary = (await client.get("/api/v1/records/summary", params=asked)).json()
     assert [(one["status"], one["count"], one["errors"]) for one in summary["groups"]] == [
         (200, 1, 0),
         (500, 1, 1),
     ]
+    assert Histogram.from_otlp(summary["groups"][0]["histogram"]).mean == 1.5
     stored = (await client.get("/api/v1/records/stored")).json()
     assert stored["records"] == []
     store_records(record_directory(live), record_line(request_id="three"))

@@ -156,6 +156,7 @@ def test_explain_shows_the_line_of_the_version_then_live(stored: str, capsys) ->
 
 
 def test_a_bar_shows_how_far_a_scan_is_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gatewright.cli import record_source
     from gatewright.cli.record_source import progress_bar
 
     class Terminal(io.StringIO):
@@ -164,6 +165,29 @@ def test_a_bar_shows_how_far_a_scan_is_on_a_terminal_alone(monkeypatch: pytest.M
 
     for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
         monkeypatch.setattr(sys, "stderr", stream)
-        with progress_bar("reading") as progress:
-            progress(3, 24)
-        assert (" 3/24" in stream.getvalue()) == shown
+        for seconds, is_long in ((0.0, True), (1000.0, False)):
+            monkeypatch.setattr(record_source, "QUICK_SECONDS", seconds)
+            stream.truncate(0)
+            with progress_bar("reading") as progress:
+                progress(3, 24)
+            assert (" 3/24" in stream.getvalue()) == (shown and is_long)
+
+
+def test_a_narrow_terminal_is_spared_what_is_needed_less() -> None:
+    found = [
+        {
+            "timestamp": f"2026-11-27T14:00:0{number}.000Z",
+            "status": 200,
+            "method": "GET",
+            "path": "/api/users",
+        }
+        | {"route_id": "users", "backend_instance": "127.0.0.1:9001", "request_id": "demo-1"}
+        for number in range(3)
+    ]
+    columns, rows = records.fitted(found, 200)
+    assert columns == records.COLUMNS
+    assert rows[0]["timestamp"] == "14:00:00.000"
+    assert "backend_instance" not in records.fitted(found, 90)[0]
+    assert "request_id" in records.fitted(found, 20)[0]
+    later = {**found[0], "timestamp": "2026-11-28T00:00:00.000Z"}
+    assert records.fitted([*found, later], 200)[1][0]["timestamp"] == "11-27T14:00:00.000"

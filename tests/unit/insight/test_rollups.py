@@ -15,7 +15,7 @@ import pytest
 
 from gatewright.insight import rollups
 from gatewright.insight.cells import Counted
-from gatewright.insight.rollup_files import FLOOR, expire, open_file
+from gatewright.insight.rollup_files import expire, open_file
 from gatewright.insight.rollup_queries import count_rollups
 from gatewright.insight.rollups import RollupSettings, RollupSink
 from gatewright.records.batch import Batch
@@ -210,36 +210,50 @@ def test_names_beyond_the_bound_are_told_less_apart_and_lose_no_count(sink, tmp_
     assert one.coarsened > 150
 
 
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir() if not path.name.endswith(("-wal", "-shm")))
+
+
 def test_files_are_private_and_old_ones_are_deleted(sink, tmp_path: Path) -> None:
-    for name in ("rollups-20251001.sqlite", "rollups-202509.sqlite", "rollups-20261101.sqlite", "other"):
+    old = ("rollups-20251001.sqlite", "rollups-202509.sqlite", "rollups-2024.sqlite")
+    for name in (*old, "rollups-20261101.sqlite", "other"):
         (tmp_path / name).touch()
     one = sink()
     one.take([record()])
     one.flush()
-    names = sorted(path.name for path in tmp_path.iterdir() if not path.name.endswith(("-wal", "-shm")))
-    assert names == ["other", "rollups-202611.sqlite", "rollups-20261101.sqlite", "rollups-20261127.sqlite"]
+    kept = [
+        "rollups-2026.sqlite",
+        "rollups-202611.sqlite",
+        "rollups-20261101.sqlite",
+        "rollups-20261127.sqlite",
+    ]
+    assert names(tmp_path) == ["other", *kept]
     assert (tmp_path / "rollups-202611.sqlite").stat().st_mode & 0o777 == 0o600
 
 
-def test_beyond_their_size_the_oldest_minutes_go_and_late_records_do_not_make_them_anew(
+def test_beyond_their_size_the_finest_go_first_and_late_records_do_not_make_them_anew(
     sink, tmp_path: Path
 ) -> None:
+    early = datetime(2026, 10, 26, 9, 15, tzinfo=UTC)
     one = sink()
-    one.take([record(LATE), record()])
+    one.take([record(early), record()])
     one.flush()
     one.close()
     size = sum(path.stat().st_size for path in tmp_path.iterdir())
     assert expire(tmp_path, NOW, timedelta(days=395), size) == []
-    gone = expire(tmp_path, NOW, timedelta(days=395), size - 1)
-    assert [path.name for path in gone] == ["rollups-20261126.sqlite"]
-    assert (tmp_path / FLOOR).read_text() == "20261127\n"
+    gone = [
+        *expire(tmp_path, NOW, timedelta(days=395), size - 1),
+        *expire(tmp_path, NOW, timedelta(days=395), 1),
+    ]
+    assert [path.name for path in gone] == ["rollups-20261026.sqlite", "rollups-202610.sqlite"]
     again = sink()
-    again.take([record(LATE)])
+    again.take([record(early)])
     again.flush()
-    assert not (tmp_path / "rollups-20261126.sqlite").exists()
-    # What is left of that day is asked of hours, also where minutes would be fine enough.
-    found = counted(tmp_path, since=LATE, until=LATE + timedelta(hours=1))
-    assert (counts(found), found.resolution) == ({(): 2}, "1h")
+    kept = ["rollups-2026.sqlite", "rollups-202611.sqlite", "rollups-20261127.sqlite"]
+    assert names(tmp_path) == ["hours-from", "minutes-from", *kept]
+    # What is left of that time is asked of days, also where minutes would be fine enough.
+    found = counted(tmp_path, since=early, until=early + timedelta(hours=1))
+    assert (counts(found), found.resolution) == ({(): 2}, "1d")
 
 
 def test_records_older_than_the_retention_make_no_file(sink, tmp_path: Path) -> None:

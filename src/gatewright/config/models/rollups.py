@@ -19,8 +19,9 @@ class Rollups(Section):
     )
     max_size: Annotated[Size, size("16MiB", "1000GiB")] = Field(
         Size.of("4GiB"),
-        description="Bytes of all roll-ups; above it the oldest minutes are deleted, a day at a time, while "
-        "hours and days stay, and when there are no minutes left but today's, the oldest months.",
+        description="Bytes of all roll-ups; above it the oldest minutes are deleted, a day at a time, then "
+        "the oldest hours, by months, then days, by years. What is still written stays: of today's minutes "
+        "each has at most `max_keys` and half as many again, of 60 to 400 bytes.",
     )
     max_keys: int = Field(
         5000,
