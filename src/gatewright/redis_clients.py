@@ -85,7 +85,7 @@ class SingleConnection:
         """Drop the connection, whatever is still under way on it."""
         with contextlib.suppress(Exception):
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self._client.connection_pool.disconnect(inuse_connections=True)
+                await disconnect(self._client)
 
     async def _within(self, command: Any) -> Any:
         from redis.exceptions import RedisError  # noqa: PLC0415
@@ -97,6 +97,14 @@ class SingleConnection:
         except (RedisError, OSError, TimeoutError, ValueError) as error:
             message = str(error) or type(error).__name__
             raise self.error(message) from error
+
+
+async def disconnect(client: Any) -> None:
+    """Drop all connections of a client, those to sentinels too, whatever is still under way on them."""
+    await client.connection_pool.disconnect(inuse_connections=True)
+    manager = getattr(client.connection_pool, "sentinel_manager", None)
+    for sentinel in manager.sentinels if manager is not None else ():
+        await sentinel.connection_pool.disconnect(inuse_connections=True)
 
 
 def connect(place: Place, **options: Any) -> Any:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gatewright.control.shared_store import StoreError
-from gatewright.redis_clients import Place, connect
+from gatewright.redis_clients import Place, connect, disconnect
 
 log = logging.getLogger("gatewright.alerts")
 
@@ -115,7 +115,8 @@ async def _forget(settings: LimitStoreSettings, tiers: Mapping[str, int], caller
     except (RedisError, OSError) as error:
         raise StoreError(str(error) or type(error).__name__) from error
     finally:
-        await client.aclose()
+        with contextlib.suppress(Exception):
+            await disconnect(client)
 
 
 async def _forget_tier(client: Any, tier: str, prefix: int, caller: str | None) -> int:

@@ -26,7 +26,7 @@ from typing import Any
 
 from gatewright.keystore.keys import Found
 from gatewright.reachability import Reachability
-from gatewright.redis_clients import Place, bounded, connect_waiting
+from gatewright.redis_clients import Place, bounded, connect_waiting, disconnect
 
 log = logging.getLogger("gatewright.identity")
 
@@ -130,7 +130,7 @@ class SharedKeys:
             await self._listener
         with contextlib.suppress(Exception):
             async with asyncio.timeout(REST_SECONDS):
-                await self._client.aclose(close_connection_pool=True)
+                await disconnect(self._client)
 
     async def _may_read(self) -> bool:
         if time.monotonic() < self._rests_until:

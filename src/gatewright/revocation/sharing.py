@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gatewright.reachability import Reachability
-from gatewright.redis_clients import Place, bounded, connect_waiting
+from gatewright.redis_clients import Place, bounded, connect_waiting, disconnect
 from gatewright.revocation.entries import Revocation, of_fields, of_text
 
 log = logging.getLogger("gatewright.identity")
@@ -130,7 +130,7 @@ class SharedRevocations:
             await self._listener
         with contextlib.suppress(Exception):
             async with asyncio.timeout(REST_SECONDS):
-                await self._client.aclose(close_connection_pool=True)
+                await disconnect(self._client)
 
     async def _run(self) -> None:
         while True:
