@@ -93,6 +93,7 @@ def place(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "SEARCH_PASSWORD",
         "CLICKHOUSE_PASSWORD",
         "RECORDS_SECRET",
+        "ALERT_SECRET",
     ):
         monkeypatch.setenv(name, "0123456789abcdef0123456789abcdef")
     return tmp_path

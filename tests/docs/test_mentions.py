@@ -28,6 +28,8 @@ identities:
 routes:
   - {name: home, match: /, service: users}
   - {name: closed, match: /closed, service: users, auth: {accept: [issuer, opaque]}}
+objectives: [{name: up, target: 99.9%}]
+alerts: {channels: [{name: ops, kind: webhook, url: "http://127.0.0.1:1/"}]}
 """
 SECURE = 'name: secure, address: "127.0.0.1:9003", tls: {certificates: {file: tls.pem, key_file: tls.key}}'
 # Labels that Prometheus itself defines for histograms.

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 
 from gatewright.admin import views
 from gatewright.admin.addresses import add_addresses
+from gatewright.admin.alerts import add_alerts
 from gatewright.admin.answers import Denied, answer
 from gatewright.admin.audit import add_audit
 from gatewright.admin.audited import acted, acting
@@ -31,6 +32,7 @@ def operations(node: Node) -> APIRouter:
     add_addresses(router, node)
     add_records(router, node)
     add_audit(router, node)
+    add_alerts(router, node)
     add_actions(router, node)
     return router
 

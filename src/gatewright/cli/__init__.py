@@ -41,6 +41,7 @@ COMMANDS = {
     "status": ("gatewright.cli.status:status", "Say how a node, its services and its configuration are."),
     "breakers": ("gatewright.cli.breakers:breakers", "Show and reset circuit breakers."),
     "instances": ("gatewright.cli.instances:instances", "Show, drain and undrain instances of services."),
+    "alerts": ("gatewright.cli.alerts:alerts", "Show, silence and test alerts."),
     "limits": ("gatewright.cli.limits:limits", "Show, reset and set rate limits."),
     "limit-store": (
         "gatewright.cli.limit_store:limit_store",

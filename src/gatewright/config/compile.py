@@ -105,7 +105,7 @@ def _node(loaded: Loaded) -> dict[str, Any]:
         "max_limit_waiting": node.max_limit_waiting,
         "max_rule_steps": node.max_rule_steps,
         # Nobody would read them: 0 tells the engine to write none.
-        "record_queue": records.queue if records.sinks or loaded.gateway.audits_decisions else 0,
+        "record_queue": records.queue if loaded.gateway.needs_records else 0,
         "token_cache": node.token_cache,
         "max_revocations": loaded.gateway.revocations.max_entries,
         "max_metric_names": loaded.gateway.metrics.max_names,

@@ -25,6 +25,7 @@ from gatewright.config.models import (
     Redis,
 )
 from gatewright.control.address_files import AddressFile
+from gatewright.control.alert_settings import alert_settings
 from gatewright.control.bans import BanSettings
 from gatewright.control.block_sharing import BlockSharingSettings
 from gatewright.control.limit_store import LimitStoreSettings
@@ -37,6 +38,7 @@ from gatewright.identity.fetch import KeySetSource, KeySetTimes
 from gatewright.identity.introspection import IntrospectionSource
 from gatewright.identity.oidc.settings import ClaimSettings, Endpoints, OidcSettings
 from gatewright.identity.passwords import PasswordSettings
+from gatewright.insight.alerting import AlertSettings
 from gatewright.insight.rollups import RollupSettings
 from gatewright.keystore.settings import KeyStoreSettings, LeakSettings
 from gatewright.keystore.sharing import SharingSettings as KeySharingSettings
@@ -88,6 +90,7 @@ class Configuration:
     # What tells nodes with different configurations apart, whatever is different.
     digest: str
     audit: AuditSettings
+    alerts: AlertSettings
 
     @property
     def gateway(self) -> Gateway:
@@ -144,6 +147,7 @@ def read(paths: Sequence[Path]) -> Configuration:
         logins=login_settings(gateway),
         passwords=password_settings(loaded),
         audit=audit_settings(gateway),
+        alerts=alert_settings(gateway),
     )
 
 

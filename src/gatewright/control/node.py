@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import httpx2
@@ -29,6 +30,7 @@ from gatewright.control.quotas import QuotaKeeper, QuotaSettings
 from gatewright.control.sharing import BreakerSharing
 from gatewright.control.state import StateDirectory
 from gatewright.control.status import FROM_LAST_GOOD, ConfigStatus
+from gatewright.control.watching import Watching
 from gatewright.discovery.dns import DnsDiscovery
 from gatewright.errors import EngineError
 from gatewright.identity.fetch import KeySetSource, fetch_key_set
@@ -38,6 +40,7 @@ from gatewright.identity.key_sets import KeySets
 from gatewright.identity.oidc.logins import Logins
 from gatewright.identity.passwords import PasswordChecker, PasswordSettings
 from gatewright.identity.questions import Answer, QuestionWorker
+from gatewright.insight.alerting import Alerting
 from gatewright.insight.counting import Counting
 from gatewright.insight.rollups import RollupSettings
 from gatewright.keystore.service import StoredKeys
@@ -164,6 +167,16 @@ class Node:
         """Where records go now."""
         return self._sinks or ()
 
+    @cached_property
+    def watching(self) -> Watching:
+        """Joins alerting with what it watches."""
+        return Watching(self)
+
+    @property
+    def alerting(self) -> Alerting:
+        """What is watched, and what fires."""
+        return self.watching.alerting
+
     @property
     def is_ready(self) -> bool:
         """Some configuration is live and the node is not draining (D39)."""
@@ -220,6 +233,7 @@ class Node:
         await self.bans.use(configuration.bans)
         await self.limit_store.use(configuration.limit_store)
         await self.block_sharing.use(configuration.block_sharing)
+        await self.watching.use(configuration.alerts)
 
     def loaded(self) -> Loaded | None:
         """What the live configuration was made of; `None` before one is live, and for the last good one."""
@@ -271,6 +285,7 @@ class Node:
         await self.queries.close()
         await self.quotas.close()
         await self.bans.close()
+        await self.alerting.close()
         await asyncio.to_thread(self.records.close, FLUSH_SECONDS)
         await asyncio.to_thread(self.questions.close)
         self.discovery.close()

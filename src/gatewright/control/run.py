@@ -244,6 +244,7 @@ class Life:
             ("grace periods", self._node.grace.run),
             ("addresses", self._node.address_files.run),
             ("audit", self._node.audit.run),
+            ("alerts", self._node.alerting.run),
             ("drain request", self._end_when_asked),
             ("reload", self._reloader.run),
         ]

@@ -85,6 +85,16 @@ class StateDirectory:
         return self.path / "configurations.sqlite"
 
     @property
+    def silences(self) -> Path:
+        """Where silences of alerts are kept."""
+        return self.path / "silences.json"
+
+    @property
+    def objectives(self) -> Path:
+        """Where what objectives have counted is kept."""
+        return self.path / "objectives.json"
+
+    @property
     def blocks(self) -> Path:
         """Where networks that are blocked by hand are kept."""
         return self.path / "blocked-networks.jsonl"

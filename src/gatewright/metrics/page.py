@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from gatewright.control.node import Node
+from gatewright.metrics.alerts import alert_metrics
 from gatewright.metrics.audit import audit_metrics
 from gatewright.metrics.configuration import certificate_metrics, configuration_metrics
 from gatewright.metrics.credentials import credential_metrics
@@ -31,6 +32,7 @@ SUBJECTS: tuple[Callable[[Node], list[Family]], ...] = (
     service_metrics,
     process_metrics,
     host_metrics,
+    alert_metrics,
 )
 """Everything that Python counts; each gives the metrics of one subject."""
 

@@ -6,6 +6,7 @@ To add a theme, write `crosschecks/NAME.py` with `check(view)` and add it to `TH
 
 from gatewright.config.crosschecks import (
     addresses,
+    alerts,
     authorization,
     breakers,
     expressions,
@@ -60,6 +61,7 @@ THEMES = (
     logins,
     records,
     metrics,
+    alerts,
 )
 
 

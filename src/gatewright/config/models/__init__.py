@@ -10,6 +10,13 @@ from gatewright.config.models.addresses import (
     ReputationRule,
     Screening,
 )
+from gatewright.config.models.alerts import (
+    AlertRule,
+    Alerts,
+    AppriseChannel,
+    Objective,
+    WebhookChannel,
+)
 from gatewright.config.models.answers import Compression, ErrorPage, ErrorPages, Static
 from gatewright.config.models.audit import AuditTrail
 from gatewright.config.models.authorization import AuthRule, Demand, Permissions
@@ -97,9 +104,12 @@ __all__ = [
     "AddressList",
     "AddressRule",
     "Admin",
+    "AlertRule",
+    "Alerts",
     "ApiKeyEntry",
     "ApiKeyIdentity",
     "ApiKeys",
+    "AppriseChannel",
     "AuditTrail",
     "Auth",
     "AuthRule",
@@ -154,6 +164,7 @@ __all__ = [
     "Metrics",
     "MtlsIdentity",
     "Node",
+    "Objective",
     "OidcIdentity",
     "Otlp",
     "OtlpSink",
@@ -207,5 +218,6 @@ __all__ = [
     "Users",
     "ValueTest",
     "WebSocket",
+    "WebhookChannel",
     "WebhookSink",
 ]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from gatewright.config.models.addresses import AddressList, Challenge, Geography, Reputation, Screening
+from gatewright.config.models.alerts import Alerts, Objective
 from gatewright.config.models.answers import ErrorPages
 from gatewright.config.models.audit import AuditTrail
 from gatewright.config.models.authorization import Permissions
@@ -134,7 +135,17 @@ class Gateway(Section):
     audit: AuditTrail = Field(
         default_factory=AuditTrail, description="How it is kept who did what, and whom the gateway refused."
     )
+    objectives: Annotated[list[Objective], OneOrMany] = Field(
+        default_factory=list, description="What share of requests has to be well."
+    )
+    alerts: Alerts = Field(default_factory=Alerts, description="What is watched, and who is told.")
     reload: Reload = Field(default_factory=Reload, description="How changes of the files become live.")
+
+    @property
+    def needs_records(self) -> bool:
+        """Does anybody want to know of requests: a sink, the audit log, or who is told of alerts?"""
+        is_watched = self.alerts.enabled and bool(self.alerts.channels or self.objectives)
+        return bool(self.records.sinks) or self.audits_decisions or is_watched
 
     @property
     def audits_decisions(self) -> bool:
@@ -151,5 +162,5 @@ class Gateway(Section):
         return self.redis is not None and takes_tokens
 
 
-SECTION_LISTS = ("listeners", "services", "identities", "tiers", "address_lists", "routes")
+SECTION_LISTS = ("listeners", "services", "identities", "tiers", "address_lists", "routes", "objectives")
 """Sections that are joined when a configuration has several files."""

@@ -1,0 +1,48 @@
+"""Metrics of alerts and objectives."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from gatewright.control.node import Node
+from gatewright.metrics.family import Family, Sample, counter, gauge
+
+
+def alert_metrics(node: Node) -> list[Family]:
+    alerting = node.alerting
+    counts = Counter({(one.name, one.severity): 0 for one in alerting.settings.rules})
+    counts.update(alerting.states.counts())
+    firing: list[Sample] = [
+        ({"alert": name, "severity": severity}, n) for (name, severity), n in counts.items()
+    ]
+    outboxes = alerting.outboxes.values()
+    outcomes: list[Sample] = [
+        ({"channel": one.settings.name, "outcome": outcome}, count)
+        for one in outboxes
+        for outcome, count in (("delivered", one.delivered), ("failed", one.failed), ("dropped", one.dropped))
+    ]
+    queued: list[Sample] = [({"channel": one.settings.name}, one.queued) for one in outboxes]
+    now = time.time()
+    budgets: list[Sample] = [
+        ({"objective": one.goal.name}, one.left(now)) for one in alerting.traffic.budgets.all()
+    ]
+    return [
+        gauge("gateway_alerts_firing", "Alerts that fire now.", firing),
+        counter(
+            "gateway_alert_messages_total",
+            "Messages to channels of alerts, by what became of them.",
+            outcomes,
+        ),
+        gauge("gateway_alert_messages_queued", "Messages that wait for a channel of alerts.", queued),
+        counter(
+            "gateway_alerts_left_out_total", "Alerts beyond `alerts.max_firing`.", alerting.states.left_out
+        ),
+        counter(
+            "gateway_alert_events_dropped_total", "Events that no alert was made of.", alerting.events.dropped
+        ),
+        counter(
+            "gateway_alert_evaluation_failures_total", "Evaluations that failed.", alerting.progress.failures
+        ),
+        gauge("gateway_objective_budget_left_ratio", "Share of the error budget that is left.", budgets),
+    ]
