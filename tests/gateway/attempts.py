@@ -18,7 +18,9 @@ def ask(node: Node, method: str = "GET", body: bytes | None = None) -> int:
 
 
 def attempts(record: Record) -> list[dict[str, object]]:
-    """What the record says of each attempt, but for its duration."""
+    """What the record says of each attempt, but for its times, which lie within those of the request."""
     told = [step["inputs"] for step in record["decisions"] if step["verdict"] == "attempted"]
-    assert all(isinstance(one.pop("took_ms"), int) for one in told)
+    for one in told:
+        began, took = one.pop("after_ms"), one.pop("took_ms")
+        assert 0 <= began <= began + took <= record["total_latency_ms"] + 1
     return told

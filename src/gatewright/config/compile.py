@@ -23,6 +23,7 @@ from gatewright.config.compile_route import compile_route
 from gatewright.config.compile_service import compile_service
 from gatewright.config.compile_tenants import compile_tenants
 from gatewright.config.compile_tiers import compile_shared_store, compile_tiers
+from gatewright.config.compile_tracing import compile_tracing
 from gatewright.config.loading import Loaded
 from gatewright.config.models import (
     ApiKeyIdentity,
@@ -53,9 +54,7 @@ def compile(
     left out, and a warning appended to `warnings`.
     """
     gateway, defaults = loaded.gateway, loaded.gateway.defaults
-    services = [
-        compile_service(loaded, number, resolver, warnings) for number in range(len(gateway.services))
-    ]
+    services = [compile_service(loaded, one, resolver, warnings) for one in range(len(gateway.services))]
     document = {
         "format": FORMAT,
         "version": version,
@@ -69,6 +68,7 @@ def compile(
         "tenants": compile_tenants(loaded),
         "shared_store": compile_shared_store(loaded),
         "screening": compile_screening(loaded),
+        "tracing": compile_tracing(gateway),
         "routes": _routes(loaded),
         "permissions": compile_permissions(loaded),
         "authorities": _authorities(loaded),

@@ -64,6 +64,7 @@ def compile_route(loaded: "Loaded", number: int) -> dict[str, Any]:
         "compression": compile_compression(route.compression),
         "retry": _retry(route.retry),
         "hedge": _hedge(route),
+        "trace_sample": route.trace_sample,
         "error_pages": compile_error_pages(route.error_pages, loaded.gateway.error_pages),
         **({} if cross_site is None else {"cross_site": cross_site}),
         **compile_route_recording(loaded, route),

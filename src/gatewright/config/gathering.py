@@ -155,6 +155,8 @@ _FILES: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("records", "sinks", "*", "spill"), ("directory",)),
     (("records", "sinks", "*", "tls"), ("ca_file",)),
     (("records", "sinks", "*", "tls", "certificate"), ("file", "key_file")),
+    (("tracing", "export"), ("ca_file",)),
+    (("tracing", "export", "spill"), ("directory",)),
     (("routes", "*", "static"), ("root",)),
     (("node",), ("state_directory",)),
 )

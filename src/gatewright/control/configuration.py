@@ -15,6 +15,7 @@ from gatewright.audit.log import AuditSettings
 from gatewright.config import Loaded, load
 from gatewright.config import compile as compile_snapshot
 from gatewright.config.addresses import Resolver, read_address
+from gatewright.config.crosschecks.tracing import SINK_NAME
 from gatewright.config.models import (
     BUILT_IN_TIERS,
     Gateway,
@@ -42,7 +43,7 @@ from gatewright.insight.alerting import AlertSettings
 from gatewright.insight.rollups import RollupSettings
 from gatewright.keystore.settings import KeyStoreSettings, LeakSettings
 from gatewright.keystore.sharing import SharingSettings as KeySharingSettings
-from gatewright.records.build import Place, SinkSettings, settings_of
+from gatewright.records.build import Place, SinkSettings, key_of, settings_of
 from gatewright.redis_clients import RedisTarget, SentinelLogin
 from gatewright.revocation.service import RevocationSettings
 from gatewright.revocation.sharing import SharingSettings as RevocationSharingSettings
@@ -157,8 +158,13 @@ def admin_settings(gateway: Gateway) -> AdminSettings:
 
 
 def sink_settings(gateway: Gateway, state: StateDirectory, base: Path) -> tuple[SinkSettings, ...]:
-    """The sinks with what their paths are relative to."""
-    return settings_of(gateway.records.sinks, Place(base, state.records, state.spills))
+    """The sinks with what their paths are relative to; spans go the same way as records."""
+    place = Place(base, state.records, state.spills)
+    sinks = settings_of(gateway.records.sinks, place)
+    export = gateway.tracing.export if gateway.tracing is not None else None
+    if export is None:
+        return sinks
+    return (*sinks, SinkSettings("spans", export.name or SINK_NAME, place, key_of(export, place), export))
 
 
 def rollup_settings(gateway: Gateway, state: StateDirectory) -> RollupSettings | None:

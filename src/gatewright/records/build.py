@@ -32,6 +32,8 @@ BUILDERS = {
     "clickhouse": "gatewright.records.remote:build_clickhouse",
     "otlp": "gatewright.records.remote:build_otlp",
     "kafka": "gatewright.records.remote:build_kafka",
+    # No kind that is configured as a sink: `tracing.export` is one.
+    "spans": "gatewright.tracing.exporter:build_spans",
 }
 
 

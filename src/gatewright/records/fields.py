@@ -53,6 +53,7 @@ FIELDS: dict[str, Kind] = {
     "span_id": "text",
     "parent_span_id": "text",
     "trace_sampled": "truth",
+    "upstream_offset_ms": "number",
     "sampling_weight": "number",
     "tls_version": "text",
     "tls_cipher": "text",

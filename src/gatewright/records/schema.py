@@ -89,7 +89,20 @@ FIELDS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "trace_id": (
         {"type": ["string", "null"], "pattern": "^[0-9a-f]{32}$"},
-        "Trace that the service was given; null where none was asked.",
+        "Trace that the service was given; null where none was asked and there is no `tracing`.",
+    ),
+    "span_id": (
+        {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+        "The gateway's span in this trace; this and the next three only with `tracing`.",
+    ),
+    "parent_span_id": (
+        {"type": ["string", "null"], "pattern": "^[0-9a-f]{16}$"},
+        "The caller's span; null where the trace begins here.",
+    ),
+    "trace_sampled": ({"type": "boolean"}, "Whether the trace is sampled, as the service was told."),
+    "upstream_offset_ms": (
+        {"type": ["number", "null"], "minimum": 0},
+        "From the first byte of the request to first turning to the service; null where none was asked.",
     ),
     "tls_version": (
         {"type": ["string", "null"], "enum": ["TLSv1.2", "TLSv1.3", "unknown", None]},
@@ -107,7 +120,10 @@ FIELDS: dict[str, tuple[dict[str, Any], str]] = {
 }
 """Every field with its schema and what it means."""
 
-OPTIONAL = frozenset({"country", "request_headers", "response_headers"})
+OPTIONAL = frozenset({
+    *("country", "request_headers", "response_headers"),
+    *("span_id", "parent_span_id", "trace_sampled", "upstream_offset_ms"),
+})
 """Fields that are there only where the configuration asks for them."""
 
 

@@ -2,6 +2,7 @@
 
 mod counting;
 mod recording;
+mod tracing;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,6 +17,7 @@ use crate::pipeline::tunnel::Tunnelled;
 use crate::pipeline::{Facts, Held, explanation};
 use crate::proxy::Delays;
 use crate::proxy::attempt::Fault;
+use crate::proxy::trace::Trace;
 use crate::record::TimeoutKind;
 use crate::refusal::{CredentialFault, LimitState, Refusal};
 use crate::request::Request;
@@ -47,7 +49,7 @@ pub struct Account {
     pub attempts: u32,
     /// The service said of a gRPC call that it failed, in a response that is none of HTTP's failures.
     pub call_failed: bool,
-    pub trace_id: Option<[u8; 32]>,
+    trace: Option<Trace>,
     /// When the service was turned to, when the head of its answer was in, and when it was done.
     upstream_began: Option<Instant>,
     pub(super) answered: Option<Instant>,
@@ -91,7 +93,7 @@ impl Account {
         // Without `..`, so that no part can be forgotten here.
         #[rustfmt::skip]
         let Self {
-            trail, status, attempts, call_failed, trace_id, upstream_began, answered, upstream_ended, delays, ended, held, limit, debts, ahead,
+            trail, status, attempts, call_failed, trace, upstream_began, answered, upstream_ended, delays, ended, held, limit, debts, ahead,
             cookies, leads_to, route, service, caller, tenant, instance, rate_limited, excused, is_notable, error_type, error_message,
             country, tunnel,
         } = self;
@@ -101,7 +103,7 @@ impl Account {
         (*upstream_began, *answered, *upstream_ended, *ended) = (None, None, None, None);
         *delays = Delays::default();
         (*route, *service) = (None, None);
-        (*trace_id, *limit, *country, *tunnel) = (None, None, None, None);
+        (*trace, *limit, *country, *tunnel) = (None, None, None, None);
         (*held, *debts, *leads_to) = (None, None, None);
         (*caller, *tenant, *instance) = (None, None, None);
         (*error_type, *error_message) = (None, None);
@@ -204,13 +206,6 @@ impl Account {
         let inputs = explanation::breaker(Inputs::none(), &opened.interruption());
         let rule = self.service.map_or(Rule::None, Rule::Service);
         self.trail.push(Stage::Balance, "breaker_opened", rule, inputs);
-    }
-
-    /// The service was turned to for the first time.
-    pub fn attempted(&mut self, trace_id: &[u8]) {
-        self.attempts = 1;
-        self.upstream_began = Some(Instant::now());
-        self.trace_id = trace_id.try_into().ok();
     }
 
     /// What an attempt waited for.

@@ -15,7 +15,6 @@ use crate::pipeline::{Held, Local, delivery, retrying, signed, tunnel};
 use crate::proxy::attempt::{Attempt, Fault, Loss, Means, Patience, Replay};
 use crate::proxy::head::CountryHeader;
 use crate::proxy::leg::Leg;
-use crate::proxy::trace::Trace;
 use crate::proxy::{self, Forward};
 use crate::refusal::{Refusal, UpstreamFault};
 use crate::request::{Framing, Request};
@@ -37,8 +36,7 @@ pub async fn forward<E: Exchange>(
     let Some(route) = local.account.route(&visit.snapshot) else { return Err(Refusal::Internal.into()) };
     forwarded_path(proxy, request, &mut local.path)?;
     exchange.limit_body(route.max_body);
-    let trace = Trace::of(request, &mut || fastrand::u64(..));
-    local.account.attempted(trace.id());
+    let trace = local.account.attempted(visit, request);
     let Held { permit, target: Some(target), socket, .. } = &mut *held else {
         return Err(Refusal::Internal.into());
     };

@@ -329,6 +329,8 @@ impl<'a> Course<'a> {
             Told::Grpc(code) => inputs.number("grpc_status", code.into()),
             Told::Error(error) => inputs.fixed("error", error),
         };
+        let after = began.saturating_duration_since(self.trip.visit.facts.now).as_millis();
+        let inputs = inputs.number("after_ms", u64::try_from(after).unwrap_or(u64::MAX));
         let inputs = inputs.number("took_ms", u64::try_from(took).unwrap_or(u64::MAX));
         let inputs = race.map_or(inputs.clone(), |race| inputs.fixed("race", race));
         self.account.trail.push(Stage::Proxy, "attempted", rule(self.account), inputs);

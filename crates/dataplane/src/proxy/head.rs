@@ -120,7 +120,7 @@ impl OutgoingHead<'_> {
         for header in &request.headers {
             let name = request.slice(header.name);
             let goes_on = match header.known {
-                Known::Other | Known::Authorization => !self.withheld.has_header(name),
+                Known::Other | Known::Authorization => self.is_clients(name),
                 Known::Cookie if self.withheld.has_cookies() => {
                     if !self.changes.drops(name) {
                         self.withheld.pass_cookies(sink, request, header);
@@ -128,7 +128,7 @@ impl OutgoingHead<'_> {
                     false
                 }
                 Known::Cookie | Known::Origin | Known::UserAgent => true,
-                Known::Tracestate => self.trace.continues,
+                Known::Tracestate => self.trace.keeps_state(),
                 // `TE` is ours to say; only `trailers` can be passed on, as we pass the trailers on.
                 Known::Te => false,
                 Known::Connection
@@ -158,6 +158,11 @@ impl OutgoingHead<'_> {
         }
     }
 
+    /// Nobody keeps this header from the service, and none of ours takes its place.
+    fn is_clients(&self, name: &[u8]) -> bool {
+        !self.withheld.has_header(name) && !self.trace.replaces(name)
+    }
+
     fn write_forwarded<S: HeadSink>(&self, sink: &mut S) {
         let request = self.request;
         sink.begin(b"x-forwarded-for: ");
@@ -178,7 +183,7 @@ impl OutgoingHead<'_> {
         let host = request.known(Known::XForwardedHost).filter(|_| request.peer_is_trusted);
         sink.own(b"x-forwarded-host: ", host.unwrap_or(request.slice(request.authority)));
         sink.own(b"x-request-id: ", request.slice(request.id));
-        sink.own(b"traceparent: ", &self.trace.outgoing);
+        self.trace.write(sink);
     }
 
     fn write_identity<S: HeadSink>(&self, sink: &mut S) {

@@ -1,40 +1,214 @@
-//! W3C Trace Context: the caller's trace goes on with a span of ours, or a new trace begins (requirements TR-1, TR-2).
+//! The trace of a request: the caller's goes on with a span of ours, or a new one begins (requirements TR-1, TR-2, TR-6).
 
-use crate::request::{Known, Request};
+mod b3;
+mod w3c;
+
+use crate::proxy::head::HeadSink;
+use crate::request::Request;
+use crate::snapshot::document::{TraceFormatDocument, TracingDocument};
 
 const LENGTH: usize = 55;
 
-/// The `traceparent` that goes to the service, and whether it continues the client's trace.
+/// Of this many traces a share is sampled. Their number is the end of the trace's id, so that all who go by the id choose
+/// the same traces.
+const TRACES: u64 = 1 << 56;
+
+pub type TraceId = [u8; 32];
+pub type SpanId = [u8; 16];
+
+/// How traces are kept, where somebody wants some.
+#[derive(Clone, Debug)]
+pub struct Tracing {
+    w3c: bool,
+    b3: bool,
+    b3_single: bool,
+    is_parent_based: bool,
+    share: Share,
+}
+
+/// So many of `TRACES` are sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share(u64);
+
+impl Share {
+    /// From 0 to 1.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "bounded before"
+    )]
+    pub fn of(part: f64) -> Self {
+        Self((part.clamp(0.0, 1.0) * TRACES as f64) as u64)
+    }
+
+    fn has(self, id: &TraceId) -> bool {
+        let number = id.get(18..).and_then(|end| std::str::from_utf8(end).ok());
+        number.and_then(|end| u64::from_str_radix(end, 16).ok()).is_some_and(|number| number < self.0)
+    }
+}
+
+impl Tracing {
+    pub fn compile(document: &TracingDocument) -> Self {
+        let has = |format| document.propagate.contains(&format);
+        Self {
+            w3c: has(TraceFormatDocument::W3c),
+            b3: has(TraceFormatDocument::B3),
+            b3_single: has(TraceFormatDocument::B3Single),
+            is_parent_based: document.parent_based,
+            share: Share::of(document.sample),
+        }
+    }
+}
+
+/// What a caller says of the trace, in one format.
+#[derive(Debug, PartialEq, Eq)]
+enum Heard {
+    Nothing,
+    /// It is not to be understood: a new trace begins.
+    Nonsense,
+    Told(Told),
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Told {
+    /// None where the caller has only decided.
+    ids: Option<(TraceId, SpanId)>,
+    is_sampled: Option<bool>,
+    /// Sampled whatever anybody decides.
+    is_debug: bool,
+    /// The id is random to its end, as a caller says.
+    is_random: bool,
+}
+
 #[derive(Clone, Debug)]
 pub struct Trace {
-    pub outgoing: [u8; LENGTH],
-    pub continues: bool,
+    /// The `traceparent` that goes to the service.
+    outgoing: [u8; LENGTH],
+    /// The caller's span.
+    parent: Option<SpanId>,
+    is_debug: bool,
+    /// What came as `tracestate` goes on.
+    keeps_state: bool,
+    tells: Tells,
+}
+
+/// In which formats services are told.
+#[derive(Clone, Copy, Debug)]
+struct Tells {
+    w3c: bool,
+    b3: bool,
+    b3_single: bool,
 }
 
 impl Trace {
-    /// `random` gives eight random bytes a call. A malformed, repeated or all-zero parent starts a new trace.
-    pub fn of(request: &Request, random: &mut impl FnMut() -> u64) -> Self {
-        let mut parents = request.headers.iter().filter(|header| header.known == Known::Traceparent);
-        let parent = parents.next().map(|header| request.slice(header.value)).filter(|value| is_valid(value));
-        let continues = parent.is_some() && parents.next().is_none();
-        let mut outgoing = *b"00-00000000000000000000000000000000-0000000000000000-01";
-        match parent.filter(|_| continues) {
-            Some(parent) => {
-                put(&mut outgoing, 3, parent.get(3..35).unwrap_or_default());
-                put(&mut outgoing, 53, parent.get(53..55).unwrap_or_default());
-            }
+    /// `random` gives eight random bytes a call. `share`: the route's own.
+    pub fn of(
+        request: &Request,
+        tracing: Option<&Tracing>,
+        share: Option<Share>,
+        random: &mut impl FnMut() -> u64,
+    ) -> Self {
+        let Some(tracing) = tracing else {
+            // Nobody here wants traces: who begins one wants it.
+            let told = w3c::read(request);
+            return Self::begin(told, Tells { w3c: true, b3: false, b3_single: false }, random)
+                .stateful(request)
+                .decided(|told, _| told.unwrap_or(true));
+        };
+        let Tracing { w3c, b3, b3_single, is_parent_based, .. } = *tracing;
+        let mut heard = if w3c { w3c::read(request) } else { Heard::Nothing };
+        if heard == Heard::Nothing && b3_single {
+            heard = b3::read_single(request);
+        }
+        if heard == Heard::Nothing && b3 {
+            heard = b3::read(request);
+        }
+        let share = share.unwrap_or(tracing.share);
+        Self::begin(heard, Tells { w3c, b3, b3_single }, random)
+            .stateful(request)
+            .decided(|told, id| told.filter(|_| is_parent_based).unwrap_or_else(|| share.has(id)))
+    }
+
+    fn begin(heard: Heard, tells: Tells, random: &mut impl FnMut() -> u64) -> Begun {
+        let told = if let Heard::Told(told) = heard { told } else { Told::default() };
+        let mut outgoing = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        match &told.ids {
+            Some((id, _)) => put(&mut outgoing, 3, id),
             None => {
                 put(&mut outgoing, 3, &hexadecimal(random()));
                 put(&mut outgoing, 19, &hexadecimal(random() | 1));
             }
         }
         put(&mut outgoing, 36, &hexadecimal(random() | 1));
-        Self { outgoing, continues }
+        let parent = told.ids.map(|(_, span)| span);
+        let trace = Self { outgoing, parent, is_debug: told.is_debug, keeps_state: false, tells };
+        Begun { trace, is_sampled: told.is_sampled, is_random: told.is_random }
     }
 
-    /// Thirty-two hexadecimal digits.
-    pub fn id(&self) -> &[u8] {
-        self.outgoing.get(3..35).unwrap_or_default()
+    pub fn id(&self) -> TraceId {
+        let mut id = [b'0'; 32];
+        id.copy_from_slice(self.outgoing.get(3..35).unwrap_or(&[b'0'; 32]));
+        id
+    }
+
+    /// Of the gateway's own span.
+    pub fn span(&self) -> SpanId {
+        let mut span = [b'0'; 16];
+        span.copy_from_slice(self.outgoing.get(36..52).unwrap_or(&[b'0'; 16]));
+        span
+    }
+
+    pub fn parent(&self) -> Option<SpanId> {
+        self.parent
+    }
+
+    pub fn is_sampled(&self) -> bool {
+        self.outgoing.last().is_some_and(|digit| matches!(digit, b'1' | b'3'))
+    }
+
+    pub fn keeps_state(&self) -> bool {
+        self.keeps_state
+    }
+
+    /// A header of the client's that ours takes the place of.
+    pub fn replaces(&self, name: &[u8]) -> bool {
+        (self.tells.b3 || self.tells.b3_single) && b3::is_name(name)
+    }
+
+    pub fn write<S: HeadSink>(&self, sink: &mut S) {
+        if self.tells.w3c {
+            sink.own(b"traceparent: ", &self.outgoing);
+        }
+        if self.tells.b3_single {
+            b3::write_single(self, sink);
+        }
+        if self.tells.b3 {
+            b3::write(self, sink);
+        }
+    }
+}
+
+/// A trace before it is decided whether it is sampled.
+struct Begun {
+    trace: Trace,
+    is_sampled: Option<bool>,
+    is_random: bool,
+}
+
+impl Begun {
+    /// What vendors add goes on with the trace that it belongs to, where it is as it must be.
+    fn stateful(mut self, request: &Request) -> Self {
+        self.trace.keeps_state =
+            self.trace.tells.w3c && self.trace.parent.is_some() && w3c::has_state(request);
+        self
+    }
+
+    fn decided(mut self, decide: impl FnOnce(Option<bool>, &TraceId) -> bool) -> Trace {
+        let is_sampled = self.trace.is_debug || decide(self.is_sampled, &self.trace.id());
+        let flags = b'0' + u8::from(is_sampled) + 2 * u8::from(self.is_random);
+        put(&mut self.trace.outgoing, LENGTH - 1, &[flags]);
+        self.trace
     }
 }
 
@@ -64,77 +238,12 @@ fn hexadecimal(value: u64) -> [u8; 16] {
     out
 }
 
-fn is_valid(value: &[u8]) -> bool {
-    let Some((known, rest)) = value.split_at_checked(LENGTH) else { return false };
-    let dashes = [2, 35, 52].iter().all(|&at| known.get(at) == Some(&b'-'));
-    let digits = known
-        .iter()
-        .enumerate()
-        .all(|(at, byte)| matches!(at, 2 | 35 | 52) || byte.is_ascii_digit() || (b'a'..=b'f').contains(byte));
-    let version = known.get(..2).unwrap_or_default();
-    let nonzero = |range: std::ops::Range<usize>| {
-        known.get(range).is_some_and(|id| id.iter().any(|byte| *byte != b'0'))
-    };
-    // Later versions may be longer, after a dash; version 00 may not.
-    let length = rest.is_empty() || (version != b"00" && rest.first() == Some(&b'-'));
-    dashes && digits && version != b"ff" && nonzero(3..35) && nonzero(36..52) && length
+/// An id of so many lower-case digits that is not all zeros.
+fn id<const DIGITS: usize>(text: &[u8]) -> Option<[u8; DIGITS]> {
+    let id: [u8; DIGITS] = text.try_into().ok()?;
+    let is_digit = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+    (id.iter().all(is_digit) && id.iter().any(|digit| *digit != b'0')).then_some(id)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::Ipv4Addr;
-
-    use super::*;
-    use crate::request::Header;
-
-    fn outgoing(parents: &[&str]) -> Trace {
-        let mut request = Request::new(Ipv4Addr::LOCALHOST.into());
-        for parent in parents {
-            let name = request.append(b"traceparent");
-            let value = request.append(parent.as_bytes());
-            request.headers.push(Header { name, value, known: Known::Traceparent });
-        }
-        Trace::of(&request, &mut || 0x1234)
-    }
-
-    #[test]
-    fn hexadecimal_digits_are_those_of_the_formatter() {
-        for value in [0, 1, 0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210, u64::MAX, 0x9a9a_a9a9_0f0f_f0f0] {
-            assert_eq!(hexadecimal(value), *format!("{value:016x}").as_bytes());
-        }
-    }
-
-    #[test]
-    fn a_valid_parent_keeps_its_trace_and_flags_and_gets_our_span() {
-        let trace = outgoing(&["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"]);
-        assert!(trace.continues);
-        assert_eq!(trace.id(), b"0af7651916cd43dd8448eb211c80319c");
-        assert_eq!(&trace.outgoing[36..], b"0000000000001235-00");
-    }
-
-    #[test]
-    fn a_malformed_or_repeated_parent_starts_a_new_trace() {
-        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        for parents in [
-            vec![],
-            vec!["00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"],
-            vec!["00-00000000000000000000000000000000-b7ad6b7169203331-01"],
-            vec!["00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01"],
-            vec!["ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"],
-            vec!["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x"],
-            vec!["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"],
-            vec![good, good],
-        ] {
-            let trace = outgoing(&parents);
-            assert!(!trace.continues, "{parents:?}");
-            assert_eq!(trace.id(), b"00000000000012340000000000001235", "{parents:?}");
-        }
-    }
-
-    #[test]
-    fn a_parent_of_a_later_version_goes_on_as_version_00() {
-        let trace = outgoing(&["01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-future"]);
-        assert!(trace.continues);
-        assert_eq!(&trace.outgoing[..3], b"00-");
-    }
-}
+mod tests;

@@ -35,6 +35,18 @@ pub struct Times {
     pub connected: Option<u64>,
 }
 
+/// What the spans of a request need beside its trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traced {
+    /// In hexadecimal digits, as are all ids.
+    pub span: [u8; 16],
+    /// The caller's.
+    pub parent: Option<[u8; 16]>,
+    pub is_sampled: bool,
+    /// Microseconds until a service was turned to.
+    pub upstream_offset: Option<u64>,
+}
+
 /// One request, when it is over. Whatever is unknown is `None`, or empty in `request`, and becomes `null`.
 #[derive(Clone, Copy)]
 pub struct Entry<'a> {
@@ -69,7 +81,9 @@ pub struct Entry<'a> {
     /// How often a service was asked; 0 where none was.
     pub attempts: u32,
     /// In hexadecimal digits, as `traceparent` has them.
-    pub trace_id: Option<&'a [u8; 32]>,
+    pub trace_id: Option<[u8; 32]>,
+    /// `None`: nobody makes spans of records.
+    pub traced: Option<Traced>,
     /// Outer `None`: the record does not say. Inner: it is unknown.
     pub country: Option<Option<Country>>,
     pub config_version: u64,

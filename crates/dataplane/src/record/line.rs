@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::net::IpAddr;
 
-use super::entry::{Entry, Times};
+use super::entry::{Entry, Times, Traced};
 use super::escape::{all_safe, cut, quoted};
 use super::redact;
 use super::timestamp::{Timestamp, three};
@@ -171,10 +171,13 @@ fn context(out: &mut Vec<u8>, entry: &Entry<'_>) {
     match entry.trace_id {
         Some(id) => {
             literal(out, b"\"");
-            literal(out, id);
+            literal(out, &id);
             literal(out, b"\"");
         }
         None => literal(out, b"null"),
+    }
+    if let Some(traced) = &entry.traced {
+        self::traced(out, traced);
     }
     security(out, entry);
     if let Some(country) = entry.country {
@@ -201,6 +204,24 @@ fn waits(out: &mut Vec<u8>, entry: &Entry<'_>) {
     some_milliseconds(out, connected);
     literal(out, b",\"first_byte_latency_ms\":");
     some_milliseconds(out, first_byte);
+}
+
+fn traced(out: &mut Vec<u8>, traced: &Traced) {
+    literal(out, b",\"span_id\":\"");
+    literal(out, &traced.span);
+    match &traced.parent {
+        Some(parent) => {
+            literal(out, b"\",\"parent_span_id\":\"");
+            literal(out, parent);
+            literal(out, b"\"");
+        }
+        None => literal(out, b"\",\"parent_span_id\":null"),
+    }
+    let sampled: &[u8] = if traced.is_sampled { b"true" } else { b"false" };
+    literal(out, b",\"trace_sampled\":");
+    out.extend_from_slice(sampled);
+    literal(out, b",\"upstream_offset_ms\":");
+    some_milliseconds(out, traced.upstream_offset);
 }
 
 fn security(out: &mut Vec<u8>, entry: &Entry<'_>) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::entry::{Entry, Names, Times};
+use super::entry::{Entry, Names, Times, Traced};
 use super::line::{Memory, Quoted, encode, encode_rule};
 use super::queue::{Queue, QueueCounts};
 use super::recorder::Recorder;
@@ -127,6 +127,7 @@ pub(super) fn entry<'a>(request: &'a Request, trail: &'a Trail) -> Entry<'a> {
         error_message: None,
         attempts: 1,
         trace_id: None,
+        traced: None,
         country: None,
         config_version: 7,
         node: "gateway-3",
@@ -165,6 +166,22 @@ fn a_proxied_request_is_told_completely() {
     let (request, trail) = (request((b"/api/v2/users/me", b"a=1"), &agent), trail());
     let expected: Value = serde_json::from_str(PROXIED).expect("the expected record is JSON");
     assert_eq!(read(&entry(&request, &trail)), expected);
+}
+
+#[test]
+fn what_spans_need_is_told_where_somebody_makes_some() {
+    let (request, trail) = (request((b"/a", b""), &[]), Trail::default());
+    let traced = Traced { span: [b'a'; 16], parent: None, is_sampled: true, upstream_offset: Some(1_500) };
+    let told = |traced| {
+        let record = read(&Entry { trace_id: Some([b'1'; 32]), traced, ..entry(&request, &trail) });
+        let names = ["trace_id", "span_id", "parent_span_id", "trace_sampled", "upstream_offset_ms"];
+        names.map(|name| record.get(name).map(Value::to_string)).map(Option::unwrap_or_default).join(" ")
+    };
+    let (trace, span) = ("1".repeat(32), "a".repeat(16));
+    assert_eq!(told(Some(traced)), format!("\"{trace}\" \"{span}\" null true 1.5"));
+    let followed = Traced { parent: Some([b'b'; 16]), is_sampled: false, upstream_offset: None, ..traced };
+    assert_eq!(told(Some(followed)), format!("\"{trace}\" \"{span}\" \"{}\" false null", "b".repeat(16)));
+    assert_eq!(told(None), format!("\"{trace}\"    "));
 }
 
 /// Rules that were encoded beforehand, as those of a snapshot are.

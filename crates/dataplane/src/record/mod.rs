@@ -60,7 +60,7 @@ mod scrape_tests;
 pub use addresses::{AddressFileLine, Barred};
 pub use cells::{Cell, PerWorker};
 pub use counts::{NodeMetrics, TimeoutKind, WorkerCounts};
-pub use entry::{Entry, Names, Times};
+pub use entry::{Entry, Names, Times, Traced};
 pub use external::{
     BreakerLine, BreakerState, ConcurrencyLine, External, InstanceLine, LimitLine, OverloadLine, PendingLine,
     ServiceLine,

@@ -61,6 +61,7 @@ fn route(path: PathMatchDocument) -> RouteDocument {
         compression: None,
         retry: None,
         hedge: None,
+        trace_sample: None,
         cross_site: None,
         recording: None,
     }

@@ -25,6 +25,7 @@ pub use super::document_shared::*;
 pub use super::document_signature::*;
 pub use super::document_tenant::*;
 pub use super::document_tls::*;
+pub use super::document_tracing::*;
 
 /// The value of `format` that this build reads.
 pub const FORMAT: u32 = 1;
@@ -67,6 +68,9 @@ pub struct SnapshotDocument {
     pub failed_authentication_tier: Option<String>,
     #[serde(default)]
     pub limit_headers: LimitHeaders,
+    /// Absent where nobody makes spans of records.
+    #[serde(default)]
+    pub tracing: Option<TracingDocument>,
     /// Absent: every address may ask, and nobody knows where it is.
     #[serde(default)]
     pub screening: ScreeningDocument,

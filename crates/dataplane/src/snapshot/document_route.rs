@@ -63,6 +63,9 @@ pub struct RouteDocument {
     /// `null`: one instance is asked at a time.
     #[serde(default)]
     pub hedge: Option<HedgeDocument>,
+    /// From 0 to 1, of the traces that begin here; `null`: as for all.
+    #[serde(default)]
+    pub trace_sample: Option<f64>,
     /// What is demanded of requests that browsers vouch for; `null`: nothing (RS-8).
     #[serde(default)]
     pub cross_site: Option<CrossSiteDocument>,

@@ -20,6 +20,7 @@ mod document_shared;
 mod document_signature;
 mod document_tenant;
 mod document_tls;
+mod document_tracing;
 mod https;
 mod limits;
 mod listeners;
@@ -39,6 +40,7 @@ use crate::balance::{self, Services};
 use crate::by_name::ByName;
 use crate::limit::{Counters, Tiers};
 use crate::proxy;
+use crate::proxy::trace::Tracing;
 use crate::record::{self, Names, Quoted, RouteMetrics, Tally};
 use crate::respond::pages::Pages;
 use crate::respond::policy::Policy;
@@ -145,6 +147,8 @@ pub struct Snapshot {
     /// `None`: requests belong to no tenant.
     pub tenants: Option<Tenants>,
     pub screening: Screening,
+    /// How traces are kept, where spans are made of records.
+    pub tracing: Option<Tracing>,
     /// Pages of refusals before a route is found, and of routes without pages of their own.
     pub error_pages: Arc<Pages>,
     /// Headers of those refusals.
@@ -206,6 +210,7 @@ impl Snapshot {
             tenants,
             shared_store,
             screening,
+            tracing: document.tracing.as_ref().map(Tracing::compile),
             tier_entries: tier_entries(&document, lasting.metrics),
             error_pages,
             unrouted_response: Policy::unrouted(document.security_headers),

@@ -10,6 +10,7 @@ use crate::intake;
 use crate::limit::{LimitRule, Tiers};
 use crate::proxy::head::HeaderChanges;
 use crate::proxy::retry::{Hedge, Retry};
+use crate::proxy::trace::Share;
 use crate::proxy::withheld::Withheld;
 use crate::record::{self, RouteMetrics};
 use crate::respond::answer::Fixed;
@@ -58,6 +59,8 @@ pub struct Route {
     pub retry: Option<Box<Retry>>,
     /// `None`: one instance is asked at a time.
     pub hedge: Option<Box<Hedge>>,
+    /// Of the traces that begin here, where it is another than that of all.
+    pub trace_share: Option<Share>,
     /// `None`: nothing is demanded of what browsers vouch for.
     pub cross_site: Option<CrossSite>,
     /// What records tell of its requests.
@@ -164,6 +167,7 @@ impl Context<'_> {
             error_pages: self.error_pages(route),
             metrics: self.lasting.metrics.route(&route.name, service),
             concurrency: self.concurrency(service),
+            trace_share: route.trace_sample.map(Share::of),
             hedge: route.hedge.as_ref().map(|hedge| Box::new(retries::compile_hedge(hedge))),
             cross_site: route.cross_site.as_ref().map(CrossSite::compile),
             recording: self.recording.of_route(route.recording.as_ref())?,

@@ -31,6 +31,7 @@ from gatewright.config.crosschecks import (
     sharing,
     tenants,
     tokens,
+    tracing,
 )
 from gatewright.config.crosschecks.view import View
 from gatewright.errors import Problem
@@ -62,6 +63,7 @@ THEMES = (
     records,
     metrics,
     alerts,
+    tracing,
 )
 
 

@@ -95,6 +95,7 @@ from gatewright.config.models.tenants import Tenant, Tenants
 from gatewright.config.models.tiers import BUILT_IN_TIERS, Adaptive, Ban, RateLimit, Tier
 from gatewright.config.models.tls import Certificate, ClientCertificates, ListenerTls, ServiceTls
 from gatewright.config.models.tokens import ClaimTest, Dpop, JwtIdentity
+from gatewright.config.models.tracing import SpanExport, Tracing
 from gatewright.config.models.websocket import WebSocket
 
 __all__ = [
@@ -206,6 +207,7 @@ __all__ = [
     "SinkCertificate",
     "SinkRetry",
     "SinkTls",
+    "SpanExport",
     "Spill",
     "SqliteSink",
     "Static",
@@ -215,6 +217,7 @@ __all__ = [
     "Tenant",
     "Tenants",
     "Tier",
+    "Tracing",
     "Users",
     "ValueTest",
     "WebSocket",

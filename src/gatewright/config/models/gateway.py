@@ -26,6 +26,7 @@ from gatewright.config.models.services import Service
 from gatewright.config.models.sharing import CircuitBreakers, Redis, SharedLimits
 from gatewright.config.models.tenants import Tenants
 from gatewright.config.models.tiers import RateLimitField, Tier
+from gatewright.config.models.tracing import Tracing
 from gatewright.config.quantities import Duration, Timeout
 
 
@@ -139,13 +140,18 @@ class Gateway(Section):
         default_factory=list, description="What share of requests has to be well."
     )
     alerts: Alerts = Field(default_factory=Alerts, description="What is watched, and who is told.")
+    tracing: Tracing | None = Field(
+        None, description="Which requests are traced, and where their spans go; none by default."
+    )
     reload: Reload = Field(default_factory=Reload, description="How changes of the files become live.")
 
     @property
     def needs_records(self) -> bool:
-        """Does anybody want to know of requests: a sink, the audit log, or who is told of alerts?"""
+        """Does anybody want to know of requests: a sink, the audit log, a collector of spans, or who is told
+        of alerts?"""
         is_watched = self.alerts.enabled and bool(self.alerts.channels or self.objectives)
-        return bool(self.records.sinks) or self.audits_decisions or is_watched
+        is_traced = self.tracing is not None and self.tracing.export is not None
+        return bool(self.records.sinks) or self.audits_decisions or is_watched or is_traced
 
     @property
     def audits_decisions(self) -> bool:

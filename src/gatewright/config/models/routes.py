@@ -28,6 +28,7 @@ from gatewright.config.models.recording import RouteRecords
 from gatewright.config.models.retries import Hedge, Retry
 from gatewright.config.models.tenants import TenantName
 from gatewright.config.models.tiers import RateLimitField
+from gatewright.config.models.tracing import Sample
 from gatewright.config.models.websocket import WebSocket
 from gatewright.config.quantities import Duration, Size, Timeout, duration, size
 
@@ -329,6 +330,10 @@ class Route(Section):
     )
     websocket: Annotated[WebSocket | None, BeforeValidator(_switched)] = Field(
         None, description="WebSockets to the service: `true`, or settings. Off by default."
+    )
+    trace_sample: Sample | None = Field(
+        None,
+        description="Share of the traces that begin here that are sampled; `tracing.sample` by default.",
     )
     hedge: Hedge | None = Field(
         None,

@@ -41,7 +41,8 @@ impl Account {
         }
         let metrics = self.metrics(visit);
         let ended_ms = visit.facts.unix_ms + sample.total / 1_000;
-        let trace = self.trace_id.as_ref().map(|id| Trace { id, ended_ms });
+        let id = self.sampled_trace();
+        let trace = id.as_ref().map(|id| Trace { id, ended_ms });
         metrics.observe(worker.index, &sample, trace);
         if self.excused {
             metrics.excuse(worker.index);
@@ -53,6 +54,7 @@ impl Account {
         if visit.snapshot.screening.record_country {
             self.look_up_country(&visit.snapshot, request);
         }
+        self.begin_trace(visit, request);
         self.record(worker, visit, (request, response), (&sample, times));
     }
 
@@ -141,7 +143,8 @@ impl Account {
             error_type: self.error_type,
             error_message: self.error_message.as_deref(),
             attempts: self.attempts,
-            trace_id: self.trace_id.as_ref(),
+            trace_id: self.trace_id(),
+            traced: self.traced(visit),
             country: self.country.filter(|_| snapshot.screening.record_country),
             config_version: snapshot.version,
             node: &snapshot.node,
@@ -154,7 +157,9 @@ impl Account {
     fn choose<'v>(&self, policy: &'v Policy, visit: &Visit, request: &Request) -> Kept<'v> {
         let Some(sampler) = policy.sampler() else { return Kept::Whole };
         let went_well = (200..400).contains(&self.status) && self.error_type.is_none() && !self.rate_limited;
-        if !went_well || self.tunnel.is_some() || self.is_notable {
+        // Spans are made of records.
+        let is_traced = visit.snapshot.tracing.is_some() && self.sampled_trace().is_some();
+        if !went_well || self.tunnel.is_some() || self.is_notable || is_traced {
             return Kept::Whole;
         }
         let caller = self.caller.as_deref();
@@ -163,11 +168,11 @@ impl Account {
             random: visit.facts.random,
             caller: caller.and_then(|caller| caller.user.as_deref().or(caller.partner.as_deref())),
             client: request.client,
-            trace_id: self.trace_id.as_ref(),
+            trace_id: self.trace_id().as_ref(),
         })
     }
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
