@@ -43,7 +43,7 @@ def sinks_in(directory: Path) -> str:
 
 
 def settled(worker: RecordWorker, name: str, is_so: Callable[[SinkCounts], bool]) -> SinkCounts:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while True:
         counts = next(one for one in worker.counts() if one.name == name)
         if is_so(counts):

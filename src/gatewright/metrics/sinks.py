@@ -25,10 +25,14 @@ def sink_metrics(node: Node) -> list[Family]:
         ),
         gauge(
             "gateway_sink_queued_records",
-            "Records that wait for the sink in memory.",
-            each(lambda one: one.queued),
+            "Records that wait for the sink in memory, or are being stored.",
+            each(lambda one: one.queued + one.in_flight),
         ),
-        gauge("gateway_sink_queued_bytes", "Bytes of those records.", each(lambda one: one.queued_bytes)),
+        gauge(
+            "gateway_sink_queued_bytes",
+            "Bytes of the records that wait in memory.",
+            each(lambda one: one.queued_bytes),
+        ),
         gauge(
             "gateway_sink_spilled_records",
             "Records that wait for the sink on disk.",

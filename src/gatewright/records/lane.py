@@ -92,6 +92,7 @@ class Lane:
         now, tally, spill = time.monotonic(), self.tally, self._spill
         with self._changed:
             queued, queued_bytes = self._records, self._bytes
+            in_flight = self._in_flight.count if self._in_flight else 0
             waiting = self._in_flight.chunks[0] if self._in_flight else None
             if waiting is None and not (spill and spill.records) and self._queue:
                 waiting = self._queue[0]
@@ -103,6 +104,7 @@ class Lane:
             failures=tally.failures,
             queued=queued,
             queued_bytes=queued_bytes,
+            in_flight=in_flight,
             spilled=spill.records if spill else 0,
             spilled_bytes=spill.size if spill else 0,
             since_success=now - tally.last_success,

@@ -31,7 +31,9 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class SinkCounts:
-    """What became of the records of one sink. `queued` wait in memory, `spilled` on disk."""
+    """What became of the records of one sink. `queued` wait in memory, `spilled` on disk, `in_flight` are
+    being stored.
+    """
 
     name: str
     stored: int
@@ -39,6 +41,7 @@ class SinkCounts:
     failures: int
     queued: int
     queued_bytes: int
+    in_flight: int
     spilled: int
     spilled_bytes: int
     # Seconds since a batch was last stored, or since the lane began; and how old the oldest record is
