@@ -14,7 +14,7 @@ MOST = 1000
 MOST_FIELDS = 20
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "alert"}
 # Numbers that change from time to time do not make another alert.
-SUBJECTS = ("key", "identity", "service", "route", "tier", "file", "channel", "name")
+SUBJECTS = ("key", "identity", "service", "route", "tier", "sink", "file", "channel")
 
 
 class Events(logging.Handler):
