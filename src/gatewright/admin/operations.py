@@ -16,6 +16,7 @@ from gatewright.admin.audited import acted, acting
 from gatewright.admin.breakers import add_breakers
 from gatewright.admin.keys import add_keys
 from gatewright.admin.limits import add_limits
+from gatewright.admin.probes import Deep
 from gatewright.admin.records import add_records
 from gatewright.admin.tokens import add_tokens
 from gatewright.control.node import Node
@@ -39,8 +40,8 @@ def operations(node: Node) -> APIRouter:
 
 def add_views(router: APIRouter, node: Node) -> None:
     @router.get("/status", summary="Health of the gateway, its dependencies and its configuration")
-    async def status() -> JSONResponse:
-        return answer(await views.health(node))
+    async def status(deep: Deep = False) -> JSONResponse:
+        return answer(await views.health(node, deep=deep))
 
     @router.get(
         "/config", summary="The live configuration: version, files, errors of the files as they are now"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import JSONResponse
 
 from gatewright.admin import views
@@ -15,22 +16,26 @@ from gatewright.control.node import Node
 from gatewright.metrics.negotiation import negotiate
 from gatewright.metrics.page import exposition
 
+Deep = Annotated[bool, Query(description="Run every check now, as often as `health.deep_interval` allows.")]
+
 
 def probes(node: Node) -> APIRouter:
     """The routes outside `/api/v1`."""
     router = APIRouter()
 
-    @router.get("/healthz", summary="Is the process alive?")
+    @router.get("/healthz", summary="Is the process alive? 503 only as `health.healthz` says.")
     async def healthz() -> JSONResponse:
-        return answer({"status": "ok"})
+        told = views.liveness(node)
+        return answer(told, 200 if told["status"] == "ok" else 503)
 
     @router.get(
-        "/readyz", summary="May traffic be sent here? 503 before a configuration is live and while draining."
+        "/readyz",
+        summary="May traffic be sent here? 503 before a configuration is live, while draining, and as "
+        "`health.readiness` says.",
     )
     async def readyz() -> JSONResponse:
-        if node.is_ready:
-            return answer({"status": "ready"} | views.warnings(node))
-        return answer({"status": views.word(node, False)}, 503)
+        told = views.readiness(node)
+        return answer(told, 200 if told["status"] == "ready" else 503)
 
     @router.get("/metrics", summary="Metrics: Prometheus text, OpenMetrics or protocol buffers, by `Accept`")
     async def metrics(request: Request) -> Response:
@@ -46,8 +51,9 @@ def probes(node: Node) -> APIRouter:
 
 def add_views(router: APIRouter, node: Node) -> None:
     @router.get("/health", summary="Health of the gateway, its dependencies and its configuration")
-    async def health() -> JSONResponse:
-        return answer(await views.health(node))
+    async def health(deep: Deep = False) -> JSONResponse:
+        told = await views.health(node, deep=deep)
+        return answer(told, 503 if told["status"] == "unhealthy" else 200)
 
     @router.get("/health/services", summary="Health of every service and instance")
     async def services() -> JSONResponse:

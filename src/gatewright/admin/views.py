@@ -7,10 +7,13 @@ import json
 from typing import Any
 
 from gatewright import __version__
+from gatewright.admin.slow import slow_endpoints
 from gatewright.control.expiry import ending, expiries, utc_now
 from gatewright.control.node import Node
 
 Document = dict[str, Any]
+
+MOST_PENALTIES = 100
 
 
 async def engine_state(node: Node) -> Document:
@@ -24,31 +27,28 @@ def configuration(node: Node) -> Document:
     return {**node.status.document(), "files": files}
 
 
-async def health(node: Node) -> Document:
-    """One word, and what it is made of (AD-1). A gateway that serves is `degraded` at worst, never
-    `unhealthy`.
+async def health(node: Node, *, deep: bool = False) -> Document:
+    """One word, and what it is made of (AD-1): critical checks that fail make the gateway `unhealthy`,
+    others `degraded`. `deep` asks everything anew, as often as the settings allow.
     """
+    is_new = await node.health.deep() if deep else False
     state = await engine_state(node)
+    await node.health.look(state)
     services = [{"name": one["name"], **counted(one)} for one in services_of(state)]
-    key_sets = node.key_sets.state()
-    faults = [one["name"] for one in services if one["healthy"] == 0]
-    faults += [str(one["identity"]) for one in key_sets if one["stale"] or not one["has_keys"]]
-    key_store = node.stored_keys.state()
-    limit_store = state.get("limit_store")
-    logins = node.logins.state()
-    faults += [str(one["identity"]) for one in logins if not one["is_known"]]
-    faults += ["key_store"] if key_store is not None and not key_store["connected"] else []
-    faults += ["limit_store"] if not node.limit_store.is_well else []
     return {
-        "status": word(node, bool(faults) or node.status.state == "invalid"),
+        "status": word(node),
         "version": __version__,
+        "instance": state.get("node"),
+        "uptime_seconds": round(state.get("uptime_ms", 0) / 1000),
         "config": configuration(node),
+        "checks": [one.document() for one in node.health.standings],
+        **({"deep": "new" if is_new else "known"} if deep else {}),
         "dependencies": {
             "services": services,
-            "key_sets": key_sets,
-            "key_store": key_store,
-            "limit_store": limit_store,
-            "logins": logins,
+            "key_sets": node.key_sets.state(),
+            "key_store": node.stored_keys.state(),
+            "limit_store": state.get("limit_store"),
+            "logins": node.logins.state(),
         },
         **warnings(node),
     }
@@ -61,12 +61,42 @@ def warnings(node: Node) -> Document:
     return {"certificates": due} if due else {}
 
 
-def word(node: Node, is_degraded: bool) -> str:
+def word(node: Node) -> str:
     if node.is_draining:
         return "draining"
     if not node.is_ready:
         return "starting"
-    return "degraded" if is_degraded else "healthy"
+    if node.health.failing(critical=True):
+        return "unhealthy"
+    return "degraded" if node.health.failing() else "healthy"
+
+
+def readiness(node: Node) -> Document:
+    """One word for a balancer, and what keeps it from being `ready`. Asks nobody, so it cannot hang."""
+    failing = node.health.keeping_unready() if node.is_ready else []
+    ready = "unready" if failing else "ready"
+    told = {"status": ready if node.is_ready else word(node)}
+    return told | ({"failing": failing} if failing else {}) | warnings(node)
+
+
+def liveness(node: Node) -> Document:
+    """What `/healthz` says, from what was last known: words alone, since nobody has to prove who asks."""
+    known = {one.name: one.status for one in node.health.standings if not one.custom}
+    services = [counted(one)["healthy"] for one in node.health.services]
+    has_backend = not services or any(services)
+    asked = node.health.settings.healthz
+    backends = "healthy" if all(services) else "some" if any(services) else "none"
+    is_well = {
+        "alive": True,
+        "ready": readiness(node)["status"] == "ready",
+        "backends": has_backend and node.status.state == "valid" and not node.is_draining,
+    }[asked]
+    return {
+        "status": "ok" if is_well else "failing",
+        "configuration": node.status.state,
+        "backends": backends,
+        **({"self_check": known["self_check"]} if "self_check" in known else {}),
+    }
 
 
 def services_of(state: Document) -> list[Document]:
@@ -99,9 +129,16 @@ async def breakers(node: Node) -> Document:
 
 
 async def limits(node: Node) -> Document:
-    """The tiers and their busiest callers (AD-7)."""
+    """The tiers, their busiest callers, who is under a penalty, and what is shared (AD-7)."""
     state = await engine_state(node)
-    return {"tiers": state.get("tiers", []), "keys": state.get("limit_keys", 0)}
+    penalties = json.loads(await asyncio.to_thread(node.engine.bans))
+    return {
+        "tiers": state.get("tiers", []),
+        "keys": state.get("limit_keys", 0),
+        "penalties": penalties[:MOST_PENALTIES],
+        "penalized": len(penalties),
+        "store": state.get("limit_store"),
+    }
 
 
 async def stats(node: Node) -> Document:
@@ -117,4 +154,13 @@ async def stats(node: Node) -> Document:
         }
         for one in node.records.counts()
     ]
-    return {"version": __version__, "ready": node.is_ready, "engine": state, "sinks": sinks}
+    return {
+        "version": __version__,
+        "instance": state.get("node"),
+        "config_version": node.status.version,
+        "ready": readiness(node)["status"] == "ready",
+        "slow_endpoints": await slow_endpoints(node),
+        "engine": state,
+        "sinks": sinks,
+        "audit": node.audit.state(),
+    }

@@ -5,10 +5,12 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BeforeValidator, ValidationError
+from pydantic.fields import FieldInfo
 
 from gatewright.config.models import Gateway
-from gatewright.config.models.base import Section
+from gatewright.config.models.base import Section, _switched
+from gatewright.config.models.csrf import _off
 from gatewright.config.positions import Entry, Node, Position
 from gatewright.config.validation import explain
 from gatewright.errors import ConfigError, Problem
@@ -59,6 +61,17 @@ def _invalid(error: ValidationError, path: Path, shown: str) -> Iterator[Problem
         )
 
 
+SWITCHES = (_switched, _off)
+
+
+def _given(value: object, field: FieldInfo) -> object:
+    """What a file would say: what is on by default was turned `off` where it is `None`."""
+    is_switch = field.default_factory is not None and any(
+        isinstance(one, BeforeValidator) and one.func in SWITCHES for one in field.metadata
+    )
+    return "off" if value is None and is_switch else value
+
+
 def _node(value: object, around: Position, path: str) -> Node:
     """Give what was set, with the line of the section it belongs to."""
     if isinstance(value, Section):
@@ -67,12 +80,13 @@ def _node(value: object, around: Position, path: str) -> Node:
         # The kind of a union's member is set by its class, so it is written although nobody did.
         # What is `None` says nothing, as in a file that leaves it out.
         written = value.model_fields_set | {"kind"}
-        names = [name for name in fields if name in written and getattr(value, name) is not None]
+        given = {name: _given(getattr(value, name), fields[name]) for name in fields if name in written}
         return Node(
             position,
             {
-                fields[name].alias or name: Entry(position, _node(getattr(value, name), position, path))
-                for name in names
+                fields[name].alias or name: Entry(position, _node(one, position, path))
+                for name, one in given.items()
+                if one is not None
             },
         )
     if isinstance(value, list | tuple):

@@ -34,6 +34,7 @@ from gatewright.control.quotas import QuotaSettings
 from gatewright.control.sharing import SharingSettings
 from gatewright.control.state import StateDirectory, choose_directory
 from gatewright.discovery.dns import NamedInstance
+from gatewright.health.settings import HealthSettings, health_settings
 from gatewright.identity.discovery import document_address
 from gatewright.identity.fetch import KeySetSource, KeySetTimes
 from gatewright.identity.introspection import IntrospectionSource
@@ -92,6 +93,7 @@ class Configuration:
     digest: str
     audit: AuditSettings
     alerts: AlertSettings
+    health: HealthSettings
 
     @property
     def gateway(self) -> Gateway:
@@ -124,9 +126,10 @@ def read(paths: Sequence[Path]) -> Configuration:
     first = Path(paths[0])
     base = first if first.is_dir() else first.parent
     state = StateDirectory(choose_directory(first, gateway.node.state_directory))
+    health = health_settings(loaded, base)
     return Configuration(
         loaded=loaded,
-        files=tuple(loaded.files),
+        files=(*loaded.files, *health.files),
         digest=digest_of(loaded),
         directories=tuple(loaded.directories),
         warnings=tuple(str(warning) for warning in loaded.warnings),
@@ -149,6 +152,7 @@ def read(paths: Sequence[Path]) -> Configuration:
         passwords=password_settings(loaded),
         audit=audit_settings(gateway),
         alerts=alert_settings(gateway),
+        health=health,
     )
 
 

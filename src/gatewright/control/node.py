@@ -33,6 +33,7 @@ from gatewright.control.status import FROM_LAST_GOOD, ConfigStatus
 from gatewright.control.watching import Watching
 from gatewright.discovery.dns import DnsDiscovery
 from gatewright.errors import EngineError
+from gatewright.health.service import Checks
 from gatewright.identity.fetch import KeySetSource, fetch_key_set
 from gatewright.identity.introspection import Introspections
 from gatewright.identity.kept_keys import KeptKeys
@@ -123,6 +124,7 @@ class Node:
         self.status = ConfigStatus()
         self.audit = Audit(state.audit)
         self.decisions = DecisionLane(self.audit)
+        self.health = Checks(self)
         self.configuration: Configuration | None = None
         self.is_draining = False
         # Asked for by the admin API; answered by whoever runs the node.
@@ -217,6 +219,7 @@ class Node:
             await self._follow(configuration)
             self.address_files.use(configuration.address_files, stamps)
         await self.audit.applied(version, configuration.files)
+        self.health.use(configuration.health)
         await self.discovery.check()
         self.expiry.look(utc_now())
         log.info("configuration applied", extra={"version": version, "files": len(configuration.files)})
@@ -281,6 +284,7 @@ class Node:
 
     async def close(self) -> None:
         """End the data plane, store its last records, give everything back."""
+        await self.health.close()
         await asyncio.to_thread(self.engine.stop)
         await self.queries.close()
         await self.quotas.close()

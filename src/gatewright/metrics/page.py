@@ -9,6 +9,7 @@ from typing import Literal
 from gatewright.control.node import Node
 from gatewright.metrics.alerts import alert_metrics
 from gatewright.metrics.audit import audit_metrics
+from gatewright.metrics.checks import check_metrics
 from gatewright.metrics.configuration import certificate_metrics, configuration_metrics
 from gatewright.metrics.credentials import credential_metrics
 from gatewright.metrics.family import Family
@@ -27,6 +28,7 @@ SUBJECTS: tuple[Callable[[Node], list[Family]], ...] = (
     question_metrics,
     push_metrics,
     audit_metrics,
+    check_metrics,
     limit_metrics,
     credential_metrics,
     service_metrics,

@@ -34,6 +34,7 @@ from gatewright.config.models.csrf import Csrf
 from gatewright.config.models.delivery import SinkBatch, SinkRetry, Spill
 from gatewright.config.models.gateway import SECTION_LISTS, Defaults, Gateway
 from gatewright.config.models.health import GrpcHealthCheck, HealthCheck, TcpHealthCheck
+from gatewright.config.models.health_checks import Health, SelfCheck
 from gatewright.config.models.identities import (
     ApiKeyEntry,
     ApiKeyIdentity,
@@ -145,6 +146,7 @@ __all__ = [
     "GrpcHealthCheck",
     "Hash",
     "HeaderChanges",
+    "Health",
     "HealthCheck",
     "Hedge",
     "Http2",
@@ -196,6 +198,7 @@ __all__ = [
     "RoundRobin",
     "Route",
     "Screening",
+    "SelfCheck",
     "Service",
     "ServiceHttp2",
     "ServiceTls",

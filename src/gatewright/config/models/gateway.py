@@ -11,6 +11,7 @@ from gatewright.config.models.audit import AuditTrail
 from gatewright.config.models.authorization import Permissions
 from gatewright.config.models.base import OneOrMany, Section, Text, Texts
 from gatewright.config.models.csrf import Csrf, _off
+from gatewright.config.models.health_checks import Health
 from gatewright.config.models.identities import Identities, IntrospectionIdentity, JwtIdentity
 from gatewright.config.models.key_store import KeyStore
 from gatewright.config.models.listeners import Listener
@@ -132,6 +133,9 @@ class Gateway(Section):
     )
     rollups: Rollups = Field(
         default_factory=Rollups, description="Counts and latencies of all requests, kept for long."
+    )
+    health: Health = Field(
+        default_factory=Health, description="What the node checks of itself, and what follows from it."
     )
     audit: AuditTrail = Field(
         default_factory=AuditTrail, description="How it is kept who did what, and whom the gateway refused."

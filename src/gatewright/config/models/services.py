@@ -106,6 +106,11 @@ class Service(Section):
         max_length=10_000,
         description="Where the service answers: addresses, or maps with a weight.",
     )
+    critical: bool = Field(
+        False,
+        description="Whether the gateway is good for nothing without it: then `/health` says unhealthy, and "
+        "`/readyz` 503, while the service has no healthy instance.",
+    )
     balance: Balance = Field(
         default_factory=RoundRobin,
         description="How an instance is chosen; `round_robin` by default. The name of a kind or a map.",
