@@ -12,8 +12,8 @@ import pytest
 from gateway.running import RunningGateway
 
 SECONDS = 30.0
-# A client for all: to make one takes a hundred times as long as to ask.
-ASKING = httpx2.Client(trust_env=False, timeout=SECONDS)
+# A client for all: to make one takes a hundred times as long as to ask. A connection for each request.
+ASKING = httpx2.Client(trust_env=False, timeout=SECONDS, limits=httpx2.Limits(max_keepalive_connections=0))
 ROUTES = """\
 routes:
   - {name: home, match: /, respond: {status: 204}}
@@ -45,9 +45,7 @@ def ask(node: RunningGateway, path: str, **headers: str) -> None:
 
 def summary(node: RunningGateway, *group: str, **parameters: Any) -> dict[str, Any]:
     asked = {"group": list(group), "source": "rollups"} | parameters
-    return ASKING.get(
-        f"{node.url}/api/v1/records/summary", params=asked, trust_env=False, timeout=SECONDS
-    ).json()
+    return ASKING.get(f"{node.url}/api/v1/records/summary", params=asked).json()
 
 
 def counts(node: RunningGateway, *group: str, **parameters: Any) -> dict[tuple[object, ...], int]:
