@@ -18,7 +18,7 @@ jars() {
 collector() {
     [ -x "$directory/collector/collector" ] && return
     (cd "$directory" && go run go.opentelemetry.io/collector/cmd/builder@v0.165.0 \
-        --config "$here/tests/stores/collector.yaml" --set dist.output_path="$directory/collector")
+        --config "$here/tests/stores/collector.yaml")
 }
 
 victorialogs() {
