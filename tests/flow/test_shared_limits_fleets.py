@@ -153,3 +153,45 @@ def test_tls_demands_a_trusted_server_and_a_certificate_and_a_user(
         else:
             node.wait_for(lambda state: "ertificate" in (state["limit_store"]["error"] or ""))
             assert get(node.address, "/").status == 503
+
+
+@pytest.fixture
+def guarded(free_port: Callable[[], int], tmp_path: Path) -> Iterator[RedisProcess]:
+    users = "user default off", "user gateway on >s3cret ~rate* +@all"
+    (tmp_path / "users.acl").write_text("\n".join(users) + "\n")
+    options = ("--aclfile", str(tmp_path / "users.acl"), "--unixsocket", str(tmp_path / "r.sock"))
+    running = RedisProcess(free_port(), tmp_path / "redis", *options)
+    yield running
+    running.kill()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://gateway:{password}@127.0.0.1:{port}/3",
+        "unix://{directory}/r.sock?db=3&user=gateway&pass={password}",
+    ],
+)
+def test_counts_are_in_the_database_of_the_url_and_its_password_is_demanded(
+    origin: Origin, guarded: RedisProcess, tmp_path: Path, url: str
+) -> None:
+    def text(password: str) -> str:
+        return one_route(
+            origin,
+            "rate_limit: {tier: t, on_failure: closed}",
+            tiers("name: t, limit: 9, window: 1h, per: client_ip, share: exact"),
+            f'redis: {{url: "{url.format(password=password, port=guarded.port, directory=tmp_path)}"}}',
+            PATIENT,
+        )
+
+    with Node(text("s3cret")) as node:
+        connected(node)
+        assert get(node.address, "/").get("x-ratelimit-remaining") == "8"
+        of_database = {
+            number: guarded.ask(username="gateway", password="s3cret", db=number) for number in (0, 3)
+        }
+        assert of_database[3].get("rate:{ip:127.0.0.1}:t") is not None
+        assert of_database[0].get("rate:{ip:127.0.0.1}:t") is None
+    with Node(text("wrong")) as node:
+        node.wait_for(lambda state: "WRONGPASS" in (state["limit_store"]["error"] or ""))
+        assert get(node.address, "/").status == 503

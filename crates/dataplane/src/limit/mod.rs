@@ -52,6 +52,8 @@ use reading::{Reading, Verdict};
 use rule::Cost;
 use scope::{Asked, Parts};
 use shard::{Ask, Full, Key};
+#[cfg(test)]
+pub use shared::Mode;
 pub use shared::{Answer, Answered, Line, SCRIPT, Told};
 use shared::{Asking, Wanted};
 use subject::{MAX_PARTS, Part, Subject};

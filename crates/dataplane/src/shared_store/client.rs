@@ -2,41 +2,27 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{ErrorKind, RedisError};
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use super::breaker::Breaker;
-use super::link::{Link, is_demoted};
+use super::calls::{Fault, beat, charge, charge_on};
+use super::link::Link;
 use super::settings::Settings;
-use super::{Shared, Standing, join};
-use crate::limit::{Line, SCRIPT, Told};
+use super::wire::Wire;
+use super::{Shared, Standing};
+use crate::limit::{Line, Told};
 
 /// Answers in time, one after the other, after which the store is believed to be well again.
 const PROBES: usize = 3;
 /// After a connection that failed, the next one is not tried before.
 const REST: Duration = Duration::from_millis(200);
 const BEAT: Duration = Duration::from_secs(1);
-
-/// Tells that this node is there, and gives how many are. Those that say nothing for ten seconds are forgotten.
-const HEARTBEAT: &str = "
-local now = tonumber(redis.call('TIME')[1])
-redis.call('ZADD', KEYS[1], now, ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 10)
-redis.call('EXPIRE', KEYS[1], 60)
-return redis.call('ZCARD', KEYS[1])";
-const NODES: &str = "rate-nodes";
-
-/// By which Redis knows the script.
-static NAME: LazyLock<String> = LazyLock::new(|| {
-    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, SCRIPT.as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-});
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,8 +103,13 @@ impl Client {
             return Err(Trouble::Full);
         }
         let _place = Waiting::new(&self.waiting);
-        let answer = timeout(settings.deadline, self.exchange(settings, lines)).await;
-        let answer = answer.unwrap_or(Err(Trouble::Late));
+        let deadline = Instant::now() + settings.deadline;
+        let answer = match self.wire() {
+            Some((wire, generation)) => {
+                charge_on(&wire, lines, deadline).await.map_err(|fault| self.failed(fault, generation))
+            }
+            None => self.exchange(settings, lines, deadline).await,
+        };
         self.saw(settings, answer.as_ref().err().copied());
         answer
     }
@@ -129,6 +120,7 @@ impl Client {
         self.adopt(settings);
         let now = Instant::now();
         let mut inner = self.inner.borrow_mut();
+        inner.drop_ended();
         if inner.breaker.wants_probe(now) {
             spawn_local(Rc::clone(self).probe(Arc::clone(settings)));
         } else if inner.link.is_none() && !inner.breaker.is_open() {
@@ -172,10 +164,18 @@ impl Client {
             // What is still under way would come too late for everybody, and in front of everything else.
             inner.link = None;
             if trouble == Some(Trouble::Late) {
-                let deadline = settings.deadline.as_millis();
-                self.shared.failed(format!("no answer within {deadline} ms"));
+                self.shared.failed(no_answer(settings));
             }
             self.shared.stand(self.worker, Standing::Open);
+        }
+    }
+
+    /// The connection of this node's own, where there is one: who asks on it needs no timer.
+    fn wire(&self) -> Option<(Rc<Wire>, u64)> {
+        let inner = self.inner.borrow();
+        match &inner.link {
+            Some(Link::Own(wire)) if !wire.is_ended() => Some((Rc::clone(wire), inner.generation)),
+            _ => None,
         }
     }
 
@@ -183,40 +183,30 @@ impl Client {
         self: &Rc<Self>,
         settings: &Arc<Settings>,
         lines: &[Line],
+        deadline: Instant,
     ) -> Result<Vec<Told>, Trouble> {
-        let (link, generation) = self.link(settings).await?;
-        let groups = if settings.is_cluster() { by_server(lines) } else { vec![(0..lines.len()).collect()] };
-        let calls = groups.iter().map(|group| {
-            let lines: Vec<&Line> = group.iter().filter_map(|place| lines.get(*place)).collect();
-            charge(link.clone(), lines)
-        });
-        let answers = join::all(calls).await.map_err(|error| self.failed(&error, generation))?;
-        let mut told = vec![Told::default(); lines.len()];
-        for (group, answer) in groups.iter().zip(answers) {
-            for (place, one) in group.iter().zip(answer) {
-                if let Some(place) = told.get_mut(*place) {
-                    *place = one;
-                }
-            }
-        }
-        Ok(told)
+        let connected = timeout_at(deadline.into(), self.link(settings)).await;
+        let (link, generation) = connected.unwrap_or(Err(Trouble::Late))?;
+        charge(link, lines, deadline).await.map_err(|fault| self.failed(fault, generation))
     }
 
-    fn failed(&self, error: &RedisError, generation: u64) -> Trouble {
-        self.shared.failed(error.to_string());
-        let is_lost = error.is_unrecoverable_error() || is_demoted(error);
+    fn failed(&self, fault: Fault, generation: u64) -> Trouble {
+        if let Some(words) = fault.words {
+            self.shared.failed(words);
+        }
         let mut inner = self.inner.borrow_mut();
-        if is_lost && inner.generation == generation {
+        if fault.is_lost && inner.generation == generation {
             inner.link = None;
         }
-        if error.is_unrecoverable_error() { Trouble::Connection } else { Trouble::Answer }
+        fault.trouble
     }
 
     /// The connection, as soon as there is one.
     async fn link(self: &Rc<Self>, settings: &Arc<Settings>) -> Result<(Link, u64), Trouble> {
         loop {
             let (link, generation, is_connecting) = {
-                let inner = self.inner.borrow();
+                let mut inner = self.inner.borrow_mut();
+                inner.drop_ended();
                 (inner.link.clone(), inner.generation, inner.is_connecting)
             };
             if let Some(link) = link {
@@ -289,37 +279,46 @@ impl Client {
 
     async fn is_well(self: &Rc<Self>, settings: &Arc<Settings>) -> bool {
         let connected = timeout(settings.connect_timeout, self.link(settings)).await;
-        let Ok(Ok((mut link, generation))) = connected else { return false };
+        let Ok(Ok((link, generation))) = connected else { return false };
         for _ in 0..PROBES {
-            let asked = async {
-                let answer = link.call(&heartbeat(&self.shared.id)).await;
-                answer.map_err(|error| self.failed(&error, generation))
-            };
-            match timeout(settings.deadline, asked).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(_)) => return false,
-                Err(_) => {
-                    self.shared.failed(format!("no answer within {} ms", settings.deadline.as_millis()));
-                    return false;
-                }
+            let told = beat(link.clone(), &self.shared.id, Instant::now() + settings.deadline).await;
+            let Err(fault) = told else { continue };
+            if self.failed(fault, generation) == Trouble::Late {
+                self.shared.failed(no_answer(settings));
             }
+            return false;
         }
         true
     }
 
     /// Tells the other nodes that this one is there, and hears how many they are.
     async fn beat(self: Rc<Self>, settings: Arc<Settings>) {
-        let asked = async {
-            let (mut link, generation) = self.link(&settings).await?;
-            let answer = link.call(&heartbeat(&self.shared.id)).await;
-            answer.map_err(|error| self.failed(&error, generation))
+        let deadline = Instant::now() + settings.deadline;
+        let connected = timeout_at(deadline.into(), self.link(&settings)).await;
+        let answer = match connected.unwrap_or(Err(Trouble::Late)) {
+            Ok((link, generation)) => {
+                beat(link, &self.shared.id, deadline).await.map_err(|fault| self.failed(fault, generation))
+            }
+            Err(trouble) => Err(trouble),
         };
-        let answer = timeout(settings.deadline, asked).await.unwrap_or(Err(Trouble::Late));
-        self.saw(&settings, answer.as_ref().err().copied());
-        if let Ok(Value::Int(nodes)) = answer {
-            self.shared.heard(u32::try_from(nodes).unwrap_or(0));
+        self.saw(&settings, answer.err());
+        if let Ok(nodes) = answer {
+            self.shared.heard(nodes);
         }
     }
+}
+
+impl Inner {
+    /// A connection that the server has closed is replaced before somebody asks on it.
+    fn drop_ended(&mut self) {
+        if self.link.as_ref().is_some_and(Link::is_ended) {
+            self.link = None;
+        }
+    }
+}
+
+fn no_answer(settings: &Settings) -> String {
+    format!("no answer within {} ms", settings.deadline.as_millis())
 }
 
 /// One more request that waits, until it is dropped.
@@ -338,52 +337,4 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.count.set(self.count.get().saturating_sub(1));
     }
-}
-
-/// Which lines can be decided together, as they are on one server of a cluster whatever it has.
-fn by_server(lines: &[Line]) -> Vec<Vec<usize>> {
-    let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
-    for (place, line) in lines.iter().enumerate() {
-        match groups.iter_mut().find(|(tag, _)| *tag == line.tag()) {
-            Some((_, group)) => group.push(place),
-            None => groups.push((line.tag(), vec![place])),
-        }
-    }
-    groups.into_iter().map(|(_, group)| group).collect()
-}
-
-fn heartbeat(id: &str) -> Cmd {
-    let mut command = redis::cmd("EVAL");
-    command.arg(HEARTBEAT).arg(1).arg(NODES).arg(id);
-    command
-}
-
-/// One call of the script. A server that does not know it, having been started anew, is told it in passing.
-async fn charge(mut link: Link, lines: Vec<&Line>) -> Result<Vec<Told>, RedisError> {
-    let answer = match link.call(&command("EVALSHA", &NAME, &lines)).await {
-        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-            link.call(&command("EVAL", SCRIPT, &lines)).await?
-        }
-        answer => answer?,
-    };
-    let numbers: Vec<i64> = redis::from_redis_value(answer)?;
-    let told: Option<Vec<Told>> = numbers.chunks(Told::WIDTH).map(Told::read).collect();
-    let told = told.filter(|told| told.len() == lines.len());
-    told.ok_or_else(|| (ErrorKind::UnexpectedReturnType, "the script has answered something else").into())
-}
-
-fn command(word: &str, script: &str, lines: &[&Line]) -> Cmd {
-    let mut command = redis::cmd(word);
-    command.arg(script).arg(lines.len());
-    for line in lines {
-        command.arg(&line.key);
-    }
-    // The clock is the server's, so that those of the nodes do not matter.
-    command.arg(0);
-    for line in lines {
-        command.arg(line.kind).arg(line.limit).arg(line.window).arg(line.room).arg(line.needed);
-        command.arg(line.charged).arg(line.block).arg(line.mode as u8);
-        command.arg(line.period.0).arg(line.period.1);
-    }
-    command
 }

@@ -1,17 +1,34 @@
-//! A connection to the store, and what is said on it.
+//! A connection to the store: the node's own where it goes to one server without TLS, otherwise that of the library.
+
+use std::net::Ipv6Addr;
+use std::rc::Rc;
+use std::time::Instant;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, RedisConnectionInfo,
-    RedisError, RedisResult, ServerErrorKind, Value,
+    RedisError, RedisResult, Value,
 };
+use tokio::net::{TcpStream, UnixStream};
 
 use super::settings::{Settings, Target};
+use super::wire::{Failure, Wire};
+use crate::io::stream::Stream;
+
+/// Answers that may be to come on one connection, for each request that may wait: those that came too late are among them.
+const DUE: usize = 4;
 
 /// To be cloned for each call; all clones share the connection.
 #[derive(Clone)]
 pub(super) enum Link {
+    Own(Rc<Wire>),
+    Foreign(Foreign),
+}
+
+/// A connection of the library.
+#[derive(Clone)]
+pub(super) enum Foreign {
     Server(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
@@ -20,15 +37,30 @@ impl Link {
     /// Whoever waits for this has a deadline of its own.
     pub(super) async fn connect(settings: &Settings) -> RedisResult<Self> {
         match &settings.target {
-            Target::Server(client) => open(client, settings).await.map(Self::Server),
+            Target::Server(client) => to_server(client, settings).await,
             Target::Sentinels { sentinels, master, login } => {
                 let client = find_master(sentinels, master, login, settings).await?;
-                let mut link = Self::Server(open(&client, settings).await?);
-                link.check_is_master().await?;
-                Ok(link)
+                Foreign::Server(open(&client, settings).await?).check_is_master().await?;
+                to_server(&client, settings).await
             }
-            Target::Cluster(client) => client.get_async_connection().await.map(Self::Cluster),
+            Target::Cluster(client) => {
+                client.get_async_connection().await.map(|cluster| Self::Foreign(Foreign::Cluster(cluster)))
+            }
         }
+    }
+
+    /// It is known that nothing can be asked on it.
+    pub(super) fn is_ended(&self) -> bool {
+        match self {
+            Self::Own(wire) => wire.is_ended(),
+            Self::Foreign(_) => false,
+        }
+    }
+}
+
+impl Foreign {
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
     }
 
     pub(super) async fn call(&mut self, command: &Cmd) -> RedisResult<Value> {
@@ -50,14 +82,54 @@ impl Link {
     }
 }
 
-/// The server has moved on to another part: nothing can be written there.
-pub(super) fn is_demoted(error: &RedisError) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Server(
-            ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading
-        )
-    )
+async fn to_server(client: &Client, settings: &Settings) -> RedisResult<Link> {
+    let info = client.get_connection_info();
+    let Some(stream) = plain(info.addr()).await? else {
+        return open(client, settings).await.map(|server| Link::Foreign(Foreign::Server(server)));
+    };
+    let wire = Wire::new(stream, settings.document.max_waiting as usize * DUE);
+    greet(&wire, info.redis_settings(), Instant::now() + settings.connect_timeout).await?;
+    Ok(Link::Own(Rc::new(wire)))
+}
+
+/// A stream that needs nothing more. `None`: TLS does.
+async fn plain(address: &ConnectionAddr) -> RedisResult<Option<Stream>> {
+    if let ConnectionAddr::Tcp(host, port) = address {
+        let stream = TcpStream::connect((bare(host), *port)).await?;
+        stream.set_nodelay(true)?;
+        return Ok(Some(stream.into()));
+    }
+    if let ConnectionAddr::Unix(path) = address {
+        return Ok(Some(UnixStream::connect(path).await?.into()));
+    }
+    Ok(None)
+}
+
+/// An address of IPv6 may come in the brackets of its URL.
+fn bare(host: &str) -> &str {
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    inner.filter(|inner| inner.parse::<Ipv6Addr>().is_ok()).unwrap_or(host)
+}
+
+/// Says who asks, and which database is meant.
+async fn greet(wire: &Wire, login: &RedisConnectionInfo, deadline: Instant) -> RedisResult<()> {
+    let refused = |failure: Failure| match failure {
+        Failure::Refused(words) => {
+            RedisError::from((ErrorKind::AuthenticationFailed, "the server refuses the connection", words))
+        }
+        Failure::Late | Failure::Full => (ErrorKind::Io, "no connection in time").into(),
+        Failure::Lost(why) => (ErrorKind::Io, "the connection broke", why.to_string()).into(),
+    };
+    if let Some(password) = login.password() {
+        let words = [Some("AUTH"), login.username(), Some(password)];
+        let words: Vec<&[u8]> = words.into_iter().flatten().map(str::as_bytes).collect();
+        wire.say(&words, deadline).await.map_err(refused)?;
+    }
+    if login.db() != 0 {
+        let number = login.db().to_string();
+        wire.say(&[b"SELECT", number.as_bytes()], deadline).await.map_err(refused)?;
+    }
+    Ok(())
 }
 
 async fn open(client: &Client, settings: &Settings) -> RedisResult<MultiplexedConnection> {
@@ -91,7 +163,7 @@ async fn find_master(
 
 async fn ask_sentinel(sentinel: &Client, master: &str, settings: &Settings) -> RedisResult<(String, u16)> {
     let asking = async {
-        let mut link = Link::Server(open(sentinel, settings).await?);
+        let mut link = Foreign::Server(open(sentinel, settings).await?);
         link.call(redis::cmd("SENTINEL").arg("get-master-addr-by-name").arg(master)).await
     };
     // One that hangs must not keep the others from being asked.

@@ -2,15 +2,17 @@
 //! place that knows its client.
 //!
 //! Each worker has a connection of its own, on which the questions of all its requests follow each other without waiting
-//! (`client`). A question is one call of one script, whatever it is about; of a cluster, one for each server concerned.
-//! `breaker` keeps a worker from asking a store that fails, `settings` says where it is, `link` connects. What the node
-//! knows of the store as a whole is in `Shared`.
+//! (`client`). A question is one call of one script (`calls`), whatever it is about; of a cluster, one for each server
+//! concerned. `breaker` keeps a worker from asking a store that fails, `settings` says where it is, `link` connects, and
+//! `wire` is the connection to one server. What the node knows of the store as a whole is in `Shared`.
 
 mod breaker;
+mod calls;
 mod client;
 mod join;
 mod link;
 mod settings;
+mod wire;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

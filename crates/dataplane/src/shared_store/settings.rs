@@ -57,10 +57,6 @@ impl Settings {
         })
     }
 
-    pub(super) fn is_cluster(&self) -> bool {
-        self.document.cluster
-    }
-
     /// Is it the same store, spoken to in the same way?
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.document == other.document
