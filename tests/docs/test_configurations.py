@@ -43,6 +43,23 @@ ISSUER = """\
 MCowBQYDK2VwAyEA6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=
 -----END PUBLIC KEY-----
 """
+SECRETS = (
+    "INTERNAL_JWT_SECRET",
+    "CHALLENGE_SECRET",
+    "STICKY_SECRET",
+    "STORE_PASSWORD",
+    "INTROSPECTION_SECRET",
+    "REDIS_PASSWORD",
+    "KAFKA_PASSWORD",
+    "SEARCH_PASSWORD",
+    "CLICKHOUSE_PASSWORD",
+    "RECORDS_SECRET",
+    "ALERT_SECRET",
+    "AUDIT_KEY",
+    "COLLECTOR_TOKEN",
+    "USER_KEY_1",
+    "USER_KEY_2",
+)
 MEMBERS = ("listeners", "services", "identities", "routes")
 
 
@@ -82,19 +99,7 @@ def place(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "lists" / "spam.txt").write_text("203.0.113.0/24\n")
     (tmp_path / "lists" / "scores.txt").write_text("203.0.113.0/24,35\n")
     write_countries(tmp_path / "GeoLite2-Country.mmdb", {"203.0.113.0/24": "DE"})
-    for name in (
-        "INTERNAL_JWT_SECRET",
-        "CHALLENGE_SECRET",
-        "STICKY_SECRET",
-        "STORE_PASSWORD",
-        "INTROSPECTION_SECRET",
-        "REDIS_PASSWORD",
-        "KAFKA_PASSWORD",
-        "SEARCH_PASSWORD",
-        "CLICKHOUSE_PASSWORD",
-        "RECORDS_SECRET",
-        "ALERT_SECRET",
-    ):
+    for name in SECRETS:
         monkeypatch.setenv(name, "0123456789abcdef0123456789abcdef")
     return tmp_path
 

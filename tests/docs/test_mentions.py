@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ alerts: {channels: [{name: ops, kind: webhook, url: "http://127.0.0.1:1/"}]}
 SECURE = 'name: secure, address: "127.0.0.1:9003", tls: {certificates: {file: tls.pem, key_file: tls.key}}'
 # Labels that Prometheus itself defines for histograms.
 OF_HISTOGRAMS = {"le"}
+LATE = ("gateway_self_check_seconds", "gateway_alert_messages_queued")
+SETTLE_SECONDS = 30.0
 
 
 def cells(line: str) -> list[str]:
@@ -67,7 +70,17 @@ def exposition(terminal: Any) -> str:
     with httpx2.Client(base_url=f"http://127.0.0.1:{terminal.port('8080')}") as client:
         statuses = [client.get(path).status_code for path in ("/", "/closed", "/nowhere")]
     assert statuses == [200, 401, 404]
-    return httpx2.get(f"http://127.0.0.1:{terminal.port('9901')}/metrics").text
+    return settled(f"http://127.0.0.1:{terminal.port('9901')}/metrics")
+
+
+def settled(url: str) -> str:
+    """What is said once the node has looked at itself and knows where alerts go, both after it listens."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        text = httpx2.get(url).text
+        if all(f"\n{name}" in text for name in LATE) or time.monotonic() > deadline:
+            return text
+        time.sleep(0.1)
 
 
 def test_metrics_of_a_live_node_are_those_of_the_reference(exposition: str, reference: Path) -> None:

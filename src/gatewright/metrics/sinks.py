@@ -11,48 +11,57 @@ from gatewright.records.tally import REASONS, SinkCounts
 
 def sink_metrics(node: Node) -> list[Family]:
     counts = node.records.counts()
-
-    def each(value: Callable[[SinkCounts], float]) -> list[Sample]:
-        return [({"sink": one.name}, value(one)) for one in counts]
-
     return [
-        counter("gateway_sink_records_total", "Records stored.", each(lambda one: one.stored)),
+        counter("gateway_sink_records_total", "Records stored.", each(counts, lambda one: one.stored)),
         counter("gateway_sink_dropped_total", "Records lost, by reason.", drops(counts)),
         counter(
             "gateway_sink_failures_total",
             "Attempts to store a batch that failed.",
-            each(lambda one: one.failures),
+            each(counts, lambda one: one.failures),
         ),
+        *backlog_metrics(counts),
+        *batch_metrics(counts),
+    ]
+
+
+def backlog_metrics(counts: list[SinkCounts]) -> list[Family]:
+    """What waits for each sink, and for how long."""
+    return [
         gauge(
             "gateway_sink_queued_records",
             "Records that wait for the sink in memory, or are being stored.",
-            each(lambda one: one.queued + one.in_flight),
+            each(counts, lambda one: one.queued + one.in_flight),
         ),
         gauge(
             "gateway_sink_queued_bytes",
             "Bytes of the records that wait in memory.",
-            each(lambda one: one.queued_bytes),
+            each(counts, lambda one: one.queued_bytes),
         ),
         gauge(
             "gateway_sink_spilled_records",
             "Records that wait for the sink on disk.",
-            each(lambda one: one.spilled),
+            each(counts, lambda one: one.spilled),
         ),
         gauge(
-            "gateway_sink_spilled_bytes", "Bytes of the spill on disk.", each(lambda one: one.spilled_bytes)
+            "gateway_sink_spilled_bytes",
+            "Bytes of the spill on disk.",
+            each(counts, lambda one: one.spilled_bytes),
         ),
         gauge(
             "gateway_sink_lag_seconds",
             "Age of the oldest record that is not stored; 0 where all are.",
-            each(lambda one: one.lag),
+            each(counts, lambda one: one.lag),
         ),
         gauge(
             "gateway_sink_last_success_seconds",
             "Time since a batch was last stored, or since the sink is in use.",
-            each(lambda one: one.since_success),
+            each(counts, lambda one: one.since_success),
         ),
-        *batch_metrics(counts),
     ]
+
+
+def each(counts: list[SinkCounts], value: Callable[[SinkCounts], float]) -> list[Sample]:
+    return [({"sink": one.name}, value(one)) for one in counts]
 
 
 def drops(counts: list[SinkCounts]) -> list[Sample]:
