@@ -183,7 +183,7 @@ def test_a_sink_trusts_and_shows_the_certificates_that_are_configured(send: Any,
 
 def test_a_login_to_kafka_is_that_which_is_configured(send: Any) -> None:
     """The mock cluster knows no logins, so this reads what its client is told."""
-    from gatewright.records.kafka import options
+    from gatewright.records.sinks.kafka import options
 
     worker = send(
         "kind: kafka, brokers: '127.0.0.1:1', tls: {}, timeout: 100ms, "

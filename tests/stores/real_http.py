@@ -17,14 +17,14 @@ import pytest
 
 from gateway.ports import unused_ports
 from gatewright.records.batch import Batch, Chunk
-from gatewright.records.elasticsearch import ElasticsearchEncoder
-from gatewright.records.http_client import Destination
-from gatewright.records.http_sink import HttpSink
 from gatewright.records.lane import Lane
-from gatewright.records.loki import LokiEncoder
-from gatewright.records.otlp_logs import OtlpLogsEncoder
 from gatewright.records.settings import LaneSettings, RetrySettings, SpillSettings
 from gatewright.records.sink import RejectedError
+from gatewright.records.sinks.elasticsearch import ElasticsearchEncoder
+from gatewright.records.sinks.http_client import Destination
+from gatewright.records.sinks.http_sink import HttpSink
+from gatewright.records.sinks.loki import LokiEncoder
+from gatewright.records.sinks.otlp_logs import OtlpLogsEncoder
 from stores.http import OtlpStore, Received, Reply, as_json
 
 STORES = Path(os.environ["GATEWRIGHT_STORES"])

@@ -12,9 +12,9 @@ import pytest
 
 from gateway.ports import unused_ports
 from gatewright.records.batch import Chunk
-from gatewright.records.kafka import KafkaSettings, KafkaSink
 from gatewright.records.lane import Lane
 from gatewright.records.settings import LaneSettings, RetrySettings, SpillSettings
+from gatewright.records.sinks.kafka import KafkaSettings, KafkaSink
 from stores.kafka import Broker, consumed, create_topic
 
 JARS = Path(os.environ["GATEWRIGHT_STORES"]) / "kafka"

@@ -4,13 +4,13 @@ import json
 from typing import Any
 
 from gatewright.records.batch import Batch, Chunk
-from gatewright.records.clickhouse import ClickHouseEncoder
-from gatewright.records.elasticsearch import ElasticsearchEncoder
-from gatewright.records.http_client import Destination
-from gatewright.records.http_sink import HttpSink
-from gatewright.records.loki import LokiEncoder
-from gatewright.records.otlp_logs import OtlpLogsEncoder
-from gatewright.records.webhook import WebhookEncoder
+from gatewright.records.sinks.clickhouse import ClickHouseEncoder
+from gatewright.records.sinks.elasticsearch import ElasticsearchEncoder
+from gatewright.records.sinks.http_client import Destination
+from gatewright.records.sinks.http_sink import HttpSink
+from gatewright.records.sinks.loki import LokiEncoder
+from gatewright.records.sinks.otlp_logs import OtlpLogsEncoder
+from gatewright.records.sinks.webhook import WebhookEncoder
 from stores.http import Store
 
 ENCODERS: dict[str, Any] = {

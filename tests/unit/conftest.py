@@ -12,7 +12,7 @@ import pytest
 from gateway.ports import unused_ports
 from gatewright.errors import EngineError, SnapshotError
 from gatewright.records.batch import Batch
-from gatewright.records.sqlite import SqliteSink
+from gatewright.records.sinks.sqlite import SqliteSink
 
 
 class FakeEngine:

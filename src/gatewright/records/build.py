@@ -22,16 +22,16 @@ from gatewright.records.worker import Outlet, RecordWorker
 # Imported when a sink of the kind is made, so that its library is needed only then. Each takes the model and
 # the `Place`, opens nothing yet, and raises `GatewrightError` with what to install.
 BUILDERS = {
-    "stdout": "gatewright.records.lines:build_stdout",
-    "file": "gatewright.records.lines:build_file",
-    "postgresql": "gatewright.records.postgresql:build_postgresql",
-    "sqlite": "gatewright.records.sqlite:build_sqlite",
-    "webhook": "gatewright.records.remote:build_webhook",
-    "elasticsearch": "gatewright.records.remote:build_elasticsearch",
-    "loki": "gatewright.records.remote:build_loki",
-    "clickhouse": "gatewright.records.remote:build_clickhouse",
-    "otlp": "gatewright.records.remote:build_otlp",
-    "kafka": "gatewright.records.remote:build_kafka",
+    "stdout": "gatewright.records.sinks.lines:build_stdout",
+    "file": "gatewright.records.sinks.lines:build_file",
+    "postgresql": "gatewright.records.sinks.postgresql:build_postgresql",
+    "sqlite": "gatewright.records.sinks.sqlite:build_sqlite",
+    "webhook": "gatewright.records.sinks.remote:build_webhook",
+    "elasticsearch": "gatewright.records.sinks.remote:build_elasticsearch",
+    "loki": "gatewright.records.sinks.remote:build_loki",
+    "clickhouse": "gatewright.records.sinks.remote:build_clickhouse",
+    "otlp": "gatewright.records.sinks.remote:build_otlp",
+    "kafka": "gatewright.records.sinks.remote:build_kafka",
     # No kind that is configured as a sink: `tracing.export` is one.
     "spans": "gatewright.tracing.exporter:build_spans",
 }

@@ -17,7 +17,7 @@ from gatewright.control.state import StateDirectory
 from gatewright.errors import ConfigError, Problem
 from gatewright.insight.histogram import Histogram
 from gatewright.metrics.page import exposition
-from gatewright.records.sqlite import SqliteSink
+from gatewright.records.sinks.sqlite import SqliteSink
 
 
 @pytest.fixture

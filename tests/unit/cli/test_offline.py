@@ -12,7 +12,7 @@ from gatewright.cli.durations import seconds_of
 from gatewright.cli.printing import cell
 from gatewright.records.batch import Batch
 from gatewright.records.reader import text_of
-from gatewright.records.sqlite import SqliteSink
+from gatewright.records.sinks.sqlite import SqliteSink
 
 
 @pytest.fixture

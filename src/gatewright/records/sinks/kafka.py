@@ -20,7 +20,7 @@ import msgspec
 from gatewright.records.batch import Batch, decoded
 from gatewright.records.sink import RejectedError, SinkError
 
-log = logging.getLogger("gatewright.records.kafka")
+log = logging.getLogger("gatewright.records.sinks.kafka")
 
 Key = Literal["caller", "route_id", "request_id", "client_ip", "tenant_id", "none"]
 ID = "gatewright-id"

@@ -11,10 +11,10 @@ import pytest
 
 from gateway.ports import unused_ports
 from gatewright.records.batch import Chunk
-from gatewright.records.http_client import Destination
-from gatewright.records.http_sink import HttpSink
 from gatewright.records.lane import Lane
 from gatewright.records.settings import LaneSettings, RetrySettings, SpillSettings
+from gatewright.records.sinks.http_client import Destination
+from gatewright.records.sinks.http_sink import HttpSink
 from stores.http import STORES
 from stores.mortal import MortalStore
 from stores.sinks import ENCODERS

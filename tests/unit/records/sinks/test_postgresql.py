@@ -18,9 +18,9 @@ from gatewright.config.models import PostgresqlSink as Model
 from gatewright.config.quantities import Duration
 from gatewright.records.batch import Batch, Chunk
 from gatewright.records.lane import Lane
-from gatewright.records.postgresql import PostgresqlSink
 from gatewright.records.settings import LaneSettings, RetrySettings, SpillSettings
 from gatewright.records.sink import RejectedError, SinkError
+from gatewright.records.sinks.postgresql import PostgresqlSink
 
 pytestmark = pytest.mark.needs("postgres")
 

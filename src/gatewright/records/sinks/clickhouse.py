@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gatewright.records.batch import Batch, split
-from gatewright.records.http_client import Answer, Message, fingerprint
-from gatewright.records.http_sink import REFUSED, SUCCESS, Verdict
 from gatewright.records.sink import SinkError
+from gatewright.records.sinks.http_client import Answer, Message, fingerprint
+from gatewright.records.sinks.http_sink import REFUSED, SUCCESS, Verdict
 
 FAILED = "x-clickhouse-exception-code"
 # A table need not have every field; times are RFC 3339; lists fit into a column of text; the status of the

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from gatewright.records.http_client import ANSWER_BYTES, Destination, retry_after
-from gatewright.records.http_sink import HALVINGS, HttpSink
 from gatewright.records.sink import RejectedError, SinkError
-from gatewright.records.webhook import WebhookEncoder
+from gatewright.records.sinks.http_client import ANSWER_BYTES, Destination, retry_after
+from gatewright.records.sinks.http_sink import HALVINGS, HttpSink
+from gatewright.records.sinks.webhook import WebhookEncoder
 from stores.http import (
     STORES,
     Received,

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from gatewright.records.batch import Batch, Chunk
-from gatewright.records.clickhouse import ClickHouseEncoder
-from gatewright.records.loki import LokiEncoder
 from gatewright.records.sink import RejectedError, SinkError
-from gatewright.records.webhook import WebhookEncoder
+from gatewright.records.sinks.clickhouse import ClickHouseEncoder
+from gatewright.records.sinks.loki import LokiEncoder
+from gatewright.records.sinks.webhook import WebhookEncoder
 from stores.http import (
     ClickHouseStore,
     ElasticsearchStore,

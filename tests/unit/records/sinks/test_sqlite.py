@@ -8,7 +8,7 @@ import pytest
 from gatewright.records.batch import Batch
 from gatewright.records.reader import Question, find_request, page
 from gatewright.records.sink import SinkError
-from gatewright.records.sqlite import SqliteSink
+from gatewright.records.sinks.sqlite import SqliteSink
 
 
 def ids(found) -> list[str]:

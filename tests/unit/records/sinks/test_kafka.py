@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gatewright.records.batch import Batch, Chunk
-from gatewright.records.kafka import KafkaSettings, KafkaSink
 from gatewright.records.sink import RejectedError, SinkError
+from gatewright.records.sinks.kafka import KafkaSettings, KafkaSink
 from stores.kafka import consumed, mock_cluster
 
 RECORD = {

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import msgspec
 
 from gatewright.records.batch import Batch, decoded, seconds_of
-from gatewright.records.http_client import Answer, Message
-from gatewright.records.http_sink import REFUSED, Verdict
+from gatewright.records.sinks.http_client import Answer, Message
+from gatewright.records.sinks.http_sink import REFUSED, Verdict
 from gatewright.records.timestamps import SECOND, nanoseconds_of
 
 # What the ingester says when it stored all but some entries of a stream, which were too old.

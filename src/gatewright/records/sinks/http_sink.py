@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from gatewright.records.batch import Batch
-from gatewright.records.http_client import Answer, Destination, HttpClient, Message
 from gatewright.records.sink import RejectedError, SinkError
+from gatewright.records.sinks.http_client import Answer, Destination, HttpClient, Message
 
 E = TypeVar("E")
 

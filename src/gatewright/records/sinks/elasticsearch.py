@@ -13,9 +13,9 @@ from typing import NamedTuple
 import msgspec
 
 from gatewright.records.batch import Batch, decoded
-from gatewright.records.http_client import Answer, Message
-from gatewright.records.http_sink import REFUSED, SUCCESS, Verdict
 from gatewright.records.sink import SinkError
+from gatewright.records.sinks.http_client import Answer, Message
+from gatewright.records.sinks.http_sink import REFUSED, SUCCESS, Verdict
 
 CONFLICT = 409
 FIRST_ERROR = 400

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gatewright.records.batch import Batch, decoded, seconds_of
-from gatewright.records.http_client import Answer, Message
-from gatewright.records.http_sink import SUCCESS, Verdict
+from gatewright.records.sinks.http_client import Answer, Message
+from gatewright.records.sinks.http_sink import SUCCESS, Verdict
 from gatewright.records.timestamps import SECOND, nanoseconds_of
 
 # The protocol forbids a retry after these; those that are about the login or the address are not among them.

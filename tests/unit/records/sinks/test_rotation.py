@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gatewright.records.batch import Batch
-from gatewright.records.lines import FileSink
-from gatewright.records.rotation import Rotation, RotationSettings
+from gatewright.records.sinks.lines import FileSink
+from gatewright.records.sinks.rotation import Rotation, RotationSettings
 
 
 class Clock:

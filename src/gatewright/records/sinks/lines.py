@@ -13,9 +13,9 @@ from gatewright.config.models.records import FileSink as FileModel
 from gatewright.config.models.records import StdoutSink
 from gatewright.records.batch import Batch
 from gatewright.records.build import Place
-from gatewright.records.formats import Format, as_it_is, format_of
-from gatewright.records.rotation import Rotation, RotationSettings
 from gatewright.records.sink import SinkError
+from gatewright.records.sinks.formats import Format, as_it_is, format_of
+from gatewright.records.sinks.rotation import Rotation, RotationSettings
 
 log = logging.getLogger("gatewright.records")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gatewright.records import lines
 from gatewright.records.batch import Batch
-from gatewright.records.lines import FileSink, StandardOutputSink
 from gatewright.records.sink import SinkError
+from gatewright.records.sinks import lines
+from gatewright.records.sinks.lines import FileSink, StandardOutputSink
 
 
 def test_batches_are_appended_unchanged(tmp_path: Path) -> None:

@@ -13,14 +13,14 @@ from gatewright.config.models.sinks import (
     SinkTls,
     WebhookSink,
 )
-from gatewright.records import kafka
-from gatewright.records.clickhouse import ClickHouseEncoder
-from gatewright.records.elasticsearch import ElasticsearchEncoder
-from gatewright.records.http_client import Destination
-from gatewright.records.http_sink import Encoder, HttpSink
-from gatewright.records.loki import LokiEncoder
-from gatewright.records.otlp_logs import OtlpLogsEncoder
-from gatewright.records.webhook import WebhookEncoder
+from gatewright.records.sinks import kafka
+from gatewright.records.sinks.clickhouse import ClickHouseEncoder
+from gatewright.records.sinks.elasticsearch import ElasticsearchEncoder
+from gatewright.records.sinks.http_client import Destination
+from gatewright.records.sinks.http_sink import Encoder, HttpSink
+from gatewright.records.sinks.loki import LokiEncoder
+from gatewright.records.sinks.otlp_logs import OtlpLogsEncoder
+from gatewright.records.sinks.webhook import WebhookEncoder
 
 if TYPE_CHECKING:
     # It imports this module, by name.

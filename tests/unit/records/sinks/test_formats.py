@@ -7,7 +7,7 @@ import pytest
 
 from gatewright.config.models import FileSink
 from gatewright.records.batch import Batch
-from gatewright.records.formats import combined, format_of, logfmt_value
+from gatewright.records.sinks.formats import combined, format_of, logfmt_value
 
 # As log analysers read it.
 COMBINED = re.compile(

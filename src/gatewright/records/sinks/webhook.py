@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gatewright.records.batch import Batch, split
-from gatewright.records.http_client import Answer, Message, fingerprint
-from gatewright.records.http_sink import REFUSED, Verdict
+from gatewright.records.sinks.http_client import Answer, Message, fingerprint
+from gatewright.records.sinks.http_sink import REFUSED, Verdict
 
 BATCH = "X-Gatewright-Batch"
 TIMESTAMP = "X-Gatewright-Timestamp"

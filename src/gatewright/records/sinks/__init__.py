@@ -1,0 +1,1 @@
+"""The places where records go, one a file."""
