@@ -135,9 +135,17 @@ def test_a_key_is_changed_through_a_node_at_once(gateway: Gateway, command: Comm
     assert command("change", identifier, "--scope", "a", *at)[0] == 1
     gateway.end()
     events = [json.loads(line) for line in gateway.lines if line.startswith("{")]
-    told = [event["fields"]["changed"] for event in events if event["event"] == "key.change"]
-    assert told[0] == ["metadata", "networks", "partner"]
-    assert len(told) == 5
+    acts = [
+        (event["fields"]["changed"], event["outcome"]) for event in events if event["event"] == "key.change"
+    ]
+    assert acts == [
+        (["metadata", "networks", "partner"], "done"),
+        (["metadata", "networks", "scopes", "tier"], "done"),
+        (["expires_in"], "done"),
+        (["expires_at"], "done"),
+        ([], "refused"),
+        (["scopes"], "refused"),
+    ]
 
 
 def test_a_key_is_changed_in_the_database_itself(gateway: Gateway, command: Command) -> None:
