@@ -87,13 +87,15 @@ class Gatewright:
             jwt = {"name": "users", "kind": "jwt", "issuer": ISSUER, "audience": AUDIENCE, "jwks": keys}
             return {"identities": [jwt], **({} if check.remembered else {"node": {"token_cache": 0}})}
         store: dict[str, Any] = {"secret": STORE_SECRET, "path": str(credentials.key_store_file)}
+        # All callers have one address here, which would be taken for somebody who tries keys.
+        store |= {"max_lookups": 10_000, "lookups_per_address": 1_000_000}
         if not check.remembered:
-            store |= {"cache_keys": 100, "max_lookups": 10_000, "lookups_per_address": 1_000_000}
+            store["cache_keys"] = 100
         keys_of_store = {"name": "users", "kind": "api_key", "header": KEY_HEADER, "keys": {"store": True}}
         return {"key_store": store, "identities": [keys_of_store]}
 
     def tier(self, scenario: Scenario) -> dict[str, Any]:
-        tier: dict[str, Any] = {"name": "bench", "limit": scenario.callers_limit}
+        tier: dict[str, Any] = {"name": scenario.name, "limit": scenario.callers_limit}
         if scenario.check is None:
             return {**tier, "window": f"{WINDOW_SECONDS}s", "per": "user"}
         tier |= {"per": f"header:{CALLER_HEADER}", "algorithm": scenario.check.limiter}
@@ -127,5 +129,5 @@ class Gatewright:
         return {
             **route,
             "auth": self.auth(scenario),
-            "rate_limit": {"tier": "bench"} if scenario.is_limited else "none",
+            "rate_limit": {"tier": scenario.name} if scenario.is_limited else "none",
         }
