@@ -100,6 +100,16 @@ def test_a_key_lives_from_its_making_to_its_end_through_a_running_node(
     assert new[8:] not in "".join(gateway.lines)
 
 
+ACTS = [
+    (["metadata", "networks", "partner"], "done"),
+    (["metadata", "networks", "scopes", "tier"], "done"),
+    (["expires_in"], "done"),
+    (["expires_at"], "done"),
+    ([], "refused"),
+    (["scopes"], "refused"),
+]
+
+
 def test_a_key_is_changed_through_a_node_at_once(gateway: Gateway, command: Command) -> None:
     gateway.start()
     at = ("--admin", gateway.url)
@@ -138,14 +148,7 @@ def test_a_key_is_changed_through_a_node_at_once(gateway: Gateway, command: Comm
     acts = [
         (event["fields"]["changed"], event["outcome"]) for event in events if event["event"] == "key.change"
     ]
-    assert acts == [
-        (["metadata", "networks", "partner"], "done"),
-        (["metadata", "networks", "scopes", "tier"], "done"),
-        (["expires_in"], "done"),
-        (["expires_at"], "done"),
-        ([], "refused"),
-        (["scopes"], "refused"),
-    ]
+    assert acts == ACTS
 
 
 def test_a_key_is_changed_in_the_database_itself(gateway: Gateway, command: Command) -> None:
