@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import httpx2
 
 from gatewright.errors import GatewrightError
+from gatewright.identity.answers import UNCOMPRESSED, read_bounded
 from gatewright.identity.discovery import DiscoveryError, key_set_address
 
 MAXIMUM_BYTES = 1 << 20
@@ -76,7 +77,7 @@ async def fetch_key_set(client: httpx2.AsyncClient, source: KeySetSource) -> byt
     seconds = source.times.timeout
     try:
         async with asyncio.timeout(seconds):
-            return checked(await read_bounded(client, await address_of(client, source)))
+            return checked(await fetched(client, await address_of(client, source)))
     except TimeoutError as error:
         raise KeySetError(f"no answer within {seconds:g} s") from error
     except httpx2.HTTPError as error:
@@ -90,27 +91,19 @@ async def address_of(client: httpx2.AsyncClient, source: KeySetSource) -> str:
     source.check(source.url)
     if source.issuer is None:
         return source.url
-    address = key_set_address(await read_bounded(client, source.url), source.issuer)
+    address = key_set_address(await fetched(client, source.url), source.issuer)
     source.check(address)
     return address
 
 
-async def read_bounded(client: httpx2.AsyncClient, url: str) -> bytes:
-    # A small compressed answer may be a large one.
-    headers = {"accept": "application/jwk-set+json, application/json", "accept-encoding": "identity"}
+async def fetched(client: httpx2.AsyncClient, url: str) -> bytes:
+    headers = {"accept": "application/jwk-set+json, application/json", **UNCOMPRESSED}
     # A redirect would let the issuer, or whoever speaks for it, send the gateway to any address: it is an
     # error.
     async with client.stream("GET", url, headers=headers, follow_redirects=False) as response:
         if response.status_code != httpx2.codes.OK:
             raise KeySetError(f"status {response.status_code}")
-        if response.headers.get("content-encoding", "identity") != "identity":
-            raise KeySetError("compressed, which was not asked for")
-        body = bytearray()
-        async for part in response.aiter_bytes():
-            body += part
-            if len(body) > MAXIMUM_BYTES:
-                raise KeySetError(f"larger than {MAXIMUM_BYTES} bytes")
-    return bytes(body)
+        return await read_bounded(response, MAXIMUM_BYTES, KeySetError)
 
 
 def checked(body: bytes) -> bytes:

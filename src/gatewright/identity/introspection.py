@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 
 from gatewright.errors import GatewrightError
+from gatewright.identity.answers import UNCOMPRESSED, read_bounded
 from gatewright.identity.fetch import is_loopback
 
 log = logging.getLogger("gatewright.identity")
@@ -95,8 +96,7 @@ class Introspections:
 
     async def _ask(self, source: IntrospectionSource, token: str) -> bytes:
         source.check()
-        # A small compressed answer may be a large one.
-        headers = {"accept": "application/json", "accept-encoding": "identity"}
+        headers = {"accept": "application/json", **UNCOMPRESSED}
         if source.bearer is not None:
             headers["authorization"] = f"Bearer {source.bearer}"
         asked = self._client.stream(
@@ -111,14 +111,7 @@ class Introspections:
         async with asked as response:
             if response.status_code != httpx2.codes.OK:
                 raise IntrospectionError(f"status {response.status_code}")
-            if response.headers.get("content-encoding", "identity") != "identity":
-                raise IntrospectionError("compressed, which was not asked for")
-            body = bytearray()
-            async for part in response.aiter_bytes():
-                body += part
-                if len(body) > MAXIMUM_BYTES:
-                    raise IntrospectionError(f"larger than {MAXIMUM_BYTES} bytes")
-        return bytes(body)
+            return await read_bounded(response, MAXIMUM_BYTES, IntrospectionError)
 
     def _succeeded(self, source: IntrospectionSource) -> None:
         health = self.health.setdefault(source.identity, IntrospectionHealth())

@@ -11,6 +11,7 @@ from urllib.parse import quote_plus
 
 import httpx2
 
+from gatewright.identity.answers import UNCOMPRESSED, read_bounded
 from gatewright.identity.discovery import DiscoveryError, check_issuer, document_address
 from gatewright.identity.oidc.settings import Endpoints, OidcSettings, ProviderError, RefusedError
 
@@ -125,17 +126,10 @@ async def ask(
 
 
 async def received(client: httpx2.AsyncClient, request: httpx2.Request) -> tuple[int, Json]:
-    # A small compressed answer may be a large one.
-    request.headers["accept-encoding"] = "identity"
+    request.headers.update(UNCOMPRESSED)
     response = await client.send(request, stream=True, follow_redirects=False)
     try:
-        if response.headers.get("content-encoding", "identity") != "identity":
-            raise ProviderError("compressed, which was not asked for")
-        body = bytearray()
-        async for part in response.aiter_bytes():
-            body += part
-            if len(body) > MAXIMUM_BYTES:
-                raise ProviderError(f"an answer larger than {MAXIMUM_BYTES} bytes")
+        body = await read_bounded(response, MAXIMUM_BYTES, ProviderError)
     finally:
         await response.aclose()
     try:
