@@ -102,7 +102,7 @@ class RollupSink:
 
     def write(self, batch: Batch) -> None:
         """Count a batch. Never raises: what cannot be written is kept and written later."""
-        self.take([record for record, _ in batch.pairs(DECODER)])
+        self.take(batch.read(DECODER))
 
     def take(self, records: Iterable[Counted]) -> None:
         """Count records. Those without a time are left out and counted in `malformed`."""

@@ -113,7 +113,7 @@ class Traffic:
         self._agents: dict[str, bool] = {}
 
     def write(self, batch: Batch) -> None:
-        self.take(seen for seen, _ in batch.pairs(self._decoder))
+        self.take(batch.read(self._decoder))
 
     def reopen(self) -> None:
         """No files; nothing to do."""

@@ -87,7 +87,7 @@ ACCESS = msgspec.json.Decoder(Access)
 
 def combined(batch: Batch) -> bytes:
     """`address - user [time] "request" status bytes "-" "agent"`; records hold no referer."""
-    return "".join(combined_line(one) for one, _ in batch.pairs(ACCESS)).encode("ascii")
+    return "".join(combined_line(one) for one in batch.read(ACCESS)).encode("ascii")
 
 
 def combined_line(one: Access) -> str:
