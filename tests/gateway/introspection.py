@@ -5,21 +5,21 @@ import base64
 import json
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import parse_qs
 
+from gateway.answering import AnsweringNode
 from gateway.client import Response, get
-from gateway.node import Node
+from gateway.http_peer import HttpPeer, QuietHandler
 from gatewright.control.configuration import introspection_sources
 from gatewright.identity.introspection import Introspections
-from gatewright.identity.questions import QuestionWorker
+from gatewright.identity.questions import Answer
 
 CLIENT = ("gateway", "its secret")
 
 
-class TokenIssuer:
+class TokenIssuer(HttpPeer):
     """Answers what its tokens are worth (RFC 7662) to who names himself as `client`. A context manager."""
 
     def __init__(self) -> None:
@@ -30,31 +30,19 @@ class TokenIssuer:
         self.released = threading.Event()
         issuer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"])).decode()
                 issuer.serve(self, parse_qs(body))
 
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        super().__init__(Handler)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/introspect"
+        return f"{self.base}/introspect"
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def let_go(self) -> None:
         self.released.set()
-        self._server.shutdown()
-        self._server.server_close()
 
     def grant(self, token: str, **claims: Any) -> None:
         """A token that is active for ten minutes; a claim of `None` is left out."""
@@ -97,25 +85,21 @@ class TokenIssuer:
         return statuses.get(self.behaviour, 200), headers, bodies.get(self.behaviour, good)
 
 
-class IntrospectingNode:
+class IntrospectingNode(AnsweringNode):
     """A node that asks issuers, as a whole node does. An async context manager."""
 
     def __init__(self, text: str) -> None:
-        self.node = Node(text)
         self.issuers = Introspections()
-        self._questions = QuestionWorker(self.node.engine, {"introspect": self.issuers.answer})
+        super().__init__(text)
 
-    async def __aenter__(self) -> Self:
+    def answers(self) -> dict[str, Answer]:
+        return {"introspect": self.issuers.answer}
+
+    def use(self) -> None:
         assert self.node.loaded is not None
         self.issuers.use(introspection_sources(self.node.loaded.gateway))
-        self._questions.start(asyncio.get_running_loop())
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.node.stop)
-        await asyncio.to_thread(self._questions.close)
+    async def release(self) -> None:
         await self.issuers.close()
 
     async def get(self, token: str, *headers: tuple[str, str]) -> Response:

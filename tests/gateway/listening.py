@@ -3,14 +3,15 @@
 import json
 import queue
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from gateway.http_peer import HttpPeer, QuietHandler
 
 Told = dict[str, Any]
 
 
-class Listening:
+class Listening(HttpPeer):
     """Keeps what it is told. `statuses` are given first, then 200. A context manager."""
 
     def __init__(self, *statuses: int) -> None:
@@ -22,27 +23,15 @@ class Listening:
         self.held.set()
         listening = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
                 listening.take(self)
 
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
+        super().__init__(Handler)
+        self.url = f"{self.base}/alerts"
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}/alerts"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def let_go(self) -> None:
         self.held.set()
-        self._server.shutdown()
-        self._server.server_close()
 
     def take(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers["content-length"]))

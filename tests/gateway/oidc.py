@@ -8,13 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
 from gateway.credentials import Issuer
+from gateway.http_peer import HttpPeer, QuietHandler
 from gateway.node import Node
 from gatewright.control.configuration import login_settings
 from gatewright.identity.oidc.logins import Logins
@@ -55,7 +55,7 @@ class Manners:
     """Makes the ID token instead of the provider."""
 
 
-class Provider:
+class Provider(HttpPeer):
     """Logs everybody in at once. A context manager."""
 
     def __init__(self, algorithm: str = "ES256") -> None:
@@ -76,26 +76,11 @@ class Provider:
         """Released when the token endpoint is asked."""
         self._number = 0
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        super().__init__(self._handler())
+        self.url = self.base
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def let_go(self) -> None:
         self.held.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-    def stop(self) -> None:
-        """Take no connection any more."""
-        self._server.shutdown()
-        self._server.server_close()
 
     def identity(self, options: str = "", session: str = "", name: str = "web") -> str:
         """An identity of a configuration, as a YAML flow mapping. Its cookies are plain ones by default."""
@@ -203,10 +188,10 @@ class Provider:
             "authorization_response_iss_parameter_supported": True,
         }
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[QuietHandler]:
         provider = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
@@ -238,9 +223,6 @@ class Provider:
                     self.send_header("location", location)
                 self.end_headers()
                 self.wfile.write(body)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
 
         return Handler
 

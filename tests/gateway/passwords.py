@@ -2,15 +2,13 @@
 
 import asyncio
 import base64
-from types import TracebackType
-from typing import Self
 
+from gateway.answering import AnsweringNode
 from gateway.client import Response, get
-from gateway.node import Node
 from gatewright.config.password_hashes import Cost
 from gatewright.control.configuration import password_settings
 from gatewright.identity.passwords import PasswordChecker, hash_of
-from gatewright.identity.questions import QuestionWorker
+from gatewright.identity.questions import Answer
 
 QUICK = Cost(memory_kib=7 * 1024, rounds=1, lanes=1, hash_bytes=32)
 """A few milliseconds: what is checked here is not how slow it is."""
@@ -25,25 +23,21 @@ def basic(user: str, password: str) -> tuple[str, str]:
     return "Authorization", "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-class PasswordNode:
+class PasswordNode(AnsweringNode):
     """A node with those who check its passwords. An async context manager."""
 
     def __init__(self, text: str) -> None:
-        self.node = Node(text)
         self.checker = PasswordChecker()
-        self._questions = QuestionWorker(self.node.engine, {"check_password": self.checker.check})
+        super().__init__(text)
 
-    async def __aenter__(self) -> Self:
+    def answers(self) -> dict[str, Answer]:
+        return {"check_password": self.checker.check}
+
+    def use(self) -> None:
         assert self.node.loaded is not None
         self.checker.use(password_settings(self.node.loaded))
-        self._questions.start(asyncio.get_running_loop())
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.node.stop)
-        await asyncio.to_thread(self._questions.close)
+    async def release(self) -> None:
         self.checker.close()
 
     def apply(self, text: str) -> None:
