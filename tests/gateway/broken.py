@@ -69,6 +69,17 @@ def endless(head: bytes, piece: bytes) -> Act:
     return act
 
 
+def drip(head: bytes, piece: bytes) -> Act:
+    """Sends a piece now and then for as long as somebody reads: no silence is long enough to end a wait."""
+
+    def act(wire: Wire) -> None:
+        wire.send(head)
+        while not wire.ended.wait(0.005):
+            wire.send(piece)
+
+    return act
+
+
 def each(reply: bytes) -> Act:
     """The same reply to whatever is said, for as long as somebody speaks."""
 

@@ -16,13 +16,13 @@ import httpx2
 import pytest
 
 from gateway.ports import unused_ports
+from gatewright.outgoing.posting import Destination
 from gatewright.records.batch import Batch, Chunk
 from gatewright.records.lane import Lane
 from gatewright.records.settings import LaneSettings, RetrySettings, SpillSettings
 from gatewright.records.sink import RejectedError
 from gatewright.records.sinks.elasticsearch import ElasticsearchEncoder
-from gatewright.records.sinks.http_client import Destination
-from gatewright.records.sinks.http_sink import HttpSink
+from gatewright.records.sinks.http_sink import ANSWER_BYTES, HttpSink
 from gatewright.records.sinks.loki import LokiEncoder
 from gatewright.records.sinks.otlp_logs import OtlpLogsEncoder
 from stores.http import OtlpStore, Received, Reply, as_json
@@ -97,7 +97,7 @@ def lines(numbers: range, **fields: Any) -> bytes:
 
 def stream_through_a_kill(server: Server, encoder: Any, directory: Path) -> Lane:
     """Send records into a server that is killed and started again; all are stored when this returns."""
-    sink = HttpSink("sink", Destination(server.url + encoder.path, timeout=20.0), encoder)
+    sink = HttpSink("sink", Destination(server.url + encoder.path, 20.0, ANSWER_BYTES), encoder)
     retry, spill = RetrySettings(first=0.05, longest=0.5), SpillSettings(directory)
     lane = Lane(sink, LaneSettings(BATCH, batch_wait=0.01, retry=retry, spill=spill))
     for first in range(0, SENT, 50):
@@ -149,7 +149,7 @@ def test_opensearch_that_is_killed_has_every_record_once(opensearch: Server, tmp
 
 def test_a_document_that_opensearch_refuses_is_counted_and_the_others_are_there(opensearch: Server) -> None:
     encoder = ElasticsearchEncoder()
-    sink = HttpSink("sink", Destination(opensearch.url + encoder.path, timeout=30.0), encoder)
+    sink = HttpSink("sink", Destination(opensearch.url + encoder.path, 30.0, ANSWER_BYTES), encoder)
     bad = lines(range(1), status={"no": "number"})
     sink.write(Batch.of(lines(range(10))))
     with pytest.raises(RejectedError, match="parsing_exception") as caught:

@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
+from gatewright.outgoing.posting import Destination
 from gatewright.records.batch import Batch, Chunk
 from gatewright.records.sinks.clickhouse import ClickHouseEncoder
 from gatewright.records.sinks.elasticsearch import ElasticsearchEncoder
-from gatewright.records.sinks.http_client import Destination
-from gatewright.records.sinks.http_sink import HttpSink
+from gatewright.records.sinks.http_sink import ANSWER_BYTES, MOST_REQUEST, HttpSink
 from gatewright.records.sinks.loki import LokiEncoder
 from gatewright.records.sinks.otlp_logs import OtlpLogsEncoder
 from gatewright.records.sinks.webhook import WebhookEncoder
@@ -49,10 +49,12 @@ def numbers(store: Store) -> list[int]:
     return [record["number"] for record in store.records]
 
 
-def sink_of(kind: str, store: Store, encoder: Any = None, **settings: Any) -> HttpSink:
+def sink_of(
+    kind: str, store: Store, encoder: Any = None, max_request: int = MOST_REQUEST, **settings: Any
+) -> HttpSink:
     encoder = encoder or ENCODERS[kind]()
-    given: dict[str, Any] = {"timeout": 5.0} | settings
+    given: dict[str, Any] = {"timeout": 5.0, "answer_bytes": ANSWER_BYTES, "compress": True} | settings
     destination = Destination(store.url + encoder.path, **given)
-    sink = HttpSink(kind, destination, encoder)
+    sink = HttpSink(kind, destination, encoder, max_request)
     OPEN.append(sink)
     return sink

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import httpx2
 
 from gatewright.errors import GatewrightError
-from gatewright.identity.answers import UNCOMPRESSED, read_bounded
 from gatewright.identity.discovery import DiscoveryError, key_set_address
+from gatewright.outgoing.answers import UNCOMPRESSED, read_bounded
 
 MAXIMUM_BYTES = 1 << 20
 MAXIMUM_KEYS = 1000

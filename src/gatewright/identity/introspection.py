@@ -12,8 +12,8 @@ from typing import Any
 import httpx2
 
 from gatewright.errors import GatewrightError
-from gatewright.identity.answers import UNCOMPRESSED, read_bounded
 from gatewright.identity.fetch import is_loopback
+from gatewright.outgoing.answers import UNCOMPRESSED, read_bounded
 
 log = logging.getLogger("gatewright.identity")
 

@@ -14,16 +14,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import httpx2
-
 from gatewright.errors import GatewrightError
 from gatewright.insight.states import Message
+from gatewright.outgoing import posting
 
 log = logging.getLogger("gatewright.insight")
 
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 60.0
-MOST_ANSWER_BYTES = 64 << 10
 Document = dict[str, Any]
 
 
@@ -89,32 +87,23 @@ class Webhook:
     def __init__(self, settings: ChannelSettings, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._clock = clock
-        self._client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=1))
+        # Only the status of an answer matters, so that nobody waits for its body.
+        self._poster = posting.Poster(posting.Destination(settings.urls[0], settings.timeout, answer_bytes=0))
 
     async def tell(self, document: Document) -> None:
         body = json.dumps(document).encode()
-        headers = {"content-type": "application/json", "accept-encoding": "identity"}
+        headers = {"content-type": "application/json"}
         if self._settings.secret is not None:
             headers["x-gatewright-signature"] = signature(self._settings.secret, body, int(self._clock()))
         try:
-            async with asyncio.timeout(self._settings.timeout):
-                await self._post(body, headers)
-        except TimeoutError as error:
-            raise DeliveryError(f"no answer within {self._settings.timeout:g} s") from error
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            # The message of the error may name the address, which may hold a secret.
-            raise DeliveryError(type(error).__name__) from error
-
-    async def _post(self, body: bytes, headers: dict[str, str]) -> None:
-        asked = self._client.stream(
-            "POST", self._settings.urls[0], content=body, headers=headers, follow_redirects=False
-        )
-        async with asked as response:
-            if not response.is_success:
-                raise DeliveryError(f"status {response.status_code}")
+            answer = await self._poster.post(posting.Message(body, headers))
+        except posting.NoAnswerError as error:
+            raise DeliveryError(str(error)) from error
+        if not answer.is_success:
+            raise DeliveryError(f"status {answer.status}")
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._poster.close()
 
 
 def signature(secret: str, body: bytes, seconds: int) -> str:

@@ -13,13 +13,12 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import httpx2
-
 import gatewright
 from gatewright.config.models import Otlp
 from gatewright.control.node import Node
 from gatewright.metrics.page import exposition
 from gatewright.metrics.wire import field, fields, split, text
+from gatewright.outgoing.posting import Destination, Message, NoAnswerError, Poster
 
 log = logging.getLogger("gatewright.control")
 
@@ -45,25 +44,31 @@ class MetricsPush:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._poster: Poster | None = None
 
     async def run(self) -> None:
         """Push at each interval while the configuration names a collector, for ever."""
         loop = asyncio.get_running_loop()
         used, due = None, 0.0
-        async with httpx2.AsyncClient(limits=httpx2.Limits(max_connections=1)) as client:
+        try:
             while True:
                 settings = self._settings()
-                if settings is not None and (settings != used or loop.time() >= due):
-                    used, due = settings, loop.time() + settings.interval / 1000
-                    await self.push(client, settings)
+                if settings != used:
+                    await self._use(settings)
+                    used, due = settings, 0.0
+                if self._poster is not None and settings is not None and loop.time() >= due:
+                    due = loop.time() + settings.interval / 1000
+                    await self.push(self._poster, settings)
                 await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            await self._use(None)
 
-    async def push(self, client: httpx2.AsyncClient, settings: Otlp) -> None:
+    async def push(self, poster: Poster, settings: Otlp) -> None:
         """Send everything once. What fails is logged and counted."""
         health = self._node.pushes
         try:
             for body in await asyncio.to_thread(self._bodies, settings):
-                rejected, why = await post(client, settings, body)
+                rejected, why = await post(poster, body)
                 health.requests += 1
                 health.rejected += rejected
                 if why:
@@ -71,8 +76,14 @@ class MetricsPush:
                         "the collector of metrics objects", extra={"rejected": rejected, "error": why}
                     )
             health.answered(log, "metrics are sent to a collector")
-        except (PushError, httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
+        except (PushError, NoAnswerError) as error:
             health.failed(error, log, "the collector of metrics cannot be reached; the next push has it all")
+
+    async def _use(self, settings: Otlp | None) -> None:
+        before = self._poster
+        self._poster = None if settings is None else Poster(destination_of(settings))
+        if before is not None:
+            await before.close()
 
     def _settings(self) -> Otlp | None:
         loaded = self._node.loaded()
@@ -119,32 +130,23 @@ def resource_of(node: Node) -> bytes:
     return b"".join(field(1, pair) for pair in pairs)
 
 
-async def post(client: httpx2.AsyncClient, settings: Otlp, content: bytes) -> tuple[int, str]:
-    """Send one request; give how many data points were rejected, and what the collector said of it.
-
-    Raises `PushError`, `TimeoutError` and errors of the client.
-    """
+def destination_of(settings: Otlp) -> Destination:
+    """Where bodies go that are compressed already, off the event loop."""
     headers = {"content-type": "application/x-protobuf", **settings.headers}
     if settings.compression == "gzip":
         headers["content-encoding"] = "gzip"
-    async with (
-        asyncio.timeout(settings.timeout / 1000),
-        client.stream("POST", settings.url, content=content, headers=headers) as response,
-    ):
-        answer = await bounded(response)
-    if response.status_code // 100 != 2:
-        raise PushError(f"it answered {response.status_code}")
-    return partial_success(answer)
+    return Destination(settings.url, settings.timeout / 1000, MAXIMUM_ANSWER, headers)
 
 
-async def bounded(response: httpx2.Response) -> bytes:
-    """What the collector says. Raises `PushError` where that is too long to be an answer."""
-    answer = b""
-    async for chunk in response.aiter_bytes():
-        answer += chunk
-        if len(answer) > MAXIMUM_ANSWER:
-            raise PushError("its answer is longer than 64 KiB")
-    return answer
+async def post(poster: Poster, content: bytes) -> tuple[int, str]:
+    """Send one request; give how many data points were rejected, and what the collector said of it.
+
+    Raises `PushError` and `NoAnswerError`.
+    """
+    answer = await poster.post(Message(content))
+    if not answer.is_success:
+        raise PushError(f"it answered {answer.status}")
+    return partial_success(answer.body)
 
 
 def partial_success(answer: bytes) -> tuple[int, str]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import ssl
+from pathlib import Path
 from urllib.parse import urlsplit
-
-import httpx2
 
 from gatewright.config.models import SpanExport
 from gatewright.errors import GatewrightError
+from gatewright.outgoing.posting import BlockingPoster, Destination, Message, NoAnswerError, verified
 from gatewright.records.sink import RejectedError, SinkError
 from gatewright.tracing.exporter import Refused, refused_in
 
@@ -23,44 +21,39 @@ class HttpTransport:
     """Sends to one address over one connection."""
 
     def __init__(self, settings: SpanExport) -> None:
-        parts = urlsplit(settings.url)
-        self._url = settings.url if parts.path not in ("", "/") else f"{parts.scheme}://{parts.netloc}{PATH}"
-        self._headers = {"content-type": "application/x-protobuf", **settings.headers}
-        self._gzip = settings.compression == "gzip"
-        if self._gzip:
-            self._headers["content-encoding"] = "gzip"
-        verify = ssl.create_default_context(cafile=settings.ca_file)
-        limits = httpx2.Limits(max_connections=1)
-        self._client = httpx2.Client(timeout=settings.timeout / 1000, limits=limits, verify=verify)
+        destination = destination_of(settings)
+        # A file that cannot be used is told of when the sink is made, not with the first span.
+        verified(destination)
+        self._poster = BlockingPoster(destination)
 
     def send(self, body: bytes) -> Refused:
-        content = gzip.compress(body, 1) if self._gzip else body
         try:
-            with self._client.stream("POST", self._url, content=content, headers=self._headers) as response:
-                status, answer = response.status_code, bounded(response)
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise SinkError(f"the collector cannot be reached: {error!r}") from error
-        if status // 100 == 2:
-            return refused_in(answer)
-        why = f"the collector answered {status}"
-        raise SinkError(why) if status in AGAIN else RejectedError(why, 0)
+            answer = self._poster.post(Message(body))
+        except NoAnswerError as error:
+            raise SinkError(f"the collector cannot be reached: {error}") from error
+        if answer.is_success:
+            return refused_in(answer.body)
+        why = f"the collector answered {answer.status}"
+        raise SinkError(why, answer.wait) if answer.status in AGAIN else RejectedError(why, 0)
 
     def close(self) -> None:
-        self._client.close()
+        self._poster.close()
 
 
-def bounded(response: httpx2.Response) -> bytes:
-    """What the collector says. Raises `SinkError` where that is too long to be an answer."""
-    answer = b""
-    for chunk in response.iter_bytes():
-        answer += chunk
-        if len(answer) > MAXIMUM_ANSWER:
-            raise SinkError("the collector's answer is longer than 64 KiB")
-    return answer
+def destination_of(settings: SpanExport) -> Destination:
+    parts = urlsplit(settings.url)
+    return Destination(
+        settings.url if parts.path not in ("", "/") else f"{parts.scheme}://{parts.netloc}{PATH}",
+        timeout=settings.timeout / 1000,
+        answer_bytes=MAXIMUM_ANSWER,
+        headers={"content-type": "application/x-protobuf", **settings.headers},
+        ca_file=Path(settings.ca_file) if settings.ca_file else None,
+        compress=settings.compression == "gzip",
+    )
 
 
 def build(settings: SpanExport) -> HttpTransport:
     try:
         return HttpTransport(settings)
-    except OSError as error:
+    except NoAnswerError as error:
         raise GatewrightError(f"`tracing.export.ca_file`: {error}") from error

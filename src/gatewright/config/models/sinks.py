@@ -87,8 +87,8 @@ class HttpSinkSection(RemoteSinkSection):
     tls: SinkTls = Field(default_factory=SinkTls, description="Whom `https` trusts, and what is shown to it.")
     timeout: Annotated[Duration, duration("100ms", "5m")] = Field(
         Duration.of("10s"),
-        description="For a connection, for each silence while a request is sent, and for its whole answer; "
-        "then the batch is tried again.",
+        description="For one request with everything: connection, what is sent, the whole answer; then the "
+        "batch is tried again.",
     )
     max_request: Annotated[Size, size("16KiB", "64MiB")] = Field(
         Size.of("4MiB"),

@@ -45,7 +45,8 @@ class SpanExport(SinkSection):
     )
     compression: Literal["gzip", "none"] = Field("gzip", description="Of what is sent.")
     timeout: Annotated[Duration, duration("100ms", "5m")] = Field(
-        Duration.of("10s"), description="For a connection and each answer; then the batch is tried again."
+        Duration.of("10s"),
+        description="For one request with its whole answer; then the batch is tried again.",
     )
     errors: Literal["server", "all", "none"] = Field(
         "server",

@@ -11,9 +11,9 @@ from urllib.parse import quote_plus
 
 import httpx2
 
-from gatewright.identity.answers import UNCOMPRESSED, read_bounded
 from gatewright.identity.discovery import DiscoveryError, check_issuer, document_address
 from gatewright.identity.oidc.settings import Endpoints, OidcSettings, ProviderError, RefusedError
+from gatewright.outgoing.answers import UNCOMPRESSED, read_bounded
 
 MAXIMUM_BYTES = 256 * 1024
 # Of RFC 6749 section 5.2: what was shown is worth nothing. All other errors are about the gateway itself, and

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gatewright.outgoing.posting import Answer, Message
 from gatewright.records.batch import Batch, split
 from gatewright.records.sink import SinkError
-from gatewright.records.sinks.http_client import Answer, Message, fingerprint
-from gatewright.records.sinks.http_sink import REFUSED, SUCCESS, Verdict
+from gatewright.records.sinks.http_sink import REFUSED, Verdict, fingerprint
 
 FAILED = "x-clickhouse-exception-code"
 # A table need not have every field; times are RFC 3339; lists fit into a column of text; the status of the
@@ -49,6 +49,6 @@ class ClickHouseEncoder:
         return Message(body, {"Content-Type": "application/x-ndjson"}, parameters | SETTINGS)
 
     def verdict(self, answer: Answer, entries: Sequence[bytes]) -> Verdict[bytes] | None:
-        if answer.status in SUCCESS and FAILED in answer.headers:
+        if answer.is_success and FAILED in answer.headers:
             raise SinkError(f"exception {answer.headers[FAILED]}: {answer.text}")
         return None

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from gatewright.outgoing.posting import Answer, Message
 from gatewright.records.batch import Batch, decoded
 from gatewright.records.sink import SinkError
-from gatewright.records.sinks.http_client import Answer, Message
-from gatewright.records.sinks.http_sink import REFUSED, SUCCESS, Verdict
+from gatewright.records.sinks.http_sink import REFUSED, Verdict
 
 CONFLICT = 409
 FIRST_ERROR = 400
@@ -77,7 +77,7 @@ class ElasticsearchEncoder:
 
     def verdict(self, answer: Answer, entries: Sequence[Document]) -> Verdict[Document] | None:
         """A bulk request may fail by document within a 200."""
-        if answer.status not in SUCCESS:
+        if not answer.is_success:
             return None
         try:
             bulk = BULK_ANSWER.decode(answer.body)

@@ -7,21 +7,24 @@ is refused for good is told apart by halving, so that one bad record does not ta
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from gatewright.outgoing.posting import Answer, BlockingPoster, Destination, Message, NoAnswerError
 from gatewright.records.batch import Batch
 from gatewright.records.sink import RejectedError, SinkError
-from gatewright.records.sinks.http_client import Answer, Destination, HttpClient, Message
 
 E = TypeVar("E")
 
 # Statuses that find fault with what was sent. Others are about the server, the login or the address: what was
 # sent may pass once those are mended, so it is kept.
 REFUSED = frozenset({400, 413, 422})
-SUCCESS = range(200, 300)
+# Enough for what a server says of each record of a batch, and far from what would hurt.
+ANSWER_BYTES = 4 << 20
+MOST_REQUEST = 4 << 20
 # Enough to find a handful of bad records among a thousand; a group that is refused after that goes whole.
 HALVINGS = 64
 
@@ -68,13 +71,15 @@ class Encoder(Protocol[E]):
 
 
 class HttpSink(Generic[E]):
-    """Sends batches to an HTTP server. Used by one thread."""
+    """Sends batches to an HTTP server, in requests of `max_request` bytes before compression. One thread."""
 
-    def __init__(self, name: str, destination: Destination, encoder: Encoder[E]) -> None:
+    def __init__(
+        self, name: str, destination: Destination, encoder: Encoder[E], max_request: int = MOST_REQUEST
+    ) -> None:
         self.name = name
         self._encoder = encoder
-        self._max_request = destination.max_request
-        self._client = HttpClient(destination)
+        self._max_request = max_request
+        self._poster = BlockingPoster(destination)
         self._batch: Batch | None = None
         self._left: deque[Sequence[E]] = deque()
         self._halvings = self._rejected = 0
@@ -85,7 +90,7 @@ class HttpSink(Generic[E]):
         if batch is not self._batch:
             self._begin(batch)
         while self._left:
-            self._settle(self._left[0], self._client.post(self._encoder.message(self._left[0])))
+            self._settle(self._left[0], self._post(self._left[0]))
         self._batch = None
         if self._rejected:
             raise RejectedError(self._reason, self._rejected)
@@ -94,13 +99,19 @@ class HttpSink(Generic[E]):
         """There is no file; nothing to do."""
 
     def close(self) -> None:
-        self._client.close()
+        self._poster.close()
 
     def _begin(self, batch: Batch) -> None:
         self._left = deque(grouped(self._encoder, self._encoder.entries(batch), self._max_request))
         self._halvings = HALVINGS
         self._rejected, self._reason = 0, ""
         self._batch = batch
+
+    def _post(self, entries: Sequence[E]) -> Answer:
+        try:
+            return self._poster.post(self._encoder.message(entries))
+        except NoAnswerError as error:
+            raise SinkError(str(error)) from error
 
     def _settle(self, entries: Sequence[E], answer: Answer) -> None:
         """Note what became of the first group. Raises `SinkError` where it has to be sent again."""
@@ -119,7 +130,7 @@ class HttpSink(Generic[E]):
 
     def _by_status(self, entries: Sequence[E], answer: Answer) -> Verdict[E] | None:
         """`None` where the group was halved."""
-        if answer.status in SUCCESS:
+        if answer.is_success:
             return Verdict()
         reason = f"answered {answer.status}: {answer.text}"
         if answer.status not in self._encoder.refused:
@@ -131,6 +142,11 @@ class HttpSink(Generic[E]):
             self._left.appendleft(entries[:middle])
             return None
         return Verdict(len(entries), reason=reason)
+
+
+def fingerprint(body: bytes) -> str:
+    """The same for the same body."""
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
 def grouped(encoder: Encoder[E], entries: Sequence[E], most: int) -> list[Sequence[E]]:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from gatewright.outgoing.posting import Answer, Message
 from gatewright.records.batch import Batch, decoded, seconds_of
-from gatewright.records.sinks.http_client import Answer, Message
 from gatewright.records.sinks.http_sink import REFUSED, Verdict
 from gatewright.records.timestamps import SECOND, nanoseconds_of
 

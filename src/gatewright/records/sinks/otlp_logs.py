@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from gatewright.outgoing.posting import Answer, Message
 from gatewright.records.batch import Batch, decoded, seconds_of
-from gatewright.records.sinks.http_client import Answer, Message
-from gatewright.records.sinks.http_sink import SUCCESS, Verdict
+from gatewright.records.sinks.http_sink import Verdict
 from gatewright.records.timestamps import SECOND, nanoseconds_of
 
 # The protocol forbids a retry after these; those that are about the login or the address are not among them.
@@ -105,7 +105,7 @@ class OtlpLogsEncoder:
 
     def verdict(self, answer: Answer, entries: Sequence[Entry]) -> Verdict[Entry] | None:
         """A 200 may say that some were rejected; those are not to be sent again."""
-        if answer.status not in SUCCESS:
+        if not answer.is_success:
             return None
         try:
             partial = LOGS_ANSWER.decode(answer.body).partial_success if answer.body else None

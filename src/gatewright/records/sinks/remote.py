@@ -13,11 +13,11 @@ from gatewright.config.models.sinks import (
     SinkTls,
     WebhookSink,
 )
+from gatewright.outgoing.posting import Destination
 from gatewright.records.sinks import kafka
 from gatewright.records.sinks.clickhouse import ClickHouseEncoder
 from gatewright.records.sinks.elasticsearch import ElasticsearchEncoder
-from gatewright.records.sinks.http_client import Destination
-from gatewright.records.sinks.http_sink import Encoder, HttpSink
+from gatewright.records.sinks.http_sink import ANSWER_BYTES, Encoder, HttpSink
 from gatewright.records.sinks.loki import LokiEncoder
 from gatewright.records.sinks.otlp_logs import OtlpLogsEncoder
 from gatewright.records.sinks.webhook import WebhookEncoder
@@ -75,10 +75,10 @@ def http_sink(model: HttpModel, place: Place, encoder: Encoder[E]) -> HttpSink[E
         if certificate
         else None,
         timeout=model.timeout / 1000,
+        answer_bytes=ANSWER_BYTES,
         compress=model.compress,
-        max_request=int(model.max_request),
     )
-    return HttpSink(model.name or model.kind, destination, encoder)
+    return HttpSink(model.name or model.kind, destination, encoder, int(model.max_request))
 
 
 def kafka_options(model: KafkaSink, place: Place) -> dict[str, str]:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gatewright.outgoing.posting import Answer, Message
 from gatewright.records.batch import Batch, split
-from gatewright.records.sinks.http_client import Answer, Message, fingerprint
-from gatewright.records.sinks.http_sink import REFUSED, Verdict
+from gatewright.records.sinks.http_sink import REFUSED, Verdict, fingerprint
 
 BATCH = "X-Gatewright-Batch"
 TIMESTAMP = "X-Gatewright-Timestamp"

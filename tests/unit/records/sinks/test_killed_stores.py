@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from gateway.ports import unused_ports
+from gatewright.outgoing.posting import Destination
 from gatewright.records.batch import Chunk
 from gatewright.records.lane import Lane
 from gatewright.records.settings import LaneSettings, RetrySettings, SpillSettings
-from gatewright.records.sinks.http_client import Destination
-from gatewright.records.sinks.http_sink import HttpSink
+from gatewright.records.sinks.http_sink import ANSWER_BYTES, HttpSink
 from stores.http import STORES
 from stores.mortal import MortalStore
 from stores.sinks import ENCODERS
@@ -40,7 +40,7 @@ def store(kind: str, tmp_path: Path) -> Iterator[MortalStore]:
 
 def lane_of(kind: str, store: MortalStore, directory: Path) -> Lane:
     encoder = ENCODERS[kind]()
-    sink = HttpSink(kind, Destination(store.url + encoder.path, timeout=5.0), encoder)
+    sink = HttpSink(kind, Destination(store.url + encoder.path, 5.0, ANSWER_BYTES), encoder)
     retry = RetrySettings(first=0.02, longest=0.1)
     return Lane(sink, LaneSettings(BATCH, batch_wait=0.01, retry=retry, spill=SpillSettings(directory)))
 
