@@ -160,7 +160,7 @@ sinks-kafka: test-build
 
 sinks-http: test-build
 	@scripts/stores.sh $(GATEWRIGHT_TARGET)/stores opensearch collector victorialogs
-	GATEWRIGHT_STORES=$(GATEWRIGHT_TARGET)/stores .venv-test/bin/python -m pytest -s -q tests/stores/real_http.py $(ARGS)
+	GATEWRIGHT_STORES=$(GATEWRIGHT_TARGET)/stores .venv-test/bin/python -m pytest -s -q tests/stores/real_http.py tests/stores/real_spans.py $(ARGS)
 
 fuzz: preflight
 	@scripts/fuzz.sh $(FUZZ_SECONDS)

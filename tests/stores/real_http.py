@@ -3,12 +3,9 @@ stream into them: OpenSearch, the OpenTelemetry Collector, and VictoriaLogs, whi
 """
 
 import json
-import os
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,63 +23,11 @@ from gatewright.records.sinks.http_sink import ANSWER_BYTES, HttpSink
 from gatewright.records.sinks.loki import LokiEncoder
 from gatewright.records.sinks.otlp_logs import OtlpLogsEncoder
 from stores.http import OtlpStore, Received, Reply, as_json
+from stores.servers import STORES, Collector, Server, running, until
 
-STORES = Path(os.environ["GATEWRIGHT_STORES"])
 HERE = Path(__file__).resolve().parent
 SENT = 6000
 BATCH = 200
-START_SECONDS = 120.0
-COLLECTOR = """
-receivers: {{otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{port}"}}}}}}}}
-exporters:
-  otlphttp: {{endpoint: "{behind}", encoding: json, compression: none, sending_queue: {{enabled: false}}}}
-service:
-  pipelines: {{logs: {{receivers: [otlp], exporters: [otlphttp]}}}}
-  telemetry: {{metrics: {{level: none}}}}
-"""
-
-
-class Server:
-    """A program that answers at `health`, and keeps what it has when it is killed."""
-
-    def __init__(self, command: list[str], url: str, health: str, log: Path) -> None:
-        self.url = url
-        self._command, self._health, self._log = command, health, log
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        until(self.answers, START_SECONDS)
-
-    def answers(self) -> bool:
-        try:
-            httpx2.get(self.url + self._health, timeout=1)
-        except httpx2.HTTPError:
-            return False
-        return True
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(10)
-            self._process = None
-
-
-@contextmanager
-def running(server: Server) -> Iterator[Server]:
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
-
-
-def until(what: Callable[[], Any], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def asked(url: str, method: str = "GET") -> Any:
@@ -179,7 +124,6 @@ def test_a_store_with_lokis_protocol_has_all_but_what_it_lost(victorialogs: Serv
 
 
 def test_a_collector_that_is_killed_passes_every_record_on(tmp_path: Path) -> None:
-    port = next(unused_ports())
     behind = OtlpStore()
     numbers: Counter[int] = Counter()
 
@@ -191,10 +135,7 @@ def test_a_collector_that_is_killed_passes_every_record_on(tmp_path: Path) -> No
         return as_json({})
 
     behind.accept = kept
-    settings = tmp_path / "collector.yaml"
-    settings.write_text(COLLECTOR.format(port=port, behind=behind.url))
-    command = [str(STORES / "collector" / "collector"), "--config", str(settings)]
-    with behind, running(Server(command, f"http://127.0.0.1:{port}", "/", tmp_path / "log")) as server:
+    with behind, running(Collector(tmp_path, behind.url)) as server:
         stream_through_a_kill(server, OtlpLogsEncoder(), tmp_path / "spill")
     print(f"passed on {sum(numbers.values())}")
     assert set(numbers) == set(range(SENT))
