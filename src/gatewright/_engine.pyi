@@ -9,6 +9,16 @@ from typing import final
 
 __all__ = ["Engine", "check_expressions", "decide", "parse"]
 
+# How often a latency was 0, the sum of all in microseconds, and the buckets of `gatewright.insight.histogram` that counted
+# something, rising, with their counts.
+_Histogram = tuple[int, int, list[tuple[int, int]]]
+
+# Minute, route, service, instance, status, tenant; requests, programs, request bytes, response bytes; the latencies total, overhead
+# and, of requests that reached a service, upstream. `minute` is the Unix time at which the minute began in which the requests began;
+# names are empty and the status 0 where there is none; programs are requests whose `User-Agent` says that a program sent them, or
+# that have none.
+_Count = tuple[int, str, str, str, int, str, int, int, int, int, _Histogram, _Histogram, _Histogram]
+
 @final
 class Engine:
     """One data plane: workers, their listeners, counters and the record queue.
@@ -127,6 +137,17 @@ class Engine:
 
     def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None:
         """One batch of records as JSON lines, at most about `maximum_bytes`; `None` when none came in time."""
+
+    def count_requests(self, most: int) -> None:
+        """From now on count requests by what `take_counts` tells apart; 0 ends that.
+
+        Each worker has room for so many kinds between two takings, and for half as many again that tell less apart: beyond it the
+        instance, then the tenant, then all names are `other` and the status is its class. `gateway_requests_coarsened_total`
+        counts such requests.
+        """
+
+    def take_counts(self) -> list[_Count]:
+        """What was counted since the last call, over all workers; each request once, with or without a record. In no order."""
 
     def next_questions(self, wait_seconds: float) -> bytes | None:
         """A list of `{"id": int, "kind": "refresh_keys", "identity": str}` and `{"id": int, "kind": "look_up_key",

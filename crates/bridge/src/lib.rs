@@ -1,13 +1,14 @@
 //! The border between Python and the data plane: documents go down, batches come up, never an object per request.
 //! Every call lets other Python threads run while it works; none is made while a request is served.
 
+mod counts;
 mod enter;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyTuple};
 
 use enter::{enter, exception};
 
@@ -123,6 +124,15 @@ impl Engine {
     ) -> Option<Bound<'py, PyBytes>> {
         let batch = py.detach(|| self.engine.next_records(maximum_bytes, seconds(wait_seconds)));
         batch.map(|batch| PyBytes::new(py, &batch))
+    }
+
+    fn count_requests(&self, py: Python<'_>, most: usize) {
+        py.detach(|| self.engine.count_requests(most));
+    }
+
+    fn take_counts<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let cells = py.detach(|| self.engine.take_counts());
+        cells.iter().map(|cell| counts::row(py, cell)).collect()
     }
 
     fn next_questions<'py>(&self, py: Python<'py>, wait_seconds: f64) -> Option<Bound<'py, PyBytes>> {

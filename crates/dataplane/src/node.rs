@@ -16,6 +16,7 @@ use crate::listener::crowd::Crowd;
 use crate::proxy::attempt::Kept;
 use crate::proxy::queue::Queue;
 use crate::questions::Questions;
+use crate::record::Census;
 use crate::shared_store::Shared;
 use crate::shed::{Concurrency, Load};
 use crate::snapshot::{Lasting, Snapshot};
@@ -47,6 +48,8 @@ pub struct Node {
     pub metrics: record::Registry,
     pub tls: tls::Registry,
     pub records: Arc<record::Queue>,
+    /// Requests counted for roll-ups and alerts.
+    pub census: Census,
     pub questions: Questions,
     pub load: Arc<Load>,
     pub concurrencies: ByName<Concurrency>,
@@ -83,6 +86,7 @@ impl Node {
             metrics: record::Registry::new(options.workers),
             tls: tls::Registry::default(),
             records: Arc::new(record::Queue::new(10_000)),
+            census: Census::new(options.workers),
             questions: Questions::default(),
             load: Arc::default(),
             concurrencies: ByName::default(),

@@ -52,7 +52,7 @@ struct Watch {
 
 /// The probe loops that run; dropping it stops them all.
 struct Watches {
-    running: HashMap<(String, String, Address), Watch>,
+    running: HashMap<(String, Arc<str>, Address), Watch>,
     tasks: JoinSet<()>,
     places: Arc<Semaphore>,
     events: Arc<Events>,

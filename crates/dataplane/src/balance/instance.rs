@@ -19,7 +19,7 @@ const UNDER_WAY: u64 = (1 << UNDER_WAY_BITS) - 1;
 /// One address of a service. Kept as long as name and address stay in the list of the service, across snapshots.
 #[derive(Debug)]
 pub struct Instance {
-    pub name: String,
+    pub name: Arc<str>,
     pub address: Address,
     health: AtomicU64,
     /// Changes of health so far.
@@ -46,7 +46,7 @@ impl Instance {
     ) -> Self {
         let now = Instant::now();
         Self {
-            name: document.name.clone(),
+            name: document.name.as_str().into(),
             address: document.address.clone(),
             health: AtomicU64::new(Health::starting(health).pack()),
             transitions: AtomicU64::new(0),

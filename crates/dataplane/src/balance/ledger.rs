@@ -97,7 +97,7 @@ impl Ledger {
                 None => drop(draining.remove(name)),
             }
         }
-        let named = roster.members.instances.iter().filter(|instance| instance.name == name);
+        let named = roster.members.instances.iter().filter(|instance| *instance.name == *name);
         let changed = named.filter(|instance| instance.drain(since)).count();
         self.changed();
         changed
@@ -109,7 +109,7 @@ impl Ledger {
         if draining.is_empty() {
             return;
         }
-        let mark = |instance: &Arc<Instance>| instance.drain(draining.get(&instance.name).copied());
+        let mark = |instance: &Arc<Instance>| instance.drain(draining.get(&*instance.name).copied());
         roster.members.instances.iter().for_each(|instance| _ = mark(instance));
     }
 

@@ -41,7 +41,7 @@ impl Registry {
             let roster = service.roster.load();
             service.ledger.forget_drained(|name| {
                 service.listed.iter().any(|listed| listed.name == name)
-                    || roster.members.instances.iter().any(|instance| instance.name == name)
+                    || roster.members.instances.iter().any(|instance| *instance.name == *name)
             });
             // Whoever began to drain while the snapshot was compiled.
             service.ledger.mark(&roster);
@@ -77,7 +77,7 @@ impl Registry {
         let live = self.lock();
         let service = live.get(service)?;
         let roster = service.roster.load();
-        let is_known = roster.members.instances.iter().any(|known| known.name == instance);
+        let is_known = roster.members.instances.iter().any(|known| *known.name == *instance);
         is_known.then(|| service.ledger.drain(&roster, instance, since))
     }
 

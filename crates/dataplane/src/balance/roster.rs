@@ -153,7 +153,7 @@ impl Roster {
 
     fn by_name(&self) -> HashMap<(&str, &Address), &Arc<Instance>> {
         let instances = self.members.instances.iter();
-        instances.map(|instance| ((instance.name.as_str(), &instance.address), instance)).collect()
+        instances.map(|instance| ((&*instance.name, &instance.address), instance)).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -104,7 +104,7 @@ impl ServiceSummary {
 fn summarise(service: &Service, instance: &Instance, now: Instant) -> InstanceSummary {
     let draining = instance.draining_since();
     InstanceSummary {
-        name: instance.name.clone(),
+        name: instance.name.to_string(),
         address: instance.address.clone(),
         weight: 0,
         share: 0,
@@ -124,7 +124,7 @@ fn breakers(service: &Service, rules: &Rules, now: Instant) -> Vec<BreakerSummar
     if rules.is_per_instance() {
         let instances = service.instances();
         found.extend(instances.iter().map(|instance| BreakerSummary {
-            instance: Some(instance.name.clone()),
+            instance: Some(instance.name.to_string()),
             ..BreakerSummary::of(&instance.breaker, rules, now)
         }));
     } else {

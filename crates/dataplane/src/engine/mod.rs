@@ -30,6 +30,7 @@ use crate::io::socket::Listening;
 use crate::listener::accept::Door;
 use crate::node::{Node, Options};
 use crate::questions::Told;
+use crate::record::CensusCell;
 use crate::snapshot::Snapshot;
 use crate::snapshot::document::Instances;
 use control::Control;
@@ -235,6 +236,16 @@ impl Engine {
 
     pub fn next_records(&self, maximum_bytes: usize, wait: Duration) -> Option<Vec<u8>> {
         self.node.records.take(maximum_bytes, wait)
+    }
+
+    /// From now on requests are counted in so many cells of each worker at most; 0: no more.
+    pub fn count_requests(&self, most: usize) {
+        self.node.census.set_most(most);
+    }
+
+    /// What was counted since the last call.
+    pub fn take_counts(&self) -> Vec<CensusCell> {
+        self.node.census.take()
     }
 
     pub fn next_questions(&self, wait: Duration) -> Option<Vec<u8>> {

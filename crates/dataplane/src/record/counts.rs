@@ -60,6 +60,8 @@ pub struct WorkerCounts {
     pub retry_bodies_dropped: Cell,
     /// Successes that others stand for in the records.
     pub records_left_out: Cell,
+    /// Requests for which roll-ups and alerts had no cell of their own left.
+    pub requests_coarsened: Cell,
     pub(super) compressed: [Cell; ALGORITHMS.len()],
     pub(super) bytes_before: [Cell; ALGORITHMS.len()],
     pub(super) bytes_after: [Cell; ALGORITHMS.len()],
@@ -89,6 +91,7 @@ impl Default for WorkerCounts {
             compressions_skipped: Cell::default(),
             retry_bodies_dropped: Cell::default(),
             records_left_out: Cell::default(),
+            requests_coarsened: Cell::default(),
             compressed: std::array::from_fn(|_| Cell::default()),
             bytes_before: std::array::from_fn(|_| Cell::default()),
             bytes_after: std::array::from_fn(|_| Cell::default()),

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use super::cells::Cell;
 use super::distribution::BUCKETS;
+use super::octaves::Octaves;
 
 /// The number of the exponential bucket that ends at one second.
 pub(super) const SECOND: i32 = 159;
@@ -18,37 +19,12 @@ pub(super) const NATIVE: usize = 289;
 const GROUP: usize = 16;
 const GROUPS: usize = (NATIVE + BUCKETS).div_ceil(GROUP);
 
-/// Ends of exponential buckets in one octave, as its 64 leading bits: 10^6 microseconds times powers of 2^(1/8).
-/// The rest only fills the table.
-const EDGES: [u64; 16] = [
-    0x851e_5ddc_7f9a_447e,
-    0x912a_b8eb_868b_ef75,
-    0x9e4e_3c6f_ecde_59ab,
-    0xaca2_2c7f_bd77_1b14,
-    0xbc42_169a_6f7a_7d91,
-    0xcd4c_06a4_e114_3813,
-    0xdfe0_c0b0_f761_9f98,
-    0xf424_0000_0000_0000,
-    u64::MAX,
-    u64::MAX,
-    u64::MAX,
-    u64::MAX,
-    u64::MAX,
-    u64::MAX,
-    u64::MAX,
-    u64::MAX,
-];
+/// The exponential buckets, in microseconds.
+const OCTAVES: &Octaves<8, 16> = &Octaves::new(1_000_000);
 
-/// How many of them lie below each sixteenth of an octave; there is at most one in each.
-const BELOW: [u8; 16] = [0, 1, 1, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 7, 8];
-
-/// The exponential bucket of a duration of at least a microsecond, without a branch and without floating point.
-#[expect(clippy::indexing_slicing, reason = "both indices are below 16, which is the length of both tables")]
+/// The exponential bucket of a duration of at least a microsecond.
 const fn native(microseconds: u64) -> usize {
-    let octave = 63 - (microseconds | 1).leading_zeros() as usize;
-    let leading = microseconds << (63 - octave);
-    let below = BELOW[(leading >> 59) as usize & 15] as usize;
-    8 * octave + below + (leading > EDGES[below & 15]) as usize
+    OCTAVES.bucket(microseconds)
 }
 
 /// For each exponential bucket, how many fixed bounds lie in those before it.

@@ -2,11 +2,12 @@
 //! Takes an `Entry` when the response was sent. Gives one JSON line, and counts. Refuses nothing; runs on every outcome.
 //!
 //! `entry` and `line` encode a record, `recorder` collects a worker's lines, `queue` carries them to Python.
-//! `registry` holds every metric, `scrape` lists them, `page` prints them in one of several formats.
+//! `census` counts all requests for roll-ups and alerts. `registry` holds every metric, `scrape` lists them, `page` prints them in one of several formats.
 
 mod addresses;
 mod cards;
 mod cells;
+mod census;
 mod codes;
 mod counts;
 mod distribution;
@@ -24,6 +25,7 @@ mod logins;
 mod malformed;
 mod metrics;
 mod named;
+mod octaves;
 mod page;
 mod policy;
 mod queue;
@@ -59,6 +61,7 @@ mod scrape_tests;
 
 pub use addresses::{AddressFileLine, Barred};
 pub use cells::{Cell, PerWorker};
+pub use census::{Census, CensusCell, Distribution, Kind, Latency};
 pub use counts::{NodeMetrics, TimeoutKind, WorkerCounts};
 pub use entry::{Entry, Names, Times, Traced};
 pub use external::{

@@ -332,4 +332,8 @@ fn node(page: &mut Page, registry: &Registry, external: &External) {
     let left_out = registry.node().sum(|counts| &counts.records_left_out);
     let help = "Successes without a record because the weight of others stands for them.";
     page.single("gateway_records_sampled_out_total", Counter, help, left_out);
+    let coarsened = registry.node().sum(|counts| &counts.requests_coarsened);
+    let help =
+        "Requests that roll-ups and alerts had to tell less apart because there were too many kinds of them.";
+    page.single("gateway_requests_coarsened_total", Counter, help, coarsened);
 }

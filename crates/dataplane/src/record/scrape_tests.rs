@@ -28,7 +28,7 @@ const METRICS: &str = "requests_total:counter metric_names_shared:gauge record_b
     limit_keys:gauge limit_full_total:counter rate_limit_dry_run_total:counter limit_waiting:gauge \
     limit_waiting_full_total:counter limit_banned:gauge limit_bans_total:counter limit_emergencies:gauge records_total:counter records_dropped_total:counter \
     records_queued:gauge config_version:gauge config_applied_timestamp_seconds:gauge uptime_seconds:gauge \
-    build_info:gauge worker_panics_total:counter records_sampled_out_total:counter tls_handshakes_total:counter tls_handshakes_open:gauge \
+    build_info:gauge worker_panics_total:counter records_sampled_out_total:counter requests_coarsened_total:counter tls_handshakes_total:counter tls_handshakes_open:gauge \
     requests_shed_total:counter shed_priorities:gauge cpu_percent:gauge \
     memory_percent:gauge memory_limit_bytes:gauge worker_connections:gauge concurrency_limit:gauge \
     concurrency_in_flight:gauge upstream_pending_requests:gauge connections_handed_over_total:counter \
@@ -51,7 +51,7 @@ const METRICS: &str = "requests_total:counter metric_names_shared:gauge record_b
     password_checks_total:counter password_cache_passwords:gauge nonces:gauge nonces_full_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 102] = [
+const PRINTED: [&str; 103] = [
     r#"gateway_metric_names_shared{kind="route"} 0"#,
     r#"gateway_record_bytes_total{route="users"} 1200"#,
     r#"gateway_token_introspections_total{outcome="full"} 1"#,
@@ -150,6 +150,7 @@ const PRINTED: [&str; 102] = [
     "gateway_records_total 10",
     "gateway_records_dropped_total 2",
     "gateway_records_queued 3",
+    "gateway_requests_coarsened_total 5",
     "gateway_config_version 7",
     "gateway_config_applied_timestamp_seconds 1738852200.042",
     "gateway_uptime_seconds 61.500",

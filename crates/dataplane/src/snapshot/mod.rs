@@ -78,7 +78,7 @@ pub struct Lasting<'a> {
 /// A name in the configuration and where it stands.
 #[derive(Debug)]
 pub struct Named {
-    pub name: Box<str>,
+    pub name: Arc<str>,
     pub at: Box<str>,
     pub quoted: Quoted,
     /// Both as a record tells them.

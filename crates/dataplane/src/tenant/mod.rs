@@ -26,7 +26,7 @@ use source::Source;
 #[derive(Debug)]
 pub struct Tenant {
     /// Visible ASCII of few kinds: safe in a header, a label and a log.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     pub terms: Terms,
     pub metrics: Arc<TenantMetrics>,
     /// Its name, or `other` where there are too many for it to have metrics and breakers of its own.

@@ -12,7 +12,7 @@ fn fail(service: &Arc<Service>, instance: &str, times: usize) {
     let mut left = times;
     while left > 0 {
         let target = pick(service, BreakerUse::None, now).unwrap();
-        if target.instance.name == instance {
+        if *target.instance.name == *instance {
             target.finish(Outcome::Unreachable, now);
             left -= 1;
         }

@@ -6,8 +6,8 @@ use super::{Account, Visit};
 use crate::exchange::Exchange;
 use crate::http1::response_head::ResponseHead;
 use crate::proxy::Delays;
-use crate::record::{Chance, Entry, Kept, Policy, RouteMetrics, Sample, Times, Trace};
-use crate::request::Request;
+use crate::record::{Chance, Entry, Kept, Kind, Policy, RouteMetrics, Sample, Times, Trace};
+use crate::request::{Known, Request};
 use crate::worker::Worker;
 
 impl Account {
@@ -55,7 +55,29 @@ impl Account {
             self.look_up_country(&visit.snapshot, request);
         }
         self.begin_trace(visit, request);
+        self.tally(worker, visit, request, &sample);
         self.record(worker, visit, (request, response), (&sample, times));
+    }
+
+    /// For roll-ups and alerts, whether there is a record or not.
+    fn tally(&self, worker: &Worker, visit: &Visit, request: &Request, sample: &Sample) {
+        let census = &worker.node.census;
+        if !census.is_wanted() {
+            return;
+        }
+        let entries = &visit.snapshot.service_entries;
+        let service = self.service.and_then(|service| entries.get(service as usize));
+        let kind = Kind {
+            minute: visit.facts.unix_ms / 60_000,
+            status: sample.status,
+            route: self.route(&visit.snapshot).map(|route| &route.named.name),
+            service: service.map(|service| &service.named.name),
+            instance: self.instance.as_ref().map(|instance| &instance.name),
+            tenant: self.tenant().map(|tenant| &tenant.name),
+        };
+        if !census.count(worker.index, &kind, request.known(Known::UserAgent), sample) {
+            worker.counts().requests_coarsened.add(1);
+        }
     }
 
     fn times(&self, now: Instant, began: Instant) -> Times {

@@ -57,6 +57,7 @@ pub(super) fn busy() -> (Registry, External) {
     node.refused(&Refusal::Malformed(Malformed::BareLineFeed));
     node.refused(&Refusal::AddressNotAllowed(Barrier::Denied { list: 0 }));
     node.timed_out(TimeoutKind::Body);
+    node.requests_coarsened.add(5);
     node.key_lookups.count(KeyLookup::Late);
     node.introspections.count(KeyLookup::Full);
     node.rule_failed(RuleFault::Repeated);
