@@ -56,7 +56,7 @@ fn digest(agent: &[u8]) -> u64 {
         product as u64 ^ (product >> 64) as u64
     };
     let (parts, rest) = agent.as_chunks::<PART>();
-    let digest = parts.iter().fold(agent.len() as u64 ^ ODD[0], add);
+    let digest = parts.iter().fold((agent.len() as u64).wrapping_mul(ODD[0]), add);
     let Some(last) = agent.last_chunk::<PART>() else {
         let mut last = [0; PART];
         last.iter_mut().zip(rest).for_each(|(byte, rest)| *byte = *rest);
