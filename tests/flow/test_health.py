@@ -2,20 +2,19 @@
 
 import json
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 
-from gateway import Authority, Node, Origin, RunningGateway
+from gateway import Authority, Node, Origin
+from gateway.health import AskedGateway as Gateway
+from gateway.health import of
 from gateway.ports import unused_ports
 from gatewright.cli import run
 from gatewright.health.self_check import NoAnswerError, Target, ask
 
-DEADLINE = 60.0
 CHECK = """
 from pathlib import Path
 from gatewright.health import check
@@ -34,20 +33,6 @@ health: {{interval: 100ms, checks: ["my_checks:lamp"], unhealthy_after: 1, healt
          min_free_disk: 1MiB,
          self_check: {{interval: 100ms, within: 5s, unhealthy_after: 3, listener: public}}}}
 """
-
-
-class Gateway(RunningGateway):
-    def asked(self, path: str) -> tuple[int, dict[str, Any]]:
-        answer = httpx2.get(self.url + path, trust_env=False)
-        return answer.status_code, answer.json()
-
-    def awaited(self, path: str, wanted: Callable[[int, dict[str, Any]], bool]) -> dict[str, Any]:
-        """What it says as soon as it is as wanted."""
-        end = time.monotonic() + DEADLINE
-        while not wanted(*(told := self.asked(path))):
-            assert time.monotonic() < end, told
-            time.sleep(0.05)
-        return told[1]
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +71,6 @@ def test_a_check_of_the_user_takes_the_node_out_and_back(
     assert json.loads(capsys.readouterr().out)["status"] == "unhealthy"
     (gateway.directory / "dark").unlink()
     gateway.awaited("/readyz", lambda status, _: status == 200)
-
-
-def of(health: dict[str, Any], check: str) -> set[str]:
-    return {one["status"] for one in health["checks"] if one["check"] == check}
 
 
 def test_statistics_name_the_instance_and_its_configuration(gateway: Gateway) -> None:

@@ -34,6 +34,7 @@ from gatewright.control.quotas import QuotaSettings
 from gatewright.control.sharing import SharingSettings
 from gatewright.control.state import StateDirectory, choose_directory
 from gatewright.discovery.dns import NamedInstance
+from gatewright.health.dependencies import RedisSettings
 from gatewright.health.settings import HealthSettings, health_settings
 from gatewright.identity.discovery import document_address
 from gatewright.identity.fetch import KeySetSource, KeySetTimes
@@ -126,7 +127,7 @@ def read(paths: Sequence[Path]) -> Configuration:
     first = Path(paths[0])
     base = first if first.is_dir() else first.parent
     state = StateDirectory(choose_directory(first, gateway.node.state_directory))
-    health = health_settings(loaded, base)
+    health = health_settings(loaded, base, redis_of(loaded.gateway))
     return Configuration(
         loaded=loaded,
         files=(*loaded.files, *health.files),
@@ -219,6 +220,11 @@ def target_of(redis: Redis) -> RedisTarget:
         ca_file=tls.ca_file if tls is not None else None,
         certificate=None if certificate is None else (certificate.file, certificate.key_file),
     )
+
+
+def redis_of(gateway: Gateway) -> RedisSettings | None:
+    redis = gateway.redis
+    return None if redis is None else RedisSettings(target_of(redis), redis.timeout / 1000)
 
 
 def login_settings(gateway: Gateway) -> tuple[OidcSettings, ...]:

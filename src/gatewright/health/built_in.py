@@ -71,8 +71,11 @@ def judged(node: Node, now: datetime.datetime) -> Outcome | None:
 def key_sets(node: Node, _: State) -> Outcome | None:
     """Have all issuers given keys lately?"""
     listed = node.key_sets.state()
+    if not listed:
+        return None
     bad = [str(one["identity"]) for one in listed if one["stale"] or not one["has_keys"]]
-    return of_names("no keys, or old ones", bad) if listed else None
+    ages = {str(one["identity"]): one["age_seconds"] for one in listed}
+    return Outcome(not bad, f"no keys, or old ones: {', '.join(bad)}" if bad else None, {"age_seconds": ages})
 
 
 def logins(node: Node, _: State) -> Outcome | None:
@@ -88,11 +91,14 @@ def logins(node: Node, _: State) -> Outcome | None:
 def key_store(node: Node, _: State) -> Outcome | None:
     """Can the store of API keys be asked?"""
     state = node.stored_keys.state()
-    return None if state is None else Outcome(bool(state["connected"]))
+    return None if state is None else Outcome(bool(state["connected"]), state["error"])
 
 
 def redis(node: Node, state: State) -> Outcome | None:
-    """Does Redis answer, for whatever asks it?"""
+    """Does Redis answer when it is asked, and for whatever else asks it?"""
+    answer = node.health.redis_answer
+    if answer is not None and not answer.well:
+        return answer
     shared = {
         "limits": node.limit_store.is_well if state.get("limit_store") is not None else None,
         "breakers": connected(node.sharing.state()),
@@ -101,9 +107,9 @@ def redis(node: Node, state: State) -> Outcome | None:
         "blocks": node.block_sharing.health.connected if node.block_sharing.is_used else None,
     }
     used = {name: is_well for name, is_well in shared.items() if is_well is not None}
-    return (
-        of_names("not reached for", [name for name, is_well in used.items() if not is_well]) if used else None
-    )
+    if not used:
+        return answer
+    return of_names("not reached for", [name for name, is_well in used.items() if not is_well])
 
 
 def connected(state: Mapping[str, Any] | None) -> bool | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatewright.health.built_in import BUILT_IN, State
 from gatewright.health.custom import Attempts
+from gatewright.health.dependencies import ask_redis
 from gatewright.health.self_check import NoAnswerError, Target
 from gatewright.health.self_check import ask as ask_listener
 from gatewright.health.settings import HealthSettings, SelfCheckSettings, address_of
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("gatewright.health")
 alerts = logging.getLogger("gatewright.alerts")
 
-SELF_CHECK = "self_check"
+SELF_CHECK, BUILT_IN_LOOK, DEPENDENCIES = "self_check", "built_in", "dependencies"
 GROUPS = {"critical_services": "services", "certificates": "certificates", SELF_CHECK: SELF_CHECK}
 """Built-in checks that may make a node unready, by their names in `health.readiness`."""
 STATE_SECONDS = 5.0
@@ -39,6 +40,8 @@ class Checks:
         self._deep = asyncio.Lock()
         self._deep_at = 0.0
         self.self_check_seconds: float | None = None
+        # What Redis said when it was asked last; `None` where there is none, or nobody has asked yet.
+        self.redis_answer: Outcome | None = None
         # As they were at the last look.
         self.services: list[dict[str, Any]] = []
 
@@ -51,7 +54,7 @@ class Checks:
         """Check from now on what these say. What is known of checks that stay is kept."""
         for task in self._tasks:
             task.cancel()
-        self.settings = settings
+        self.settings, self.redis_answer = settings, None
         known = self._standings
         self._standings = {name: one for name, one in known.items() if not one.custom and name != SELF_CHECK}
         if settings.self_check is not None:
@@ -70,7 +73,7 @@ class Checks:
 
     def _names(self) -> list[str]:
         own = [SELF_CHECK] if self.settings.self_check is not None else []
-        return ["built_in", *own, *(f"custom:{name}" for name in self._attempts)]
+        return [BUILT_IN_LOOK, DEPENDENCIES, *own, *(f"custom:{name}" for name in self._attempts)]
 
     async def close(self) -> None:
         """Check nothing any more."""
@@ -86,7 +89,7 @@ class Checks:
             await asyncio.sleep(self._interval(name))
 
     def _interval(self, name: str) -> float:
-        if name == "built_in":
+        if name in (BUILT_IN_LOOK, DEPENDENCIES):
             return self.settings.interval
         if name == SELF_CHECK and self.settings.self_check is not None:
             return self.settings.self_check.interval
@@ -94,8 +97,10 @@ class Checks:
 
     async def _once(self, name: str) -> None:
         try:
-            if name == "built_in":
+            if name == BUILT_IN_LOOK:
                 await self.look()
+            elif name == DEPENDENCIES:
+                await self.ask()
             elif name == SELF_CHECK and self.settings.self_check is not None:
                 self._take(name, await self._ask_self(self.settings.self_check))
             elif name.startswith("custom:"):
@@ -116,6 +121,13 @@ class Checks:
                 continue
             self._standings.setdefault(name, Standing(name, critical))
             self._take(name, outcome)
+
+    async def ask(self) -> None:
+        """Ask what the node depends on, each within a time of its own. The next look tells of it."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._node.stored_keys.ask())
+            redis = tasks.create_task(ask_redis(self.settings.redis))
+        self.redis_answer = redis.result()
 
     async def deep(self) -> bool:
         """Run everything now, unless somebody had that done a moment ago; give whether it was."""

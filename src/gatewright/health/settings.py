@@ -10,6 +10,7 @@ from gatewright.config.addresses import read_address
 from gatewright.config.models import Listener
 from gatewright.errors import ConfigError, Problem
 from gatewright.health.custom import Check, CheckError, find
+from gatewright.health.dependencies import RedisSettings
 from gatewright.health.standing import Patience
 
 
@@ -39,6 +40,7 @@ class HealthSettings:
     deep_interval: float = 5.0
     min_free_disk: int = 0
     critical_services: frozenset[str] = frozenset()
+    redis: RedisSettings | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -46,8 +48,8 @@ class HealthSettings:
         return tuple(dict.fromkeys(check.file for check in self.checks if check.file is not None))
 
 
-def health_settings(loaded: Loaded, base: Path) -> HealthSettings:
-    """Read the section, and run the files of its checks. Raises `ConfigError`."""
+def health_settings(loaded: Loaded, base: Path, redis: RedisSettings | None = None) -> HealthSettings:
+    """Read the section, and run the files of its checks. `redis` is asked, too. Raises `ConfigError`."""
     health = loaded.gateway.health
     return HealthSettings(
         interval=health.interval / 1000,
@@ -59,6 +61,7 @@ def health_settings(loaded: Loaded, base: Path) -> HealthSettings:
         deep_interval=health.deep_interval / 1000,
         min_free_disk=int(health.min_free_disk),
         critical_services=frozenset(one.name for one in loaded.gateway.services if one.critical),
+        redis=redis,
     )
 
 

@@ -104,6 +104,18 @@ class StoredKeys:
             "sharing": None if self._shared is None else asdict(self._shared.health),
         }
 
+    async def ask(self) -> None:
+        """Ask the store now, so that `state` tells of this moment. Takes as long as a look-up may."""
+        if self._settings is None or self._store is None:
+            return
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                await self._store.last_change()
+        except (KeyStoreError, TimeoutError) as error:
+            self._failed(error)
+        else:
+            self._succeeded()
+
     async def look_up(self, question: Document) -> Document:
         """Answer the data plane's question about one key: `key`, `refused`, or that nobody can tell.
 
