@@ -188,9 +188,10 @@ impl Counters {
 
     /// What came of asking the shared store, as this node's penalties see it: who was refused is told what `refuse` says.
     pub(super) fn penalize(&self, ask: &Ask<'_>, reading: Reading) -> Reading {
-        let Some(mut shard) = self.at(self.place(ask.key.hash)).filter(|_| ask.penalty.is_some()) else {
+        if ask.penalty.is_none() {
             return reading;
-        };
+        }
+        let Some(mut shard) = self.at(self.place(ask.key.hash)) else { return reading };
         let (_, is_known) = shard.read(ask);
         if reading.is_admitted() {
             if is_known {

@@ -5,11 +5,11 @@ use super::plan::{self, Item, MAX_TIERS, Policy};
 use super::reading::{Reading, Verdict};
 use super::scope::{Asked, Parts};
 use super::shard::{Ask, Full, Key};
-use super::shared::{Asking, Given, Share, Wanted};
-use super::subject::{MAX_PARTS, Part, Subject};
+use super::shared::{Asking, Given, Share, Wanted, WantedOfAll};
+use super::subject::{MAX_PARTS, Part, kind};
 use super::tier::{LimitRule, Tier, Tiers};
-use super::{Limits, More, judge, kind, state};
-use crate::refusal::{CountedBy, LimitState, Refusal};
+use super::{Limits, More, judge, state};
+use crate::refusal::{CountedBy, KeyKind, LimitState, Refusal};
 use crate::trail::{Rule as Named, Stage, Trail};
 
 /// The verdict of a tier on trial that would have refused a request.
@@ -25,13 +25,13 @@ pub(super) struct Said {
 }
 
 impl Said {
-    pub(super) fn new(tier: u32, subject: &Subject<'_>, reading: Reading, dry_run: bool) -> Self {
-        Self { state: state(tier, kind(subject), reading), reading, dry_run }
+    pub(super) fn new(tier: u32, key: KeyKind, reading: Reading, dry_run: bool) -> Self {
+        Self { state: state(tier, key, reading), reading, dry_run }
     }
 
     pub(super) fn of(item: &Item<'_>) -> Self {
         let by = if item.is_leased { CountedBy::Lease } else { CountedBy::Node };
-        Self::new(item.tier, item.ask.key.subject, item.reading, item.dry_run).by(by)
+        Self::new(item.tier, kind(item.ask.key.subject), item.reading, item.dry_run).by(by)
     }
 
     pub(super) fn by(mut self, by: CountedBy) -> Self {
@@ -57,7 +57,7 @@ pub(super) fn several(
     let now = |tier: &Tier| tier.rule_at(now_ms, limits.cpu_percent).unwrap_or(tier.rule);
     let rules: Vec<_> = chosen.iter().map(|(_, tier)| now(tier)).collect();
     let mut items: Vec<Item<'_>> = Vec::with_capacity(chosen.len());
-    let mut wanted = Vec::new();
+    let mut wanted = WantedOfAll::new();
     for (((index, tier), parts), now) in chosen.iter().zip(&mut parts).zip(&rules) {
         let subject = tier.scope.subject(asked, parts);
         let key = Key { hash: limits.counters.hash(tier.key, subject), tier: tier.key, subject };
@@ -84,13 +84,32 @@ pub(super) fn several(
     Ok((state, Some(more)))
 }
 
+/// The short way of a request with one tier that only the shared store can judge.
+pub(super) fn sole(
+    limits: Limits<'_>,
+    rule: &LimitRule,
+    (index, tier): (u32, &Tier),
+    asked: &Asked<'_>,
+    now_ms: u64,
+) -> Result<Box<More>, Refusal> {
+    let mut parts: Parts<'_> = [Part::Global; MAX_PARTS];
+    let subject = tier.scope.subject(asked, &mut parts);
+    let key = Key { hash: limits.counters.hash(tier.key, subject), tier: tier.key, subject };
+    let now = tier.rule_at(now_ms, limits.cpu_percent).unwrap_or(tier.rule);
+    let ask = Ask { key, rule: &now, penalty: tier.penalty.as_ref(), cost: tier.cost(rule.cost), now_ms };
+    let mut wanted = WantedOfAll::new();
+    shared(limits.counters, (index, tier), ask, &mut wanted)?;
+    let asking = Some(Asking::new(wanted, Vec::new(), rule));
+    Ok(Box::new(More { asking, ..More::default() }))
+}
+
 /// What is asked on this node of a tier: its count, or what was taken ahead of a shared one. `None`: nothing, the shared
 /// store has to be asked.
 fn shared<'a>(
     counters: &Counters,
     (index, tier): (u32, &'a Tier),
     ask: Ask<'a>,
-    wanted: &mut Vec<Wanted>,
+    wanted: &mut WantedOfAll,
 ) -> Result<Option<Ask<'a>>, Refusal> {
     if tier.share == Share::None {
         return Ok(Some(ask));
@@ -108,7 +127,7 @@ fn shared<'a>(
 }
 
 /// Which leases have to be asked for, and which, beyond what this request needs, in good time.
-fn lease(limits: Limits<'_>, items: &[Item<'_>], wanted: &mut Vec<Wanted>) -> Vec<Wanted> {
+fn lease(limits: Limits<'_>, items: &[Item<'_>], wanted: &mut WantedOfAll) -> Vec<Wanted> {
     let mut ahead = Vec::new();
     for item in items.iter().filter(|item| item.is_leased) {
         let Some(tier) = limits.tiers.get(item.tier) else { continue };

@@ -45,7 +45,7 @@ pub use bans::{Ban, BanLine};
 pub use counters::{Counters, Usage};
 pub use debt::Debts;
 pub use deciding::WOULD_REFUSE;
-use deciding::{note, several};
+use deciding::{note, several, sole};
 use plan::{Held, MAX_TIERS};
 pub use quotas::QuotaLine;
 use reading::{Reading, Verdict};
@@ -54,9 +54,9 @@ use scope::{Asked, Parts};
 use shard::{Ask, Full, Key};
 #[cfg(test)]
 pub use shared::Mode;
-pub use shared::{Answer, Answered, Line, SCRIPT, Told};
+pub use shared::{Answer, Answered, Line, Lines, SCRIPT, Told, ToldOfAll};
 use shared::{Asking, Wanted};
-use subject::{MAX_PARTS, Part, Subject};
+use subject::{MAX_PARTS, Part, kind};
 use tier::Tier;
 pub use tier::{LimitRule, Tiers};
 
@@ -110,9 +110,9 @@ impl Permit {
     }
 
     /// What it is to be asked.
-    pub fn lines(&self, limits: Limits<'_>) -> Vec<Line> {
+    pub fn lines(&self, limits: Limits<'_>) -> Lines {
         let asking = self.more.as_ref().and_then(|more| more.asking.as_ref());
-        asking.map_or_else(Vec::new, |asking| asking.lines(limits))
+        asking.map_or_else(Lines::new, |asking| asking.lines(limits))
     }
 
     /// The answer to that, or that there is none.
@@ -183,6 +183,10 @@ pub fn acquire(
                 note(trail, "admitted", state);
             }
             return Ok(Permit { grant, state, more: None });
+        }
+        if tier.is_asked_alone {
+            let more = sole(limits, rule, (index, tier), &asked, now_unix_ms)?;
+            return Ok(Permit { grant, state: None, more: Some(more) });
         }
     }
     let (state, more) = several(limits, rule, (own, quotas), (&asked, now_unix_ms), trail)?;
@@ -272,13 +276,6 @@ fn judge(index: u32, key: KeyKind, reading: Reading) -> Judged {
 fn state(tier: u32, key: KeyKind, reading: Reading) -> LimitState {
     let Reading { limit, remaining, reset, retry_after, .. } = reading;
     LimitState { tier, key, limit, remaining, reset, retry_after, by: CountedBy::Node }
-}
-
-fn kind(subject: &Subject<'_>) -> KeyKind {
-    match subject {
-        [part] => part.kind(),
-        _ => KeyKind::Several,
-    }
 }
 
 impl LimitRule {

@@ -47,22 +47,9 @@ pub(super) enum Owned {
     Several(Box<[Part<Box<str>>]>),
 }
 
-impl Part<&str> {
-    /// An address; of IPv6 its prefix, since one subscriber has all of it.
-    pub(super) fn address(address: IpAddr, v6_prefix: u8) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address),
-            IpAddr::V6(address) => {
-                let length = v6_prefix.min(128);
-                let host_bits = u32::from(128 - length);
-                let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
-                Self::V6 { prefix: Ipv6Addr::from_bits(address.to_bits() & mask), length }
-            }
-        }
-    }
-
+impl<T> Part<T> {
     /// The word for its kind that refused callers are told.
-    pub(super) fn kind(&self) -> KeyKind {
+    fn kind(&self) -> KeyKind {
         match self {
             Self::Global => KeyKind::Global,
             Self::Service(_) => KeyKind::Service,
@@ -74,6 +61,29 @@ impl Part<&str> {
             Self::Fingerprint(_) => KeyKind::Fingerprint,
             Self::Tenant(_) => KeyKind::Tenant,
             Self::Claim { .. } => KeyKind::Claim,
+        }
+    }
+}
+
+/// The same of all parts of a subject.
+pub(super) fn kind<T>(parts: &[Part<T>]) -> KeyKind {
+    match parts {
+        [part] => part.kind(),
+        _ => KeyKind::Several,
+    }
+}
+
+impl Part<&str> {
+    /// An address; of IPv6 its prefix, since one subscriber has all of it.
+    pub(super) fn address(address: IpAddr, v6_prefix: u8) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(address) => {
+                let length = v6_prefix.min(128);
+                let host_bits = u32::from(128 - length);
+                let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+                Self::V6 { prefix: Ipv6Addr::from_bits(address.to_bits() & mask), length }
+            }
         }
     }
 

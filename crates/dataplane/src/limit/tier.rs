@@ -46,6 +46,8 @@ pub(super) struct Tier {
     pub(super) lease_key: u64,
     /// Nothing about it needs more than one look at one counter.
     pub(super) is_plain: bool,
+    /// Every request asks the store about it, and about nothing else.
+    pub(super) is_asked_alone: bool,
     /// The tiers that it is within, the nearest first.
     pub(super) above: Box<[u32]>,
     pub(super) emergency: Arc<Emergency>,
@@ -76,6 +78,7 @@ impl Tiers {
             tiers.longest = tiers.longest.max(1 + above.len());
             if let Some(tier) = tiers.list.get_mut(index) {
                 tier.is_plain &= above.is_empty();
+                tier.is_asked_alone &= above.is_empty();
                 tier.above = above;
             }
         }
@@ -177,6 +180,7 @@ impl Tier {
             lease: share.lease(),
             lease_key: counters.lease_key(&document.name),
             is_plain,
+            is_asked_alone: share == Share::Exact,
             above: Box::default(),
             emergency: counters.emergencies.get(&document.name),
             adaptive: document.adaptive,

@@ -15,7 +15,7 @@ use crate::pipeline::{Held, Local, delivery, retrying, signed, tunnel};
 use crate::proxy::attempt::{Attempt, Fault, Loss, Means, Patience, Replay};
 use crate::proxy::head::CountryHeader;
 use crate::proxy::leg::Leg;
-use crate::proxy::{self, Forward};
+use crate::proxy::{self, Answered, Forward};
 use crate::refusal::{Refusal, UpstreamFault};
 use crate::request::{Framing, Request};
 use crate::respond;
@@ -178,29 +178,27 @@ impl Trip<'_> {
         account: &mut Account,
         target: &mut Target,
     ) -> Result<Carried, End> {
-        let (mut forward, mut _held) = (self.forward(target), None);
-        match signed::most(self) {
-            None => proxy::prepare(means).await.map_err(end_of)?,
+        let mut forward = self.forward(target);
+        let _held = match signed::most(self) {
+            None => proxy::prepare(means).await.map(|()| None).map_err(end_of)?,
             // On the heap, so that other requests carry nothing of it about.
-            Some(most) => _held = Some(Box::pin(signed::gather(self, most, &mut forward, means)).await?),
-        }
+            Some(most) => Some(Box::pin(signed::gather(self, most, &mut forward, means)).await?),
+        };
         let (links, is_hedged) = (&self.worker.links, self.hedge().is_some());
         let head = self.head(path, &target.instance);
         // Where attempts race, the first is made with the others.
-        let mut sent = Err(Fault::Unprocessed);
-        if !is_hedged {
-            sent = proxy::send(&forward, &head, links, means).await;
-        }
+        let mut sent = if is_hedged {
+            Err(Fault::Unprocessed)
+        } else {
+            proxy::send(&forward, &head, links, means).await
+        };
         self.count_attempt(&sent, forward.delays.get(), account);
         if is_hedged || retrying::may_follow(self, &sent, means) {
             // On the heap, so that requests which are sent once carry nothing of it about.
             Box::pin(retrying::persist(self, path, means, (account, target), &mut sent)).await;
             forward = self.forward(target);
         }
-        let attempt = match &mut sent {
-            Ok(answered) => &mut answered.attempt,
-            Err(fault) => return Err(end_of(fault.clone())),
-        };
+        let Answered { attempt, .. } = sent.as_mut().map_err(|fault| end_of(fault.clone()))?;
         self.settle(attempt, &forward, means);
         let close = self.visit.is_last(self.worker) || !attempt.upload_is_complete();
         let now = heard(self.visit, means.response, account, target);

@@ -103,7 +103,7 @@ pub async fn wait_for<'v, E: Exchange>(
     (exchange, local): (&mut E, &mut Local),
 ) -> Result<Next<'v>, End> {
     let next = match next {
-        Next::Ask(admitted) => shared_limits::ask(worker, visit, request, *admitted, local).await?,
+        Next::Ask(admitted) => shared_limits::ask(worker, visit, request, admitted, local).await?,
         Next::Wait(_) | Next::Answer(_) | Next::File(_) | Next::Login(_) | Next::Forward(_) => next,
     };
     match next {

@@ -21,7 +21,7 @@ pub async fn ask<'v>(
     worker: &Worker,
     visit: &'v Visit,
     request: &Request,
-    mut admitted: Admitted<'v>,
+    mut admitted: Box<Admitted<'v>>,
     local: &mut Local,
 ) -> Result<Next<'v>, Refusal> {
     let snapshot = &visit.snapshot;
@@ -35,9 +35,9 @@ pub async fn ask<'v>(
     answered.verdict?;
     admitted.permit = local.account.permitted(admitted.permit);
     if admitted.permit.delay().is_some() {
-        return Ok(Next::Wait(Box::new(admitted)));
+        return Ok(Next::Wait(admitted));
     }
-    direct(snapshot, request, visit.facts, &mut local.account, admitted)
+    direct(snapshot, request, visit.facts, &mut local.account, *admitted)
 }
 
 async fn answer_to(worker: &Worker, visit: &Visit, admitted: &Admitted<'_>, lines: &[Line]) -> Answer {
@@ -50,7 +50,7 @@ async fn answer_to(worker: &Worker, visit: &Visit, admitted: &Admitted<'_>, line
         return Answer::Bypassed { nodes: bypass.counts.then_some(nodes) };
     }
     let began = Instant::now();
-    match worker.shared.ask(settings, lines).await {
+    match worker.shared.ask(settings, lines, began).await {
         Ok(told) => {
             counts.answered(began.elapsed());
             Answer::Told(told)
@@ -84,7 +84,7 @@ pub fn tell(worker: &Worker, visit: &Visit, lines: Vec<Line>) {
     spawn_local(async move {
         let began = Instant::now();
         let counts = &node.metrics.node().worker(index).shared_limits;
-        match client.ask(&settings, &lines).await {
+        match client.ask(&settings, &lines, began).await {
             Ok(_) => counts.answered(began.elapsed()),
             Err(trouble) => counts.failed(failure(trouble)),
         }
@@ -104,7 +104,7 @@ pub fn take_ahead(worker: &Worker, visit: &Visit, account: &mut Account) {
             let began = Instant::now();
             let line = ahead.line(limits(&snapshot, &node.counters, &node.load));
             let counts = &node.metrics.node().worker(index).shared_limits;
-            match client.ask(&settings, &[line]).await {
+            match client.ask(&settings, &[line], began).await {
                 Ok(told) => {
                     counts.answered(began.elapsed());
                     let limits = limits(&snapshot, &node.counters, &node.load);

@@ -57,6 +57,8 @@ pub struct Attempt {
     leg: Leg,
     patience: Patience,
     upload: Upload,
+    /// It is complete, and the leg has written all of it.
+    is_sent: bool,
     waiting: Waiting,
     interims: u32,
     /// Once the client has been waited for.
@@ -78,7 +80,8 @@ impl Attempt {
         let upload = if is_whole { Upload::Complete } else { Upload::Running };
         let patience = forward.patience;
         let claimed = head.withheld.claimed.clone();
-        Self { leg, patience, upload, waiting: Waiting::Service, interims: 0, pace: None, claimed }
+        let (waiting, is_sent) = (Waiting::Service, false);
+        Self { leg, patience, upload, is_sent, waiting, interims: 0, pace: None, claimed }
     }
 
     /// The response head has been read into `means.response`; what follows it is the body.
@@ -192,8 +195,12 @@ impl Attempt {
         context: &mut Context<'_>,
         means: &mut Means<'_, E>,
     ) -> Result<(), Fault> {
-        while self.upload != Upload::Broken {
-            if !self.write(context, means.timer) || self.upload == Upload::Complete {
+        while self.upload != Upload::Broken && !self.is_sent {
+            if !self.write(context, means.timer) {
+                return Ok(());
+            }
+            if self.upload == Upload::Complete {
+                self.is_sent = true;
                 return Ok(());
             }
             match self.pass_piece(context, means) {

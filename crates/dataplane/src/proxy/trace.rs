@@ -111,10 +111,11 @@ impl Trace {
     ) -> Self {
         let Some(tracing) = tracing else {
             // Nobody here wants traces: who begins one wants it.
-            let told = w3c::read(request);
-            return Self::begin(told, Tells { w3c: true, b3: false, b3_single: false }, random)
-                .stateful(request)
-                .decided(|told, _| told.unwrap_or(true));
+            let tells = Tells { w3c: true, b3: false, b3_single: false };
+            let mut begun = Self::begin(w3c::read(request), tells, random);
+            begun.keep_state(request);
+            begun.decide(begun.is_sampled.unwrap_or(true));
+            return begun.trace;
         };
         let Tracing { w3c, b3, b3_single, is_parent_based, .. } = *tracing;
         let mut heard = if w3c { w3c::read(request) } else { Heard::Nothing };
@@ -125,9 +126,11 @@ impl Trace {
             heard = b3::read(request);
         }
         let share = share.unwrap_or(tracing.share);
-        Self::begin(heard, Tells { w3c, b3, b3_single }, random)
-            .stateful(request)
-            .decided(|told, id| told.filter(|_| is_parent_based).unwrap_or_else(|| share.has(id)))
+        let mut begun = Self::begin(heard, Tells { w3c, b3, b3_single }, random);
+        begun.keep_state(request);
+        let told = begun.is_sampled.filter(|_| is_parent_based);
+        begun.decide(told.unwrap_or_else(|| share.has(&begun.trace.id())));
+        begun.trace
     }
 
     fn begin(heard: Heard, tells: Tells, random: &mut impl FnMut() -> u64) -> Begun {
@@ -198,17 +201,16 @@ struct Begun {
 
 impl Begun {
     /// What vendors add goes on with the trace that it belongs to, where it is as it must be.
-    fn stateful(mut self, request: &Request) -> Self {
+    fn keep_state(&mut self, request: &Request) {
         self.trace.keeps_state =
             self.trace.tells.w3c && self.trace.parent.is_some() && w3c::has_state(request);
-        self
     }
 
-    fn decided(mut self, decide: impl FnOnce(Option<bool>, &TraceId) -> bool) -> Trace {
-        let is_sampled = self.trace.is_debug || decide(self.is_sampled, &self.trace.id());
+    /// Sampled or not, unless the caller looks for a fault with it.
+    fn decide(&mut self, is_sampled: bool) {
+        let is_sampled = self.trace.is_debug || is_sampled;
         let flags = b'0' + u8::from(is_sampled) + 2 * u8::from(self.is_random);
         put(&mut self.trace.outgoing, LENGTH - 1, &[flags]);
-        self.trace
     }
 }
 

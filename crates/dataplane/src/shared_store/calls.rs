@@ -12,7 +12,7 @@ use super::client::Trouble;
 use super::join;
 use super::link::{Foreign, Link};
 use super::wire::{Failure, Script, Wire};
-use crate::limit::{Line, SCRIPT, Told};
+use crate::limit::{Line, SCRIPT, Told, ToldOfAll};
 
 /// Tells that this node is there, and gives how many are. Those that say nothing for ten seconds are forgotten.
 const HEARTBEAT: &str = "
@@ -87,7 +87,7 @@ fn is_demoted(error: &RedisError) -> bool {
 }
 
 /// Asks about all lines at once: one answer for each, or none for any.
-pub(super) async fn charge(link: Link, lines: &[Line], deadline: Instant) -> Result<Vec<Told>, Fault> {
+pub(super) async fn charge(link: Link, lines: &[Line], deadline: Instant) -> Result<ToldOfAll, Fault> {
     match link {
         Link::Own(wire) => charge_on(&wire, lines, deadline).await,
         Link::Foreign(foreign) => {
@@ -115,13 +115,14 @@ pub(super) async fn beat(link: Link, id: &str, deadline: Instant) -> Result<u32,
 }
 
 /// A server that does not know the script, having been started anew, is told it in passing.
-pub(super) async fn charge_on(wire: &Wire, lines: &[Line], deadline: Instant) -> Result<Vec<Told>, Fault> {
+pub(super) async fn charge_on(wire: &Wire, lines: &[Line], deadline: Instant) -> Result<ToldOfAll, Fault> {
     let answer = wire.call(Script::Named(&NAME), lines.iter(), deadline).await;
     let numbers = match answer {
         Err(Failure::Refused(words)) if words.starts_with("NOSCRIPT") => {
             // Behind others that have asked later, so that the deadline is its own.
             let again = timeout_at(deadline.into(), wire.call(Script::Whole, lines.iter(), deadline));
-            again.await.map_err(|_| Fault::late())??
+            // On the heap, so that requests which do not need it carry nothing of it about.
+            Box::pin(again).await.map_err(|_| Fault::late())??
         }
         answer => answer?,
     };
@@ -129,14 +130,14 @@ pub(super) async fn charge_on(wire: &Wire, lines: &[Line], deadline: Instant) ->
 }
 
 /// What is on one server of a cluster, whatever it has, is decided together.
-async fn charge_by(foreign: Foreign, lines: &[Line]) -> Result<Vec<Told>, Fault> {
+async fn charge_by(foreign: Foreign, lines: &[Line]) -> Result<ToldOfAll, Fault> {
     let groups = if foreign.is_cluster() { by_server(lines) } else { vec![(0..lines.len()).collect()] };
     let calls = groups.iter().map(|group| {
         let lines: Vec<&Line> = group.iter().filter_map(|place| lines.get(*place)).collect();
         charge_group(foreign.clone(), lines)
     });
     let answers = join::all(calls).await?;
-    let mut told = vec![Told::default(); lines.len()];
+    let mut told = ToldOfAll::from_elem(Told::default(), lines.len());
     for (group, answer) in groups.iter().zip(answers) {
         for (place, one) in group.iter().zip(answer) {
             if let Some(place) = told.get_mut(*place) {
@@ -159,7 +160,7 @@ fn by_server(lines: &[Line]) -> Vec<Vec<usize>> {
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
-async fn charge_group(mut foreign: Foreign, lines: Vec<&Line>) -> Result<Vec<Told>, Fault> {
+async fn charge_group(mut foreign: Foreign, lines: Vec<&Line>) -> Result<ToldOfAll, Fault> {
     let answer = match foreign.call(&command("EVALSHA", &NAME, &lines)).await {
         Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
             foreign.call(&command("EVAL", SCRIPT, &lines)).await?
@@ -170,8 +171,8 @@ async fn charge_group(mut foreign: Foreign, lines: Vec<&Line>) -> Result<Vec<Tol
     told(&numbers, lines.len()).ok_or_else(Fault::strange)
 }
 
-fn told(numbers: &[i64], lines: usize) -> Option<Vec<Told>> {
-    let told: Option<Vec<Told>> = numbers.chunks(Told::WIDTH).map(Told::read).collect();
+fn told(numbers: &[i64], lines: usize) -> Option<ToldOfAll> {
+    let told: Option<ToldOfAll> = numbers.chunks(Told::WIDTH).map(Told::read).collect();
     told.filter(|told| told.len() == lines)
 }
 

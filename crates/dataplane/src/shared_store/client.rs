@@ -16,7 +16,7 @@ use super::link::Link;
 use super::settings::Settings;
 use super::wire::Wire;
 use super::{Shared, Standing};
-use crate::limit::{Line, Told};
+use crate::limit::{Line, ToldOfAll};
 
 /// Answers in time, one after the other, after which the store is believed to be well again.
 const PROBES: usize = 3;
@@ -89,12 +89,13 @@ impl Client {
         self.inner.borrow().breaker.is_open()
     }
 
-    /// Asks about all lines at once: one answer for each, or none for any.
+    /// Asks about all lines at once: one answer for each, or none for any. `now` is what the clock says.
     pub async fn ask(
         self: &Rc<Self>,
         settings: &Arc<Settings>,
         lines: &[Line],
-    ) -> Result<Vec<Told>, Trouble> {
+        now: Instant,
+    ) -> Result<ToldOfAll, Trouble> {
         self.adopt(settings);
         if self.is_open() {
             return Err(Trouble::Open);
@@ -103,14 +104,15 @@ impl Client {
             return Err(Trouble::Full);
         }
         let _place = Waiting::new(&self.waiting);
-        let deadline = Instant::now() + settings.deadline;
+        let deadline = now + settings.deadline;
         let answer = match self.wire() {
             Some((wire, generation)) => {
                 charge_on(&wire, lines, deadline).await.map_err(|fault| self.failed(fault, generation))
             }
-            None => self.exchange(settings, lines, deadline).await,
+            // On the heap, as it is a large future that hardly any request needs.
+            None => Box::pin(self.exchange(settings, lines, deadline)).await,
         };
-        self.saw(settings, answer.as_ref().err().copied());
+        self.saw(settings, answer.as_ref().err().copied(), now);
         answer
     }
 
@@ -154,13 +156,15 @@ impl Client {
         inner.settings = Some(Arc::clone(settings));
     }
 
-    fn saw(&self, settings: &Settings, trouble: Option<Trouble>) {
+    /// `asked_at` is near enough where all went well; what the clock says after a failure costs a look at it.
+    fn saw(&self, settings: &Settings, trouble: Option<Trouble>, asked_at: Instant) {
         if trouble.is_some_and(|trouble| !trouble.counts()) {
             return;
         }
         let mut inner = self.inner.borrow_mut();
         let failures = settings.document.failures;
-        if inner.breaker.saw(trouble.is_some(), failures, settings.open_for, Instant::now()) {
+        let now = if trouble.is_some() { Instant::now() } else { asked_at };
+        if inner.breaker.saw(trouble.is_some(), failures, settings.open_for, now) {
             // What is still under way would come too late for everybody, and in front of everything else.
             inner.link = None;
             if trouble == Some(Trouble::Late) {
@@ -184,7 +188,7 @@ impl Client {
         settings: &Arc<Settings>,
         lines: &[Line],
         deadline: Instant,
-    ) -> Result<Vec<Told>, Trouble> {
+    ) -> Result<ToldOfAll, Trouble> {
         let connected = timeout_at(deadline.into(), self.link(settings)).await;
         let (link, generation) = connected.unwrap_or(Err(Trouble::Late))?;
         charge(link, lines, deadline).await.map_err(|fault| self.failed(fault, generation))
@@ -293,7 +297,8 @@ impl Client {
 
     /// Tells the other nodes that this one is there, and hears how many they are.
     async fn beat(self: Rc<Self>, settings: Arc<Settings>) {
-        let deadline = Instant::now() + settings.deadline;
+        let now = Instant::now();
+        let deadline = now + settings.deadline;
         let connected = timeout_at(deadline.into(), self.link(&settings)).await;
         let answer = match connected.unwrap_or(Err(Trouble::Late)) {
             Ok((link, generation)) => {
@@ -301,7 +306,7 @@ impl Client {
             }
             Err(trouble) => Err(trouble),
         };
-        self.saw(&settings, answer.err());
+        self.saw(&settings, answer.err(), now);
         if let Ok(nodes) = answer {
             self.shared.heard(nodes);
         }

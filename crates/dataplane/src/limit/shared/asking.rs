@@ -1,13 +1,15 @@
 //! What a request still has to ask the shared store, and what becomes of it when the store has answered or has not.
 
+use smallvec::SmallVec;
+
 use super::lease::Spent;
-use super::line::{self, Line, Mode, Told};
+use super::line::{self, Line, Lines, Mode, Told, ToldOfAll};
 use crate::limit::deciding::{Said, admitted, refused};
 use crate::limit::plan::{self, Item, Policy};
 use crate::limit::reading::Reading;
 use crate::limit::rule::{Cost, Rule};
 use crate::limit::shard::{Ask, Key};
-use crate::limit::subject::{Owned, Part};
+use crate::limit::subject::{Owned, Part, kind};
 use crate::limit::tier::{LimitRule, Tier};
 use crate::limit::{Limits, More};
 use crate::refusal::{CountedBy, LimitState, LimiterFault, Refusal};
@@ -18,7 +20,7 @@ use crate::trail::Trail;
 #[derive(Debug)]
 pub enum Answer {
     /// One for each line, in their order.
-    Told(Vec<Told>),
+    Told(ToldOfAll),
     /// The store is not to be asked, or did not answer. So many nodes share what it counts.
     Nobody { nodes: u32 },
     /// An operator wants it so. Each of so many nodes counts its share, or nobody counts.
@@ -35,10 +37,13 @@ pub struct Answered {
     pub give_back: Vec<Line>,
 }
 
+/// Of all tiers of a request; mostly there is one.
+pub(in crate::limit) type WantedOfAll = SmallVec<[Wanted; 1]>;
+
 /// The questions of one request.
 #[derive(Debug)]
 pub(in crate::limit) struct Asking {
-    pub(in crate::limit) wanted: Vec<Wanted>,
+    pub(in crate::limit) wanted: WantedOfAll,
     /// Charged on this node already.
     pub(in crate::limit) given: Vec<Given>,
     on_failure: OnFailure,
@@ -124,7 +129,7 @@ impl Wanted {
     }
 
     fn said(&self, reading: Reading, by: CountedBy) -> Said {
-        Said::new(self.tier, &borrowed(&self.subject), reading, self.dry_run).by(by)
+        Said::new(self.tier, kind(self.subject.parts()), reading, self.dry_run).by(by)
     }
 
     /// Does something with this tier's count on this node.
@@ -151,17 +156,20 @@ impl Wanted {
     /// What the store has said of it, with the penalties of this node.
     fn judged(&self, limits: Limits<'_>, told: &Told) -> Reading {
         let reading = told.reading(&self.rule);
+        if limits.tiers.get(self.tier).is_none_or(|tier| tier.penalty.is_none()) {
+            return reading;
+        }
         let after = |ask: &Ask<'_>| limits.counters.penalize(ask, reading);
         self.on_node(limits, &self.rule, after).unwrap_or(reading)
     }
 }
 
 impl Asking {
-    pub(in crate::limit) fn new(wanted: Vec<Wanted>, given: Vec<Given>, rule: &LimitRule) -> Self {
+    pub(in crate::limit) fn new(wanted: WantedOfAll, given: Vec<Given>, rule: &LimitRule) -> Self {
         Self { wanted, given, on_failure: rule.on_failure }
     }
 
-    pub(in crate::limit) fn lines(&self, limits: Limits<'_>) -> Vec<Line> {
+    pub(in crate::limit) fn lines(&self, limits: Limits<'_>) -> Lines {
         self.wanted.iter().map(|wanted| wanted.line(limits)).collect()
     }
 
@@ -215,7 +223,7 @@ impl Asking {
         trail: &mut Trail,
     ) -> Result<Option<LimitState>, Refusal> {
         let passes = self.all_pass(told);
-        let mut said = Vec::with_capacity(told.len());
+        let mut said = SmallVec::<[Said; 1]>::with_capacity(told.len());
         for (wanted, told) in self.wanted.iter().zip(told) {
             let mut reading = wanted.judged(limits, told);
             if wanted.is_leased {

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use smallvec::SmallVec;
 
 use crate::limit::reading::{Reading, Verdict};
 use crate::limit::rule::{Algorithm, Rule};
@@ -51,6 +52,12 @@ pub struct Told {
     /// Until the end of the window, from now on.
     pub ends_in_ms: u64,
 }
+
+/// Of all tiers of a request that are asked about. Mostly that is one, which needs no memory of its own.
+pub type Lines = SmallVec<[Line; 1]>;
+
+/// What is told of them, in their order.
+pub type ToldOfAll = SmallVec<[Told; 1]>;
 
 impl Told {
     /// Numbers of each answer.
@@ -197,15 +204,14 @@ fn put_plainly(text: &mut String, part: &Part<Box<str>>) {
 }
 
 fn put_digest(text: &mut String, bytes: &[u8]) {
-    put_hexadecimal(text, digest(&SHA256, bytes).as_ref().get(..16).unwrap_or_default());
+    let digest = digest(&SHA256, bytes);
+    put_hexadecimal(text, &digest.as_ref().first_chunk().copied().unwrap_or_default());
 }
 
-fn put_hexadecimal(text: &mut String, bytes: &[u8]) {
-    let digit = |value: u8| char::from(value + if value < 10 { b'0' } else { b'a' - 10 });
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
-    }
+fn put_hexadecimal(text: &mut String, bytes: &[u8; 16]) {
+    let digit = |value: u8| value + if value < 10 { b'0' } else { b'a' - 10 };
+    let digits = bytes.map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    text.push_str(std::str::from_utf8(digits.as_flattened()).unwrap_or_default());
 }
 
 #[cfg(test)]

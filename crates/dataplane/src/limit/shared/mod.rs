@@ -8,11 +8,11 @@ mod lease;
 mod line;
 
 pub use asking::{Answer, Answered};
-pub(super) use asking::{Asking, Given, Wanted};
+pub(super) use asking::{Asking, Given, Wanted, WantedOfAll};
 pub(super) use lease::Lease;
 #[cfg(test)]
 pub use line::Mode;
-pub use line::{Line, Told};
+pub use line::{Line, Lines, Told, ToldOfAll};
 
 use super::rule::{Algorithm, Rule};
 use crate::snapshot::document::{CountsDocument, ShareDocument, TierDocument};

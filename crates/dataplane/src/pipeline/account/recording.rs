@@ -87,11 +87,7 @@ impl Account {
         // While a WebSocket is open, nobody waits for the gateway.
         let open = self.tunnel.map_or(0, |tunnel| micros(now.saturating_duration_since(tunnel.began)));
         let overhead = total.saturating_sub(upstream.unwrap_or(0)).saturating_sub(open);
-        let first_byte = self.upstream_began.zip(self.answered);
-        let first_byte =
-            first_byte.map(|(began, answered)| micros(answered.saturating_duration_since(began)));
-        let Delays { queued, connected } = self.delays;
-        Times { total, overhead, upstream, first_byte, queued, connected }
+        Times { total, overhead, upstream, ..Times::default() }
     }
 
     /// What the time until the service answered went into; only records tell it.

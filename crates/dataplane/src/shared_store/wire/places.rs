@@ -13,10 +13,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::Failure;
-use super::reply::Reply;
+use super::reply::{Numbers, Reply};
 
 /// Numbers; none where the server only says that it has done so.
-type Answer = Result<Vec<i64>, Failure>;
+type Answer = Result<Numbers, Failure>;
 
 enum State {
     /// Answered, and not waited for.
@@ -132,7 +132,7 @@ impl Places {
         let Some(index) = self.due.pop_front() else { return false };
         let answer = match reply {
             Reply::Numbers(numbers) => Ok(numbers),
-            Reply::Word => Ok(Vec::new()),
+            Reply::Word => Ok(Numbers::new()),
             Reply::Error(words) => Err(Failure::Refused(words)),
         };
         let Some(place) = self.places.get_mut(index) else { return false };
@@ -233,7 +233,7 @@ impl Future for Pending {
                 Poll::Pending
             }
             State::Done(answer) => {
-                let answer = std::mem::replace(answer, Ok(Vec::new()));
+                let answer = std::mem::replace(answer, Ok(Numbers::new()));
                 drop(places);
                 self.leave(index);
                 Poll::Ready(answer)

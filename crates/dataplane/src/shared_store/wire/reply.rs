@@ -1,12 +1,19 @@
 //! Answers of the server, read where they lie (RESP 2). Only what this node asks for is understood: numbers, lists of
 //! numbers, a word, an error.
 
+use smallvec::{SmallVec, smallvec};
+
+use crate::limit::Told;
+
 /// A list that is longer is none of ours.
 const LONGEST_LIST: i64 = 4_096;
 
+/// What is answered about one tier needs no memory of its own.
+pub type Numbers = SmallVec<[i64; Told::WIDTH]>;
+
 #[derive(Debug, PartialEq, Eq)]
 pub enum Reply {
-    Numbers(Vec<i64>),
+    Numbers(Numbers),
     /// A word such as `OK`.
     Word,
     Error(String),
@@ -21,7 +28,7 @@ pub fn read(bytes: &[u8]) -> Result<Option<(Reply, &[u8])>, Strange> {
     let Some((kind, rest)) = bytes.split_first() else { return Ok(None) };
     match kind {
         b'*' => list(rest),
-        b':' => Ok(number(rest)?.map(|(number, rest)| (Reply::Numbers(vec![number]), rest))),
+        b':' => Ok(number(rest)?.map(|(number, rest)| (Reply::Numbers(smallvec![number]), rest))),
         b'+' => Ok(line(rest).map(|(_, rest)| (Reply::Word, rest))),
         b'-' => Ok(line(rest).map(|(text, rest)| (Reply::Error(String::from_utf8_lossy(text).into()), rest))),
         _ => Err(Strange),
@@ -33,7 +40,7 @@ fn list(bytes: &[u8]) -> Result<Option<(Reply, &[u8])>, Strange> {
     if !(0..=LONGEST_LIST).contains(&length) {
         return Err(Strange);
     }
-    let mut numbers = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    let mut numbers = Numbers::with_capacity(usize::try_from(length).unwrap_or(0));
     for _ in 0..length {
         match rest.split_first() {
             None => return Ok(None),
@@ -90,10 +97,10 @@ mod tests {
         let read = |text: &'static str| read(text.as_bytes()).unwrap().unwrap();
         assert_eq!(
             read("*3\r\n:1\r\n:-20\r\n:0\r\n+OK\r\n"),
-            (Reply::Numbers(vec![1, -20, 0]), &b"+OK\r\n"[..])
+            (Reply::Numbers(smallvec![1, -20, 0]), &b"+OK\r\n"[..])
         );
-        assert_eq!(read(":7\r\n"), (Reply::Numbers(vec![7]), &b""[..]));
-        assert_eq!(read("*0\r\n"), (Reply::Numbers(vec![]), &b""[..]));
+        assert_eq!(read(":7\r\n"), (Reply::Numbers(smallvec![7]), &b""[..]));
+        assert_eq!(read("*0\r\n"), (Reply::Numbers(smallvec![]), &b""[..]));
         assert_eq!(read("+OK\r\n:1"), (Reply::Word, &b":1"[..]));
         assert_eq!(read("-NOSCRIPT No.\r\n"), (Reply::Error("NOSCRIPT No.".to_owned()), &b""[..]));
     }

@@ -7,6 +7,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::Builder;
 use tokio::task::yield_now;
 
+use super::reply::Numbers;
 use super::{Failure, Pending, Wire};
 
 const MOST: usize = 8;
@@ -46,8 +47,8 @@ fn words(all: &[&str]) -> String {
     all.iter().map(|word| format!("*1\r\n${}\r\n{word}\r\n", word.len())).collect()
 }
 
-fn numbers(all: &[i64]) -> Result<Vec<i64>, Failure> {
-    Ok(all.to_vec())
+fn numbers(all: &[i64]) -> Result<Numbers, Failure> {
+    Ok(all.into())
 }
 
 #[test]
