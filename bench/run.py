@@ -128,7 +128,7 @@ def measure(plan: Plan, trial: Trial, number: int) -> Measurement:
         cpu = running.cpu() - before
         memory = running.memory()
     # Counted once the peer has ended: by then it has written what it ever will.
-    logged = count_lines(peer.log_file()) / served.requests if scenario.policy else None
+    logged = count_lines(peer.log_file()) / served.requests if scenario.is_logged else None
     return Measurement(scenario.name, peer.name, number, served, cpu, memory, logged)
 
 

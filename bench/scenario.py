@@ -34,6 +34,8 @@ class Scenario:
     what: str
     routes: int = 1
     policy: bool = False
+    # With `policy`: each request is written down.
+    logs: bool = True
     file: str = "users/42"
     upload_bytes: int = 0
     new_connections: bool = False
@@ -70,6 +72,10 @@ class Scenario:
     @property
     def expected_bytes(self) -> int:
         return len(WEBSOCKET_MESSAGE) if self.websocket else BODY_BYTES.get(self.file, len(SMALL_BODY))
+
+    @property
+    def is_logged(self) -> bool:
+        return self.policy and self.logs
 
     @property
     def proves(self) -> bool:
@@ -127,6 +133,7 @@ def caller(number: int) -> dict[str, str]:
 SCENARIOS = [
     Scenario("plain", "one route, no policy, small response, kept-alive connections"),
     Scenario("policy", "RS256 token of 256 users, limit per user, JSON access log, metrics", policy=True),
+    Scenario("caller", "policy without its log: the price of caller and limit", policy=True, logs=False),
     Scenario("routes-50", "plain with 50 routes, requests over all of them", routes=50),
     Scenario("routes-600", "plain with 600 routes, requests over all of them", routes=600),
     Scenario("body-1k", "plain with a response of 1 KiB", file="body-1k"),

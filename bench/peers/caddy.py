@@ -52,7 +52,7 @@ class Caddy:
 {"https" if scenario.tls else "http"}://:{self.port} {{
     bind 127.0.0.1
     {certificate if scenario.tls else ""}
-    {log if scenario.policy else ""}
+    {log if scenario.is_logged else ""}
     {handlers}
 }}
 """)

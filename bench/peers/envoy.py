@@ -87,7 +87,7 @@ class Envoy:
             stat_prefix="public",
             route_config={"virtual_hosts": [self.routes(scenario)]},
             http_filters=[*self.filters(scenario, credentials), self.router()],
-            access_log=self.access_log() if scenario.policy else [],
+            access_log=self.access_log() if scenario.is_logged else [],
             codec_type="HTTP2" if scenario.http2 else "AUTO",
             upgrade_configs=[{"upgrade_type": "websocket"}] if scenario.websocket else [],
         )

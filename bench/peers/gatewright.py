@@ -70,7 +70,7 @@ class Gatewright:
             "routes": [self.route(prefix, scenario) for prefix in scenario.prefixes],
             "records": {"sinks": []},
         }
-        if scenario.policy:
+        if scenario.is_logged:
             document["records"] = {"sinks": [{"kind": "file", "path": str(self.log_file())}]}
         if scenario.proves:
             document |= self.identity(scenario.check or Check(signed="RS256"), credentials)

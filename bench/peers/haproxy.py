@@ -85,7 +85,8 @@ backend origin
         check = scenario.check
         parts = []
         if scenario.policy:
-            parts += [LOG, self.table(scenario), self.token("RS256", credentials)]
+            log = [LOG] if scenario.is_logged else []
+            parts += [*log, self.table(scenario), self.token("RS256", credentials)]
             parts.append(self.limit(scenario, "var(txn.user)"))
             parts.append("    http-request set-header X-User-ID %[var(txn.user)]")
         elif check is not None and check.signed is not None:

@@ -91,7 +91,7 @@ http {{
     log_format record escape=json '{LOG_FORMAT}';
     access_log {self.log_file()} record buffer=64k flush=1s;
 """
-        return (log if scenario.policy else "access_log off;") + self.zone(scenario)
+        return (log if scenario.is_logged else "access_log off;") + self.zone(scenario)
 
     def zone(self, scenario: Scenario) -> str:
         """Where it counts callers."""
