@@ -1,6 +1,7 @@
 //! What is counted, and what it is told apart by.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 
 use super::*;
 
@@ -207,36 +208,52 @@ fn nobody_counts_before_it_is_wanted_and_what_was_counted_stays_after() {
 
 #[test]
 fn every_request_is_taken_once_while_workers_count() {
-    const REQUESTS: u64 = 20_000;
-    let census = Arc::new(census(50));
+    let (census, is_over) = (Arc::new(census(50)), Arc::new(AtomicBool::new(false)));
     let workers: Vec<_> = (0..2)
         .map(|worker| {
-            let census = Arc::clone(&census);
-            std::thread::spawn(move || {
-                let all: Vec<Names> = (0..80).map(Names::new).collect();
-                for names in all.iter().cycle().take(REQUESTS as usize) {
-                    census.count(worker, &names.kind(), Some(b"curl/8"), &SAMPLE);
-                }
-            })
+            let (census, is_over) = (Arc::clone(&census), Arc::clone(&is_over));
+            std::thread::spawn(move || count_until(&is_over, &census, worker))
         })
         .collect();
-    let mut seen = [0; 4];
-    let mut is_over = false;
-    while !is_over {
-        is_over = workers.iter().all(|worker| worker.is_finished());
-        for cell in census.take() {
+    let mut seen = Seen::default();
+    // So many takings fall into the middle of the counting.
+    while seen.takings < 50 {
+        seen.add(&census.take());
+    }
+    is_over.store(true, Relaxed);
+    let counted: u64 = workers.into_iter().map(|worker| worker.join().expect("it ends")).sum();
+    seen.add(&census.take());
+    assert_eq!(seen.sums, [counted, counted, 100 * counted, counted]);
+}
+
+/// Counts requests of more kinds than have cells; gives how many.
+fn count_until(is_over: &AtomicBool, census: &Census, worker: usize) -> u64 {
+    let all: Vec<Names> = (0..80).map(Names::new).collect();
+    let mut counted = 0;
+    for names in all.iter().cycle().take_while(|_| !is_over.load(Relaxed)) {
+        census.count(worker, &names.kind(), Some(b"curl/8"), &SAMPLE);
+        counted += 1;
+    }
+    counted
+}
+
+#[derive(Default)]
+struct Seen {
+    /// Those that were not nearly empty.
+    takings: usize,
+    sums: [u64; 4],
+}
+
+impl Seen {
+    fn add(&mut self, cells: &[CensusCell]) {
+        self.takings += usize::from(cells.len() > 40);
+        for cell in cells {
             let buckets = cell.distribution(Latency::Total).buckets;
-            let more = [
-                cell.requests,
-                cell.programs,
-                cell.request_bytes,
-                buckets.iter().map(|(_, count)| count).sum(),
-            ];
-            seen.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+            let in_buckets = buckets.iter().map(|(_, count)| count).sum();
+            let more = [cell.requests, cell.programs, cell.request_bytes, in_buckets];
+            self.sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
         }
     }
-    assert!(workers.into_iter().all(|worker| worker.join().is_ok()));
-    assert_eq!(seen, [2 * REQUESTS, 2 * REQUESTS, 200 * REQUESTS, 2 * REQUESTS]);
 }
 
 /// `cargo test --profile quick -p dataplane --lib record::census -- --ignored`, in callgrind.
