@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import signal
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,7 @@ from gateway import get
 from gateway.http2 import Http2
 from gatewright.control.takeover import NAME, OldNode, old_node
 from gatewright.errors import TakeoverError
+from gatewright.insight.rollup_files import level_of
 
 KILLED = (
     "-c",
@@ -142,6 +144,17 @@ async def test_replacing_the_process_under_load_fails_no_request_and_loses_no_re
         assert len(paths) == len(set(paths))
         assert len(of_http2) == http2.answered
         assert len(paths) - len(of_http2) == kept.answered + new.answered
+        assert rolled_up(setting.directory / ".gatewright" / "rollups") == [len(paths)] * 3
+
+
+def rolled_up(directory: Path) -> list[int]:
+    """How many requests there are by days, hours and minutes."""
+    found = dict.fromkeys(("days", "hours", "minutes"), 0)
+    for path in directory.glob("*.sqlite"):
+        table = level_of(path).table
+        with contextlib.closing(sqlite3.connect(path)) as file:
+            found[table] += file.execute(f"SELECT SUM(count) FROM {table}").fetchone()[0]  # noqa: S608 - of ours.
+    return list(found.values())
 
 
 def serves(setting: Setting, process: Process, body: bytes) -> None:

@@ -10,6 +10,8 @@ import httpx2
 import pytest
 
 from gateway.running import RunningGateway
+from gatewright.insight.rollup_queries import count_rollups
+from gatewright.records.summary import SummaryQuestion
 
 SECONDS = 30.0
 # A client for all: to make one takes a hundred times as long as to ask. A connection for each request.
@@ -73,8 +75,54 @@ def test_requests_are_counted_over_a_restart_and_told_by_route_and_status(gatewa
     until(lambda: counts(node, "route_id", "status") == expected)
     broken = summary(node, where="status>=500")["groups"][0]
     assert (broken["count"], broken["errors"], broken["error_share"]) == (2, 2, 1.0)
-    # The same of records, by the same words.
-    assert counts(node, "route_id", "status", source="records") == expected
+    # The same of records, by the same words, to the last bucket of each latency.
+    for latency in ("total_latency_ms", "gateway_overhead_ms", "upstream_latency_ms"):
+        rolled, stored = (told(node, latency, source) for source in ("rollups", "records"))
+        assert len(rolled) == 3
+        assert rolled == stored
+
+
+def told(node: RunningGateway, latency: str, source: str) -> dict[object, dict[str, Any]]:
+    """All that is said of each route, beside how fast requests came."""
+    groups = summary(node, "route_id", "status", source=source, of=latency, histograms=True)["groups"]
+    return {one["route_id"]: one | {"rate_per_s": None} for one in groups}
+
+
+def test_requests_without_records_are_counted_and_budgets_go_on_over_a_restart(
+    gateway, tmp_path: Path
+) -> None:
+    node = gateway(
+        "rollups: {enabled: true, interval: 100ms}\nalerts: {interval: 100ms}\n"
+        "objectives: [{name: up, target: 90%, routes: broken}, {name: home, target: 90%, routes: home}]\n"
+        + ROUTES
+    )
+    node.file.write_text(node.file.read_text() + "records: {sinks: []}\n")
+    node.start()
+    for path in ("/broken", "/", "/"):
+        ask(node, path)
+    until(lambda: left(node) == {"up": -9.0, "home": 1.0})
+    assert "\ngateway_records_total 0\n" in ASKING.get(node.url + "/metrics").text
+    node.end()
+    assert written(tmp_path) == {("broken",): 1, ("home",): 2}
+    node.file.write_text(node.file.read_text().replace("routes: home}]", "services: []}]"))
+    node.start()
+    # What is new counts on from roll-ups, too.
+    until(lambda: left(node) == {"up": -9.0, "home": round(-7 / 3, 3)})
+
+
+def left(node: RunningGateway) -> dict[str, float]:
+    """What is left of the budget of each objective."""
+    objectives = ASKING.get(f"{node.url}/api/v1/alerts").json()["objectives"]
+    return {one["name"]: round(one["budget_left"] or 0.0, 3) for one in objectives}
+
+
+def written(directory: Path) -> dict[tuple[object, ...], int]:
+    """What roll-ups of a node that has ended say of each route."""
+    now = datetime.now(UTC)
+    question = SummaryQuestion(now - timedelta(hours=1), now + timedelta(minutes=1), group=("route_id",))
+    found = count_rollups(directory / ".gatewright" / "rollups", question)
+    assert found is not None
+    return {group: one.count for group, one in found.groups.items()}
 
 
 def test_names_beyond_the_bound_are_counted_as_other(gateway) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,8 @@ class FakeEngine:
         self.answers: queue.SimpleQueue[tuple[int, bytes]] = queue.SimpleQueue()
         self.drained = threading.Event()
         self.store: dict[str, object] | None = None
+        self.most = 0
+        self.counted: list[tuple[Any, ...]] = []
 
     def forget_keys(self, ids: bytes) -> int:
         self.calls.append(("forget_keys", json.loads(ids)))
@@ -125,6 +128,13 @@ class FakeEngine:
             return self.records.get(timeout=min(wait_seconds, 0.02))
         except queue.Empty:
             return None
+
+    def count_requests(self, most: int) -> None:
+        self.most = most
+
+    def take_counts(self) -> list[tuple[Any, ...]]:
+        taken, self.counted = self.counted, []
+        return taken
 
     def next_questions(self, wait_seconds: float) -> bytes | None:
         try:

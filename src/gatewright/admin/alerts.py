@@ -71,8 +71,11 @@ def told(alerting: Alerting) -> dict[str, Any]:
                 "name": one.goal.name,
                 "target": one.goal.target,
                 "window_seconds": one.goal.window,
-                "budget_left": one.left(now),
-                "burn_rates": {f"{int(long)}s": one.burn(now, long) for _, long, _, _ in BURNS},
+                # Nothing before it is known what was counted before.
+                "budget_left": one.left(now) if one.is_filled else None,
+                "burn_rates": {
+                    f"{int(long)}s": one.burn(now, long) if one.is_filled else None for _, long, _, _ in BURNS
+                },
             }
             for one in alerting.traffic.budgets.all()
         ],

@@ -20,6 +20,7 @@ def alert_settings(gateway: Gateway) -> AlertSettings:
     changed = {rule.name: rule_of(rule) for rule in alerts.rules}
     return AlertSettings(
         enabled=alerts.enabled,
+        counts_requests=gateway.watches_requests,
         interval=alerts.interval / 1000,
         rules=tuple(with_changes(SHIPPED, changed, frozenset(alerts.off))),
         goals=tuple(goal_of(objective) for objective in gateway.objectives),

@@ -173,9 +173,9 @@ def sink_settings(gateway: Gateway, state: StateDirectory, base: Path) -> tuple[
 
 
 def rollup_settings(gateway: Gateway, state: StateDirectory) -> RollupSettings | None:
-    """How records are counted, if they are. Without sinks there are none."""
+    """How requests are rolled up, if they are."""
     rollups = gateway.rollups
-    if not rollups.enabled or not gateway.records.sinks:
+    if not gateway.rolls_up:
         return None
     return RollupSettings(
         directory=state.rollups,

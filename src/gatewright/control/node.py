@@ -89,6 +89,8 @@ class DataPlane(Protocol):
     def revoke(self, entries: bytes, replace: bool) -> int: ...
     def restore(self, entries: bytes) -> int: ...
     def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None: ...
+    def count_requests(self, most: int) -> None: ...
+    def take_counts(self) -> list[tuple[Any, ...]]: ...
     def next_questions(self, wait_seconds: float) -> bytes | None: ...
     def answer(self, question: int, result: bytes) -> None: ...
     def metrics(self) -> str: ...
@@ -141,7 +143,7 @@ class Node:
         self.block_sharing = BlockSharing(self.blocks)
         self.records = RecordWorker(engine)
         self.queries = Queries()
-        self.counting = Counting(self.records)
+        self.counting = Counting(engine)
         self.expiry = ExpiryWatch(self.loaded)
         self.pushes = PushHealth()
         self.stored_keys = StoredKeys(engine)
@@ -187,6 +189,7 @@ class Node:
     def start(self) -> None:
         """Start the data plane's threads and those that serve it. Raises `EngineError`."""
         self.engine.start()
+        self.counting.counts.begin()
         self.records.start()
         self.questions.start(asyncio.get_running_loop())
 
@@ -283,7 +286,7 @@ class Node:
         return finished
 
     async def close(self) -> None:
-        """End the data plane, store its last records, give everything back."""
+        """End the data plane, store its last records and counts, give everything back."""
         await self.health.close()
         await asyncio.to_thread(self.engine.stop)
         await self.queries.close()
@@ -291,6 +294,7 @@ class Node:
         await self.bans.close()
         await self.alerting.close()
         await asyncio.to_thread(self.records.close, FLUSH_SECONDS)
+        await asyncio.to_thread(self.counting.close)
         await asyncio.to_thread(self.questions.close)
         self.discovery.close()
         await self.sharing.use(None)

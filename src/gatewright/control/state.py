@@ -76,7 +76,7 @@ class StateDirectory:
 
     @property
     def rollups(self) -> Path:
-        """Where roll-ups of records are kept."""
+        """Where roll-ups of requests are kept."""
         return self.path / "rollups"
 
     @property
@@ -88,11 +88,6 @@ class StateDirectory:
     def silences(self) -> Path:
         """Where silences of alerts are kept."""
         return self.path / "silences.json"
-
-    @property
-    def objectives(self) -> Path:
-        """Where what objectives have counted is kept."""
-        return self.path / "objectives.json"
 
     @property
     def blocks(self) -> Path:

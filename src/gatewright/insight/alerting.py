@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from gatewright.insight.delivery import (
     document_of,
 )
 from gatewright.insight.events import Events
-from gatewright.insight.objectives import Goal
+from gatewright.insight.objectives import Budget, Goal
 from gatewright.insight.reading import Finding, burns, findings
 from gatewright.insight.samples import Samples, read_page
 from gatewright.insight.shipped import SHIPPED, Rule
@@ -33,7 +33,6 @@ from gatewright.insight.traffic import Traffic
 
 log = logging.getLogger("gatewright.insight")
 
-SAVE_SECONDS = 60.0
 EVENT_SECONDS = 900.0
 
 
@@ -42,6 +41,8 @@ class AlertSettings:
     """What is watched and who is told. Seconds."""
 
     enabled: bool = True
+    # Whether requests are counted for it; there is nobody to tell otherwise.
+    counts_requests: bool = True
     interval: float = 10.0
     rules: tuple[Rule, ...] = tuple(SHIPPED.values())
     goals: tuple[Goal, ...] = ()
@@ -54,11 +55,14 @@ class AlertSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Files that outlive the process."""
+class Sources:
+    """What an evaluation asks for, in its thread: the metrics page, that what was counted of requests is
+    handed out, and what objectives had counted before.
+    """
 
-    silences: Path
-    objectives: Path
+    page: Callable[[], str]
+    take_counts: Callable[[], None]
+    fill: Callable[[Sequence[Budget], float], None]
 
 
 @dataclass(slots=True)
@@ -66,26 +70,22 @@ class Progress:
     """How evaluating goes."""
 
     evaluated_at: float | None = None
-    saved_at: float = 0.0
     failures: int = 0
     told: list[Message] = field(default_factory=list)
 
 
 class Alerting:
-    """Belongs to one event loop; `traffic` is written by a lane of records, and `page` gives the metrics."""
+    """Belongs to one event loop; `traffic` is told what was counted of requests. `silences` is their file."""
 
-    def __init__(
-        self, places: Places, page: Callable[[], str], clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, silences: Path, sources: Sources, clock: Callable[[], float] = time.time) -> None:
         self.settings = AlertSettings(enabled=False)
         self.traffic = Traffic(clock=clock)
-        self.silences = Silences(places.silences, clock)
+        self.silences = Silences(silences, clock)
         self.states = States()
         self.events = Events()
         self.outboxes: dict[str, Outbox] = {}
         self.progress = Progress()
-        self._places = places
-        self._page = page
+        self._sources = sources
         self._clock = clock
         self._samples = Samples()
         self._changed = asyncio.Event()
@@ -102,7 +102,6 @@ class Alerting:
             self.events.attach()
         self.traffic.slot_seconds = settings.interval
         self.traffic.budgets.use(settings.goals)
-        await asyncio.to_thread(self.traffic.budgets.load, self._places.objectives)
         self.states.resolve_after, self.states.repeat = settings.resolve_after, settings.repeat
         self.states.most = settings.most
         await self._use_channels(settings.channels)
@@ -120,9 +119,8 @@ class Alerting:
 
     async def evaluate(self) -> None:
         """Evaluate once, and tell what came of it."""
-        now = self._clock()
         try:
-            found = await asyncio.to_thread(self._read, now)
+            now, found = await asyncio.to_thread(self._read)
         except Exception:
             # A rule that cannot be evaluated must not end the watching.
             self.progress.failures += 1
@@ -135,8 +133,6 @@ class Alerting:
         self.progress.evaluated_at = now
         for message in messages:
             self.tell(message)
-        if now - self.progress.saved_at >= SAVE_SECONDS:
-            await self._save(now)
 
     def tell(self, message: Message) -> None:
         """Log it, and give it to every channel that wants it, unless it is silenced."""
@@ -165,27 +161,32 @@ class Alerting:
         return len(self.outboxes)
 
     async def close(self) -> None:
-        """End; keep what was counted."""
+        """End."""
         self.events.detach()
         await self._use_channels(())
-        if self.settings.enabled:
-            await self._save(self._clock())
 
-    def _read(self, now: float) -> list[Finding]:
-        self._samples.add(now, read_page(self._page()))
+    def _read(self) -> tuple[float, list[Finding]]:
+        """What all rules say, and at what moment."""
+        self._sources.take_counts()
+        self._fill()
+        now = self._clock()
+        self._samples.add(now, read_page(self._sources.page()))
         found = [
             one for rule in self.settings.rules for one in findings(rule, self.traffic, self._samples, now)
         ]
-        return [*found, *burns(self.traffic.budgets.all(), now)]
+        return now, [*found, *burns(self.traffic.budgets.all(), now)]
 
-    async def _save(self, now: float) -> None:
-        self.progress.saved_at = now
-        if not self.traffic.budgets.all():
+    def _fill(self) -> None:
+        """Let objectives that are new count on from what was before."""
+        new = [budget for budget in self.traffic.budgets.all() if not budget.is_filled]
+        if not new:
             return
         try:
-            await asyncio.to_thread(self.traffic.budgets.save, self._places.objectives, now)
-        except OSError as error:
-            log.error("what objectives have counted cannot be kept", extra={"error": str(error)})
+            self._sources.fill(new, self._clock())
+        except Exception:
+            log.exception("what objectives counted before cannot be read; they count from now on")
+        for budget in new:
+            budget.is_filled = True
 
     async def _use_channels(self, wanted: Iterable[ChannelSettings]) -> None:
         named = {one.name: one for one in wanted}

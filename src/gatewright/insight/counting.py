@@ -1,28 +1,62 @@
-"""Lets a node count its records: roll-ups as the live configuration wants them, in a lane of their own."""
+"""Lets a node count its requests: roll-ups as the live configuration wants them, and what objectives are told
+of them.
+"""
 
 from __future__ import annotations
 
-from gatewright.insight.rollups import RollupSettings, RollupSink
-from gatewright.records.lane import Lane
-from gatewright.records.worker import RecordWorker
+from collections.abc import Sequence
+
+from gatewright.insight.budget_history import history
+from gatewright.insight.counts import Counts, CountSource
+from gatewright.insight.objectives import Budget
+from gatewright.insight.rollups import RollupSettings, RollupWriter
 
 
 class Counting:
-    """The lane of roll-ups, or none. Used by one thread at a time."""
+    """What is counted, and its roll-ups where there are any. `use` belongs to one thread at a time."""
 
-    def __init__(self, worker: RecordWorker) -> None:
-        self._worker = worker
-        self._lane: Lane | None = None
-        self.sink: RollupSink | None = None
+    def __init__(self, source: CountSource) -> None:
+        self.counts = Counts(source)
+        self.rollups: RollupWriter | None = None
 
     def use(self, settings: RollupSettings | None) -> None:
-        """Count as these say from now on; with `None` not at all. Blocks while what is there is written."""
-        if settings is not None and self.sink is not None:
-            # In place: with two of them at one time, records would be counted twice or not at all.
-            self.sink.use(settings)
-        elif settings is not None:
-            self.sink = RollupSink(settings)
-            self._lane = self._worker.attach(self.sink)
-        elif self._lane is not None:
-            self._worker.detach(self._lane)
-            self._lane = self.sink = None
+        """Write roll-ups as these say from now on; with `None` none. Blocks while what is there is
+        written.
+        """
+        rollups = self.rollups
+        if settings is None:
+            if rollups is not None:
+                self.counts.detach(rollups)
+                rollups.close()
+            self.rollups = None
+            return
+        if rollups is None:
+            self.rollups = rollups = RollupWriter(settings, self.counts.take)
+        else:
+            # In place: what is not written yet stays.
+            rollups.use(settings)
+        # Two minutes may have something between two takings.
+        self.counts.attach(rollups, 2 * settings.max_keys)
+        rollups.start()
+
+    def fill(self, budgets: Sequence[Budget], now: float) -> None:
+        """Let budgets hold what roll-ups have in place of what they counted themselves; without roll-ups they
+        stay as they are. Blocks.
+        """
+        rollups = self.rollups
+        if rollups is None:
+            return
+        # All that they counted is in the files then, and nothing comes to either before they are read.
+        with self.counts.held():
+            rollups.flush()
+            found = history(rollups.directory, [budget.goal for budget in budgets], now)
+            for budget, minutes in zip(budgets, found, strict=True):
+                budget.minutes = minutes
+
+    def close(self) -> None:
+        """Take what was counted last and write it. Call when the data plane has ended. Blocks."""
+        try:
+            self.counts.take()
+        finally:
+            if self.rollups is not None:
+                self.rollups.close()

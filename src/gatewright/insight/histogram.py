@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -38,16 +38,8 @@ def bucket_of(milliseconds: float) -> int:
     return min(max(index, LOWEST), HIGHEST)
 
 
-# Latencies come in whole microseconds, so that most of them come again; a look-up costs a third of a
-# logarithm.
-_KNOWN: dict[float, int] = {}
-_MOST_KNOWN = 20_000
-
-
-def _remembered(milliseconds: float) -> int:
-    if len(_KNOWN) >= _MOST_KNOWN:
-        _KNOWN.clear()
-    return _KNOWN.setdefault(milliseconds, bucket_of(milliseconds))
+Distribution = tuple[int, int, Sequence[tuple[int, int]]]
+"""A histogram as the data plane gives it: zeros, micros, and pairs of a bucket and its count."""
 
 
 class Histogram:
@@ -63,9 +55,7 @@ class Histogram:
     def add(self, milliseconds: float, times: int = 1) -> None:
         """Count a value; what is not above zero counts as zero."""
         if milliseconds > 0:
-            index = _KNOWN.get(milliseconds)
-            if index is None:
-                index = _remembered(milliseconds)
+            index = bucket_of(milliseconds)
             self.buckets[index] = self.buckets.get(index, 0) + times
             self.micros += int(milliseconds * 1000 + 0.5) * times
         else:
@@ -78,6 +68,15 @@ class Histogram:
             mine[index] = mine.get(index, 0) + times
         self.zeros += other.zeros
         self.micros += other.micros
+
+    def merge_distribution(self, counted: Distribution) -> None:
+        """Add what the data plane counted."""
+        zeros, micros, pairs = counted
+        mine = self.buckets
+        for index, times in pairs:
+            mine[index] = mine.get(index, 0) + times
+        self.zeros += zeros
+        self.micros += micros
 
     def merge_blob(self, blob: bytes) -> None:
         """Add what `blob()` of another one gave."""
@@ -174,6 +173,13 @@ def merged(first: bytes, second: bytes) -> bytes:
     histogram.merge_blob(first)
     histogram.merge_blob(second)
     return histogram.blob()
+
+
+def above(blob: bytes, bucket: int) -> int:
+    """How many of what a blob counts are in higher buckets than this one."""
+    first, _, _, gaps, counts = _parts(blob)
+    places = zip(accumulate(gaps, initial=first), counts, strict=False)
+    return sum(times for index, times in places if index > bucket)
 
 
 def _with_short_gaps(indexes: list[int], counts: list[int]) -> tuple[list[int], list[int]]:

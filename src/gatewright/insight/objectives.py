@@ -1,21 +1,21 @@
 """Objectives: what share of requests has to be well, what is left of the error budget, how fast it burns.
 
-Good and all requests are counted by the minute for as long as the longest window asks, and kept over
-restarts.
+Good and all requests are counted by the minute, and by the hour when they are older than any short window
+asks for; what was before comes from roll-ups (`budget_history.py`).
 """
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from functools import cached_property
 
-from gatewright.control.durable import write_durably
+from gatewright.insight.counts import Counted
+from gatewright.insight.histogram import bucket_of
 
 MINUTE = 60
+HOUR_MINUTES = 60
 FAILED = 500
 # Of the Site Reliability Workbook: a burn rate, the long window, the short one, and how bad it is. The short
 # window lets the alert end soon after the fault does.
@@ -24,27 +24,15 @@ BURNS = (
     (6.0, 21_600, 1800, "high"),
     (1.0, 259_200, 21_600, "medium"),
 )
-KEPT_DAYS = 30
+KEPT_SECONDS = 30 * 86_400
+FINE_SECONDS = 7 * 3600
+"""How far back minutes are told apart: a window of six hours, and an hour that is not over."""
+
+Minutes = dict[int, list[int]]
+"""All requests and those that were not well, by the number of the minute, or of the first one of an hour."""
 
 
-class Answered(Protocol):
-    """What of a record an objective reads."""
-
-    @property
-    def status(self) -> int | None: ...
-    @property
-    def route_id(self) -> str | None: ...
-    @property
-    def backend_service(self) -> str | None: ...
-    @property
-    def total_latency_ms(self) -> float | None: ...
-    @property
-    def gateway_overhead_ms(self) -> float | None: ...
-    @property
-    def sampling_weight(self) -> float | None: ...
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Goal:
     """One objective. Milliseconds; `window` in seconds."""
 
@@ -57,34 +45,43 @@ class Goal:
     services: frozenset[str] = frozenset()
     window: float = 30 * 86_400
 
-    def concerns(self, record: Answered) -> bool:
-        return (not self.routes or record.route_id in self.routes) and (
-            not self.services or record.backend_service in self.services
-        )
+    @cached_property
+    def edge(self) -> int | None:
+        """The bucket of the threshold, if there is one: what is in it or below is good."""
+        return None if self.threshold is None else bucket_of(self.threshold)
 
-    def is_bad(self, record: Answered) -> bool:
-        if self.threshold is None:
-            return (record.status or 0) >= FAILED
-        taken = record.total_latency_ms if self.of == "total" else record.gateway_overhead_ms
-        return (taken or 0) > self.threshold
+    def concerns(self, route: str, service: str) -> bool:
+        return (not self.routes or route in self.routes) and (not self.services or service in self.services)
+
+    def bad(self, cell: Counted) -> int:
+        """How many requests of a cell were not well."""
+        if self.edge is None:
+            return cell.requests if cell.status >= FAILED else 0
+        edge, (_, _, pairs) = self.edge, cell.total if self.of == "total" else cell.overhead
+        return sum(times for bucket, times in pairs if bucket > edge)
 
 
 class Budget:
-    """What one objective has counted: by minute, all requests and those that were not well."""
+    """What one objective has counted: by minute, all requests and those that were not well. It says something
+    once what was before has been looked for (`is_filled`).
+    """
 
     def __init__(self, goal: Goal) -> None:
         self.goal = goal
-        self.minutes: dict[int, list[float]] = {}
+        self.minutes: Minutes = {}
+        self.is_filled = False
 
-    def add(self, record: Answered, now: float) -> None:
-        if not self.goal.concerns(record):
+    def add(self, cell: Counted) -> None:
+        if not self.goal.concerns(cell.route_id, cell.backend_service):
             return
-        counted = self.minutes.setdefault(int(now) // MINUTE, [0.0, 0.0])
-        weight = record.sampling_weight or 1
-        counted[0] += weight
-        counted[1] += weight * self.goal.is_bad(record)
+        minute = cell.minute // MINUTE
+        if minute not in self.minutes:
+            self.minutes = aged(self.minutes, minute)
+        counted = self.minutes.setdefault(minute, [0, 0])
+        counted[0] += cell.requests
+        counted[1] += self.goal.bad(cell)
 
-    def counts(self, since: float, until: float) -> tuple[float, float]:
+    def counts(self, since: float, until: float) -> tuple[int, int]:
         """All requests of this time, and those that were not well."""
         first, last = int(since) // MINUTE, int(until) // MINUTE
         found = [counted for minute, counted in list(self.minutes.items()) if first < minute <= last]
@@ -100,10 +97,19 @@ class Budget:
         total, bad = self.counts(now - self.goal.window, now)
         return 1 - bad / (total * (1 - self.goal.target)) if total else 1.0
 
-    def age(self, now: float) -> None:
-        oldest = int(now - KEPT_DAYS * 86_400) // MINUTE
-        for minute in [minute for minute in self.minutes if minute < oldest]:
-            del self.minutes[minute]
+
+def aged(minutes: Minutes, newest: int) -> Minutes:
+    """The same counts when it is this minute: what is old by the hour, what is too old not at all."""
+    fine = newest - FINE_SECONDS // MINUTE
+    oldest = newest - KEPT_SECONDS // MINUTE
+    found: Minutes = {}
+    for minute, (total, bad) in minutes.items():
+        if minute < oldest:
+            continue
+        counted = found.setdefault(minute if minute >= fine else minute - minute % HOUR_MINUTES, [0, 0])
+        counted[0] += total
+        counted[1] += bad
+    return found
 
 
 class Budgets:
@@ -119,36 +125,10 @@ class Budgets:
             before = {budget.goal: budget for budget in self._budgets.values()}
             self._budgets = {goal.name: before.get(goal) or Budget(goal) for goal in goals}
 
-    def add(self, record: Answered, now: float) -> None:
-        for budget in self._budgets.values():
-            budget.add(record, now)
+    def add(self, cells: Sequence[Counted]) -> None:
+        for budget in self.all():
+            for cell in cells:
+                budget.add(cell)
 
     def all(self) -> list[Budget]:
         return list(self._budgets.values())
-
-    def save(self, path: Path, now: float) -> None:
-        """Keep what was counted. Raises `OSError`."""
-        with self._lock:
-            for budget in self._budgets.values():
-                budget.age(now)
-            kept = {budget.goal.name: [stamp(budget.goal), budget.minutes] for budget in self.all()}
-        write_durably(path, json.dumps(kept).encode())
-
-    def load(self, path: Path) -> None:
-        """Count on from what was kept. Nothing where there is nothing that can be read."""
-        try:
-            kept: dict[str, Any] = json.loads(path.read_bytes())
-            for name, (made_for, minutes) in kept.items():
-                budget = self._budgets.get(name)
-                if budget is not None and made_for == stamp(budget.goal) and not budget.minutes:
-                    budget.minutes = {
-                        int(minute): [float(one) for one in two] for minute, two in minutes.items()
-                    }
-        except (OSError, ValueError, TypeError, AttributeError):
-            return
-
-
-def stamp(goal: Goal) -> str:
-    """What a count is of: with another objective under the name it begins anew."""
-    listed: Iterable[object] = (goal.kind, goal.target, goal.threshold, goal.of)
-    return repr((*listed, sorted(goal.routes), sorted(goal.services)))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -88,12 +88,15 @@ class RollupFile:
         self._bound = bound
         self._connection = open_file(path)
         self._ids: dict[Key, int] = {}
+        self._has_all_ids = False
 
     def add(self, cells: Mapping[tuple[Level, int, Key], Cell]) -> None:
         """Add all of these or nothing. Raises `sqlite3.Error`; the file must then be closed."""
         connection = self._connection
         # At once, since a transaction that has read cannot always become one that writes.
         connection.execute("BEGIN IMMEDIATE")
+        # Another process may have made keys since; none can within the transaction.
+        self._has_all_ids = False
         try:
             for level in LEVELS:
                 rows = [
@@ -110,12 +113,12 @@ class RollupFile:
             raise
 
     def _id(self, key: Key) -> int:
-        if not self._ids:
-            self._ids = self._stored()
         found = self._ids.get(key)
-        if found is None:
-            # Another process may have made it meanwhile.
+        if found is None and not self._has_all_ids:
             self._ids = self._stored()
+            self._has_all_ids = True
+            found = self._ids.get(key)
+        if found is None:
             key = self._bound.fit(key, self._ids, len(self._ids))
             found = self._ids.get(key) or self._made(key)
         return found
@@ -159,6 +162,13 @@ def files(directory: Path) -> list[tuple[datetime, Path]]:
     return sorted((day, path) for path in directory.glob(f"{PREFIX}*.sqlite") if (day := day_of(path)))
 
 
+def paths_for(directory: Path, level: Level, start: int, end: int) -> Iterator[Path]:
+    """The files that have these periods, the oldest first."""
+    wanted = dict.fromkeys(file_of(directory, level, second) for second in range(start, end, 86_400))
+    wanted[file_of(directory, level, max(start, end - 1))] = None
+    return (path for path in wanted if path.exists())
+
+
 def kept_from(directory: Path, level: Level) -> datetime:
     """The day from which on periods of a level are kept; earlier ones were given up for their size."""
     with contextlib.suppress(OSError, ValueError):
@@ -181,7 +191,7 @@ def expire(directory: Path, now: datetime, retention: timedelta, max_bytes: int)
             break
         size -= _size(path)
         gone.append(path)
-        # Records that come late must not make it anew, with nothing but themselves in it.
+        # What comes late must not make it anew, with nothing but themselves in it.
         floor = directory / f"{level_of(path).table}-from"
         floor.write_text(f"{_end(day, path):%Y%m%d}\n", encoding="ascii")
     for path in gone:

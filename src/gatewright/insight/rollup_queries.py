@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from gatewright.insight.cells import COUNTS, LATENCIES
-from gatewright.insight.rollup_files import DAYS, HOURS, MINUTES, Level, file_of, files, kept_from
+from gatewright.insight.rollup_files import DAYS, HOURS, MINUTES, Level, files, kept_from, paths_for
 from gatewright.insight.rollup_keys import FIELDS
 from gatewright.records.fields import RecordQueryError
 from gatewright.records.reader import BUSY_SECONDS, uri_of
@@ -55,13 +54,6 @@ def level_for(directory: Path, question: SummaryQuestion) -> Level:
     fine = [MINUTES] if length <= FINEST else []
     fine += [HOURS] if length <= COARSEST else []
     return next((level for level in fine if question.since >= kept_from(directory, level)), DAYS)
-
-
-def paths_for(directory: Path, level: Level, start: int, end: int) -> Iterator[Path]:
-    """The files that have these periods, the oldest first."""
-    wanted = dict.fromkeys(file_of(directory, level, second) for second in range(start, end, 86_400))
-    wanted[file_of(directory, level, max(start, end - 1))] = None
-    return (path for path in wanted if path.exists())
 
 
 def count_file(

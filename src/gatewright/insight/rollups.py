@@ -1,9 +1,9 @@
-"""Roll-ups of records: counts and distributions of latencies by route, service, instance, status and tenant,
+"""Roll-ups of requests: counts and distributions of latencies by route, service, instance, status and tenant,
 for each minute, hour and day.
 
-A consumer of records in a lane of its own. It counts in memory and adds to the files every few seconds; what
-was not added yet when a process is killed is lost, and nothing is ever counted twice. A record counts in the
-minute that it says, however late it comes.
+What the data plane counted is added up in memory, and to the files every few seconds; what was not added yet
+when a process is killed is lost, and nothing is ever counted twice. A request counts in the minute in which
+it began, however late it ends.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import msgspec
-
 from gatewright.insight import rollup_files
-from gatewright.insight.cells import Cell, Counted
+from gatewright.insight.cells import Cell
+from gatewright.insight.counts import Counted
 from gatewright.insight.rollup_files import (
     LEVELS,
     MINUTES,
@@ -30,13 +29,12 @@ from gatewright.insight.rollup_files import (
     level_of,
 )
 from gatewright.insight.rollup_keys import Key, KeyBound
-from gatewright.records.batch import Batch
 
 log = logging.getLogger("gatewright.insight")
 
 OPEN_FILES = 4
 MOST_CELLS = 50_000
-"""Cells in memory at which they are written at once, such as when a day of late records comes."""
+"""Cells in memory at which they are written at once, such as when they cannot be taken for long."""
 
 MOST_UNWRITTEN = 200_000
 """Cells that are kept while files cannot be written; beyond it those of the oldest file are dropped and
@@ -48,8 +46,6 @@ ROUNDS = 12
 """Each so many times hours and days are written, too: their histograms are long, and to add to one takes ten
 times as long as to a minute's.
 """
-
-DECODER = msgspec.json.Decoder(Counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +63,25 @@ def now_in_utc() -> datetime:
     return datetime.now(UTC)
 
 
-class RollupSink:
-    """Counts records. `take` belongs to one thread; writing happens in one of its own.
+class RollupWriter:
+    """Adds up what was counted, and writes it in a thread of its own, which has counts taken first (`take`).
 
     `coarsened` and `dropped` say how often a bound was hit: cells that had to be told less apart, and cells
     that were given up.
     """
 
-    def __init__(self, settings: RollupSettings, now: Callable[[], datetime] = now_in_utc) -> None:
-        self.name = "rollups"
-        self.dropped = self.malformed = 0
+    def __init__(
+        self,
+        settings: RollupSettings,
+        take: Callable[[], None],
+        now: Callable[[], datetime] = now_in_utc,
+    ) -> None:
+        self.dropped = 0
         self._settings = settings
+        self._take = take
         self._now = now
-        self._minutes: dict[str, dict[Key, Cell]] = {}
+        # By the start of the minute, in seconds.
+        self._minutes: dict[int, dict[Key, Cell]] = {}
         self._cells = 0
         self._bound = KeyBound(settings.max_keys)
         self._counting = threading.Lock()
@@ -89,37 +91,41 @@ class RollupSink:
         self._expired_at: datetime | None = None
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rollups", daemon=True)
-        self._thread.start()
+        self._has_begun = False
 
     @property
     def coarsened(self) -> int:
         return self._bound.coarsened
+
+    @property
+    def directory(self) -> Path:
+        return self._settings.directory
+
+    def start(self) -> None:
+        """Begin to write; a second time changes nothing."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._thread.start()
 
     def use(self, settings: RollupSettings) -> None:
         """Go on with other settings; the directory stays."""
         self._settings = settings
         self._bound.limit = settings.max_keys
 
-    def write(self, batch: Batch) -> None:
-        """Count a batch. Never raises: what cannot be written is kept and written later."""
-        self.take(batch.read(DECODER))
-
-    def take(self, records: Iterable[Counted]) -> None:
-        """Count records. Those without a time are left out and counted in `malformed`."""
+    def add(self, cells: Sequence[Counted]) -> None:
+        """Add up what was counted. Never raises: what cannot be written is kept and written later."""
         with self._counting:
-            for record in records:
-                self._count(record)
+            for counted in cells:
+                self._cell(counted).add(counted)
         if self._cells >= MOST_CELLS:
-            # Not to raise: a batch that is tried again would be counted again.
             self._flush_quietly(everything=False)
 
-    def reopen(self) -> None:
-        """Nobody rotates these files; nothing to do."""
-
     def close(self) -> None:
-        """Write what is counted, end. Never raises."""
+        """Write what was added, end. Never raises."""
         self._ending.set()
-        self._thread.join()
+        if self._has_begun:
+            self._thread.join()
+        self._flush_quietly(everything=True)
         with self._writing:
             for file in self._files.values():
                 file.close()
@@ -144,8 +150,11 @@ class RollupSink:
         rounds = 0
         while not self._ending.wait(self._settings.interval):
             rounds += 1
+            try:
+                self._take()
+            except Exception:
+                log.exception("what was counted of requests cannot be taken")
             self._flush_quietly(everything=rounds % ROUNDS == 0)
-        self._flush_quietly(everything=True)
 
     def _flush_quietly(self, everything: bool) -> None:
         try:
@@ -153,35 +162,34 @@ class RollupSink:
         except Exception:
             log.exception("roll-ups cannot be written")
 
-    def _count(self, record: Counted) -> None:
+    def _cell(self, counted: Counted) -> Cell:
+        """Where to add this: the cell of its key, or of a coarser one."""
+        cells = self._minutes.setdefault(counted.minute, {})
         key = Key(
-            record.route_id or "",
-            record.backend_service or "",
-            record.backend_instance or "",
-            record.status or 0,
-            record.tenant_id or "",
+            counted.route_id,
+            counted.backend_service,
+            counted.backend_instance,
+            counted.status,
+            counted.tenant_id,
         )
-        minute = record.timestamp[:16]
-        cells = self._minutes.get(minute)
-        if cells is None:
-            cells = self._minutes[minute] = {}
         cell = cells.get(key)
         if cell is None:
             key = self._bound.fit(key, cells, len(cells))
             cell = cells.get(key)
-            if cell is None:
-                cell = cells[key] = Cell()
-                self._cells += 1
-        cell.add(record)
+        if cell is None:
+            cell = cells[key] = Cell()
+            self._cells += 1
+        return cell
 
-    def _by_file(self, minutes: Mapping[str, Mapping[Key, Cell]]) -> dict[Path, Cells]:
+    def _by_file(self, minutes: Mapping[int, Mapping[Key, Cell]]) -> dict[Path, Cells]:
         """What is to be added to which file: minutes as they are, hours and days summed up."""
         directory = self._settings.directory
         earliest = {level: int(kept_from(directory, level).timestamp()) for level in LEVELS}
         found: dict[Path, Cells] = {}
-        for text, cells in minutes.items():
-            start = self._start_of(text, len(cells))
-            if start is None:
+        # A file that would be deleted at once is not made.
+        oldest = (self._now() - self._settings.retention).timestamp()
+        for start, cells in minutes.items():
+            if start <= oldest:
                 continue
             for level in LEVELS:
                 period = start - start % level.seconds
@@ -191,15 +199,6 @@ class RollupSink:
                 for key, cell in cells.items():
                     add_to(target, (level, period, key), cell)
         return found
-
-    def _start_of(self, minute: str, cells: int) -> int | None:
-        try:
-            start = datetime.strptime(minute, "%Y-%m-%dT%H:%M").replace(tzinfo=UTC)
-        except ValueError:
-            self.malformed += cells
-            return None
-        # A file that would be deleted at once is not made.
-        return int(start.timestamp()) if start > self._now() - self._settings.retention else None
 
     def _keep(self, path: Path, cells: Cells) -> None:
         known = self._unwritten.setdefault(path, {})

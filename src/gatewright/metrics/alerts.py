@@ -25,7 +25,9 @@ def alert_metrics(node: Node) -> list[Family]:
     queued: list[Sample] = [({"channel": one.settings.name}, one.queued) for one in outboxes]
     now = time.time()
     budgets: list[Sample] = [
-        ({"objective": one.goal.name}, one.left(now)) for one in alerting.traffic.budgets.all()
+        ({"objective": one.goal.name}, one.left(now))
+        for one in alerting.traffic.budgets.all()
+        if one.is_filled
     ]
     return [
         gauge("gateway_alerts_firing", "Alerts that fire now.", firing),

@@ -7,7 +7,7 @@ from gatewright.metrics.family import Family, counter
 
 
 def question_metrics(node: Node) -> list[Family]:
-    rollups = node.counting.sink
+    rollups = node.counting.rollups
     return [
         counter(
             "gateway_record_questions_total",

@@ -73,6 +73,15 @@ def test_what_is_not_about_safety_is_left_out(steps: list[dict[str, Any]]) -> No
     assert drafts_of(record(*steps, error_type="x")) == []
 
 
+def test_what_is_no_record_is_left_out_and_the_rest_is_found() -> None:
+    good = record(step("limit", "refused"), error_type="banned", user_id="ann", config_version=7)
+    broken = good[:-20] + b"\n"
+    admitted = record(step("limit", "admitted"))
+    first, second = drafts_of(good + broken + admitted + good)
+    assert first.fields == second.fields
+    assert (first.who["user"], first.fields["config_version"]) == ("ann", 7)
+
+
 def test_a_path_cannot_look_like_a_decision() -> None:
     path = '/"verdict":"refused","stage":"limit"'
     assert drafts_of(record(step("route", "matched"), path=path)) == []

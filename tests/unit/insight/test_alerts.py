@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from gatewright.insight.objectives import Budgets, Goal
+from gateway.counted import cell
 from gatewright.insight.reading import Finding, burns, findings
 from gatewright.insight.samples import Samples, read_page
 from gatewright.insight.shipped import METRICS, SHIPPED, Rule
 from gatewright.insight.silences import SilenceError, Silences
 from gatewright.insight.states import States
-from gatewright.insight.traffic import MOST_KEYS, OTHER, Seen, Traffic
+from gatewright.insight.traffic import MOST_KEYS, OTHER, Traffic
 
 START = 1_800_000_000.0
 
@@ -37,9 +37,10 @@ class Watched:
         self.states = States(resolve_after=resolve_after)
         self.rules = rules
 
-    def come(self, count: int, **fields: object) -> None:
-        seen = {"status": 200, "route_id": "users", "backend_service": "users", "user_agent": "Firefox"}
-        self.traffic.take(Seen(**(seen | fields)) for _ in range(count))  # type: ignore[arg-type]
+    def come(self, count: int, latency: float = 1.0, **fields: object) -> None:
+        """So many requests, since counts were last taken."""
+        minute = int(self.clock.now) // 60 * 60
+        self.traffic.add([cell(minute, ([latency] * count, [1.0] * count, ()), **fields)])
 
     def evaluate(self, page: str = "", seconds: float = 10.0) -> list[tuple[str, str, str]]:
         """What is told when this time has passed."""
@@ -136,28 +137,27 @@ def test_a_service_that_is_asked_no_more_is_told_and_one_that_never_was_is_not()
 
 def test_a_tail_behind_a_good_median_is_told_of_its_service_alone() -> None:
     watched = Watched(SHIPPED["slow_tail"])
-    watched.come(990, total_latency_ms=50.0)
-    watched.come(10, total_latency_ms=8000.0)
-    watched.come(1000, total_latency_ms=50.0, backend_service="orders")
+    watched.come(990, latency=50.0)
+    watched.come(10, latency=8000.0)
+    watched.come(1000, latency=50.0, backend_service="orders")
     assert watched.evaluate() == [("firing", "slow_tail", "users")]
 
 
 def test_programs_are_told_by_what_they_say_of_themselves() -> None:
     watched = Watched(SHIPPED["bot_traffic"])
     watched.come(40)
-    watched.come(80, user_agent="Mozilla/5.0 (compatible; Googlebot/2.1)")
-    watched.come(80, user_agent=None)
+    watched.come(200, programs=161)
     assert watched.evaluate() == [("firing", "bot_traffic", "gateway")]
 
 
 def test_answers_that_have_become_empty_are_told_although_they_are_200() -> None:
     watched = Watched(SHIPPED["responses_shrink"])
     for _ in range(35):
-        watched.come(10, response_bytes=9000)
+        watched.come(10, response_bytes=90_000)
         assert watched.evaluate() == []
     told = []
     for _ in range(32):
-        watched.come(10, response_bytes=300)
+        watched.come(10, response_bytes=3000)
         told += watched.evaluate()
     assert told == [("firing", "responses_shrink", "users")]
 
@@ -255,68 +255,6 @@ def test_what_is_old_becomes_minutes_and_then_nothing() -> None:
     watched.clock.now += 1800
     watched.come(1)
     assert watched.traffic.totals(0, START + 10_000, "gateway")["gateway"].requests == 2
-
-
-def goal(**changed: object) -> Goal:
-    return replace(Goal("up", "availability", 0.999), **changed)  # type: ignore[arg-type]
-
-
-def test_a_budget_that_burns_fast_is_told_in_both_windows_and_its_end_soon() -> None:
-    watched = Watched()
-    watched.traffic.budgets.use([goal()])
-    for _ in range(60):
-        watched.come(100)
-        assert watched.evaluate(seconds=60) == []
-    told = []
-    for _ in range(30):
-        watched.come(90)
-        watched.come(10, status=500)
-        told += watched.evaluate(seconds=60)
-    assert ("firing", "burn_rate_14.4x", "up") in told
-    told = []
-    for _ in range(8):
-        watched.come(100)
-        told += watched.evaluate(seconds=60)
-    assert ("resolved", "burn_rate_14.4x", "up") in told
-
-
-def test_a_budget_counts_what_concerns_it_and_is_used_up() -> None:
-    budgets = Budgets()
-    goals = [
-        goal(services=frozenset({"users"})),
-        Goal("fast", "latency", 0.9, 100.0, "total"),
-        Goal("thin", "latency", 0.9, 5.0, "overhead", routes=frozenset({"r"})),
-    ]
-    budgets.use(goals)
-    for number in range(100):
-        status = 500 if number < 1 else 200
-        seen = Seen(status, "r", "users", None, 200.0 if number < 5 else 10.0, 6.0 if number < 20 else 1.0)
-        budgets.add(seen, START)
-        budgets.add(Seen(500, "s", "orders", None, 10.0, 1.0), START)
-    up, fast, thin = budgets.all()
-    assert up.counts(START - 60, START + 60) == (100, 1)
-    assert fast.counts(START - 60, START + 60) == (200, 5)
-    assert thin.counts(START - 60, START + 60) == (100, 20)
-    assert up.left(START) == pytest.approx(-9)
-    assert fast.left(START) == pytest.approx(0.75)
-    assert thin.burn(START, 3600) == pytest.approx(2)
-
-
-def test_what_was_counted_outlives_the_process_and_not_another_objective(tmp_path: Path) -> None:
-    budgets = Budgets()
-    budgets.use([goal()])
-    budgets.add(Seen(500, "r", "users"), START)
-    budgets.save(tmp_path / "kept.json", START)
-    other = Budgets()
-    other.use([goal()])
-    other.load(tmp_path / "kept.json")
-    assert other.all()[0].counts(START - 60, START + 60) == (1, 1)
-    changed = Budgets()
-    changed.use([goal(target=0.99)])
-    changed.load(tmp_path / "kept.json")
-    assert changed.all()[0].counts(START - 60, START + 60) == (0, 0)
-    (tmp_path / "kept.json").write_text("{")
-    changed.load(tmp_path / "kept.json")
 
 
 def test_a_silence_covers_its_names_until_it_ends(tmp_path: Path) -> None:

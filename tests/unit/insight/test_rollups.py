@@ -10,51 +10,36 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
+from gateway.counted import cell
 from gatewright.insight import rollups
-from gatewright.insight.cells import Counted
+from gatewright.insight.counts import Counted
 from gatewright.insight.rollup_files import expire, open_file
 from gatewright.insight.rollup_queries import count_rollups
-from gatewright.insight.rollups import RollupSettings, RollupSink
-from gatewright.records.batch import Batch
+from gatewright.insight.rollups import RollupSettings, RollupWriter
 from gatewright.records.conditions import parse_condition
 from gatewright.records.summary import Summary, SummaryQuestion, count_records
 
 NOW = datetime(2026, 11, 27, 14, 30, tzinfo=UTC)
 LATE = datetime(2026, 11, 26, 9, 15, tzinfo=UTC)
-RECORD: dict[str, Any] = {
-    "route_id": "users",
-    "backend_service": "users",
-    "backend_instance": "127.0.0.1:9001",
-    "status": 200,
-    "tenant_id": None,
-    "request_bytes": 100,
-    "response_bytes": 1000,
-    "total_latency_ms": 10.0,
-    "gateway_overhead_ms": 1.0,
-    "upstream_latency_ms": 9.0,
-}
 
 
-def written(moment: datetime = NOW, **changes: object) -> dict[str, Any]:
-    """A record as it is in JSON."""
-    return RECORD | {"timestamp": moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")} | changes
-
-
-def record(moment: datetime = NOW, **changes: object) -> Counted:
-    return msgspec.convert(written(moment, **changes), Counted)
+def counted_in(moment: datetime = NOW, total: float = 10.0, **changes: Any) -> Counted:
+    """One request that began then."""
+    bytes_of = {"request_bytes": 100, "response_bytes": 1000}
+    start = int(moment.timestamp()) // 60 * 60
+    return cell(start, ((total,), (1.0,), (9.0,)), **(bytes_of | changes))
 
 
 @pytest.fixture
-def sink(tmp_path: Path) -> Iterator[Callable[..., RollupSink]]:
-    """Makes sinks that write when they are told to."""
-    made: list[RollupSink] = []
+def writer(tmp_path: Path) -> Iterator[Callable[..., RollupWriter]]:
+    """Makes writers that write when they are told to."""
+    made: list[RollupWriter] = []
 
-    def make(**changes: Any) -> RollupSink:
-        settings = replace(RollupSettings(tmp_path, interval=3600.0), **changes)
-        made.append(RollupSink(settings, lambda: NOW))
+    def make(**changes: Any) -> RollupWriter:
+        settings = replace(RollupSettings(tmp_path), **changes)
+        made.append(RollupWriter(settings, lambda: None, lambda: NOW))
         return made[-1]
 
     yield make
@@ -74,12 +59,12 @@ def counts(summary: Summary) -> dict[tuple[object, ...], int]:
     return {group: total.count for group, total in summary.groups.items()}
 
 
-def test_records_are_counted_by_key_with_errors_bytes_and_latencies(sink, tmp_path: Path) -> None:
-    one = sink()
-    one.take([
-        record(),
-        record(status=503, total_latency_ms=90.0),
-        record(route_id=None, backend_service=None),
+def test_requests_are_counted_by_key_with_errors_bytes_and_latencies(writer, tmp_path: Path) -> None:
+    one = writer()
+    one.add([
+        counted_in(),
+        counted_in(status=503, total=90.0),
+        counted_in(route_id="", backend_service=""),
     ])
     one.flush()
     total = counted(tmp_path, "route_id").groups["users",]
@@ -90,29 +75,22 @@ def test_records_are_counted_by_key_with_errors_bytes_and_latencies(sink, tmp_pa
     assert counts(counted(tmp_path, where=("status>=500", "backend_service=users"))) == {(): 1}
 
 
-def test_sampled_records_count_as_often_as_they_stand_for(sink, tmp_path: Path) -> None:
-    one = sink()
-    one.take([record(sampling_weight=10)] + [record(sampling_weight=2.5) for _ in range(4)])
-    one.flush()
-    assert counts(counted(tmp_path)) == {(): 20}
-
-
-def test_hours_and_days_are_written_less_often_and_miss_nothing(sink, tmp_path: Path) -> None:
-    one = sink()
+def test_hours_and_days_are_written_less_often_and_miss_nothing(writer, tmp_path: Path) -> None:
+    one = writer()
     for _ in range(3):
-        one.take([record()])
+        one.add([counted_in()])
         one.flush(everything=False)
     assert counts(counted(tmp_path)) == {(): 3}
     assert counts(counted(tmp_path, since=NOW - timedelta(hours=24))) == {}
-    one.take([record()])
+    one.add([counted_in()])
     one.close()
     for hours in (1, 24, 24 * 60):
         assert counts(counted(tmp_path, since=NOW - timedelta(hours=hours))) == {(): 4}
 
 
-def test_a_late_record_counts_in_its_own_minute(sink, tmp_path: Path) -> None:
-    one = sink()
-    one.take([record(LATE), record()])
+def test_a_late_request_counts_in_its_own_minute(writer, tmp_path: Path) -> None:
+    one = writer()
+    one.add([counted_in(LATE), counted_in()])
     one.flush()
     early = counted(tmp_path, since=LATE, until=LATE + timedelta(minutes=1))
     assert (counts(early), early.resolution) == ({(): 1}, "1m")
@@ -120,10 +98,10 @@ def test_a_late_record_counts_in_its_own_minute(sink, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("length", "resolution"), [(1, "1m"), (6, "1m"), (24, "1h"), (24 * 60, "1d")])
-def test_every_resolution_counts_the_same(sink, tmp_path: Path, length: int, resolution: str) -> None:
-    one = sink()
+def test_every_resolution_counts_the_same(writer, tmp_path: Path, length: int, resolution: str) -> None:
+    one = writer()
     for minutes in range(0, 60, 7):
-        one.take([record(NOW - timedelta(minutes=minutes), total_latency_ms=minutes + 1.0)])
+        one.add([counted_in(NOW - timedelta(minutes=minutes), total=minutes + 1.0)])
         one.flush()
     found = counted(tmp_path, "route_id", since=NOW - timedelta(hours=length))
     assert (counts(found), found.resolution) == ({("users",): 9}, resolution)
@@ -132,18 +110,19 @@ def test_every_resolution_counts_the_same(sink, tmp_path: Path, length: int, res
 
 def test_processes_that_write_at_one_time_count_everything_once(tmp_path: Path) -> None:
     script = """
-import sys
+import json, sys
 from datetime import timedelta
 from pathlib import Path
-from gatewright.records.batch import Batch
-from gatewright.insight.rollups import RollupSettings, RollupSink
-sink = RollupSink(RollupSettings(Path(sys.argv[1]), timedelta(days=36500), interval=0.001))
+from gatewright.insight.counts import Counted
+from gatewright.insight.rollups import RollupSettings, RollupWriter
+writer = RollupWriter(RollupSettings(Path(sys.argv[1]), timedelta(days=36500), interval=0.001), lambda: None)
+writer.start()
 for line in sys.stdin:
-    sink.write(Batch.of(line.encode() * 10))
-    sink.flush()
-sink.close()
+    writer.add([Counted._make(json.loads(line))] * 10)
+    writer.flush()
+writer.close()
 """
-    lines = "".join(json.dumps(written(route_id=f"r{number % 3}")) + "\n" for number in range(30))
+    lines = "".join(json.dumps(counted_in(route_id=f"r{number % 3}")) + "\n" for number in range(30))
     command = [sys.executable, "-c", script, str(tmp_path)]
     running = [subprocess.Popen(command, stdin=subprocess.PIPE, text=True) for _ in range(3)]
     for process in running:
@@ -154,26 +133,35 @@ sink.close()
     assert counts(counted(tmp_path, "route_id")) == {("r0",): 300, ("r1",): 300, ("r2",): 300}
 
 
-def test_a_restart_in_the_middle_of_a_minute_goes_on_counting(sink, tmp_path: Path) -> None:
-    first = sink()
-    first.take([record()])
+def test_keys_that_another_process_made_are_found_at_once(writer, tmp_path: Path, caplog) -> None:
+    one, two = writer(), writer()
+    for each, route in ((one, "users"), (two, "new"), (one, "new"), (two, "users")):
+        each.add([counted_in(route_id=route)])
+        each.flush()
+    assert counts(counted(tmp_path, "route_id")) == {("users",): 2, ("new",): 2}
+    assert caplog.text == ""
+
+
+def test_a_restart_in_the_middle_of_a_minute_goes_on_counting(writer, tmp_path: Path) -> None:
+    first = writer()
+    first.add([counted_in()])
     first.close()
-    second = sink()
-    second.take([record()])
+    second = writer()
+    second.add([counted_in()])
     second.flush()
     assert counts(counted(tmp_path)) == {(): 2}
 
 
-def test_what_cannot_be_written_is_written_later_and_once(sink, tmp_path: Path, monkeypatch) -> None:
-    one = sink()
+def test_what_cannot_be_written_is_written_later_and_once(writer, tmp_path: Path, monkeypatch) -> None:
+    one = writer()
     monkeypatch.setattr("gatewright.insight.rollup_files.BUSY_SECONDS", 0.01)
-    one.take([record()])
+    one.add([counted_in()])
     one.flush()
     blocker = sqlite3.connect(tmp_path / "rollups-20261127.sqlite", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     one.close()
-    two = sink()
-    two.take([record(), record()])
+    two = writer()
+    two.add([counted_in(), counted_in()])
     two.flush()
     assert counts(counted(tmp_path)) == {(): 1}
     # Hours are in another file, which nobody holds: they have it already, and do not get it again.
@@ -185,22 +173,24 @@ def test_what_cannot_be_written_is_written_later_and_once(sink, tmp_path: Path, 
     assert counts(counted(tmp_path, since=NOW - timedelta(hours=24))) == {(): 3}
 
 
-def test_what_cannot_be_written_for_long_is_dropped_and_counted(sink, tmp_path: Path, monkeypatch) -> None:
+def test_what_cannot_be_written_for_long_is_dropped_and_counted(writer, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(rollups, "MOST_UNWRITTEN", 10)
     (tmp_path / "rollups-20261127.sqlite").mkdir()
-    one = sink()
-    one.take([record(route_id=f"r{number}") for number in range(30)])
+    one = writer()
+    one.add([counted_in(route_id=f"r{number}") for number in range(30)])
     one.flush()
     assert one.dropped == 30
 
 
-def test_names_beyond_the_bound_are_told_less_apart_and_lose_no_count(sink, tmp_path: Path) -> None:
-    one = sink(max_keys=20)
-    floods = [record(backend_instance=f"10.0.0.{number}:80", tenant_id=f"t{number}") for number in range(200)]
+def test_names_beyond_the_bound_are_told_less_apart_and_lose_no_count(writer, tmp_path: Path) -> None:
+    one = writer(max_keys=20)
+    floods = [
+        counted_in(backend_instance=f"10.0.0.{number}:80", tenant_id=f"t{number}") for number in range(200)
+    ]
     # In portions, as they come in life: the file has to hold the bound that no portion reaches.
     for first in range(0, 200, 10):
-        one.take(floods[first : first + 10])
-        one.take([record(route_id="payments", status=500)])
+        one.add(floods[first : first + 10])
+        one.add([counted_in(route_id="payments", status=500)])
         one.flush()
     assert counts(counted(tmp_path)) == {(): 220}
     found = counts(counted(tmp_path, "route_id", "tenant_id", "backend_instance"))
@@ -214,12 +204,12 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir() if not path.name.endswith(("-wal", "-shm")))
 
 
-def test_files_are_private_and_old_ones_are_deleted(sink, tmp_path: Path) -> None:
+def test_files_are_private_and_old_ones_are_deleted(writer, tmp_path: Path) -> None:
     old = ("rollups-20251001.sqlite", "rollups-202509.sqlite", "rollups-2024.sqlite")
     for name in (*old, "rollups-20261101.sqlite", "other"):
         (tmp_path / name).touch()
-    one = sink()
-    one.take([record()])
+    one = writer()
+    one.add([counted_in()])
     one.flush()
     kept = [
         "rollups-2026.sqlite",
@@ -231,12 +221,12 @@ def test_files_are_private_and_old_ones_are_deleted(sink, tmp_path: Path) -> Non
     assert (tmp_path / "rollups-202611.sqlite").stat().st_mode & 0o777 == 0o600
 
 
-def test_beyond_their_size_the_finest_go_first_and_late_records_do_not_make_them_anew(
-    sink, tmp_path: Path
+def test_beyond_their_size_the_finest_go_first_and_late_requests_do_not_make_them_anew(
+    writer, tmp_path: Path
 ) -> None:
     early = datetime(2026, 10, 26, 9, 15, tzinfo=UTC)
-    one = sink()
-    one.take([record(early), record()])
+    one = writer()
+    one.add([counted_in(early), counted_in()])
     one.flush()
     one.close()
     size = sum(path.stat().st_size for path in tmp_path.iterdir())
@@ -246,8 +236,8 @@ def test_beyond_their_size_the_finest_go_first_and_late_records_do_not_make_them
         *expire(tmp_path, NOW, timedelta(days=395), 1),
     ]
     assert [path.name for path in gone] == ["rollups-20261026.sqlite", "rollups-202610.sqlite"]
-    again = sink()
-    again.take([record(early)])
+    again = writer()
+    again.add([counted_in(early)])
     again.flush()
     kept = ["rollups-2026.sqlite", "rollups-202611.sqlite", "rollups-20261127.sqlite"]
     assert names(tmp_path) == ["hours-from", "minutes-from", *kept]
@@ -256,40 +246,23 @@ def test_beyond_their_size_the_finest_go_first_and_late_records_do_not_make_them
     assert (counts(found), found.resolution) == ({(): 2}, "1d")
 
 
-def test_records_older_than_the_retention_make_no_file(sink, tmp_path: Path) -> None:
-    one = sink(retention=timedelta(days=30))
-    one.take([record(NOW - timedelta(days=40))])
+def test_requests_older_than_the_retention_make_no_file(writer, tmp_path: Path) -> None:
+    one = writer(retention=timedelta(days=30))
+    one.add([counted_in(NOW - timedelta(days=40))])
     one.flush()
     assert list(tmp_path.glob("rollups-*")) == []
 
 
-def test_what_is_no_record_is_left_out_and_the_rest_is_counted(sink, tmp_path: Path) -> None:
-    one = sink()
-    lines = [b"no json", b"{}", json.dumps(written(timestamp=None)).encode()]
-    lines += [json.dumps(one).encode() for one in (written(), written(timestamp="never at no time"))]
-    one.write(Batch.of(b"\n".join(lines) + b"\n"))
-    one.flush()
-    assert counts(counted(tmp_path)) == {(): 1}
-    assert one.malformed == 1
-
-
-def test_roll_ups_and_records_say_the_same(sink, tmp_path: Path, store_records) -> None:
-    given = [
-        written(
-            NOW - timedelta(seconds=number * 11),
-            request_id=f"r{number}",
-            method="GET",
-            path="/",
-            route_id=f"r{number % 3}" if number % 7 else None,
-            status=200 + number % 5 * 100,
-            total_latency_ms=round(number**1.7 / 13, 3),
-            sampling_weight=1 + number % 4,
-        )
-        for number in range(300)
-    ]
-    store_records(tmp_path / "records", "".join(json.dumps(one) + "\n" for one in given).encode())
-    one = sink()
-    one.take([msgspec.convert(each, Counted) for each in given])
+def test_roll_ups_and_records_say_the_same(writer, tmp_path: Path, store_records) -> None:
+    stored, one = [], writer()
+    for number in range(300):
+        moment, latency = NOW - timedelta(seconds=number * 11), round(number**1.7 / 13, 3)
+        key = {"route_id": f"r{number % 3}" if number % 7 else None, "status": 200 + number % 5 * 100}
+        more = {"timestamp": moment.strftime("%Y-%m-%dT%H:%M:%S.000Z"), "request_bytes": 100}
+        named = {"request_id": f"r{number}", "method": "GET", "path": "/", "total_latency_ms": latency}
+        stored.append(json.dumps(key | more | named) + "\n")
+        one.add([counted_in(moment, latency, **(key | {"route_id": key["route_id"] or ""}))])
+    store_records(tmp_path / "records", "".join(stored).encode())
     one.flush()
     question = SummaryQuestion(
         NOW - timedelta(hours=1), NOW + timedelta(minutes=1), group=("route_id", "status")

@@ -33,7 +33,9 @@ class Objective(Section):
         description="Share of good requests, such as `99.9%` or `0.999`. The rest is the error budget."
     )
     threshold: Annotated[Duration, duration("1ms", "10m")] | None = Field(
-        None, description="With `latency`: what a request may take."
+        None,
+        description="With `latency`: what a request may take. Requests are counted in buckets, of which this "
+        "one still counts as good: up to 4.4 % more.",
     )
     of: Literal["total", "overhead"] = Field(
         "total", description="With `latency`: the whole request, or the gateway's own share of it."

@@ -151,11 +151,20 @@ class Gateway(Section):
 
     @property
     def needs_records(self) -> bool:
-        """Does anybody want to know of requests: a sink, the audit log, a collector of spans, or who is told
-        of alerts?"""
-        is_watched = self.alerts.enabled and bool(self.alerts.channels or self.objectives)
+        """Does anybody want to know of each request: a sink, the audit log, or a collector of spans?"""
         is_traced = self.tracing is not None and self.tracing.export is not None
-        return bool(self.records.sinks) or self.audits_decisions or is_watched or is_traced
+        return bool(self.records.sinks) or self.audits_decisions or is_traced
+
+    @property
+    def rolls_up(self) -> bool:
+        """Are requests counted for long?"""
+        wanted = self.rollups.enabled
+        return bool(self.records.sinks) if wanted is None else wanted
+
+    @property
+    def watches_requests(self) -> bool:
+        """Are requests counted for alerts? Only where anybody cares for them."""
+        return self.alerts.enabled and bool(self.alerts.channels or self.objectives or self.records.sinks)
 
     @property
     def audits_decisions(self) -> bool:
