@@ -11,7 +11,7 @@ __all__ = ["Engine", "check_expressions", "decide", "parse"]
 
 # How often a latency was 0, the sum of all in microseconds, and the buckets of `gatewright.insight.histogram` that counted
 # something, rising, with their counts.
-_Histogram = tuple[int, int, list[tuple[int, int]]]
+_Histogram = tuple[int, int, tuple[tuple[int, int], ...]]
 
 # Minute, route, service, instance, status, tenant; requests, programs, request bytes, response bytes; the latencies total, overhead
 # and, of requests that reached a service, upstream. `minute` is the Unix time at which the minute began in which the requests began;

@@ -60,12 +60,12 @@ def of_records(records: Iterable[Record], programs: Mapping[str, bool]) -> Count
     }
 
 
-def distribution(values: Iterable[float | None]) -> tuple[int, int, list[tuple[int, int]]]:
+def distribution(values: Iterable[float | None]) -> tuple[int, int, tuple[tuple[int, int], ...]]:
     histogram = Histogram()
     for value in values:
         if value is not None:
             histogram.add(value)
-    return histogram.zeros, histogram.micros, sorted(histogram.buckets.items())
+    return histogram.zeros, histogram.micros, tuple(sorted(histogram.buckets.items()))
 
 
 def test_counts_are_what_the_records_of_the_same_requests_say(origin: Origin) -> None:

@@ -7,6 +7,7 @@ use hashbrown::DefaultHashBuilder;
 
 /// Mixes addresses: an odd number without a pattern.
 const MIXER: u64 = 0x9e37_79b9_7f4a_7c15;
+const STATUS_BITS: u32 = u16::BITS;
 
 /// Borrowed from where they lie: a request that comes to a known cell copies nothing.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +30,6 @@ pub(super) struct Mark([u64; 5]);
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     mark: Mark,
-    minute: u64,
-    status: u16,
     route: Option<Arc<str>>,
     service: Option<Arc<str>>,
     instance: Option<Arc<str>>,
@@ -48,9 +47,8 @@ impl Kind<'_> {
     #[inline]
     pub(super) fn mark(&self) -> Mark {
         let address = |name: Option<&Arc<str>>| name.map_or(0, |name| name.as_ptr().addr() as u64);
-        let begun = self.minute << 16 | u64::from(self.status);
         Mark([
-            begun,
+            self.begun(),
             address(self.route),
             address(self.service),
             address(self.instance),
@@ -58,11 +56,15 @@ impl Kind<'_> {
         ])
     }
 
+    /// The minute, and behind it the status.
+    #[inline]
+    fn begun(&self) -> u64 {
+        self.minute << STATUS_BITS | u64::from(self.status)
+    }
+
     pub(super) fn keep(&self) -> Kept {
         Kept {
             mark: self.mark(),
-            minute: self.minute,
-            status: self.status,
             route: self.route.cloned(),
             service: self.service.cloned(),
             instance: self.instance.cloned(),
@@ -86,6 +88,11 @@ impl<'a> Kind<'a> {
 }
 
 impl Mark {
+    fn begun(&self) -> u64 {
+        let Self([begun, ..]) = self;
+        *begun
+    }
+
     /// Eight bits of it.
     #[inline]
     pub(super) fn short(&self) -> u8 {
@@ -107,8 +114,7 @@ impl Kept {
 
     /// By content: a snapshot brings names of its own.
     pub(super) fn is(&self, kind: &Kind<'_>) -> bool {
-        self.minute == kind.minute
-            && self.status == kind.status
+        self.mark.begun() == kind.begun()
             && is_same(&self.route, kind.route)
             && is_same(&self.service, kind.service)
             && is_same(&self.instance, kind.instance)
@@ -117,8 +123,8 @@ impl Kept {
 
     pub(super) fn kind(&self) -> Kind<'_> {
         Kind {
-            minute: self.minute,
-            status: self.status,
+            minute: self.mark.begun() >> STATUS_BITS,
+            status: self.mark.begun() as u16,
             route: self.route.as_ref(),
             service: self.service.as_ref(),
             instance: self.instance.as_ref(),
