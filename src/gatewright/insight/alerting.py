@@ -102,6 +102,8 @@ class Alerting:
             self.events.attach()
         self.traffic.slot_seconds = settings.interval
         self.traffic.budgets.use(settings.goals)
+        if not settings.enabled:
+            self.traffic.budgets.pause()
         self.states.resolve_after, self.states.repeat = settings.resolve_after, settings.repeat
         self.states.most = settings.most
         await self._use_channels(settings.channels)

@@ -125,6 +125,11 @@ class Budgets:
             before = {budget.goal: budget for budget in self._budgets.values()}
             self._budgets = {goal.name: before.get(goal) or Budget(goal) for goal in goals}
 
+    def pause(self) -> None:
+        """Say nothing until what is missed from now on has been looked for."""
+        for budget in self.all():
+            budget.is_filled = False
+
     def add(self, cells: Sequence[Counted]) -> None:
         for budget in self.all():
             for cell in cells:

@@ -110,6 +110,22 @@ async def test_an_objective_goes_on_over_a_restart_and_is_not_told_before(engine
     assert not (node.state.path / "objectives.json").exists()
 
 
+async def test_what_comes_while_alerts_are_off_counts_for_objectives_that_are_on_again(
+    engine, write: Write
+) -> None:
+    on = "objectives: [{name: up, target: 99%}]\n"
+    node = Node(engine, read([write(on)]).state)
+    node.start()
+    for text in (on, on + "alerts: {enabled: false}\n", on):
+        await node.apply(read([write(text)]))
+        engine.counted = requests(10)
+        if node.alerting.settings.enabled:
+            await node.alerting.evaluate()
+    [budget] = node.alerting.traffic.budgets.all()
+    assert budget.counts(0, time.time()) == (30, 0)
+    await node.close()
+
+
 async def test_counts_that_cannot_be_taken_are_a_failed_evaluation(
     engine, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
