@@ -46,6 +46,14 @@ class RedisTarget:
         return {name: value for name, value in options.items() if value is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class RedisSettings:
+    """Which Redis, and how many seconds a connection and an answer may take."""
+
+    target: RedisTarget
+    timeout: float
+
+
 Place = RedisTarget | str
 """A URL may stand for a server."""
 

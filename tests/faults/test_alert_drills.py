@@ -34,8 +34,9 @@ class Drill:
 
     @contextmanager
     def load(self, path: str, *headers: tuple[str, str]) -> Iterator[None]:
-        """Requests one after the other until the block ends."""
+        """Requests of a browser, or as `headers` say, one after the other until the block ends."""
         ending = threading.Event()
+        headers = headers or (("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Firefox/144.0"),)
 
         def ask() -> None:
             while not ending.wait(0.005):
@@ -155,10 +156,19 @@ def test_no_refusals_while_nobody_counts_are_told(drill: Drill) -> None:
         drill.is_over("limit_store_unavailable", "gateway")
 
 
-def test_traffic_of_programs_is_told(drill: Drill) -> None:
-    with drill.load("/ok", ("User-Agent", "somebot/1.0 (+https://bot.test)")):
-        told = drill.fires("programs", "ok")
-        assert told["severity"] == "low"
+def test_success_that_is_due_to_programs_is_told(drill: Drill) -> None:
+    """Four requests in five are of bots: more traffic, no errors, and nobody who buys."""
+    with drill.load("/ok"), ExitStack() as bots:
+        # As long as the rule looks back, and a little more.
+        before = drill.process.metric("gateway_uptime_seconds")
+        wait_until("a while", lambda: drill.process.metric("gateway_uptime_seconds") > before + 4)
+        for _ in range(4):
+            bots.enter_context(drill.load("/ok", ("User-Agent", "somebot/1.0 (+https://bot.test)")))
+        assert float(str(drill.fires("bot_traffic", "gateway")["value"])) > 0.5
+        drill.fires("bot_traffic_rises", "gateway")
+        bots.close()
+        drill.is_over("bot_traffic", "gateway")
+        drill.is_over("bot_traffic_rises", "gateway")
 
 
 def test_a_route_that_refuses_nearly_everybody_is_told(drill: Drill) -> None:
@@ -179,6 +189,21 @@ def test_a_configuration_that_is_refused_is_told(drill: Drill) -> None:
     drill.fires("configuration_refused", "gateway")
     drill.file.write_text(good)
     drill.is_over("configuration_refused", "gateway")
+
+
+def test_a_node_with_another_configuration_at_the_same_redis_is_told(drill: Drill, tmp_path: Path) -> None:
+    """Each node is well by itself, and an answer depends on who gives it."""
+    unused = unused_ports()
+    public, other = next(unused), next(unused)
+    file = tmp_path / "gateway.yaml"
+    listening = f'listeners: [{{name: public, address: "127.0.0.1:{public}"}}]\n'
+    redis = f"redis: {{url: '{drill.redis.url}', timeout: 200ms}}\n"
+    file.write_text(f'{listening}admin: {{address: "127.0.0.1:{other}"}}\n{redis}records: {{sinks: []}}\n')
+    with Process(file, other, "--workers", "1") as second:
+        second.wait_until_live()
+        assert drill.fires("configurations_differ", "gateway")["value"] == 2
+        assert second.metric("gateway_fleet_nodes") == 2
+    drill.is_over("configurations_differ", "gateway")
 
 
 def test_a_silence_keeps_an_alert_from_being_told_and_not_from_being_shown(drill: Drill) -> None:

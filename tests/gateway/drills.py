@@ -40,7 +40,6 @@ alerts:
   repeat: 1h
   queue: 50
   max_firing: 20
-  off: bot_traffic
   rules:
     - {{name: error_rate, {short}}}
     - {{name: error_rate_critical, {short}, lasts: 500ms}}
@@ -50,8 +49,10 @@ alerts:
     - {{name: responses_shrink, {short}}}
     - {{name: route_client_errors, {short}}}
     - {{name: breaker_stuck_open, lasts: 500ms}}
-    - {{name: programs, watch: bots, test: above, threshold: 80%, {short}, by: route, severity: low}}
-    - {{name: slow, watch: latency, percentile: 0.5, threshold: 60000}}
+    - {{name: configurations_differ, lasts: 0s}}
+    - {{name: bot_traffic, {short}}}
+    - {{name: bot_traffic_rises, {short}}}
+    - {{name: slow, watch: latency, percentile: 0.5, test: above, threshold: 60000, severity: low}}
   channels:
     - name: ops
       kind: webhook

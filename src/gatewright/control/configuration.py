@@ -34,7 +34,6 @@ from gatewright.control.quotas import QuotaSettings
 from gatewright.control.sharing import SharingSettings
 from gatewright.control.state import StateDirectory, choose_directory
 from gatewright.discovery.dns import NamedInstance
-from gatewright.health.dependencies import RedisSettings
 from gatewright.health.settings import HealthSettings, health_settings
 from gatewright.identity.discovery import document_address
 from gatewright.identity.fetch import KeySetSource, KeySetTimes
@@ -46,7 +45,7 @@ from gatewright.insight.rollups import RollupSettings
 from gatewright.keystore.settings import KeyStoreSettings, LeakSettings
 from gatewright.keystore.sharing import SharingSettings as KeySharingSettings
 from gatewright.records.build import Place, SinkSettings, key_of, settings_of
-from gatewright.redis_clients import RedisTarget, SentinelLogin
+from gatewright.redis_clients import RedisSettings, RedisTarget, SentinelLogin
 from gatewright.revocation.service import RevocationSettings
 from gatewright.revocation.sharing import SharingSettings as RevocationSharingSettings
 

@@ -23,6 +23,7 @@ from gatewright.control.block_sharing import BlockSharing
 from gatewright.control.blocks import Blocks
 from gatewright.control.configuration import Configuration
 from gatewright.control.expiry import ExpiryWatch, utc_now
+from gatewright.control.fleet import Fleet
 from gatewright.control.grace import GraceWatch
 from gatewright.control.kept_texts import keep_texts
 from gatewright.control.limit_store import LimitStore
@@ -141,6 +142,7 @@ class Node:
         self.address_files = AddressFiles(engine)
         self.blocks = Blocks(engine, state.blocks)
         self.block_sharing = BlockSharing(self.blocks)
+        self.fleet = Fleet(lambda: self.configuration.digest if self.configuration else None)
         self.records = RecordWorker(engine)
         self.queries = Queries()
         self.counting = Counting(engine)
@@ -239,6 +241,7 @@ class Node:
         await self.bans.use(configuration.bans)
         await self.limit_store.use(configuration.limit_store)
         await self.block_sharing.use(configuration.block_sharing)
+        await self.fleet.use(configuration.health.redis)
         await self.watching.use(configuration.alerts)
 
     def loaded(self) -> Loaded | None:
@@ -300,6 +303,7 @@ class Node:
         await self.sharing.use(None)
         await self.limit_store.use(None)
         await self.block_sharing.use(None)
+        await self.fleet.use(None)
         await self.stored_keys.use(None)
         await self.revocations.close()
         await self.logins.close()

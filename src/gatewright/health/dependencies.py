@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from gatewright.errors import GatewrightError
 from gatewright.health.standing import Outcome
-from gatewright.redis_clients import RedisTarget, SingleConnection
+from gatewright.redis_clients import RedisSettings, SingleConnection
 
 
 class SilentError(GatewrightError):
     """Redis does not answer, or not in time."""
-
-
-@dataclass(frozen=True, slots=True)
-class RedisSettings:
-    """Which Redis, and how many seconds a connection and an answer may take."""
-
-    target: RedisTarget
-    timeout: float
 
 
 class Asking(SingleConnection):

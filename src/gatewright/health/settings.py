@@ -10,8 +10,8 @@ from gatewright.config.addresses import read_address
 from gatewright.config.models import Listener
 from gatewright.errors import ConfigError, Problem
 from gatewright.health.custom import Check, CheckError, find
-from gatewright.health.dependencies import RedisSettings
 from gatewright.health.standing import Patience
+from gatewright.redis_clients import RedisSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,17 @@ _RULES = (
         minimum=100,
     ),
     Rule("bot_traffic", "medium", "more than half of the requests are of programs", 0.5, "bots", minimum=100),
+    # Where programs are the usual callers the rule above is to be off; this one tells of those who come.
+    Rule(
+        "bot_traffic_rises",
+        "medium",
+        "programs make twice the share of the requests: what looks like success may be bots",
+        2,
+        "bots",
+        test="rises",
+        minimum=100,
+        floor=0.3,
+    ),
     Rule(
         "responses_shrink",
         "medium",
@@ -236,6 +247,15 @@ _RULES = (
         1,
         metric="gateway_config_valid",
         test="below",
+        clear=1.0,
+    ),
+    Rule(
+        "configurations_differ",
+        "high",
+        "nodes that share a Redis have different configurations",
+        1,
+        metric="gateway_config_digests",
+        lasts=2 * MINUTE,
         clear=1.0,
     ),
     *(

@@ -16,6 +16,16 @@ def configuration_metrics(node: Node) -> list[Family]:
             "Always 1; the label is a digest of the configuration without `node` and `admin`.",
             [({"digest": node.configuration.digest}, 1.0)] if node.configuration else [],
         ),
+        gauge(
+            "gateway_config_digests",
+            "Different configurations of the nodes that share a Redis; 0 where that is not known.",
+            node.fleet.digests,
+        ),
+        gauge(
+            "gateway_fleet_nodes",
+            "Nodes that share a Redis, this one included; 0 where that is not known.",
+            node.fleet.nodes,
+        ),
         gauge("gateway_config_valid", "1 while the files are what is live.", valid),
         counter(
             "gateway_config_reloads_total",

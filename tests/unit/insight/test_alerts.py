@@ -150,6 +150,25 @@ def test_programs_are_told_by_what_they_say_of_themselves() -> None:
     assert watched.evaluate() == [("firing", "bot_traffic", "gateway")]
 
 
+def test_programs_that_come_are_told_and_those_that_were_always_there_are_not() -> None:
+    watched = Watched(SHIPPED["bot_traffic_rises"])
+    for _ in range(70):
+        watched.come(10, programs=10)
+        assert watched.evaluate() == []
+    watched = Watched(SHIPPED["bot_traffic_rises"])
+    told = []
+    for _ in range(35):
+        watched.come(10)
+        watched.come(1, programs=1)
+        told += watched.evaluate()
+    assert told == []
+    for _ in range(30):
+        watched.come(10)
+        watched.come(40, programs=40)
+        told += watched.evaluate()
+    assert told == [("firing", "bot_traffic_rises", "gateway")]
+
+
 def test_answers_that_have_become_empty_are_told_although_they_are_200() -> None:
     watched = Watched(SHIPPED["responses_shrink"])
     for _ in range(35):

@@ -1,0 +1,63 @@
+"""Which configurations the nodes of a fleet have, by a clock that tests set."""
+
+from gatewright.control.fleet import ALIVE_SECONDS, KEPT_SECONDS, Fleet
+
+
+class Looking(Fleet):
+    """Somebody who looks while others tell."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        super().__init__(lambda: None, lambda: self.now)
+        self.health.connected = True
+
+    def hears(self, seconds: float = 5.0, **told: str) -> list[str]:
+        self.now += seconds
+        return self.learn(told)
+
+
+def test_nodes_that_go_on_telling_are_counted_by_what_they_tell() -> None:
+    fleet = Looking()
+    fleet.hears(a="aaaaaaaa 1", b="aaaaaaaa 7", c="cccccccc 3")
+    # Nobody knows yet who of them is still there.
+    assert (fleet.nodes, fleet.digests) == (0, 0)
+    fleet.hears(a="aaaaaaaa 2", b="aaaaaaaa 8", c="cccccccc 3")
+    assert (fleet.nodes, fleet.digests) == (2, 1)
+    fleet.hears(a="aaaaaaaa 3", b="bbbbbbbb 9", c="cccccccc 3")
+    assert (fleet.nodes, fleet.digests) == (2, 2)
+
+
+def test_a_node_that_stands_still_is_gone_and_its_entry_is_taken_away_later() -> None:
+    fleet = Looking()
+    for beat in range(3):
+        assert fleet.hears(a=f"aaaaaaaa {beat}", b=f"bbbbbbbb {beat}") == []
+    fleet.hears(ALIVE_SECONDS, a="aaaaaaaa 3", b="bbbbbbbb 2")
+    assert fleet.digests == 2
+    fleet.hears(1, a="aaaaaaaa 4", b="bbbbbbbb 2")
+    assert fleet.digests == 1
+    assert fleet.hears(KEPT_SECONDS, a="aaaaaaaa 5", b="bbbbbbbb 2") == ["b"]
+    fleet.hears(a="aaaaaaaa 6")
+    assert fleet.nodes == 1
+
+
+def test_a_node_that_left_is_gone_at_once() -> None:
+    fleet = Looking()
+    for beat in range(2):
+        fleet.hears(a=f"aaaaaaaa {beat}", b=f"bbbbbbbb {beat}")
+    fleet.hears(a="aaaaaaaa 2")
+    assert (fleet.nodes, fleet.digests) == (1, 1)
+
+
+def test_entries_that_no_node_wrote_count_for_nothing() -> None:
+    fleet = Looking()
+    for beat in range(3):
+        fleet.hears(a=f"aaaaaaaa {beat}", x=f"nonsense{beat}", y=f"AAAAAAAA {beat}", z="9" * (beat + 1))
+    assert (fleet.nodes, fleet.digests) == (1, 1)
+
+
+def test_nothing_is_known_while_redis_does_not_answer() -> None:
+    fleet = Looking()
+    for beat in range(3):
+        fleet.hears(a=f"aaaaaaaa {beat}", b=f"bbbbbbbb {beat}")
+    fleet.health.connected = False
+    assert (fleet.nodes, fleet.digests) == (0, 0)
