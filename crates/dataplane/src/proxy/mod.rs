@@ -158,24 +158,24 @@ pub async fn send<E: Exchange>(
     means: &mut Means<'_, E>,
 ) -> Result<Answered, Fault> {
     means.timer.set(forward.patience.until(forward.now, forward.patience.service));
-    let (leg, opened) = opening::leg(forward, links, means.outgoing).await?;
-    // Made where it stays: it is large.
-    let mut answered = Answered { attempt: Attempt::new(forward, head, leg, means), resent: false, opened };
-    let mut result = poll_fn(|context| answered.attempt.poll_head(context, means)).await;
+    let (leg, mut opened) = opening::leg(forward, links, means.outgoing).await?;
+    let mut attempt = Attempt::new(forward, head, leg, means);
+    let mut resent = false;
+    let mut result = poll_fn(|context| attempt.poll_head(context, means)).await;
     if let Err(fault) = &result
         && repeating::may_be_repeated(fault, forward.instance, means)
     {
-        answered.resent = true;
-        let place = answered.attempt.take_place();
+        resent = true;
+        let place = attempt.take_place();
         // The deadline stays that of the first connection: the route's timeout is for both together.
         let (leg, is_new) = opening::another(forward, links, place, means.outgoing).await?;
-        answered.opened |= is_new;
-        answered.attempt = Attempt::new(forward, head, leg, means);
-        result = poll_fn(|context| answered.attempt.poll_head(context, means)).await;
+        opened |= is_new;
+        attempt = Attempt::new(forward, head, leg, means);
+        result = poll_fn(|context| attempt.poll_head(context, means)).await;
     }
     match result {
-        Ok(()) => Ok(answered),
-        Err(fault) => Err(repeating::judged(fault, &answered.attempt, forward.instance, means).settled()),
+        Ok(()) => Ok(Answered { attempt, resent, opened }),
+        Err(fault) => Err(repeating::judged(fault, &attempt, forward.instance, means).settled()),
     }
 }
 

@@ -17,6 +17,8 @@ pub mod refuse;
 
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::exchange::{Exchange, ResponseBody};
 use crate::http1::response_framing::ResponseFraming;
 use crate::http1::response_head::{ResponseHead, ResponseHeader};
@@ -143,20 +145,21 @@ fn write_ours<E: Exchange>(exchange: &mut E, facts: &Facts<'_>, present: policy:
     }
 }
 
-/// `X-Response-Time-Ms` in milliseconds with three decimals.
 fn write_elapsed<E: Exchange>(exchange: &mut E, elapsed: Duration) {
+    exchange.header(b"x-response-time-ms", &milliseconds(elapsed));
+}
+
+/// With three decimals.
+fn milliseconds(elapsed: Duration) -> SmallVec<[u8; 24]> {
     let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-    let mut line = [0_u8; 24];
-    let mut digits = itoa::Buffer::new();
-    let whole = digits.format(micros / 1000).as_bytes();
-    let mut length = 0;
-    for byte in whole.iter().copied().chain([b'.']).chain(thousandths(micros % 1000)) {
-        if let Some(place) = line.get_mut(length) {
-            *place = byte;
-            length += 1;
-        }
+    let (whole, [one, two, three]) = (micros / 1000, thousandths(micros % 1000));
+    // Most answers.
+    if let Ok(digit @ 0..=9) = u8::try_from(whole) {
+        return SmallVec::from_slice(&[b'0' + digit, b'.', one, two, three]);
     }
-    exchange.header(b"x-response-time-ms", line.get(..length).unwrap_or_default());
+    let mut text = SmallVec::from_slice(itoa::Buffer::new().format(whole).as_bytes());
+    text.extend_from_slice(&[b'.', one, two, three]);
+    text
 }
 
 fn thousandths(value: u64) -> [u8; 3] {
@@ -180,5 +183,20 @@ fn write_limit<E: Exchange>(exchange: &mut E, limit: &Limited<'_>) {
         value.extend_from_slice(digits.format(state.reset.saturating_sub(limit.now_ms / 1000)).as_bytes());
         exchange.header(b"ratelimit-policy", policy);
         exchange.header(b"ratelimit", &value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_have_three_decimals() {
+        let cases =
+            [(0, "0.000"), (7, "0.007"), (9_999, "9.999"), (10_000, "10.000"), (123_456_789, "123456.789")];
+        for (micros, text) in cases {
+            assert_eq!(milliseconds(Duration::from_micros(micros)).as_slice(), text.as_bytes());
+        }
+        assert_eq!(milliseconds(Duration::MAX).as_slice(), b"18446744073709551.615");
     }
 }

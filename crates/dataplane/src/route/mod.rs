@@ -34,7 +34,7 @@ use crate::request::Request;
 pub type Canonical = fn(&str) -> Result<String, String>;
 
 /// The route that a request falls under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Index of the route in the document that the table was compiled from.
     pub route: u32,
