@@ -141,9 +141,9 @@ class Engine:
     def count_requests(self, most: int) -> None:
         """From now on count requests by what `take_counts` tells apart; 0 ends that.
 
-        Each worker has room for so many kinds between two takings, and for half as many again that tell less apart: beyond it the
-        instance, then the tenant, then all names are `other` and the status is its class. `gateway_requests_coarsened_total`
-        counts such requests.
+        Each worker has room for so many kinds between two takings, and for as many again that tell less apart: beyond it the
+        instance, then the tenant, then all names are `other` and the status is its class, and at last all count in the first
+        minute. `gateway_requests_coarsened_total` counts such requests.
         """
 
     def take_counts(self) -> list[_Count]:

@@ -73,17 +73,26 @@ impl Cells {
 
     /// The place of the finest kind that is known or has room, and whether it tells less apart than was asked. Each
     /// coarser kind has room of its own, so that a flood of instances leaves some for routes; of the coarsest there is one
-    /// for each class of statuses and minute.
+    /// for each class of statuses and minute, and for each class alone where nobody has taken cells for that long.
     #[inline(never)]
     pub(super) fn fit(&mut self, kind: &Kind<'_>, other: &Arc<str>, most: usize) -> (usize, bool) {
-        let room = [most, most + most / 4, most + most / 2, usize::MAX];
-        let mut kinds = kind.coarser(other).into_iter().zip(room);
-        let found = kinds.find_map(|(one, room)| {
-            let known = self.find(&one);
-            known.or_else(|| (self.list.len() < room).then(|| self.insert(&one)))
+        let room = [most, most + most / 4, most + most / 2, 2 * most];
+        let kinds = kind.coarser(other);
+        let found = kinds.iter().zip(room).find_map(|(one, room)| {
+            let known = self.find(one);
+            known.or_else(|| (self.list.len() < room).then(|| self.insert(one)))
         });
-        let place = found.unwrap_or(0);
+        let place = found.unwrap_or_else(|| self.last(kinds));
         (place, self.list.get(place).is_some_and(|cell| !cell.kept.is(kind)))
+    }
+
+    /// Where there is no room for a minute of its own: with those of the first.
+    #[cold]
+    fn last(&mut self, kinds: [Kind<'_>; 4]) -> usize {
+        let [.., coarsest] = kinds;
+        let minute = self.list.first().map_or(coarsest.minute, |cell| cell.kind().minute);
+        let coarsest = Kind { minute, ..coarsest };
+        self.find(&coarsest).unwrap_or_else(|| self.insert(&coarsest))
     }
 
     pub(super) fn merge(&mut self, others: Self) {

@@ -25,6 +25,8 @@ use programs::Programs;
 
 /// Kinds of requests that came lately and are found without a look at their names.
 const RECENT: usize = 256;
+/// However many somebody wants: places of cells are numbers of 32 bits.
+const MOST_CELLS: usize = 1 << 30;
 
 /// One for a node.
 #[derive(Debug)]
@@ -60,10 +62,10 @@ impl Census {
         Self { most: AtomicUsize::new(0), slots: PerWorker::new(workers) }
     }
 
-    /// From now on each worker keeps so many cells until they are taken, and half as many again that tell less apart; with
-    /// 0 nobody counts. What was counted stays until it is taken.
+    /// From now on each worker keeps so many cells until they are taken, and as many again that tell less apart; with 0
+    /// nobody counts. What was counted stays until it is taken.
     pub fn set_most(&self, cells: usize) {
-        self.most.store(cells, Relaxed);
+        self.most.store(cells.min(MOST_CELLS), Relaxed);
     }
 
     pub fn is_wanted(&self) -> bool {

@@ -184,6 +184,22 @@ fn a_flood_of_kinds_is_bounded_and_every_request_counted() {
 }
 
 #[test]
+fn cells_that_nobody_takes_are_bounded_however_many_minutes_pass() {
+    let census = census(MOST);
+    let names = Names::new(1);
+    let statuses = [200, 404, 503, 0];
+    for minute in 0..10_000 {
+        for status in statuses {
+            count(&census, &Kind { minute, status, ..names.kind() });
+        }
+    }
+    let told = told(&census);
+    assert_eq!(told.values().sum::<u64>(), 40_000);
+    assert!(told.len() <= 2 * MOST + statuses.len(), "{}", told.len());
+    assert!(told.contains_key("0 500 other other other other"));
+}
+
+#[test]
 fn a_request_of_nothing_stays_that_until_all_are_told_less_apart() {
     let census = census(1);
     let names = Names::new(1);
