@@ -20,7 +20,7 @@ TYPES: dict[str, Any] = {
 # A keyword that is not looked at would be a promise that nobody holds.
 KNOWN = {
     *("$schema", "title", "description", "type", "enum", "pattern", "minimum", "maximum", "properties"),
-    *("required", "additionalProperties", "items"),
+    *("required", "additionalProperties", "items", "anyOf", "const"),
 }
 
 
@@ -35,6 +35,12 @@ def check_record(record: dict[str, Any]) -> None:
 def problems_of(value: Any, schema: dict[str, Any], where: str) -> Iterator[str]:
     """Give everything about a value that is not as its schema says."""
     assert set(schema) <= KNOWN, f"{where}: {set(schema) - KNOWN}"
+    if "anyOf" in schema:
+        found = [list(problems_of(value, one, where)) for one in schema["anyOf"]]
+        yield from min(found, key=len)
+        return
+    if "const" in schema and value != schema["const"]:
+        yield f"{where}: {value!r} is not {schema['const']!r}"
     names = schema.get("type", list(TYPES))
     types = [names] if isinstance(names, str) else names
     if not any(is_of(value, one) for one in types):

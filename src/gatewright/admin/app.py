@@ -16,6 +16,7 @@ from gatewright.admin.answers import Denied, refusal
 from gatewright.admin.audited import Audited, denied
 from gatewright.admin.operations import operations
 from gatewright.admin.probes import probes
+from gatewright.admin.shown.refusals import REFUSALS
 from gatewright.audit.files import AuditError
 from gatewright.control.configuration import AdminSettings
 from gatewright.control.node import Node
@@ -35,8 +36,8 @@ def build_app(node: Node, settings: Callable[[], AdminSettings]) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    app.include_router(probes(node))
-    app.include_router(operations(node), prefix="/api/v1", tags=["v1"])
+    app.include_router(probes(node), responses=REFUSALS)
+    app.include_router(operations(node), prefix="/api/v1", tags=["v1"], responses=REFUSALS)
     # The last one stands before the others.
     app.add_middleware(Audited, audit=node.audit, settings=settings)
     app.add_middleware(Access, settings=settings, denied=partial(denied, node.audit))

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 from gatewright.admin import views
 from gatewright.admin.answers import Denied, answer
 from gatewright.admin.audited import acted, acting
+from gatewright.admin.shown.breakers import BreakersShown, ChangedShown
 from gatewright.control.node import Node
 
 Action = Literal["open", "close", "reset"]
@@ -25,12 +26,15 @@ def add_breakers(router: APIRouter, node: Node, under: str = "") -> None:
     @router.get(
         f"{under}/circuit-breakers",
         summary="State of every circuit breaker, its last changes, and whether they are shared",
+        response_model=BreakersShown,
     )
     async def shown() -> JSONResponse:
         return answer(await views.breakers(node))
 
     @router.post(
-        under + "/circuit-breakers/{action}", summary="Open, close or reset every circuit breaker by hand"
+        under + "/circuit-breakers/{action}",
+        summary="Open, close or reset every circuit breaker by hand",
+        response_model=ChangedShown,
     )
     async def change_all(request: Request, action: Action, by: By = None, why: Why = None) -> JSONResponse:
         return await change(node, None, action, (by or address(request), why))
@@ -39,6 +43,7 @@ def add_breakers(router: APIRouter, node: Node, under: str = "") -> None:
     @router.post(
         under + "/circuit-breakers/{name:path}/{action}",
         summary="Open, close or reset the breaker of a service, of a route of its own, or of an instance",
+        response_model=ChangedShown,
     )
     async def change_one(
         request: Request, name: str, action: Action, by: By = None, why: Why = None

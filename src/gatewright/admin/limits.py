@@ -14,6 +14,14 @@ from gatewright.admin.answers import Denied, answer
 from gatewright.admin.audited import acted, acting
 from gatewright.admin.breakers import address
 from gatewright.admin.limit_store import add_limit_store
+from gatewright.admin.shown.limits import (
+    BansShown,
+    LiftedShown,
+    LimitSetShown,
+    LimitsShown,
+    LimitUnsetShown,
+    ResetShown,
+)
 from gatewright.control.node import Node
 from gatewright.control.shared_store import StoreError
 from gatewright.errors import EngineError
@@ -31,11 +39,13 @@ Why = Annotated[str | None, Query(max_length=300, description="For the audit.")]
 def add_limits(router: APIRouter, node: Node, under: str = "") -> None:
     """Add the operations on rate limits, below a path."""
 
-    @router.get(f"{under}/rate-limits", summary="Tiers, limits that were set by hand, busiest callers")
-    async def limits() -> JSONResponse:
-        return answer(await views.limits(node))
+    _add_looks(router, node, under)
 
-    @router.post(f"{under}/rate-limits/reset", summary="Forget counters of a tier, of a caller, or all")
+    @router.post(
+        f"{under}/rate-limits/reset",
+        summary="Forget counters of a tier, of a caller, or all",
+        response_model=ResetShown,
+    )
     async def reset_limits(tier: str | None = None, caller: str | None = None) -> JSONResponse:
         # The caller's name is personal; that counters were reset is what the audit needs.
         acting("limits.reset", tier=tier, one_caller=caller is not None)
@@ -49,12 +59,11 @@ def add_limits(router: APIRouter, node: Node, under: str = "") -> None:
         acted(count=count)
         return answer({"reset": count})
 
-    @router.get(f"{under}/rate-limits/bans", summary="Callers that are banned, the longest bans first")
-    async def bans() -> JSONResponse:
-        listed = json.loads(await asyncio.to_thread(node.engine.bans))
-        return answer({"bans": listed, "sharing": node.bans.state()})
-
-    @router.post(f"{under}/rate-limits/bans/lift", summary="End bans of a tier, of a caller, or all")
+    @router.post(
+        f"{under}/rate-limits/bans/lift",
+        summary="End bans of a tier, of a caller, or all",
+        response_model=LiftedShown,
+    )
     async def lift_bans(tier: str | None = None, caller: str | None = None) -> JSONResponse:
         acting("bans.lift", tier=tier, one_caller=caller is not None)
         count = await node.bans.lift(tier, caller)
@@ -65,10 +74,30 @@ def add_limits(router: APIRouter, node: Node, under: str = "") -> None:
     add_limit_store(router, node, under)
 
 
+def _add_looks(router: APIRouter, node: Node, under: str) -> None:
+    @router.get(
+        f"{under}/rate-limits",
+        summary="Tiers, limits that were set by hand, busiest callers",
+        response_model=LimitsShown,
+    )
+    async def limits() -> JSONResponse:
+        return answer(await views.limits(node))
+
+    @router.get(
+        f"{under}/rate-limits/bans",
+        summary="Callers that are banned, the longest bans first",
+        response_model=BansShown,
+    )
+    async def bans() -> JSONResponse:
+        listed = json.loads(await asyncio.to_thread(node.engine.bans))
+        return answer({"bans": listed, "sharing": node.bans.state()})
+
+
 def _add_emergencies(router: APIRouter, node: Node, under: str) -> None:
     @router.post(
         under + "/rate-limits/{tier}/set",
         summary="Set the limit of a tier at once and for a while, in place of the configuration's",
+        response_model=LimitSetShown,
     )
     async def set_limit(  # noqa: PLR0913 - each is a parameter of the operation.
         request: Request, tier: str, *, limit: Limit, seconds: Seconds, by: By = None, why: Why = None
@@ -79,7 +108,9 @@ def _add_emergencies(router: APIRouter, node: Node, under: str) -> None:
         return answer({"tier": tier, "limit": limit, "seconds": seconds})
 
     @router.post(
-        under + "/rate-limits/{tier}/unset", summary="Give the limit of a tier back to the configuration"
+        under + "/rate-limits/{tier}/unset",
+        summary="Give the limit of a tier back to the configuration",
+        response_model=LimitUnsetShown,
     )
     async def unset_limit(request: Request, tier: str, by: By = None, why: Why = None) -> JSONResponse:
         acting("limit.unset", tier=tier, by=by or address(request), why=why)

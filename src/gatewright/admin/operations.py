@@ -18,6 +18,7 @@ from gatewright.admin.keys import add_keys
 from gatewright.admin.limits import add_limits
 from gatewright.admin.probes import Deep
 from gatewright.admin.records import add_records
+from gatewright.admin.shown.stats import StatsShown
 from gatewright.admin.tokens import add_tokens
 from gatewright.control.node import Node
 
@@ -53,7 +54,7 @@ def add_views(router: APIRouter, node: Node) -> None:
     async def services() -> JSONResponse:
         return answer(await views.services(node))
 
-    @router.get("/stats", summary="Everything that the node knows about itself")
+    @router.get("/stats", summary="Everything that the node knows about itself", response_model=StatsShown)
     async def stats() -> JSONResponse:
         return answer(await views.stats(node))
 

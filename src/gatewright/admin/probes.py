@@ -12,6 +12,7 @@ from gatewright.admin import views
 from gatewright.admin.answers import answer
 from gatewright.admin.breakers import add_breakers
 from gatewright.admin.limits import add_limits
+from gatewright.admin.shown.stats import StatsShown
 from gatewright.control.node import Node
 from gatewright.metrics.negotiation import negotiate
 from gatewright.metrics.page import exposition
@@ -59,6 +60,8 @@ def add_views(router: APIRouter, node: Node) -> None:
     async def services() -> JSONResponse:
         return answer(await views.services(node))
 
-    @router.get("/gateway/stats", summary="Everything that the node knows about itself")
+    @router.get(
+        "/gateway/stats", summary="Everything that the node knows about itself", response_model=StatsShown
+    )
     async def stats() -> JSONResponse:
         return answer(await views.stats(node))

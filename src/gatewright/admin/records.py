@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import JSONResponse
 
 from gatewright.admin.answers import Denied, answer
+from gatewright.admin.shown.records import ExplainedShown, RecordsShown, StoredShown, SummaryShown
 from gatewright.config.models.recording import UserId
 from gatewright.control.node import Node
 from gatewright.records.asking import QueriesBusyError
@@ -51,7 +52,11 @@ def add_records(router: APIRouter, node: Node) -> None:
     add_stored(router, node)
 
     # Last, since an id is any visible ASCII, slashes too.
-    @router.get("/records/{request_id:path}", summary="The newest record with this request id, explained")
+    @router.get(
+        "/records/{request_id:path}",
+        summary="The newest record with this request id, explained",
+        response_model=ExplainedShown,
+    )
     async def record(request_id: str) -> JSONResponse:
         found = await ask(node, "request", {"request_id": request_id})
         if not found:
@@ -60,7 +65,11 @@ def add_records(router: APIRouter, node: Node) -> None:
 
 
 def add_pages(router: APIRouter, node: Node) -> None:
-    @router.get("/records", summary="Stored decision records, newest first, page by page")
+    @router.get(
+        "/records",
+        summary="Stored decision records, newest first, page by page",
+        response_model=RecordsShown,
+    )
     async def records(  # noqa: PLR0913 - one argument a parameter of the query.
         *,
         where: Where = None,
@@ -80,7 +89,11 @@ def add_pages(router: APIRouter, node: Node) -> None:
 
 
 def add_summary(router: APIRouter, node: Node) -> None:
-    @router.get("/records/summary", summary="Records counted by group, with percentiles of a latency")
+    @router.get(
+        "/records/summary",
+        summary="Records counted by group, with percentiles of a latency",
+        response_model=SummaryShown,
+    )
     async def summary(  # noqa: PLR0913 - one argument a parameter of the query.
         *,
         where: Where = None,
@@ -110,7 +123,9 @@ def add_summary(router: APIRouter, node: Node) -> None:
 
 def add_stored(router: APIRouter, node: Node) -> None:
     @router.get(
-        "/records/stored", summary="Records in the order in which they are stored, for whoever follows"
+        "/records/stored",
+        summary="Records in the order in which they are stored, for whoever follows",
+        response_model=StoredShown,
     )
     async def stored(
         where: Where = None,
