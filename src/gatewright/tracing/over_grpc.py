@@ -39,7 +39,8 @@ class GrpcTransport:
         parts = urlsplit(settings.url)
         is_secure = parts.scheme == "https"
         target = parts.netloc if parts.port else f"{parts.netloc}:{443 if is_secure else 4317}"
-        options = [("grpc.max_receive_message_length", MAXIMUM_ANSWER)]
+        # As over HTTP: an answer within a bound, and no proxy of the environment.
+        options = [("grpc.max_receive_message_length", MAXIMUM_ANSWER), ("grpc.enable_http_proxy", 0)]
         if is_secure:
             roots = Path(settings.ca_file).read_bytes() if settings.ca_file else None
             self._channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(roots), options)

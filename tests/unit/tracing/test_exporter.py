@@ -61,6 +61,19 @@ def test_spans_of_what_was_sampled_or_failed_come_and_no_others(
     }
 
 
+def test_no_proxy_of_the_environment_is_used(
+    collector: SpanCollector, protocol: str, monkeypatch: pytest.MonkeyPatch, free_port: Any
+) -> None:
+    for name in ("http_proxy", "grpc_proxy", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    exporting = sink(collector, protocol, timeout="5s")
+    exporting.write(batch(record()))
+    exporting.close()
+    assert len(collector.heads) == 1
+
+
 def test_a_batch_without_spans_asks_nobody(collector: SpanCollector, protocol: str) -> None:
     exporting = sink(collector, protocol)
     exporting.write(batch(record(trace_sampled=False)))
