@@ -12,6 +12,7 @@ import pytest
 
 from gateway import Origin, RedisServer, get
 from gateway.health import AskedGateway
+from gateway.key_store import SECRET
 from gateway.ports import unused_ports
 from gateway.schema import problems_of
 
@@ -29,9 +30,23 @@ tiers:
 routes:
   - {{name: users, match: /users, service: users, rate_limit: few}}
   - {{name: dead, match: /dead, service: dead, rate_limit: shared}}
+identities:
+  - name: mobile
+    kind: jwt
+    issuer: https://id.test
+    audience: api
+    jwks: {{url: "http://{dead}/keys", timeout: 200ms}}
+  - {{name: partners, kind: api_key, keys: {{store: true}}}}
+key_store: {{secret: "{secret}", share: redis}}
+health: {{self_check: off, deep_interval: 100ms}}
 tracing: {{}}
 """
 LOOKS = (
+    "/healthz",
+    "/readyz",
+    "/health?deep=1",
+    "/health/services",
+    "/api/v1/config",
     "/gateway/stats",
     "/gateway/circuit-breakers",
     "/gateway/rate-limits",
@@ -70,8 +85,9 @@ class Described:
         """What it answers, which is as it says."""
         response = self._ask(method, path.format(request_id=self._request_id))
         operation = self._operation(method, path.partition("?")[0])
-        name = "200" if response.is_success else "default"
-        schema = operation["responses"][name]["content"]["application/json"]["schema"]
+        said = operation["responses"]
+        name = next(one for one in (str(response.status_code), "default") if one in said)
+        schema = said[name]["content"]["application/json"]["schema"]
         assert schema != {}, f"nothing is said of {path}"
         told = response.json()
         assert list(problems_of(told, self._whole(schema), path)) == [], told
@@ -103,7 +119,9 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Described]:
     directory, ports = tmp_path_factory.mktemp("answers"), unused_ports()
     redis = RedisServer(next(ports), directory)
     with Origin() as origin:
-        text = CONFIGURATION.format(origin=origin.address, dead=f"127.0.0.1:{next(ports)}", redis=redis.url)
+        text = CONFIGURATION.format(
+            origin=origin.address, dead=f"127.0.0.1:{next(ports)}", redis=redis.url, secret=SECRET
+        )
         gateway = AskedGateway(directory, (next(ports), next(ports)), text)
         with_records(gateway.file)
         try:
@@ -157,14 +175,14 @@ def test_refusals_are_as_they_are_described(node: Described) -> None:
         assert node.answer(method, path)["message"]
 
 
-def test_every_operation_on_records_and_below_gateway_says_what_it_answers(node: Described) -> None:
+def test_every_operation_on_records_health_and_below_gateway_says_what_it_answers(node: Described) -> None:
     described = {
         f"{method} {path}": operation["responses"]
         for path, operations in node.document["paths"].items()
         for method, operation in operations.items()
-        if path.startswith(("/gateway/", "/api/v1/records", "/api/v1/audit"))
+        if path.startswith(("/gateway/", "/health", "/readyz", "/api/v1/records", "/api/v1/audit"))
     }
-    assert len(described) >= 18
+    assert len(described) >= 22
     silent = [
         name
         for name, responses in described.items()

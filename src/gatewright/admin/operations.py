@@ -18,6 +18,7 @@ from gatewright.admin.keys import add_keys
 from gatewright.admin.limits import add_limits
 from gatewright.admin.probes import Deep
 from gatewright.admin.records import add_records
+from gatewright.admin.shown.health import ConfigShown, HealthShown, ServicesShown
 from gatewright.admin.shown.stats import StatsShown
 from gatewright.admin.tokens import add_tokens
 from gatewright.control.node import Node
@@ -40,17 +41,23 @@ def operations(node: Node) -> APIRouter:
 
 
 def add_views(router: APIRouter, node: Node) -> None:
-    @router.get("/status", summary="Health of the gateway, its dependencies and its configuration")
+    @router.get(
+        "/status",
+        summary="Health of the gateway, its dependencies and its configuration",
+        response_model=HealthShown,
+    )
     async def status(deep: Deep = False) -> JSONResponse:
         return answer(await views.health(node, deep=deep))
 
     @router.get(
-        "/config", summary="The live configuration: version, files, errors of the files as they are now"
+        "/config",
+        summary="The live configuration: version, files, errors of the files as they are now",
+        response_model=ConfigShown,
     )
     async def config() -> JSONResponse:
         return answer(views.configuration(node))
 
-    @router.get("/services", summary="Every service with its instances")
+    @router.get("/services", summary="Every service with its instances", response_model=ServicesShown)
     async def services() -> JSONResponse:
         return answer(await views.services(node))
 

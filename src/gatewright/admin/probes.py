@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 from gatewright.admin import views
 from gatewright.admin.answers import answer
 from gatewright.admin.breakers import add_breakers
 from gatewright.admin.limits import add_limits
+from gatewright.admin.shown.health import HealthShown, LivenessShown, ReadinessShown, ServicesShown
 from gatewright.admin.shown.stats import StatsShown
 from gatewright.control.node import Node
 from gatewright.metrics.negotiation import negotiate
@@ -24,7 +26,12 @@ def probes(node: Node) -> APIRouter:
     """The routes outside `/api/v1`."""
     router = APIRouter()
 
-    @router.get("/healthz", summary="Is the process alive? 503 only as `health.healthz` says.")
+    @router.get(
+        "/healthz",
+        summary="Is the process alive? 503 only as `health.healthz` says.",
+        response_model=LivenessShown,
+        responses=unavailable(LivenessShown, "It is not as `health.healthz` wants it."),
+    )
     async def healthz() -> JSONResponse:
         told = views.liveness(node)
         return answer(told, 200 if told["status"] == "ok" else 503)
@@ -33,6 +40,8 @@ def probes(node: Node) -> APIRouter:
         "/readyz",
         summary="May traffic be sent here? 503 before a configuration is live, while draining, and as "
         "`health.readiness` says.",
+        response_model=ReadinessShown,
+        responses=unavailable(ReadinessShown, "It may not."),
     )
     async def readyz() -> JSONResponse:
         told = views.readiness(node)
@@ -50,13 +59,25 @@ def probes(node: Node) -> APIRouter:
     return router
 
 
+def unavailable(shown: type[BaseModel], when: str) -> dict[int | str, dict[str, Any]]:
+    """The answer of 503 has the same form."""
+    return {503: {"model": shown, "description": when}}
+
+
 def add_views(router: APIRouter, node: Node) -> None:
-    @router.get("/health", summary="Health of the gateway, its dependencies and its configuration")
+    @router.get(
+        "/health",
+        summary="Health of the gateway, its dependencies and its configuration",
+        response_model=HealthShown,
+        responses=unavailable(HealthShown, "It is `unhealthy`."),
+    )
     async def health(deep: Deep = False) -> JSONResponse:
         told = await views.health(node, deep=deep)
         return answer(told, 503 if told["status"] == "unhealthy" else 200)
 
-    @router.get("/health/services", summary="Health of every service and instance")
+    @router.get(
+        "/health/services", summary="Health of every service and instance", response_model=ServicesShown
+    )
     async def services() -> JSONResponse:
         return answer(await views.services(node))
 
