@@ -4,10 +4,11 @@ Every document is UTF-8 JSON in `bytes`. Calls that wait release the interpreter
 served. The shape of what goes down is `crates/dataplane/src/snapshot/document.rs`.
 """
 
+from collections.abc import Sequence
 from os import PathLike
 from typing import final
 
-__all__ = ["Engine", "check_expressions", "decide", "parse"]
+__all__ = ["Engine", "check_expressions", "contains_any", "decide", "parse"]
 
 # How often a latency was 0, the sum of all in microseconds, and the buckets of `gatewright.insight.histogram` that counted
 # something, rising, with their counts.
@@ -136,7 +137,9 @@ class Engine:
         """
 
     def next_records(self, maximum_bytes: int, wait_seconds: float) -> bytes | None:
-        """One batch of records as JSON lines, at most about `maximum_bytes`; `None` when none came in time."""
+        """One batch of records as JSON lines, at most about `maximum_bytes`; `None` when none came in time. The first record
+        waits up to 10 ms for others, unless the queue is a quarter full.
+        """
 
     def count_requests(self, most: int) -> None:
         """From now on count requests by what `take_counts` tells apart; 0 ends that.
@@ -238,6 +241,9 @@ def check_expressions(expressions: bytes) -> bytes:
     names. Line and column count from 1 within the expression, and are null where they are not known. Raises `EngineError`
     for other documents.
     """
+
+def contains_any(text: bytes, parts: Sequence[bytes]) -> bool:
+    """Whether any of these parts is in the text; for large batches, where `in` takes seven times as long."""
 
 def parse(text: bytes, format: str) -> bytes:
     """Configuration text (`"yaml"` or `"kdl"`) to data with positions; see `crates/document`.

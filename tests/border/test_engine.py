@@ -10,7 +10,7 @@ import pytest
 
 from gateway import Client, Issuer, Node, Origin, encode, get, one_route, raw
 from gatewright import _engine
-from gatewright._engine import Engine, check_expressions, decide, parse
+from gatewright._engine import Engine, check_expressions, contains_any, decide, parse
 from gatewright.errors import EngineError, ListenError, SnapshotError
 
 OPTIONS = b'{"workers": 1, "identity_timeout_ms": 100}'
@@ -283,7 +283,7 @@ def test_expressions_are_checked_one_by_one() -> None:
 
 def test_the_module_has_what_its_stub_says_and_nothing_more() -> None:
     public = {name for name in vars(_engine) if not name.startswith("_")}
-    assert public == {"Engine", "check_expressions", "decide", "parse"}
+    assert public == {"Engine", "check_expressions", "contains_any", "decide", "parse"}
 
 
 @pytest.mark.parametrize(
@@ -294,3 +294,10 @@ def test_a_wrong_change_of_a_breaker_is_an_engine_error(origin: Origin, change: 
         with pytest.raises(EngineError, match="change of a breaker"):
             node.engine.set_breaker("users", change)
         assert node.engine.set_breaker("nobody", b'{"action": "reset"}') == 0
+
+
+def test_a_batch_is_searched_for_any_of_several_parts() -> None:
+    text = b"x" * 70_000 + b'"verdict":"refused"\n'
+    assert contains_any(text, (b"absent", b'"refused"'))
+    assert not contains_any(text, [b"absent", b'"refused!"'])
+    assert not contains_any(text, ())

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyTuple};
 
 use enter::{enter, exception};
@@ -221,6 +222,11 @@ fn parse<'py>(py: Python<'py>, text: &[u8], format: &str) -> PyResult<Bound<'py,
 }
 
 #[pyfunction]
+fn contains_any(py: Python<'_>, text: &[u8], parts: Vec<PyBackedBytes>) -> bool {
+    py.detach(|| dataplane::engine::contains_any(text, &parts))
+}
+
+#[pyfunction]
 fn check_expressions<'py>(py: Python<'py>, expressions: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
     let found = enter(py, || dataplane::engine::check_expressions(expressions))?;
     Ok(PyBytes::new(py, &found))
@@ -231,5 +237,6 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Engine>()?;
     module.add_function(wrap_pyfunction!(decide, module)?)?;
     module.add_function(wrap_pyfunction!(check_expressions, module)?)?;
+    module.add_function(wrap_pyfunction!(contains_any, module)?)?;
     module.add_function(wrap_pyfunction!(parse, module)?)
 }

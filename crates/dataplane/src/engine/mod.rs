@@ -8,6 +8,7 @@ mod expressions;
 mod keys;
 mod limits;
 mod listening;
+mod marks;
 mod meter;
 mod revocations;
 mod socket_file;
@@ -37,6 +38,7 @@ use control::Control;
 pub use explain::decide;
 pub use expressions::check_expressions;
 use listening::{Opened, Wanted};
+pub use marks::contains_any;
 use socket_file::SocketFile;
 use takeover::Inherited;
 use thread::{Command, WorkerThread};
@@ -234,6 +236,7 @@ impl Engine {
         self.node.blocks.set(json).map_err(EngineError::Engine)
     }
 
+    /// Records as JSON lines; what has come waits up to 10 ms for more.
     pub fn next_records(&self, maximum_bytes: usize, wait: Duration) -> Option<Vec<u8>> {
         self.node.records.take(maximum_bytes, wait)
     }

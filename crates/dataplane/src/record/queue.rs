@@ -9,6 +9,10 @@ use std::time::Duration;
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 /// Room for the record that passes the limit, so that a chunk does not grow.
 const CHUNK_ROOM: usize = CHUNK_BYTES + 8 * 1024;
+/// What has come waits so long for more: each batch costs whoever takes it as much as hundreds of records do.
+const GATHERING: Duration = Duration::from_millis(10);
+/// It does not wait when the queue holds this share of its bound.
+const NEARLY_FULL: u64 = 4;
 /// Emptied chunks kept to be filled again.
 const SPARE_CHUNKS: usize = 8;
 /// Bytes allowed for each record of the bound.
@@ -23,6 +27,7 @@ const CHUNKS_PER_QUEUE: u64 = 16;
 pub struct Queue {
     state: Mutex<State>,
     filled: Condvar,
+    gathering: Duration,
     maximum_records: AtomicU64,
     written: AtomicU64,
     dropped: AtomicU64,
@@ -36,7 +41,15 @@ struct State {
     records: u64,
     bytes: u64,
     waiting: usize,
+    /// Who waits is woken when there are so many bytes or records.
+    sought: Sought,
     closed: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Sought {
+    bytes: u64,
+    records: u64,
 }
 
 #[derive(Debug)]
@@ -59,6 +72,7 @@ impl Queue {
         Self {
             state: Mutex::default(),
             filled: Condvar::new(),
+            gathering: GATHERING,
             maximum_records: AtomicU64::new(maximum_records),
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
@@ -73,13 +87,13 @@ impl Queue {
 
     /// Gives whole lines, the oldest first: at most `maximum_bytes`, or one chunk where that alone is larger.
     ///
-    /// Waits at most `wait` for the first record. `None` when none came, and at once when the queue is closed and empty.
+    /// Waits at most `wait` for the first record, and then for at most 10 ms of `wait` for more. `None` when none came, and at
+    /// once when the queue is closed and empty. For one thread: a second one could sleep on while there is something.
     pub fn take(&self, maximum_bytes: usize, wait: Duration) -> Option<Vec<u8>> {
-        let mut state = self.lock();
-        state.waiting += 1;
-        let waited = self.filled.wait_timeout_while(state, wait, |state| state.is_quiet());
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.waiting -= 1;
+        let mut state = self.wait(self.lock(), Sought { bytes: 1, records: 1 }, wait);
+        let enough = (self.maximum_records.load(Relaxed) / NEARLY_FULL).max(1);
+        let left = if state.chunks.is_empty() { Duration::ZERO } else { wait.min(self.gathering) };
+        state = self.wait(state, Sought { bytes: maximum_bytes as u64, records: enough }, left);
         let mut taken = state.pop_up_to(maximum_bytes);
         self.queued.store(state.records, Relaxed);
         drop(state);
@@ -87,6 +101,20 @@ impl Queue {
         let batch = join(&mut taken);
         self.lock().recycle(taken);
         batch
+    }
+
+    /// Until there is what is sought, the queue is closed, or the time is over.
+    fn wait<'q>(
+        &'q self,
+        mut state: MutexGuard<'q, State>,
+        sought: Sought,
+        time: Duration,
+    ) -> MutexGuard<'q, State> {
+        (state.sought, state.waiting) = (sought, state.waiting + 1);
+        let waited = self.filled.wait_timeout_while(state, time, |state| !state.closed && !state.has(sought));
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        state
     }
 
     /// Ends every wait. Records may still come in and be taken, so that the last ones of a worker are not lost.
@@ -123,7 +151,7 @@ impl Queue {
         self.written.fetch_add(records, Relaxed);
         self.dropped.fetch_add(dropped, Relaxed);
         self.queued.store(state.records, Relaxed);
-        let somebody_waits = state.waiting > 0;
+        let somebody_waits = state.waiting > 0 && state.has(state.sought);
         drop(state);
         if somebody_waits {
             self.filled.notify_one();
@@ -137,8 +165,8 @@ impl Queue {
 }
 
 impl State {
-    fn is_quiet(&self) -> bool {
-        self.chunks.is_empty() && !self.closed
+    fn has(&self, sought: Sought) -> bool {
+        self.bytes >= sought.bytes || self.records >= sought.records
     }
 
     /// Small chunks are joined with the last one: a quiet gateway would otherwise queue thousands of almost empty
@@ -305,6 +333,31 @@ mod tests {
         push(&queue, "b\n");
         queue.close();
         assert_eq!(taker.join().expect("taker ends"), 2);
+    }
+
+    #[test]
+    fn what_comes_soon_after_the_first_record_is_taken_with_it() {
+        let hour = Duration::from_secs(3_600);
+        let queue = Arc::new(Queue { gathering: hour, ..Queue::new(1_000) });
+        push(&queue, "first\n");
+        let taker = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || queue.take(12, hour)
+        });
+        while queue.lock().sought.bytes != 12 {
+            thread::yield_now();
+        }
+        push(&queue, "other\n");
+        assert_eq!(taker.join().expect("taker ends").as_deref(), Some(&b"first\nother\n"[..]));
+    }
+
+    #[test]
+    fn a_queue_that_is_a_quarter_full_is_not_waited_for() {
+        let hour = Duration::from_secs(3_600);
+        let queue = Queue { gathering: hour, ..Queue::new(8) };
+        push(&queue, "1\n");
+        push(&queue, "2\n");
+        assert_eq!(queue.take(1_000, hour).as_deref(), Some(&b"1\n2\n"[..]));
     }
 
     #[test]
