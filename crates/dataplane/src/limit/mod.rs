@@ -52,9 +52,7 @@ use reading::{Reading, Verdict};
 use rule::Cost;
 use scope::{Asked, Parts};
 use shard::{Ask, Full, Key};
-#[cfg(test)]
-pub use shared::Mode;
-pub use shared::{Answer, Answered, Line, Lines, SCRIPT, Told, ToldOfAll};
+pub use shared::{Answer, Answered, Line, Lines, Mode, SCRIPT, Told, ToldOfAll};
 use shared::{Asking, Wanted};
 use subject::{MAX_PARTS, Part, kind};
 use tier::Tier;

@@ -107,7 +107,8 @@ pub async fn wait_for<'v, E: Exchange>(
         Next::Wait(_) | Next::Answer(_) | Next::File(_) | Next::Login(_) | Next::Forward(_) => next,
     };
     match next {
-        Next::Wait(admitted) => take_turn(visit, request, *admitted, (exchange, local)).await,
+        // On the heap, as requests that ask the store are many, and those that wait are few.
+        Next::Wait(admitted) => Box::pin(take_turn(visit, request, *admitted, (exchange, local))).await,
         Next::Ask(_) | Next::Answer(_) | Next::File(_) | Next::Login(_) | Next::Forward(_) => Ok(next),
     }
 }

@@ -10,9 +10,7 @@ mod line;
 pub use asking::{Answer, Answered};
 pub(super) use asking::{Asking, Given, Wanted, WantedOfAll};
 pub(super) use lease::Lease;
-#[cfg(test)]
-pub use line::Mode;
-pub use line::{Line, Lines, Told, ToldOfAll};
+pub use line::{Line, Lines, Mode, Told, ToldOfAll};
 
 use super::rule::{Algorithm, Rule};
 use crate::snapshot::document::{CountsDocument, ShareDocument, TierDocument};

@@ -1,6 +1,6 @@
 //! What is asked, as bytes, written behind what others ask.
 
-use crate::limit::{Line, SCRIPT};
+use crate::limit::{Line, Mode, SCRIPT};
 
 /// Arguments of a line beside its key.
 const FIELDS: usize = 10;
@@ -19,9 +19,57 @@ pub fn put_words(out: &mut Vec<u8>, words: &[&[u8]]) {
     words.iter().for_each(|word| put(out, word));
 }
 
+/// What was written last of a line, beside its key: mostly it is the same again, as it comes from the tier.
+#[derive(Debug, Default)]
+pub struct Terms {
+    of: Option<Numbers>,
+    text: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Numbers {
+    kind: &'static str,
+    limits: [u64; 4],
+    charged: i64,
+    block: u64,
+    mode: Mode,
+    period: (u64, u64),
+}
+
+impl Numbers {
+    fn of(line: &Line) -> Self {
+        let Line { kind, limit, window, room, needed, charged, block, mode, period, .. } = *line;
+        Self { kind, limits: [limit, window, room, needed], charged, block, mode, period }
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        put(out, self.kind.as_bytes());
+        self.limits.into_iter().for_each(|number| put_number(out, number));
+        match u64::try_from(self.charged) {
+            Ok(charged) => put_number(out, charged),
+            Err(_) => put(out, itoa::Buffer::new().format(self.charged).as_bytes()),
+        }
+        let (period, ends) = self.period;
+        [self.block, self.mode as u64, period, ends].into_iter().for_each(|number| put_number(out, number));
+    }
+}
+
+impl Terms {
+    fn put(&mut self, out: &mut Vec<u8>, line: &Line) {
+        let numbers = Numbers::of(line);
+        if self.of != Some(numbers) {
+            self.text.clear();
+            numbers.put(&mut self.text);
+            self.of = Some(numbers);
+        }
+        out.extend_from_slice(&self.text);
+    }
+}
+
 /// One call of the script about these lines.
 pub fn put_call<'l>(
     out: &mut Vec<u8>,
+    terms: &mut Terms,
     script: Script<'_>,
     lines: impl ExactSizeIterator<Item = &'l Line> + Clone,
 ) {
@@ -40,18 +88,7 @@ pub fn put_call<'l>(
     lines.clone().for_each(|line| put(out, line.key.as_bytes()));
     // The clock is the server's, so that those of the nodes do not matter.
     put_number(out, 0);
-    lines.for_each(|line| put_line(out, line));
-}
-
-fn put_line(out: &mut Vec<u8>, line: &Line) {
-    put(out, line.kind.as_bytes());
-    [line.limit, line.window, line.room, line.needed].into_iter().for_each(|number| put_number(out, number));
-    match u64::try_from(line.charged) {
-        Ok(charged) => put_number(out, charged),
-        Err(_) => put(out, itoa::Buffer::new().format(line.charged).as_bytes()),
-    }
-    let (period, ends) = line.period;
-    [line.block, line.mode as u64, period, ends].into_iter().for_each(|number| put_number(out, number));
+    lines.for_each(|line| terms.put(out, line));
 }
 
 fn put_number(out: &mut Vec<u8>, number: u64) {
@@ -82,7 +119,6 @@ fn put_head(out: &mut Vec<u8>, kind: u8, length: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limit::Mode;
 
     #[test]
     fn a_call_is_what_the_library_for_redis_writes() {
@@ -103,7 +139,7 @@ mod tests {
             [(Script::Named("abc"), "EVALSHA", "abc"), (Script::Whole, "EVAL", SCRIPT)]
         {
             let mut out = Vec::new();
-            put_call(&mut out, script, lines.iter());
+            put_call(&mut out, &mut Terms::default(), script, lines.iter());
             let mut expected = redis::cmd(word);
             expected.arg(text).arg(2).arg(&lines[0].key).arg(&lines[1].key).arg(0);
             for line in &lines {
@@ -112,6 +148,16 @@ mod tests {
                 expected.arg(line.period.0).arg(line.period.1);
             }
             assert_eq!(out, expected.get_packed_command());
+        }
+        // What is remembered of a line is not said of another.
+        let (mut terms, mut again) = (Terms::default(), Vec::new());
+        let others = [line("a", 1), line("b", 1), Line { window: 1, ..line("c", 1) }, line("d", 1)];
+        for one in &others {
+            let (mut alone, once) = (Vec::new(), std::slice::from_ref(one));
+            put_call(&mut alone, &mut Terms::default(), Script::Whole, once.iter());
+            again.clear();
+            put_call(&mut again, &mut terms, Script::Whole, once.iter());
+            assert_eq!(again, alone);
         }
         let mut out = Vec::new();
         put_words(&mut out, &[b"AUTH", b"", b"secret"]);

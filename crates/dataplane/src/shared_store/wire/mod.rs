@@ -63,12 +63,12 @@ impl Wire {
         lines: impl ExactSizeIterator<Item = &'l Line> + Clone,
         deadline: Instant,
     ) -> Pending {
-        Pending::ask(&self.places, deadline, |out| put_call(out, script, lines))
+        Pending::ask(&self.places, deadline, |out, terms| put_call(out, terms, script, lines))
     }
 
     /// A command whose answer is a number or a word.
     pub fn say(&self, words: &[&[u8]], deadline: Instant) -> Pending {
-        Pending::ask(&self.places, deadline, |out| put_words(out, words))
+        Pending::ask(&self.places, deadline, |out, _| put_words(out, words))
     }
 }
 

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::Failure;
+use super::command::Terms;
 use super::reply::{Numbers, Reply};
 
 /// Numbers; none where the server only says that it has done so.
@@ -42,6 +43,7 @@ pub(super) struct Places {
     due: VecDeque<usize>,
     /// What is to be written next.
     pub(super) out: Vec<u8>,
+    terms: Terms,
     driver: Option<Waker>,
     end: Option<Rc<str>>,
     /// Nobody will ask any more.
@@ -56,6 +58,7 @@ impl Places {
             free: Vec::new(),
             due: VecDeque::new(),
             out: Vec::new(),
+            terms: Terms::default(),
             driver: None,
             end: None,
             is_left: false,
@@ -103,7 +106,11 @@ impl Places {
         waiting.find(|place| matches!(place.state, State::Waiting(_))).map(|place| place.deadline)
     }
 
-    fn ask(&mut self, deadline: Instant, write: impl FnOnce(&mut Vec<u8>)) -> Result<usize, Failure> {
+    fn ask(
+        &mut self,
+        deadline: Instant,
+        write: impl FnOnce(&mut Vec<u8>, &mut Terms),
+    ) -> Result<usize, Failure> {
         if let Some(end) = &self.end {
             return Err(Failure::Lost(Rc::clone(end)));
         }
@@ -123,7 +130,7 @@ impl Places {
         if self.out.is_empty() {
             self.wake_driver();
         }
-        write(&mut self.out);
+        write(&mut self.out, &mut self.terms);
         Ok(index)
     }
 
@@ -207,7 +214,7 @@ impl Pending {
     pub(super) fn ask(
         places: &Rc<RefCell<Places>>,
         deadline: Instant,
-        write: impl FnOnce(&mut Vec<u8>),
+        write: impl FnOnce(&mut Vec<u8>, &mut Terms),
     ) -> Self {
         let place = places.borrow_mut().ask(deadline, write).map_err(Some);
         Self { places: Rc::clone(places), place }
