@@ -91,9 +91,13 @@ impl Queue {
     /// once when the queue is closed and empty. For one thread: a second one could sleep on while there is something.
     pub fn take(&self, maximum_bytes: usize, wait: Duration) -> Option<Vec<u8>> {
         let mut state = self.wait(self.lock(), Sought { bytes: 1, records: 1 }, wait);
-        let enough = (self.maximum_records.load(Relaxed) / NEARLY_FULL).max(1);
+        let (records, bytes) = self.bounds();
+        let enough = Sought {
+            bytes: (maximum_bytes as u64).min(bytes / NEARLY_FULL),
+            records: (records / NEARLY_FULL).max(1),
+        };
         let left = if state.chunks.is_empty() { Duration::ZERO } else { wait.min(self.gathering) };
-        state = self.wait(state, Sought { bytes: maximum_bytes as u64, records: enough }, left);
+        state = self.wait(state, enough, left);
         let mut taken = state.pop_up_to(maximum_bytes);
         self.queued.store(state.records, Relaxed);
         drop(state);
@@ -136,6 +140,12 @@ impl Queue {
         self.maximum_records.load(Relaxed) == 0
     }
 
+    /// Of records and of bytes.
+    fn bounds(&self) -> (u64, u64) {
+        let records = self.maximum_records.load(Relaxed);
+        (records, records.saturating_mul(BYTES_PER_RECORD).max(LEAST_BYTES))
+    }
+
     /// Records after which a worker hands its chunk over.
     pub(super) fn chunk_records(&self) -> u64 {
         (self.maximum_records.load(Relaxed) / CHUNKS_PER_QUEUE).max(1)
@@ -143,11 +153,11 @@ impl Queue {
 
     /// Takes the lines in `bytes` and leaves an empty buffer there.
     pub(super) fn push(&self, bytes: &mut Vec<u8>, records: u64) {
-        let maximum = self.maximum_records.load(Relaxed);
+        let (maximum_records, maximum_bytes) = self.bounds();
         let most = self.chunk_records();
         let mut state = self.lock();
         state.append(bytes, records, most);
-        let dropped = state.drop_oldest(maximum, maximum.saturating_mul(BYTES_PER_RECORD).max(LEAST_BYTES));
+        let dropped = state.drop_oldest(maximum_records, maximum_bytes);
         self.written.fetch_add(records, Relaxed);
         self.dropped.fetch_add(dropped, Relaxed);
         self.queued.store(state.records, Relaxed);
@@ -358,6 +368,9 @@ mod tests {
         push(&queue, "1\n");
         push(&queue, "2\n");
         assert_eq!(queue.take(1_000, hour).as_deref(), Some(&b"1\n2\n"[..]));
+        // Nor one that large records fill.
+        push(&queue, &format!("{}\n", "x".repeat(LEAST_BYTES as usize / 4)));
+        assert!(queue.take(1 << 20, hour).is_some());
     }
 
     #[test]
