@@ -1,5 +1,6 @@
 """A server of HTTP in the test's own process, which one class answers for."""
 
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -30,6 +31,10 @@ class HttpPeer:
     ) -> None:
         self.let_go()
         self.stop()
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Speak TLS. To be called before it is entered."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     def let_go(self) -> None:
         """Answer whoever is kept waiting."""

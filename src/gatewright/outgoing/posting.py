@@ -192,10 +192,12 @@ def connected(destination: Destination) -> httpx2.AsyncClient:
     )
 
 
-def verified(destination: Destination) -> ssl.SSLContext | bool:
-    """Whom a connection trusts, and what is shown on it; nothing without TLS. Raises `NoAnswerError`."""
-    if not destination.url.startswith("https:"):
-        return False
+def verified(destination: Destination) -> ssl.SSLContext:
+    """Whom a connection trusts, and what is shown on it. Raises `NoAnswerError`."""
+    # As the client reads it, which is the one that speaks TLS or does not.
+    if httpx2.URL(destination.url).scheme == "http":
+        # Without TLS nobody is asked for a certificate, so no authorities are read: this trusts nobody.
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context = ssl.create_default_context(cafile=destination.ca_file)
         if destination.certificate is not None:

@@ -6,19 +6,29 @@ The first tests are about the client, the others about each part of the gateway 
 import asyncio
 import gzip
 import json
+import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import gatewright
+from gateway import Authority
 from gateway.broken import HUGE, Act, Broken, bomb, compressed, drip, endless, says
 from gateway.listening import Listening
 from gateway.traced_record import record
 from gatewright.config.models import Otlp, SpanExport
 from gatewright.insight.delivery import ChannelSettings, Webhook
 from gatewright.metrics import push
-from gatewright.outgoing.posting import BlockingPoster, Destination, Message, NoAnswerError, Poster
+from gatewright.outgoing.posting import (
+    BlockingPoster,
+    Destination,
+    Message,
+    NoAnswerError,
+    Poster,
+    verified,
+)
 from gatewright.records.batch import Batch
 from gatewright.records.sinks.http_sink import ANSWER_BYTES, HttpSink
 from gatewright.records.sinks.webhook import WebhookEncoder
@@ -41,6 +51,7 @@ TOO_MUCH = {
     "compressed": compressed,
     "bomb": bomb,
 }
+SCHEMES = ["https", "HTTPS", "Https"]
 QUICK = 0.2
 LONG = 20.0
 
@@ -105,6 +116,30 @@ async def test_nothing_of_the_environment_is_used(
         answer = await post(Destination(server.url, LONG, 1000))
     assert answer.is_success
     assert "authorization" not in server.bodies[0][0]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_a_server_whose_authority_is_not_trusted_gets_nothing(
+    post: Any, scheme: str, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("server", "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.file, pair.key_file)
+    server = Listening()
+    server.secure(context)
+    url = server.url.replace("http", scheme, 1)
+    with server:
+        with pytest.raises(NoAnswerError, match="ConnectError"):
+            await post(Destination(url, LONG, 1000))
+        assert server.bodies == []
+        assert (await post(Destination(url, LONG, 1000, ca_file=authority.file))).is_success
+
+
+@pytest.mark.parametrize("scheme", [*SCHEMES, "http", "HTTP"])
+def test_no_scheme_leads_to_a_connection_that_trusts_everybody(scheme: str) -> None:
+    context = verified(Destination(f"{scheme}://localhost/", LONG, 1000))
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
 async def test_a_redirect_is_an_answer_like_others(post: Any) -> None:
