@@ -212,12 +212,12 @@ def retry_after(value: str | None, now: float) -> float | None:
     if not value:
         return None
     if value.isascii() and value.isdigit():
-        return min(float(value[:9]), LONGEST_WAIT_SECONDS)
+        return min(float(value), LONGEST_WAIT_SECONDS)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+        # A date without a zone is one of UTC.
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        seconds = (moment - datetime.fromtimestamp(now, UTC)).total_seconds()
+    except Exception:  # What a stranger sends makes the parser raise more than it says.
         return None
-    # A date without a zone is one of UTC.
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    seconds = (moment - datetime.fromtimestamp(now, UTC)).total_seconds()
     return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
