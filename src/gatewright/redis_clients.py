@@ -82,10 +82,12 @@ class SingleConnection:
     """What is raised where Redis cannot be asked, or does not answer in time."""
 
     def __init__(self, place: Place, timeout: float) -> None:
+        from redis.exceptions import RedisClusterException  # noqa: PLC0415 - an extra.
+
         self._timeout = timeout
         try:
             self._client: Any = connect(place, **bounded(timeout, connections=1))
-        except ValueError as error:
+        except (RedisClusterException, ValueError) as error:
             message = f"the address cannot be read: {error}"
             raise self.error(message) from error
 
@@ -96,21 +98,26 @@ class SingleConnection:
                 await disconnect(self._client)
 
     async def _within(self, command: Any) -> Any:
-        from redis.exceptions import RedisError  # noqa: PLC0415
+        from redis.exceptions import RedisClusterException, RedisError  # noqa: PLC0415
 
         try:
             # A server that drips bytes keeps each of the client's own waits short; this is for all of them.
             async with asyncio.timeout(3 * self._timeout):
                 return await command
-        except (RedisError, OSError, TimeoutError, ValueError) as error:
+        except (RedisError, RedisClusterException, OSError, TimeoutError, ValueError) as error:
             message = str(error) or type(error).__name__
             raise self.error(message) from error
 
 
 async def disconnect(client: Any) -> None:
     """Drop all connections of a client, those to sentinels too, whatever is still under way on them."""
-    await client.connection_pool.disconnect(inuse_connections=True)
-    manager = getattr(client.connection_pool, "sentinel_manager", None)
+    pool = getattr(client, "connection_pool", None)
+    if pool is None:
+        # A client of a cluster: each server has a pool of its own.
+        await client.aclose()
+        return
+    await pool.disconnect(inuse_connections=True)
+    manager = getattr(pool, "sentinel_manager", None)
     for sentinel in manager.sentinels if manager is not None else ():
         await sentinel.connection_pool.disconnect(inuse_connections=True)
 

@@ -1,13 +1,18 @@
 """Limit: a Redis with sentinels, a cluster, TLS and users."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway import Authority, Client, Issuer, Node, Origin, encode, get, one_route
 from gateway.redis_fleet import MASTER, PASSWORD, Cluster, RedisProcess, Sentinels, until
+from gatewright.control.fleet import FleetStore
+from gatewright.health.dependencies import ask_redis
+from gatewright.redis_clients import RedisSettings, RedisTarget
 
 pytestmark = pytest.mark.needs("redis-server")
 
@@ -112,6 +117,31 @@ def test_of_many_parallel_requests_exactly_the_limit_passes_in_a_cluster(cluster
         asked = [pool.submit(ask, nodes[place % 2]) for place in range(8)]
         assert sum(done.result(120) for done in asked) == 123
         assert sum(node.metric("gateway_limit_fallbacks_total") for node in nodes) == 0
+
+
+def test_whoever_asks_a_cluster_beside_the_limits_leaves_no_connection_open(cluster: Cluster) -> None:
+    watching = [server.ask() for server in cluster.servers]
+
+    def connections() -> list[int]:
+        return [one.info("clients")["connected_clients"] for one in watching]
+
+    async def ask(target: RedisTarget) -> tuple[FleetStore, list[dict[str, Any]]]:
+        wrong: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: wrong.append(told))
+        for _ in range(3):
+            outcome = await ask_redis(RedisSettings(target, 5.0))
+            assert outcome is not None
+            assert outcome.well
+        store = FleetStore(target, 5.0)
+        assert await store.exchange("one", "aaaaaaaa 1") == {"one": "aaaaaaaa 1"}
+        await store.close()
+        await asyncio.to_thread(until, lambda: connections() == before)
+        return store, wrong
+
+    before = connections()
+    urls = tuple(f"redis://127.0.0.1:{server.port}" for server in cluster.servers)
+    _, wrong = asyncio.run(ask(RedisTarget(urls, cluster=True)))
+    assert wrong == []
 
 
 @pytest.fixture
