@@ -91,8 +91,7 @@ class Fleet:
             return
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
         self._settings, self._task, self.health, self._seen = settings, None, Reachability(), {}
         if settings is not None:
             self._task = asyncio.create_task(self._run(settings), name="fleet")
@@ -117,23 +116,29 @@ class Fleet:
 
     async def _run(self, settings: RedisSettings) -> None:
         while True:
-            store = FleetStore(settings.target, settings.timeout)
             try:
-                while True:
-                    await self._turn(store)
-                    await asyncio.sleep(TELL_SECONDS)
-            except asyncio.CancelledError:
-                await self._leave(store)
-                raise
-            except StoreError as error:
+                await self._meet(settings)
+            except Exception as error:
+                # Whatever it is, the next attempt may go well, and nobody waits for this task to be told.
                 self.health.failed(error, log, "nodes cannot compare their configurations")
-            finally:
-                await store.close()
             await asyncio.sleep(TELL_SECONDS)
 
+    async def _meet(self, settings: RedisSettings) -> None:
+        """Tell and look for as long as that goes well."""
+        store = FleetStore(settings.target, settings.timeout)
+        try:
+            while True:
+                await self._turn(store)
+                await asyncio.sleep(TELL_SECONDS)
+        except asyncio.CancelledError:
+            await self._leave(store)
+            raise
+        finally:
+            await store.close()
+
     async def _leave(self, store: FleetStore) -> None:
-        """Let others know at once that this node is gone."""
-        with contextlib.suppress(StoreError, TimeoutError):
+        """Let others know at once that this node is gone, if that is possible."""
+        with contextlib.suppress(Exception):
             async with asyncio.timeout(LEAVE_SECONDS):
                 await store.forget([self._name])
 

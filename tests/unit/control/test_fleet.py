@@ -1,6 +1,13 @@
 """Which configurations the nodes of a fleet have, by a clock that tests set."""
 
+from collections.abc import Callable
+
+import pytest
+
+from gateway.key_store import until
+from gatewright.control import fleet as fleets
 from gatewright.control.fleet import ALIVE_SECONDS, KEPT_SECONDS, Fleet
+from gatewright.redis_clients import RedisSettings, RedisTarget
 
 
 class Looking(Fleet):
@@ -61,3 +68,25 @@ def test_nothing_is_known_while_redis_does_not_answer() -> None:
         fleet.hears(a=f"aaaaaaaa {beat}", b=f"bbbbbbbb {beat}")
     fleet.health.connected = False
     assert (fleet.nodes, fleet.digests) == (0, 0)
+
+
+def breaking() -> str:
+    raise ZeroDivisionError
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("url", "digest"),
+    [("redis://127.0.0.1:1/1", str), ("redis://127.0.0.1:1", breaking)],
+    ids=["made", "asked"],
+)
+async def test_whatever_goes_wrong_is_logged_once_tried_again_and_told_to_nobody_else(
+    url: str, digest: Callable[[], str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(fleets, "TELL_SECONDS", 0.001)
+    fleet = Fleet(digest)
+    await fleet.use(RedisSettings(RedisTarget((url,), cluster=True), 0.1))
+    await until(lambda: fleet.health.failures >= 3)
+    told = [one.message for one in caplog.records if one.name == "gatewright.control"]
+    assert told == ["nodes cannot compare their configurations"]
+    await fleet.use(None)

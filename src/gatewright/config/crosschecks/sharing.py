@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Iterator, Sequence
+from urllib.parse import parse_qs
 
 from gatewright.config.crosschecks.view import View
 from gatewright.config.models import ApiKeyIdentity, CircuitBreakers, KeyStore, Redis, Revocations
@@ -55,11 +56,21 @@ def _servers(view: View, redis: Redis, others: Sequence[str]) -> Iterator[Proble
         yield at.problem("sentinels and clusters are asked for addresses of a network; leave out `unix:`")
     if redis.tls is not None and schemes != {"rediss"}:
         yield view.at("redis", "tls").problem("`tls` is for `rediss://` addresses")
+    if redis.cluster and any(_database(url) for url in redis.url):
+        yield at.problem("a cluster has no database but 0; leave out the number behind the address")
     if redis.cluster and others:
         names = ", ".join(f"`{name}`" for name in others)
         yield view.at("redis", "cluster").problem(
             f"a cluster is for tiers with `share`; {names} would need one server, or sentinels"
         )
+
+
+def _database(url: str) -> str:
+    """The number of the database that an address of a network names, as clients read it; empty for 0."""
+    scheme, _, rest = url.partition("://")
+    place, _, query = rest.partition("?")
+    told = parse_qs(query).get("db", [place.partition("/")[2].strip("/")])
+    return "" if scheme == "unix" else told[0].strip("0")
 
 
 def _redis(view: View, at: Position) -> Iterator[Problem]:
