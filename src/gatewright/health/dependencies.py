@@ -38,4 +38,7 @@ async def ask_redis(settings: RedisSettings | None) -> Outcome | None:
             await asking.close()
     except SilentError as error:
         return Outcome(False, f"does not answer: {error}")
+    except Exception as error:
+        # Not only its own check would end with it, but also what is asked at the same time.
+        return Outcome(False, f"cannot be asked: {type(error).__name__}: {error}")
     return Outcome(True, took_ms=(time.monotonic() - began) * 1000)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from gatewright.control.configuration import AdminSettings, read
 from gatewright.control.node import Node
 from gatewright.control.state import StateDirectory
 from gatewright.errors import ConfigError
+from gatewright.health import dependencies
+from gatewright.redis_clients import RedisSettings, RedisTarget
 
 CHECKS = """
 from pathlib import Path
@@ -162,3 +165,27 @@ async def test_a_node_without_room_on_its_disk_is_degraded(
     assert (await live.get("/health"))[1]["status"] == "degraded"
     assert (await live.checks())["disk"] == "unhealthy"
     assert (await live.get("/readyz"))[0] == 200
+
+
+async def test_a_question_that_breaks_leaves_the_other_alone(
+    live: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    health, asked = live.node.health, asyncio.Event()
+
+    async def ask() -> None:
+        await asyncio.sleep(0.01)
+        asked.set()
+
+    def breaks(*_: Any) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(live.node.stored_keys, "ask", ask)
+    monkeypatch.setattr(dependencies, "Asking", breaks)
+    health.settings = replace(health.settings, redis=RedisSettings(RedisTarget(("redis://h",)), 1.0))
+    await health.ask()
+    assert asked.is_set()
+    assert health.redis_answer is not None
+    assert (health.redis_answer.well, health.redis_answer.message) == (
+        False,
+        "cannot be asked: RuntimeError: broken",
+    )
