@@ -90,8 +90,11 @@ def logins(node: Node, _: State) -> Outcome | None:
 
 def key_store(node: Node, _: State) -> Outcome | None:
     """Can the store of API keys be asked?"""
-    state = node.stored_keys.state()
-    return None if state is None else Outcome(bool(state["connected"]), state["error"])
+    state, health = node.stored_keys.state(), node.stored_keys.health
+    if state is None or not (health.connected or health.failures):
+        # One that is being opened has neither answered nor failed yet.
+        return None
+    return Outcome(health.connected, health.error)
 
 
 def redis(node: Node, state: State) -> Outcome | None:

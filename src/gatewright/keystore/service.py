@@ -56,6 +56,8 @@ class StoredKeys:
         self._seen: int | None = None
         self._cleaned = float("-inf")
         self._recovering = asyncio.Lock()
+        # Another store takes the place of one: what cannot be asked meanwhile is not out of order.
+        self._is_changing = False
         self.health = Reachability()
         self.usage = UsageWriter(engine)
 
@@ -65,6 +67,13 @@ class StoredKeys:
         """
         if settings == self._settings:
             return
+        self._is_changing = True
+        try:
+            await self._change(settings)
+        finally:
+            self._is_changing = False
+
+    async def _change(self, settings: KeyStoreSettings | None) -> None:
         await self._leave()
         self._settings, self.health, self._seen = settings, Reachability(), None
         await asyncio.to_thread(self._engine.forget_keys, b"null")
@@ -105,14 +114,17 @@ class StoredKeys:
         }
 
     async def ask(self) -> None:
-        """Ask the store now, so that `state` tells of this moment. Takes as long as a look-up may."""
-        if self._settings is None or self._store is None:
+        """Ask the store now, so that `state` tells of this moment. Takes as long as a look-up may.
+
+        One that is being opened is not asked: that tells by itself, within its time.
+        """
+        if self._settings is None or self._store is None or self._is_changing:
             return
         try:
             async with asyncio.timeout(self._settings.timeout):
                 await self._store.last_change()
-        except (KeyStoreError, TimeoutError) as error:
-            self._failed(error)
+        except Exception as error:
+            self._missed(error)
         else:
             self._succeeded()
 
@@ -129,7 +141,7 @@ class StoredKeys:
                 async with asyncio.timeout(self._settings.timeout):
                     found = await self._find(self._store, question)
             except (KeyStoreError, TimeoutError) as error:
-                self._failed(error)
+                self._missed(error)
                 return {"ok": False}
             if self._changed.get(found.id or "", -1.0) >= began:
                 continue
@@ -246,6 +258,11 @@ class StoredKeys:
 
     def _failed(self, error: Exception) -> None:
         self.health.failed(error, log, "key store cannot be asked", logging.ERROR)
+
+    def _missed(self, error: Exception) -> None:
+        """There is no answer, which says nothing of a store that is not open yet, or not any more."""
+        if not self._is_changing:
+            self._failed(error)
 
     async def _leave(self) -> None:
         for task in self._tasks:
