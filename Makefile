@@ -32,7 +32,7 @@ RUST := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.to
 # Directories too: their times tell of files that were deleted.
 PACKAGE := pyproject.toml $(shell find src -not -path '*/__pycache__*')
 
-.PHONY: help preflight servers setup demo test pytest test-build lint stubtest format bench bench-instructions fuzz soak \
+.PHONY: help preflight servers setup demo test pytest test-build lint stubtest format bench bench-instructions bench-paced fuzz soak \
     faults-latency overload records-load docs sinks-kafka sinks-http \
     check-docs conformance-differential conformance-grpc conformance-h2spec clean
 
@@ -44,6 +44,7 @@ help:
 	@echo 'lint                formatters, linters, types, stubs; `make format` repairs what can be repaired'
 	@echo 'bench               side by side with nginx, HAProxy, Caddy, Envoy; ARGS="--help" lists the options'
 	@echo 'bench-instructions  user instructions per request'
+	@echo 'bench-paced         CPU and latency of a scenario beside another at one rate of requests; a minute, idle machine'
 	@echo 'conformance-differential  the same bytes through nginx, HAProxy and Envoy; every difference is explained'
 	@echo 'conformance-grpc    the interoperability cases of grpc-go through the gateway; needs go'
 	@echo 'soak                half load for SECONDS=$(SECONDS), with reloads and instances that come and go; ARGS="--help"'
@@ -135,6 +136,10 @@ conformance-grpc: test-build
 bench-instructions: setup
 	@scripts/servers.sh --bench
 	.venv/bin/python bench/instructions.py $(ARGS)
+
+bench-paced: setup
+	@scripts/servers.sh --bench
+	.venv/bin/python bench/paced.py $(ARGS)
 
 # The release build: no other is what users run.
 soak: setup servers

@@ -359,3 +359,22 @@ result = [[one.name for one in SCENARIOS if one not in found], said.getvalue()]
     left_out, said = in_bench(repository, code)
     assert left_out == ["http2", "grpc", "limit-redis-exact", "limit-redis-leased"]
     assert "h2load; http2 is left out" in said
+
+
+def test_a_paced_round_tells_cpu_and_latency_and_takes_no_refusal_for_an_answer(repository: Path) -> None:
+    code = """
+import paced
+from processes import BenchError
+times = paced.read_log("1\\t200\\t1500\\n2\\t200\\t2500\\n")
+lines = paced.table({"one": [paced.Cost(20.0, 0.001, 0.002), paced.Cost(22.0, 0.003, 0.004)]}).splitlines()
+try:
+    paced.read_log("1\\t200\\t1500\\n2\\t503\\t2500\\n")
+    error = ""
+except BenchError as found:
+    error = str(found)
+result = [times, lines[-1], error]
+"""
+    times, line, error = in_bench(repository, code)
+    assert times == [0.0015, 0.0025]
+    assert line == "| one | 21.0 | 20.0 22.0 | 2.00 | 3.00 |"
+    assert "503" in error
