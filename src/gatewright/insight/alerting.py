@@ -57,12 +57,12 @@ class AlertSettings:
 @dataclass(frozen=True, slots=True)
 class Sources:
     """What an evaluation asks for, in its thread: the metrics page, that what was counted of requests is
-    handed out, and what objectives had counted before.
+    handed out, and that objectives get what was counted before (`False`: ask again later).
     """
 
     page: Callable[[], str]
     take_counts: Callable[[], None]
-    fill: Callable[[Sequence[Budget], float], None]
+    fill: Callable[[Sequence[Budget], float], bool]
 
 
 @dataclass(slots=True)
@@ -184,7 +184,8 @@ class Alerting:
         if not new:
             return
         try:
-            self._sources.fill(new, self._clock())
+            if not self._sources.fill(new, self._clock()):
+                return
         except Exception:
             log.exception("what objectives counted before cannot be read; they count from now on")
         for budget in new:

@@ -39,19 +39,22 @@ class Counting:
         self.counts.attach(rollups, 2 * settings.max_keys)
         rollups.start()
 
-    def fill(self, budgets: Sequence[Budget], now: float) -> None:
+    def fill(self, budgets: Sequence[Budget], now: float) -> bool:
         """Let budgets hold what roll-ups have in place of what they counted themselves; without roll-ups they
-        stay as they are. Blocks.
+        stay as they are. Gives whether that is done: not while roll-ups cannot be written, since what only
+        budgets have would be lost. Blocks.
         """
         rollups = self.rollups
         if rollups is None:
-            return
+            return True
         # All that they counted is in the files then, and nothing comes to either before they are read.
         with self.counts.held():
-            rollups.flush()
+            if not rollups.flush():
+                return False
             found = history(rollups.directory, [budget.goal for budget in budgets], now)
             for budget, minutes in zip(budgets, found, strict=True):
                 budget.minutes = minutes
+        return True
 
     def close(self) -> None:
         """Take what was counted last and write it. Call when the data plane has ended. Blocks."""

@@ -131,20 +131,22 @@ class RollupWriter:
                 file.close()
             self._files.clear()
 
-    def flush(self, everything: bool = True) -> None:
+    def flush(self, everything: bool = True) -> bool:
         """Write what was counted since the last time, of minutes alone or of `everything`; what cannot be
-        written is tried again the next time.
+        written is tried again the next time. Gives whether files have all that was counted now.
         """
-        with self._counting:
-            taken, self._minutes, self._cells = self._minutes, {}, 0
         with self._writing:
+            with self._counting:
+                taken, self._minutes, self._cells = self._minutes, {}, 0
             for path, cells in self._by_file(taken).items():
                 self._keep(path, cells)
             for path, cells in list(self._unwritten.items()):
                 if everything or level_of(path) is MINUTES or len(cells) >= MOST_CELLS:
                     self._write(path)
+            is_whole = not self._unwritten
             self._drop_beyond_bound()
             self._expire()
+        return is_whole
 
     def _run(self) -> None:
         rounds = 0

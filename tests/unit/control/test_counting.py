@@ -10,6 +10,7 @@ import pytest
 from gateway.counted import cell
 from gatewright.control.configuration import read
 from gatewright.control.node import Node
+from gatewright.insight.rollup_files import MINUTES, file_of
 from gatewright.insight.rollup_queries import count_rollups
 from gatewright.metrics.alerts import alert_metrics
 from gatewright.records.summary import SummaryQuestion
@@ -35,6 +36,12 @@ def write(tmp_path: Path) -> Write:
 def requests(count: int, **fields: object):
     minute = int(time.time()) // 60 * 60
     return [tuple(cell(minute, ([1.0] * count, [1.0] * count, ()), **fields))]
+
+
+def told(node: Node) -> list[float]:
+    """What metrics say is left of each error budget."""
+    families = {family.name: family for family in alert_metrics(node)}
+    return [float(value) for _, value in families["gateway_objective_budget_left_ratio"].samples]
 
 
 def rolled_up(node: Node) -> int:
@@ -92,11 +99,6 @@ async def test_what_is_counted_until_the_data_plane_has_stopped_is_written(
 
 async def test_an_objective_goes_on_over_a_restart_and_is_not_told_before(engine, write: Write) -> None:
     text = "objectives: [{name: up, target: 99%}]\n"
-
-    def told(node: Node) -> list[float]:
-        families = {family.name: family for family in alert_metrics(node)}
-        return [float(value) for _, value in families["gateway_objective_budget_left_ratio"].samples]
-
     for bad, expected in ((1, -9.0), (0, -4.0)):
         node = Node(engine, read([write(text)]).state)
         node.start()
@@ -108,6 +110,27 @@ async def test_an_objective_goes_on_over_a_restart_and_is_not_told_before(engine
         await node.close()
     assert rolled_up(node) == 20
     assert not (node.state.path / "objectives.json").exists()
+
+
+async def test_an_objective_keeps_what_it_counted_while_roll_ups_cannot_be_written(
+    engine, write: Write
+) -> None:
+    text = "objectives: [{name: up, target: 99%}]\n"
+    node = Node(engine, read([write(text)]).state)
+    node.start()
+    await node.apply(read([write(text)]))
+    node.state.rollups.mkdir(parents=True, exist_ok=True)
+    engine.counted = requests(9) + requests(1, status=500)
+    blocked = file_of(node.state.rollups, MINUTES, int(engine.counted[0][0]))
+    blocked.mkdir()
+    [budget] = node.alerting.traffic.budgets.all()
+    await node.alerting.evaluate()
+    assert (budget.counts(0, time.time()), told(node)) == ((10, 1), [])
+    blocked.rmdir()
+    await node.alerting.evaluate()
+    assert (budget.counts(0, time.time()), told(node)) == ((10, 1), [pytest.approx(-9)])
+    await node.close()
+    assert rolled_up(node) == 10
 
 
 async def test_what_comes_while_alerts_are_off_counts_for_objectives_that_are_on_again(

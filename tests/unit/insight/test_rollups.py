@@ -4,6 +4,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -162,15 +163,48 @@ def test_what_cannot_be_written_is_written_later_and_once(writer, tmp_path: Path
     one.close()
     two = writer()
     two.add([counted_in(), counted_in()])
-    two.flush()
+    assert not two.flush()
     assert counts(counted(tmp_path)) == {(): 1}
     # Hours are in another file, which nobody holds: they have it already, and do not get it again.
     assert counts(counted(tmp_path, since=NOW - timedelta(hours=24))) == {(): 3}
     blocker.execute("ROLLBACK")
     blocker.close()
-    two.flush()
+    assert two.flush()
     assert counts(counted(tmp_path)) == {(): 3}
     assert counts(counted(tmp_path, since=NOW - timedelta(hours=24))) == {(): 3}
+
+
+class HeldUp:
+    """The lock of those who write, at whose door the first one waits until it may go on."""
+
+    def __init__(self) -> None:
+        self.lock, self.arrived, self.go_on = threading.Lock(), threading.Event(), threading.Event()
+
+    def __enter__(self) -> None:
+        if not self.arrived.is_set():
+            self.arrived.set()
+            assert self.go_on.wait(10)
+        self.lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
+def test_who_has_written_finds_all_in_the_files_although_another_writes_too(
+    writer, tmp_path: Path, monkeypatch
+) -> None:
+    one, door = writer(), HeldUp()
+    monkeypatch.setattr(one, "_writing", door)
+    one.add([counted_in()])
+    other = threading.Thread(target=one.flush)
+    other.start()
+    assert door.arrived.wait(10)
+    assert one.flush()
+    found = count_rollups(tmp_path, SummaryQuestion(NOW - timedelta(hours=1), NOW + timedelta(minutes=1)))
+    door.go_on.set()
+    other.join()
+    assert found is not None
+    assert counts(found) == counts(counted(tmp_path)) == {(): 1}
 
 
 def test_what_cannot_be_written_for_long_is_dropped_and_counted(writer, tmp_path: Path, monkeypatch) -> None:
@@ -178,7 +212,8 @@ def test_what_cannot_be_written_for_long_is_dropped_and_counted(writer, tmp_path
     (tmp_path / "rollups-20261127.sqlite").mkdir()
     one = writer()
     one.add([counted_in(route_id=f"r{number}") for number in range(30)])
-    one.flush()
+    # Dropped is not written.
+    assert not one.flush()
     assert one.dropped == 30
 
 
