@@ -22,10 +22,13 @@ class Watching:
 
     async def use(self, settings: AlertSettings) -> None:
         """Watch this from now on."""
+        traffic, is_wanted = self.alerting.traffic, settings.enabled and settings.counts_requests
+        if is_wanted:
+            # First: a budget that is filled before misses what comes until then.
+            await asyncio.to_thread(self._counts.attach, traffic)
         await self.alerting.use(settings)
-        is_wanted = settings.enabled and settings.counts_requests
-        change = self._counts.attach if is_wanted else self._counts.detach
-        await asyncio.to_thread(change, self.alerting.traffic)
+        if not is_wanted:
+            await asyncio.to_thread(self._counts.detach, traffic)
 
     def _page(self) -> str:
         from gatewright.metrics.page import exposition  # noqa: PLC0415 - it knows the node.

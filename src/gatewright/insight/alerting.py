@@ -97,13 +97,14 @@ class Alerting:
         if settings == self.settings:
             return
         before, self.settings = self.settings, settings
+        if settings.enabled != before.enabled:
+            # When it begins, too: an evaluation that was under way at the end may have filled them since.
+            self.traffic.budgets.pause()
         if settings.enabled and not before.enabled:
             await asyncio.to_thread(self.silences.load)
             self.events.attach()
         self.traffic.slot_seconds = settings.interval
         self.traffic.budgets.use(settings.goals)
-        if not settings.enabled:
-            self.traffic.budgets.pause()
         self.states.resolve_after, self.states.repeat = settings.resolve_after, settings.repeat
         self.states.most = settings.most
         await self._use_channels(settings.channels)

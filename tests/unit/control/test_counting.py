@@ -1,15 +1,21 @@
 """A node counts requests for whom its configuration names, from the first one to the last."""
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.counted import cell
 from gatewright.control.configuration import read
 from gatewright.control.node import Node
+from gatewright.insight import counting
+from gatewright.insight.budget_history import history
+from gatewright.insight.objectives import Minutes
 from gatewright.insight.rollup_files import MINUTES, file_of
 from gatewright.insight.rollup_queries import count_rollups
 from gatewright.metrics.alerts import alert_metrics
@@ -146,6 +152,64 @@ async def test_what_comes_while_alerts_are_off_counts_for_objectives_that_are_on
             await node.alerting.evaluate()
     [budget] = node.alerting.traffic.budgets.all()
     assert budget.counts(0, time.time()) == (30, 0)
+    await node.close()
+
+
+async def test_what_comes_while_objectives_begin_to_be_watched_counts_once(
+    engine, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on = "objectives: [{name: up, target: 99%}]\n"
+    node = Node(engine, read([write(on)]).state)
+    node.start()
+
+    async def evaluated_meanwhile(_: object) -> None:
+        for _ in range(2):
+            engine.counted = requests(10)
+            await node.alerting.evaluate()
+        engine.counted = requests(10)
+        await asyncio.to_thread(node.counting.counts.take)
+
+    monkeypatch.setattr(node.alerting, "_use_channels", evaluated_meanwhile)
+    await node.apply(read([write(on)]))
+    monkeypatch.undo()
+    await node.alerting.evaluate()
+    [budget] = node.alerting.traffic.budgets.all()
+    assert budget.counts(0, time.time()) == (30, 0)
+    await node.close()
+
+
+async def test_an_evaluation_that_ends_after_alerts_did_hides_nothing_that_comes_until_they_are_on(
+    engine, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "objectives: [{name: up, target: 99%}]\n"
+    on, off = (read([write(one)]) for one in (text, text + "alerts: {enabled: false}\n"))
+    node = Node(engine, on.state)
+    node.start()
+    await node.apply(on)
+    reading, go_on = threading.Event(), threading.Event()
+
+    def slowly(*asked: Any) -> list[Minutes]:
+        reading.set()
+        assert go_on.wait(10)
+        return history(*asked)
+
+    engine.counted = requests(10)
+    with monkeypatch.context() as slow:
+        slow.setattr(counting, "history", slowly)
+        evaluation = asyncio.create_task(node.alerting.evaluate())
+        assert await asyncio.to_thread(reading.wait, 10)
+        ending = asyncio.create_task(node.watching.use(off.alerts))
+        # Up to where it waits for the evaluation.
+        await asyncio.sleep(0)
+        assert not node.alerting.settings.enabled
+        go_on.set()
+        await asyncio.gather(evaluation, ending)
+    engine.counted = requests(10)
+    await asyncio.to_thread(node.counting.counts.take)
+    await node.watching.use(on.alerts)
+    await node.alerting.evaluate()
+    [budget] = node.alerting.traffic.budgets.all()
+    assert budget.counts(0, time.time()) == (20, 0)
     await node.close()
 
 
