@@ -25,7 +25,7 @@ from answer import read_answer
 from load import origin_command
 from peers import Gatewright, Nginx
 from processes import PATH, BenchError, Command, Running, session_members
-from scenario import SCENARIOS, WORK, Scenario
+from scenario import SCENARIOS, WORK, Scenario, empty_work
 from tokens import Credentials, make_credentials
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -218,8 +218,7 @@ def read_arguments() -> argparse.Namespace:
 
 def main() -> int:
     plan = read_arguments()
-    shutil.rmtree(WORK, ignore_errors=True)
-    WORK.mkdir(parents=True)
+    empty_work()
     credentials = make_credentials(WORK)
     subject = subject_named(plan.subject)
     print(f"user instructions per request of {subject.name}, by {plan.counter}, {plan.requests:,} requests")

@@ -6,19 +6,17 @@ are offered the same by h2load, in turns, each in a process of its own. Started 
 
 import argparse
 import os
-import shutil
 import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from handshakes import quantiles
 from instructions import is_simple
 from load import origin_command, redis_command
 from peers import Gatewright
 from processes import PATH, BenchError, Running
-from scenario import SCENARIOS, WORK, Scenario
+from scenario import SCENARIOS, WORK, Scenario, empty_work
 from tokens import Credentials, make_credentials
 
 GATEWAY_CORE, LOAD_CORE = 0, 1
@@ -106,16 +104,13 @@ def read_arguments() -> argparse.Namespace:
 def main() -> int:
     plan = read_arguments()
     pace = Pace(plan.rate, plan.connections, plan.seconds)
-    shutil.rmtree(WORK, ignore_errors=True)
-    WORK.mkdir(parents=True)
-    # Nginx drops root for its worker, which then reads the origin's files here.
-    WORK.chmod(0o755)
+    empty_work()
     credentials = make_credentials(WORK)
     known = {one.name: one for one in SCENARIOS}
     found: dict[str, list[Cost]] = {plan.beside: [], plan.scenario: []}
     with (
-        Running(origin_command(), LOAD_CORE, Path(WORK / "origin.log")),
-        Running(redis_command(), LOAD_CORE, Path(WORK / "redis.log")),
+        Running(origin_command(), LOAD_CORE, WORK / "origin.log"),
+        Running(redis_command(), LOAD_CORE, WORK / "redis.log"),
     ):
         for _ in range(plan.rounds):
             for name, costs in found.items():

@@ -22,7 +22,7 @@ from load import Load, Served, grpc_origin_command, origin_command, redis_comman
 from peers import PEERS, Peer
 from processes import PATH, BenchError, Running
 from report import Measurement, Run
-from scenario import SCENARIOS, WORK, Scenario
+from scenario import SCENARIOS, WORK, Scenario, empty_work
 from tokens import Credentials, make_credentials
 from verify import Trial, verify, verify_limit
 from websocket import websocket_origin_command
@@ -204,10 +204,7 @@ def notes(plan: Plan) -> list[str]:
 def main() -> int:
     plan = read_arguments()
     plan = replace(plan, peers=present(plan.peers), scenarios=possible(plan.scenarios))
-    shutil.rmtree(WORK, ignore_errors=True)
-    WORK.mkdir(parents=True)
-    # Nginx drops root for its worker, which then reads the origin's files here.
-    WORK.chmod(0o755)
+    empty_work()
     needs_keys = any(one.check is not None and one.check.api_key for one in plan.scenarios)
     credentials = make_credentials(WORK, keys=needs_keys)
     make_certificate()

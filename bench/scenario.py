@@ -1,6 +1,7 @@
 """What is measured: the scenarios, and the requests that each sends."""
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -193,6 +194,14 @@ SCENARIOS = [
         check=Check(api_key=True, remembered=False),
     ),
 ]
+
+
+def empty_work() -> None:
+    """Make the directory of what a run writes anew."""
+    shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir(parents=True)
+    # Nginx drops root for its worker, which then reads the origin's files here.
+    WORK.chmod(0o755)
 
 
 def write_script(scenario: Scenario, credentials: Credentials) -> Path:

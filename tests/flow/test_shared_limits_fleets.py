@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from gateway import Authority, Client, Issuer, Node, Origin, encode, get, one_route
-from gateway.redis_fleet import MASTER, PASSWORD, Cluster, RedisProcess, Sentinels, until
+from gateway.redis import until
+from gateway.redis_fleet import MASTER, PASSWORD, Cluster, RedisProcess, Sentinels
 from gatewright.control.fleet import FleetStore
 from gatewright.health.dependencies import ask_redis
 from gatewright.redis_clients import RedisSettings, RedisTarget

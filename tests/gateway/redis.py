@@ -4,13 +4,27 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
 
-DEADLINE = 30.0
+SECONDS = 30.0
+
+
+def until(wanted: Callable[[], bool]) -> None:
+    """Wait for what other processes do."""
+    end = time.monotonic() + SECONDS
+    while True:
+        try:
+            if wanted():
+                return
+        except RedisError:
+            pass
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 class RedisServer:
@@ -32,19 +46,12 @@ class RedisServer:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--daemonize", "no"]
         with (self._directory / "redis.log").open("ab") as log:
             self._process = subprocess.Popen([program, *options], cwd=self._directory, stdout=log, stderr=log)
-        self._wait(self._process)
+        until(self._answers)
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> None:
-        until = time.monotonic() + DEADLINE
-        while True:
-            try:
-                self.ask().ping()
-            except RedisError:
-                if process.poll() is not None or time.monotonic() > until:
-                    raise
-                time.sleep(0.01)
-            else:
-                return
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self._directory / "redis.log").read_text()
+        return bool(self.ask().ping())
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None

@@ -2,15 +2,14 @@
 
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError
 
-SECONDS = 20.0
+from gateway.redis import until
+
 MASTER = "limits"
 PASSWORD = "watch"
 SLOTS = 16_384
@@ -37,19 +36,6 @@ class RedisProcess:
     def kill(self) -> None:
         self._process.kill()
         self._process.wait(10)
-
-
-def until(wanted: Callable[[], bool]) -> None:
-    """Wait for what other processes do."""
-    end = time.monotonic() + SECONDS
-    while True:
-        try:
-            if wanted():
-                return
-        except RedisError:
-            pass
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 class Sentinels:

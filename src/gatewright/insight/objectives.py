@@ -6,17 +6,16 @@ asks for; what was before comes from roll-ups (`budget_history.py`).
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from gatewright.insight.cells import FIRST_ERROR
 from gatewright.insight.counts import Counted
 from gatewright.insight.histogram import bucket_of
 
 MINUTE = 60
 HOUR_MINUTES = 60
-FAILED = 500
 # Of the Site Reliability Workbook: a burn rate, the long window, the short one, and how bad it is. The short
 # window lets the alert end soon after the fault does.
 BURNS = (
@@ -56,7 +55,7 @@ class Goal:
     def bad(self, cell: Counted) -> int:
         """How many requests of a cell were not well."""
         if self.edge is None:
-            return cell.requests if cell.status >= FAILED else 0
+            return cell.requests if cell.status >= FIRST_ERROR else 0
         edge, (_, _, pairs) = self.edge, cell.total if self.of == "total" else cell.overhead
         return sum(times for bucket, times in pairs if bucket > edge)
 
@@ -116,14 +115,12 @@ class Budgets:
     """The budgets of all objectives."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._budgets: dict[str, Budget] = {}
 
     def use(self, goals: Sequence[Goal]) -> None:
         """Count for these from now on; what one of the same meaning has counted stays."""
-        with self._lock:
-            before = {budget.goal: budget for budget in self._budgets.values()}
-            self._budgets = {goal.name: before.get(goal) or Budget(goal) for goal in goals}
+        before = {budget.goal: budget for budget in self.all()}
+        self._budgets = {goal.name: before.get(goal) or Budget(goal) for goal in goals}
 
     def pause(self) -> None:
         """Say nothing until what is missed from now on has been looked for."""

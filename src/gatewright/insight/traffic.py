@@ -10,16 +10,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from gatewright.insight.cells import FIRST_ERROR
 from gatewright.insight.counts import Counted
 from gatewright.insight.histogram import Histogram
 from gatewright.insight.objectives import Budgets
+from gatewright.insight.rollup_keys import OTHER
 
 MOST_KEYS = 200
-OTHER = "other"
 KEPT_SECONDS = 3900.0
 FINE_SECONDS = 660.0
 MINUTE = 60.0
-FAILED, REFUSED, NOT_FOUND, LIMITED, BAD_GATEWAY = 500, 400, 404, 429, 502
+REFUSED, NOT_FOUND, LIMITED, BAD_GATEWAY = 400, 404, 429, 502
 
 
 class Total:
@@ -49,7 +50,7 @@ class Total:
         requests, status = cell.requests, cell.status
         self.requests += requests
         self.bots += cell.programs
-        if status >= FAILED:
+        if status >= FIRST_ERROR:
             self.errors += requests
             self.bad_gateways += requests * (status == BAD_GATEWAY)
         elif status >= REFUSED:

@@ -8,11 +8,12 @@ import pytest
 
 from gateway.counted import cell
 from gatewright.insight.reading import Finding, burns, findings
+from gatewright.insight.rollup_keys import OTHER
 from gatewright.insight.samples import Samples, read_page
 from gatewright.insight.shipped import METRICS, SHIPPED, Rule
 from gatewright.insight.silences import SilenceError, Silences
 from gatewright.insight.states import States
-from gatewright.insight.traffic import MOST_KEYS, OTHER, Traffic
+from gatewright.insight.traffic import MOST_KEYS, Traffic
 
 START = 1_800_000_000.0
 
