@@ -5,9 +5,14 @@ kind runs in a process of its own, in turns, so that what the machine does besid
 phase asks as fast as it can, which tells requests per second and the CPU time of the workers per request; a
 second one at a fixed rate tells p50 and p99. What was sent has to be what was stored, was counted as dropped,
 or waits. A table goes to `results/`.
+
+What is asked is whether a sink touches a request, not how many programs two cores can carry. So the workers
+have a core of their own, everything else shares another, and there the load generator goes first, by a
+priority of real time, which needs root. With `--shared` all are left to the scheduler.
 """
 
 import argparse
+import functools
 import os
 import re
 import signal
@@ -41,6 +46,7 @@ records: {{sinks: [{sinks}], queue: 200000}}
 LOCAL = "{kind: sqlite}, {kind: file, path: access.jsonl}"
 REMOTE = "{{kind: webhook, url: 'http://127.0.0.1:{port}/', batch: {{records: 1000, wait: 500ms}}}}"
 KINDS = ("off", "on", "slow", "dead")
+WORKERS, OTHERS = 0, 1
 METRICS = ("records_total", "dropped_total", "queued_records", "spilled_records")
 
 
@@ -80,12 +86,20 @@ def slow_server() -> Iterator[int]:
         server.server_close()
 
 
-def load(url: str, log: Path, *options: str) -> tuple[int, float, list[int]]:
+def separate(process: Process) -> None:
+    """Give the threads that serve requests a core of their own."""
+    for task in Path(f"/proc/{process.child.pid}/task").iterdir():
+        is_worker = (task / "comm").read_text().startswith("worker")
+        os.sched_setaffinity(int(task.name), {WORKERS if is_worker else OTHERS})
+
+
+def load(url: str, log: Path, *options: str, goes_first: bool) -> tuple[int, float, list[int]]:
     """How many requests were answered, for how many seconds it ran, and the microseconds of each."""
     log.unlink(missing_ok=True)
     began = time.monotonic()
     command = ["h2load", "--h1", "-t1", f"--log-file={log}", *options, url]
-    subprocess.run(command, check=True, capture_output=True)
+    first = ["taskset", "-c", str(OTHERS), "chrt", "--fifo", "10"] if goes_first else []
+    subprocess.run(first + command, check=True, capture_output=True)
     lines = [line.split("\t") for line in log.read_text().splitlines()]
     if wrong := {status for _, status, _ in lines if status != "200"}:
         raise AssertionError(f"answers with {wrong}")
@@ -148,13 +162,16 @@ def one_round(kind: str, found: Found, slow_port: int, options: argparse.Namespa
         process = setting.run()
         try:
             url, log = f"http://127.0.0.1:{setting.port}/", Path(directory) / "log"
-            load(url, log, "-c8", "-n2000")
+            if not options.shared:
+                separate(process)
+            run = functools.partial(load, url, log, goes_first=not options.shared)
+            run("-c8", "-n2000")
             before = worker_seconds(process)
-            count, seconds, _ = load(url, log, "-c8", f"-n{options.requests}")
+            count, seconds, _ = run("-c8", f"-n{options.requests}")
             found.rates.append(count / seconds)
             found.worker_us.append((worker_seconds(process) - before) / count * 1e6)
             total = options.rate * options.seconds
-            paced, _, times = load(url, log, "-c4", f"--rps={options.rate // 4}", f"-n{total}")
+            paced, _, times = run("-c4", f"--rps={options.rate // 4}", f"-n{total}")
             found.p50.append(percentile(times, 0.5))
             found.p99.append(percentile(times, 0.99))
             found.accounts.append(account(process, 2000 + count + paced, kind))
@@ -202,6 +219,7 @@ def main() -> None:
         "--rate", type=int, default=4000, help="requests per second of the paced phase (4000)"
     )
     parser.add_argument("--seconds", type=int, default=6, help="how long that takes (6)")
+    parser.add_argument("--shared", action="store_true", help="all share the cores as the scheduler likes")
     options = parser.parse_args()
     found = {kind: Found() for kind in KINDS}
     with slow_server() as port:
@@ -215,8 +233,8 @@ def main() -> None:
         "# What the delivery of records costs requests",
         "",
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit}, {os.cpu_count()} cores, load "
-        f"{os.getloadavg()[0]:.1f} at the end. Medians of {options.rounds} rounds, one worker; changes are "
-        "against `on`.",
+        f"{os.getloadavg()[0]:.1f} at the end. Medians of {options.rounds} rounds, one worker, "
+        f"{'which shares its core' if options.shared else 'on a core of its own'}; changes are against `on`.",
         "",
         table(found),
         "",
