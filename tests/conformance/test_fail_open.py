@@ -46,7 +46,9 @@ class Setting:
         found: list[dict[str, Any]] = []
 
         def is_written() -> bool:
-            lines = self.records_file.read_text().splitlines() if self.records_file.exists() else []
+            text = self.records_file.read_text() if self.records_file.exists() else ""
+            # Without the last line, which may be half written.
+            lines = text.split("\n")[:-1]
             found.extend(one for line in lines if (one := json.loads(line))["request_id"] == request)
             return bool(found)
 

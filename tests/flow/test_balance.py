@@ -278,8 +278,9 @@ def test_refused_connections_take_an_instance_out_like_failed_checks(other: Orig
             origin.stop()
             statuses = [get(node.address, "/").status for _ in range(12)]
             assert statuses.count(502) == 1
-            # Two more were refused and cost nobody anything; three, where the first check came back late.
-            assert [record["attempts"] for record in node.records(12)].count(2) in {2, 3}
+            # Two more were refused and cost nobody anything: three, where the first check came back late and
+            # began the count anew; one, where it was cut and counts like a refused connection.
+            assert [record["attempts"] for record in node.records(12)].count(2) in {1, 2, 3}
             assert not is_healthy(node, 0)
 
 
