@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 
 from gatewright.admin.answers import Denied, answer
 from gatewright.admin.audited import acted, acting
+from gatewright.admin.shown.addresses import AddressesShown, BlockShown, UnblockedShown
 from gatewright.control.blocks import LONGEST_WHY, BlockError, document
 from gatewright.control.node import Node
 
@@ -23,7 +24,11 @@ Network = Annotated[str, Query(min_length=1, max_length=100, description="`10.0.
 
 
 def add_addresses(router: APIRouter, node: Node) -> None:
-    @router.get("/addresses", summary="Networks that are blocked by hand, and files of addresses")
+    @router.get(
+        "/addresses",
+        summary="Networks that are blocked by hand, and files of addresses",
+        response_model=AddressesShown,
+    )
     async def addresses() -> JSONResponse:
         now, active = time.time(), node.blocks.active()
         return answer({
@@ -33,7 +38,15 @@ def add_addresses(router: APIRouter, node: Node) -> None:
             "sharing": asdict(node.block_sharing.health) if node.block_sharing.is_used else None,
         })
 
-    @router.post("/addresses/block", summary="Refuse every request from a network, for a time or for good")
+    add_blocks(router, node)
+
+
+def add_blocks(router: APIRouter, node: Node) -> None:
+    @router.post(
+        "/addresses/block",
+        summary="Refuse every request from a network, for a time or for good",
+        response_model=BlockShown,
+    )
     async def block(
         network: Network,
         seconds: Annotated[int | None, Query(ge=1, le=LONGEST_SECONDS)] = None,
@@ -49,7 +62,9 @@ def add_addresses(router: APIRouter, node: Node) -> None:
         acted(network=made.network)
         return answer(document(made, time.time()))
 
-    @router.post("/addresses/unblock", summary="End the block of just this network")
+    @router.post(
+        "/addresses/unblock", summary="End the block of just this network", response_model=UnblockedShown
+    )
     async def unblock(network: Network) -> JSONResponse:
         acting("network.unblock", network=network)
         try:

@@ -12,9 +12,10 @@ from starlette.responses import JSONResponse
 
 from gatewright.admin.answers import Denied, answer
 from gatewright.admin.audited import acted, acting
+from gatewright.admin.shown.alerts import AlertsShown, EndedShown, SilenceShown, TestedShown
 from gatewright.control.node import Node
 from gatewright.insight.alerting import Alerting
-from gatewright.insight.objectives import BURNS
+from gatewright.insight.objectives import BURNS, Budget
 from gatewright.insight.silences import SilenceError
 from gatewright.insight.states import Alert
 
@@ -25,11 +26,17 @@ Name = Annotated[str, Query(min_length=1, max_length=200, description="A name; `
 def add_alerts(router: APIRouter, node: Node) -> None:
     alerting = node.alerting
 
-    @router.get("/alerts", summary="Alerts, objectives, silences, rules, and who is told")
+    @router.get(
+        "/alerts",
+        summary="Alerts, objectives, silences, rules, and who is told",
+        response_model=AlertsShown,
+    )
     async def alerts() -> JSONResponse:
         return answer(await asyncio.to_thread(told, alerting))
 
-    @router.post("/alerts/silences", summary="Tell nobody of some alerts for a time")
+    @router.post(
+        "/alerts/silences", summary="Tell nobody of some alerts for a time", response_model=SilenceShown
+    )
     async def silence(
         alert: Name,
         seconds: Annotated[int, Query(ge=1, le=LONGEST_SECONDS)],
@@ -44,14 +51,24 @@ def add_alerts(router: APIRouter, node: Node) -> None:
         acted(silence=made.id)
         return answer(asdict(made))
 
-    @router.post("/alerts/silences/{silence_id}/end", summary="End a silence before its time")
+    add_endings(router, alerting)
+
+
+def add_endings(router: APIRouter, alerting: Alerting) -> None:
+    @router.post(
+        "/alerts/silences/{silence_id}/end",
+        summary="End a silence before its time",
+        response_model=EndedShown,
+    )
     async def end(silence_id: str) -> JSONResponse:
         acting("alert.unsilence", silence=silence_id)
         if not await asyncio.to_thread(alerting.silences.end, silence_id):
             raise Denied(404, "unknown_silence", f"there is no silence `{silence_id[:20]}`")
         return answer({"ended": silence_id})
 
-    @router.post("/alerts/test", summary="Tell every channel of an alert that is none")
+    @router.post(
+        "/alerts/test", summary="Tell every channel of an alert that is none", response_model=TestedShown
+    )
     async def test() -> JSONResponse:
         acting("alert.test")
         return answer({"channels": alerting.test()})
@@ -66,19 +83,7 @@ def told(alerting: Alerting) -> dict[str, Any]:
         "evaluated_at": alerting.progress.evaluated_at,
         "alerts": [document(one, alerting) for one in active],
         "resolved": [document(one, alerting) for one in alerting.states.resolved[-50:]],
-        "objectives": [
-            {
-                "name": one.goal.name,
-                "target": one.goal.target,
-                "window_seconds": one.goal.window,
-                # Nothing before it is known what was counted before.
-                "budget_left": one.left(now) if one.is_filled else None,
-                "burn_rates": {
-                    f"{int(long)}s": one.burn(now, long) if one.is_filled else None for _, long, _, _ in BURNS
-                },
-            }
-            for one in alerting.traffic.budgets.all()
-        ],
+        "objectives": [objective(one, now) for one in alerting.traffic.budgets.all()],
         "silences": [asdict(one) for one in alerting.silences.active()],
         "rules": [
             {"name": one.name, "severity": one.severity, "text": one.text, "threshold": one.threshold}
@@ -96,6 +101,19 @@ def told(alerting: Alerting) -> dict[str, Any]:
             }
             for one in alerting.outboxes.values()
         ],
+    }
+
+
+def objective(budget: Budget, now: float) -> dict[str, Any]:
+    """How one objective stands; nothing before it is known what was counted before."""
+    return {
+        "name": budget.goal.name,
+        "target": budget.goal.target,
+        "window_seconds": budget.goal.window,
+        "budget_left": budget.left(now) if budget.is_filled else None,
+        "burn_rates": {
+            f"{int(long)}s": budget.burn(now, long) if budget.is_filled else None for _, long, _, _ in BURNS
+        },
     }
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
 from gatewright.admin.answers import answer
+from gatewright.admin.shown.stats import AuditStateShown
 from gatewright.audit.reading import LONGEST_LIST, Wanted
 from gatewright.control.node import Node
 
@@ -36,7 +37,7 @@ class AuditShown(BaseModel):
 
     entries: list[EntryShown]
     next: int | None = Field(description="What `before` has to be for the entries that follow, if any may.")
-    state: dict[str, Any] = Field(description="Where the log ends, and whether it can be written.")
+    state: AuditStateShown
 
 
 def add_audit(router: APIRouter, node: Node) -> None:

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from gatewright.admin.answers import Denied, answer
 from gatewright.admin.audited import acted, acting
 from gatewright.admin.breakers import By, Why, address
+from gatewright.admin.shown.keys import KeyShown, KeysShown, KeyUsageShown, MadeKeyShown
 from gatewright.control.node import Node
 from gatewright.keystore import operations
 from gatewright.keystore.database import KeyStoreError
@@ -67,7 +68,12 @@ def add_keys(router: APIRouter, node: Node) -> None:
     """Add the operations on API keys."""
     add_readings(router, node)
 
-    @router.post("/keys", summary="Make an API key; the answer has it, this once", status_code=201)
+    @router.post(
+        "/keys",
+        summary="Make an API key; the answer has it, this once",
+        status_code=201,
+        response_model=MadeKeyShown,
+    )
     async def create(request: Request, wish: Annotated[WishedKey, Body()], by: By = None) -> JSONResponse:
         who = by or address(request)
         acting("key.create", partner=wish.partner, by=who)
@@ -75,7 +81,11 @@ def add_keys(router: APIRouter, node: Node) -> None:
         told(made)
         return answer(made, 201)
 
-    @router.patch("/keys/{key}", summary="Let a key be otherwise, on every node; its secrets stay")
+    @router.patch(
+        "/keys/{key}",
+        summary="Let a key be otherwise, on every node; its secrets stay",
+        response_model=KeyShown,
+    )
     async def change(
         request: Request, key: str, wish: Annotated[ChangedKey, Body()], by: By = None
     ) -> JSONResponse:
@@ -90,7 +100,11 @@ def add_keys(router: APIRouter, node: Node) -> None:
 
 
 def add_endings(router: APIRouter, node: Node) -> None:
-    @router.post("/keys/{key}/rotate", summary="Give a key a new secret; the old one stays valid for a while")
+    @router.post(
+        "/keys/{key}/rotate",
+        summary="Give a key a new secret; the old one stays valid for a while",
+        response_model=MadeKeyShown,
+    )
     async def rotate(
         request: Request,
         key: str,
@@ -105,7 +119,7 @@ def add_endings(router: APIRouter, node: Node) -> None:
         told(made)
         return answer(made)
 
-    @router.post("/keys/{key}/revoke", summary="End a key for ever, on every node")
+    @router.post("/keys/{key}/revoke", summary="End a key for ever, on every node", response_model=KeyShown)
     async def revoke(request: Request, key: str, by: By = None, why: Why = None) -> JSONResponse:
         who = by or address(request)
         acting("key.revoke", key=key, by=who, why=why)
@@ -116,7 +130,9 @@ def add_endings(router: APIRouter, node: Node) -> None:
 
 
 def add_readings(router: APIRouter, node: Node) -> None:
-    @router.get("/keys", summary="API keys of the store by id, without their secrets")
+    @router.get(
+        "/keys", summary="API keys of the store by id, without their secrets", response_model=KeysShown
+    )
     async def listed(
         partner: str | None = None,
         after: Annotated[str, Query(description="Id to go on behind")] = "",
@@ -124,11 +140,11 @@ def add_readings(router: APIRouter, node: Node) -> None:
     ) -> JSONResponse:
         return answer(await done(operations.listed(store_of(node), partner, after, limit)))
 
-    @router.get("/keys/{key}", summary="One API key, without its secrets")
+    @router.get("/keys/{key}", summary="One API key, without its secrets", response_model=KeyShown)
     async def show(key: str) -> JSONResponse:
         return answer(await done(operations.show(store_of(node), key)))
 
-    @router.get("/keys/{key}/usage", summary="Requests of a key by hour")
+    @router.get("/keys/{key}/usage", summary="Requests of a key by hour", response_model=KeyUsageShown)
     async def usage(
         key: str, seconds: Annotated[int, Query(ge=1, le=3650 * DAY, description="How far back")] = 7 * DAY
     ) -> JSONResponse:

@@ -18,6 +18,7 @@ from gatewright.admin.keys import add_keys
 from gatewright.admin.limits import add_limits
 from gatewright.admin.probes import Deep
 from gatewright.admin.records import add_records
+from gatewright.admin.shown.drains import DrainingShown, InstancesDrainedShown
 from gatewright.admin.shown.health import ConfigShown, HealthShown, ServicesShown
 from gatewright.admin.shown.stats import StatsShown
 from gatewright.admin.tokens import add_tokens
@@ -68,7 +69,9 @@ def add_views(router: APIRouter, node: Node) -> None:
 
 def add_actions(router: APIRouter, node: Node) -> None:
     @router.post(
-        "/services/{service}/instances/{instance:path}/drain", summary="Send an instance no new requests"
+        "/services/{service}/instances/{instance:path}/drain",
+        summary="Send an instance no new requests",
+        response_model=InstancesDrainedShown,
     )
     async def drain_instance(service: str, instance: str) -> JSONResponse:
         return await drain_one_instance(node, service, instance, wanted=True)
@@ -76,12 +79,16 @@ def add_actions(router: APIRouter, node: Node) -> None:
     @router.post(
         "/services/{service}/instances/{instance:path}/undrain",
         summary="Send an instance requests again, as `slow_start` says",
+        response_model=InstancesDrainedShown,
     )
     async def undrain_instance(service: str, instance: str) -> JSONResponse:
         return await drain_one_instance(node, service, instance, wanted=False)
 
     @router.post(
-        "/drain", summary="Stop accepting, finish what is under way, end the process", status_code=202
+        "/drain",
+        summary="Stop accepting, finish what is under way, end the process",
+        status_code=202,
+        response_model=DrainingShown,
     )
     async def drain() -> JSONResponse:
         acting("node.drain")

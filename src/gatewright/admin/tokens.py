@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from gatewright.admin.answers import Denied, answer
 from gatewright.admin.audited import acted, acting
 from gatewright.admin.breakers import By, Why, address
+from gatewright.admin.shown.tokens import RevocationsShown, RevokedShown
 from gatewright.control.node import Node
 from gatewright.revocation.entries import LONGEST_NAME, LONGEST_VALUE, LONGEST_WHY, Revocation
 from gatewright.revocation.service import Done, RevocationsFullError, UnknownRevocationError
@@ -59,7 +60,11 @@ class Times:
 def add_tokens(router: APIRouter, node: Node) -> None:
     """Add the operations on revoked tokens."""
 
-    @router.get("/tokens/revocations", summary="Revocations of tokens that are in force, by id")
+    @router.get(
+        "/tokens/revocations",
+        summary="Revocations of tokens that are in force, by id",
+        response_model=RevocationsShown,
+    )
     async def listed(
         after: Annotated[str, Query(description="Id to go on behind")] = "",
         limit: Annotated[int, Query(ge=1, le=LONGEST_LIST)] = 100,
@@ -71,7 +76,16 @@ def add_tokens(router: APIRouter, node: Node) -> None:
             **node.revocations.state(),
         })
 
-    @router.post("/tokens/revoke", summary="Revoke tokens on every node", status_code=201)
+    add_changes(router, node)
+
+
+def add_changes(router: APIRouter, node: Node) -> None:
+    @router.post(
+        "/tokens/revoke",
+        summary="Revoke tokens on every node",
+        status_code=201,
+        response_model=RevokedShown,
+    )
     async def revoke(request: Request, wish: Annotated[Wish, Body()], by: By = None) -> JSONResponse:
         who = (by or address(request))[:LONGEST_NAME]
         acting("tokens.revoke", by=who, why=wish.why)
@@ -82,7 +96,11 @@ def add_tokens(router: APIRouter, node: Node) -> None:
         audit(done, who, wish.why)
         return answer(told(done), 201)
 
-    @router.post("/tokens/revocations/{identifier}/restore", summary="End a revocation on every node")
+    @router.post(
+        "/tokens/revocations/{identifier}/restore",
+        summary="End a revocation on every node",
+        response_model=RevokedShown,
+    )
     async def restore(request: Request, identifier: str, by: By = None, why: Why = None) -> JSONResponse:
         who = (by or address(request))[:LONGEST_NAME]
         acting("tokens.restore", revocation=identifier, by=who, why=why)
