@@ -7,15 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from gateway.clock import HOUR, MINUTE, before_the_end_of
 from gateway.ports import unused_ports
 
 # Debian keeps servers where an ordinary user's path does not look.
 DEBIAN = ["/usr/sbin", "/sbin", *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
+# What a test takes at most, but for some that no border matters to.
+QUICK_SECONDS = 5.0
 SERVER_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), *DEBIAN])
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*programs): skipped where one is missing; fails with CI=true")
+    config.addinivalue_line("markers", "one_minute: begins when some seconds of a minute are left")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -27,6 +31,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get("CI") == "true":
             pytest.fail(f"CI=true, and this test {reason}", pytrace=False)
         pytest.skip(reason)
+    before_the_end_of(HOUR, QUICK_SECONDS)
+    if item.get_closest_marker("one_minute"):
+        before_the_end_of(MINUTE, QUICK_SECONDS)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from typing import Any, Self
 Address = tuple[str, int]
 Header = tuple[str, str]
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) [\t\x20-\x7e]*")
 FIELD_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
 

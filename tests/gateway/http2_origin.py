@@ -73,6 +73,7 @@ class Http2Connection:
         self.number = number
         self.streams: dict[int, Stream] = {}
         self.pending: dict[int, list[tuple[bytes, bool, Sequence[Header]]]] = {}
+        self.has_ended = threading.Event()
         # It must send what a real peer could send, right or wrong.
         configuration = H2Configuration(
             client_side=False,
@@ -127,12 +128,15 @@ class Http2Connection:
 
     def serve(self) -> None:
         """Greet the gateway, then hand on events until it leaves."""
-        self.protocol.initiate_connection()
-        self.flush()
-        while received := self.socket.recv(1 << 18):
-            for event in self.protocol.receive_data(received):
-                self._take(event)
-            self.pump()
+        try:
+            self.protocol.initiate_connection()
+            self.flush()
+            while received := self.socket.recv(1 << 18):
+                for event in self.protocol.receive_data(received):
+                    self._take(event)
+                self.pump()
+        finally:
+            self.has_ended.set()
 
     def _take(self, event: Event) -> None:
         if isinstance(event, RequestReceived):

@@ -15,7 +15,7 @@ from gatewright.keystore.keys import NewKey, StoredKey
 from gatewright.keystore.service import StoredKeys
 
 SECRET = "a secret of the store, not less than 32 characters"
-WAIT = 15.0
+WAIT = 30.0
 
 
 def with_store(origin: Origin, store: str = "", route: str = "", listener: str = "") -> str:

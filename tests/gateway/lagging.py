@@ -20,7 +20,7 @@ class Lagging:
         opened: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run(opened)), daemon=True)
         self._thread.start()
-        self.port, self._loop, self._over = opened.result(10)
+        self.port, self._loop, self._over = opened.result(30)
 
     def __enter__(self) -> Self:
         return self
@@ -29,7 +29,7 @@ class Lagging:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join(10)
+        self._thread.join(30)
 
     @property
     def url(self) -> str:

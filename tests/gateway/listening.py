@@ -37,14 +37,15 @@ class Listening(HttpPeer):
         body = request.rfile.read(int(request.headers["content-length"]))
         self.held.wait(20)
         status = self.statuses.pop(0) if self.statuses else 200
+        # Before the answer, since whoever has that may look here.
+        self.bodies.append(({name.lower(): value for name, value in request.headers.items()}, body))
+        if status == 200:
+            self.told.put(json.loads(body))
         request.send_response(status)
         if status in {301, 307}:
             request.send_header("location", self.url)
         request.send_header("content-length", "0")
         request.end_headers()
-        self.bodies.append(({name.lower(): value for name, value in request.headers.items()}, body))
-        if status == 200:
-            self.told.put(json.loads(body))
 
     def wait_for(self, status: str, alert: str, subject: str, seconds: float = 60.0) -> Told:
         """The first message like this that nobody waited for yet. Raises `queue.Empty`."""

@@ -15,7 +15,7 @@ from gatewright.config import Loaded, compile, load
 Record = dict[str, Any]
 Address = tuple[str, int]
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 BATCH_BYTES = 1 << 20
 
 
@@ -144,6 +144,10 @@ class Node:
             if bare == name and all(label in told for label in wanted):
                 total += float(value)
         return total
+
+    def wait_for_metric(self, value: float, name: str, **labels: str) -> None:
+        """Return when a metric has this value: some things are counted after whoever caused them knows."""
+        self.wait_for(lambda _: self.metric(name, **labels) == value)
 
     def wait_for(
         self, wanted: Callable[[dict[str, Any]], bool], deadline: float = DEADLINE

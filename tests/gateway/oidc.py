@@ -246,7 +246,7 @@ class LoginNode:
         return Logins(self.node.engine.set_keys, revocations.revoke), revocations
 
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     def use(self) -> None:
         """Follow the configuration that is live."""
@@ -264,7 +264,7 @@ class LoginNode:
         self.do(self.logins.close())
         self.do(self.revocations.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(30)
         self._loop.close()
 
 

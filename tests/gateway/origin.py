@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 CLOSE: Final = "close"
 """A step of a script: close the connection now."""
 RESET: Final = "reset"

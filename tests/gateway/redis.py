@@ -60,7 +60,7 @@ class RedisServer:
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(30)
 
     def ask(self) -> Any:
-        return Redis.from_url(self.url, decode_responses=True, socket_timeout=5)
+        return Redis.from_url(self.url, decode_responses=True, socket_timeout=30)

@@ -35,7 +35,7 @@ class RedisProcess:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(30)
 
 
 class Sentinels:

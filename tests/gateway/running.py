@@ -40,6 +40,6 @@ class RunningGateway:
         """End the process by this method of `Popen`, where there is one."""
         if self._process is not None:
             getattr(self._process, how)()
-            _, rest = self._process.communicate(timeout=30)
+            _, rest = self._process.communicate(timeout=60)
             self.lines += rest.splitlines()
             self._process = None

@@ -16,7 +16,7 @@ from gateway.node import Address
 from gateway.origin import Connection, Received
 from gateway.translation import KEY, accept
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 SWITCH = (
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
