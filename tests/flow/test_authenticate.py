@@ -285,7 +285,7 @@ def test_an_unknown_key_is_asked_for_once_and_its_tokens_then_accepted(
             keys = {"keys": issuer.key_set["keys"] + rotated.key_set["keys"]}
             node.engine.set_keys("mobile", json.dumps(keys).encode())
             node.engine.answer(questions[0]["id"], b'{"ok": true}')
-            assert [answer.result(10).status for answer in answers] == [200, 200, 200]
+            assert [answer.result(30).status for answer in answers] == [200, 200, 200]
         assert all(record["user_id"] == "user-1" for record in node.records(3))
 
 
@@ -343,4 +343,4 @@ def answered_after_refresh(node: Node, before: Issuer, after: Issuer) -> int:
         node.engine.set_keys("mobile", json.dumps(after.key_set).encode())
         for question in questions:
             node.engine.answer(question["id"], b'{"ok": true}')
-        return answer.result(10).status
+        return answer.result(30).status

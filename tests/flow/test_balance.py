@@ -8,7 +8,8 @@ import pytest
 
 from gateway import CLOSE, Client, Connection, Node, Origin, Received, Refused, encode, get, plain
 
-BREAKER = "circuit_breaker: {minimum_requests: 4, open_for: 300ms, probes: 2, ramp: 0s}"
+BREAKER = "circuit_breaker: {minimum_requests: 4, open_for: 1h, probes: 2, ramp: 0s}"
+SHORT = BREAKER.replace("1h", "300ms")
 FAILURE = plain(b"", "500 Internal Server Error")
 FAILED = {"rule": "failure_ratio", "requests": 4, "failures": 4, "slow": 0}
 
@@ -100,7 +101,7 @@ def test_half_the_requests_failing_is_not_above_the_ratio(origin: Origin) -> Non
 
 def test_two_probes_one_at_a_time_close_the_breaker(origin: Origin) -> None:
     go = threading.Event()
-    with Node(config(f'"{origin.address}"', BREAKER)) as node, Client(node.address) as client:
+    with Node(config(f'"{origin.address}"', SHORT)) as node, Client(node.address) as client:
         open_breaker(node, origin)
         origin.script(go, plain(b"probe"))
         assert threading.Event().wait(0.4) is False
@@ -115,7 +116,7 @@ def test_two_probes_one_at_a_time_close_the_breaker(origin: Origin) -> None:
 
 
 def test_a_probe_that_fails_opens_the_breaker_again(origin: Origin) -> None:
-    with Node(config(f'"{origin.address}"', BREAKER)) as node:
+    with Node(config(f'"{origin.address}"', SHORT)) as node:
         open_breaker(node, origin)
         assert threading.Event().wait(0.4) is False
         origin.script(FAILURE)

@@ -21,7 +21,7 @@ GROWTH = 20 << 20
 """How much memory one long body may take, with both ends of it in this process."""
 IN_FLIGHT = 48 << 20
 """What may be under way while a reader stands still: the buffers of two connections, and the gateway's."""
-STILL = 1.0
+STILL = 0.5
 """A socket that takes nothing for this long takes nothing."""
 
 

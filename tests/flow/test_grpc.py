@@ -16,11 +16,11 @@ OPENS_AT_ONCE = "circuit_breaker: {failure_ratio: 0.1, minimum_requests: 1, wind
 
 def test_a_deadline_of_the_caller_ends_its_call_and_is_no_failure_of_the_service() -> None:
     with Http2Origin(wait) as origin, Node(http2(origin, OPENS_AT_ONCE)) as node:
-        for _ in range(3):
-            headers = [*CALL, ("grpc-timeout", "50m")]
+        for _ in range(2):
+            headers = [*CALL, ("grpc-timeout", "500m")]
             response = request(node.address, "/a.B/C", headers, "POST", b"\0\0\0\0\0")
             assert (response.status, response.get("grpc-status")) == (200, "4")
-            assert origin.next_request().get("grpc-timeout") == "50m"
+            assert origin.next_request().get("grpc-timeout") == "500m"
             record = node.record()
             assert (record["status"], record["error_type"]) == (504, "deadline_exceeded")
             assert record["decisions"][-1]["inputs"] == {"fault": "deadline_exceeded"}
@@ -38,7 +38,7 @@ def test_a_deadline_is_for_the_whole_call_though_the_service_keeps_speaking() ->
 
     with Http2Origin(drip) as origin, Node(http2(origin, route="timeout: 5s")) as node:
         with Client(node.address) as client:
-            headers = [*CALL, ("grpc-timeout", "200m")]
+            headers = [*CALL, ("grpc-timeout", "1S")]
             client.send(encode("/a.B/C", headers, "POST", b"\0\0\0\0\0"))
             with pytest.raises(ConnectionError):
                 client.response()

@@ -12,7 +12,7 @@ from gateway import Authority, Node, Origin, get, listener
 from gateway.grpc_service import SERVICE, GrpcService
 from gateway.http2_origin import http2
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_many_calls_at_once_each_get_their_own_answer(service: GrpcService) -> N
 
 def test_a_deadline_reaches_the_service_and_ends_the_call(service: GrpcService) -> None:
     with Node(http2(service, route="timeout: 5s")) as node, Caller(node) as caller:
-        call = caller.hang(iter([b"first"]), timeout=0.5)
+        call = caller.hang(iter([b"first"]), timeout=1.5)
         assert next(call) == b"first"
         with pytest.raises(grpc.RpcError) as failed:
             next(call)
@@ -143,7 +143,7 @@ def test_a_deadline_reaches_the_service_and_ends_the_call(service: GrpcService) 
         assert service.cancelled.wait(DEADLINE)
         assert service.deadline is not None
         # Its own, and not the route's five seconds; the client's library rounds what it sends up.
-        assert 0 < service.deadline < 1
+        assert 0 < service.deadline < 3
 
 
 def test_a_call_that_is_cancelled_is_cancelled_at_the_service(service: GrpcService) -> None:

@@ -12,7 +12,7 @@ services:
   - {{name: users, instances: ["{origin}"]}}
   - {{name: dead, instances: ["127.0.0.1:1"]}}
 identities: [{{name: mobile, kind: jwt, issuer: a, audience: b, secret: "{secret}"}}]
-tiers: [{{name: one, limit: 1, window: 1m, per: client_ip}}]
+tiers: [{{name: one, limit: 1, window: 1d, per: client_ip}}]
 routes:
   - {{name: a, match: {{path: /users.Users/Get, methods: POST}}, service: users}}
   - {{name: b, match: /token/*, service: users, auth: {{accept: mobile}}}}

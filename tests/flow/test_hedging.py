@@ -46,7 +46,7 @@ def test_the_first_answer_wins_and_the_other_attempt_is_given_up(origin: Origin,
     silent = Silent()
     with Origin(silent) as slow, Node(several([slow, origin], hedge())) as node:
         assert ask(node, method) == 200
-        assert silent.left.wait(10), "the connection of the attempt that lost was kept open"
+        assert silent.left.wait(30), "the connection of the attempt that lost was kept open"
         record = node.record()
         assert (record["attempts"], record["backend_instance"]) == (2, origin.address)
         assert attempts(record) == [
@@ -72,14 +72,14 @@ def test_the_first_attempt_may_still_win(origin: Origin) -> None:
     silent, go = Silent(), threading.Event()
 
     def late(connection: Connection, _: Received) -> None:
-        go.wait(10)
+        go.wait(30)
         connection.send(plain(b"late"))
 
     origin.script(late)
     with Origin(silent) as slower, Node(several([origin, slower], hedge())) as node:
         with Client(node.address) as client:
             client.send(encode("/"))
-            assert silent.asked.wait(10)
+            assert silent.asked.wait(30)
             go.set()
             assert client.response().body == b"late"
             # The connection of the winner is a connection like others.
@@ -111,6 +111,7 @@ def test_as_many_are_asked_as_told_and_none_of_them_twice(extra: int) -> None:
         assert ask(node) == 504
         record = node.record()
         assert (record["attempts"], record["error_type"]) == (1 + extra, "upstream_timeout")
+        node.wait_for(lambda _: sum(len(one.requests) for one in slow) == 1 + extra)
         assert sorted(len(one.requests) for one in slow) == [0] * (3 - extra) + [1] * (1 + extra)
 
 
@@ -135,7 +136,7 @@ def test_an_instance_that_is_out_is_not_asked(origin: Origin) -> None:
 
 def test_the_budget_is_for_them_as_well() -> None:
     silent = Silent()
-    route = hedge("budget: {ratio: 0.5, minimum_per_second: 0}") + ", timeout: 100ms"
+    route = hedge("budget: {ratio: 0.5, minimum_per_second: 0}") + ", timeout: 400ms"
     with Origin(silent) as one, Origin(silent) as other, Node(several([one, other], route)) as node:
         assert {ask(node) for _ in range(4)} == {504}
         assert [record["attempts"] for record in node.records(4)] == [1, 2, 1, 2]
@@ -151,6 +152,7 @@ def test_an_attempt_that_is_given_up_says_nothing_about_its_instance(origin: Ori
     service = f"{breaker}, {check}, {ejection}, slow_start: 0s"
     with Origin(silent) as slow, Node(several([slow, origin], hedge(), service)) as node:
         assert {ask(node) for _ in range(6)} == {200}
+        node.records(6)
         (state,) = node.state()["services"]
         assert [one["state"] for one in state["instances"]] == ["healthy", "healthy"]
         assert {breaker["state"] for breaker in state["breakers"]} == {"closed"}
@@ -161,13 +163,13 @@ def test_a_failure_ends_no_race_while_another_is_running(origin: Origin) -> None
     go, asked = threading.Event(), threading.Event()
 
     def fails_late(connection: Connection, _: Received) -> None:
-        assert asked.wait(10)
+        assert asked.wait(30)
         connection.reset()
         go.set()
 
     def answers_later(connection: Connection, _: Received) -> None:
         asked.set()
-        assert go.wait(10)
+        assert go.wait(30)
         connection.send(plain())
 
     origin.script(answers_later)
@@ -186,12 +188,12 @@ def test_a_status_wins_unless_retries_answer_it(origin: Origin, options: str, st
 
     def answers_later(connection: Connection, _: Received) -> None:
         asked.set()
-        go.wait(10)
+        go.wait(30)
         with contextlib.suppress(OSError):
             connection.send(plain())
 
     def busy(connection: Connection, _: Received) -> None:
-        assert asked.wait(10)
+        assert asked.wait(30)
         connection.send(plain(b"busy", "503 Service Unavailable"))
         if options:
             go.set()
@@ -205,7 +207,7 @@ def test_a_status_wins_unless_retries_answer_it(origin: Origin, options: str, st
 
 def test_when_all_have_failed_retries_go_on_elsewhere() -> None:
     with contextlib.ExitStack() as stack:
-        gate = threading.Barrier(2, timeout=10)
+        gate = threading.Barrier(2, timeout=30)
 
         def fails(connection: Connection, _: Received) -> None:
             gate.wait()
@@ -225,9 +227,9 @@ def test_a_client_that_leaves_ends_all_attempts() -> None:
     with Origin(silent[0]) as one, Origin(silent[1]) as other, Node(several([one, other], hedge())) as node:
         with Client(node.address) as client:
             client.send(encode("/"))
-            assert silent[1].asked.wait(10)
-        assert silent[0].left.wait(10)
-        assert silent[1].left.wait(10)
+            assert silent[1].asked.wait(30)
+        assert silent[0].left.wait(30)
+        assert silent[1].left.wait(30)
         assert node.record()["error_type"] == "client_closed"
 
 
@@ -240,7 +242,7 @@ def test_a_body_behind_the_answer_that_won_has_the_patience_of_the_route(origin:
         Client(node.address) as client,
     ):
         client.send(encode("/"))
-        assert silent.left.wait(10)
+        assert silent.left.wait(30)
         pause.set()
         assert client.response().body == b"abcd"
 
@@ -275,8 +277,8 @@ def test_the_stream_of_an_attempt_that_lost_is_reset_and_its_connection_used_aga
         assert get(node.address).body == b"ok"
         node.wait_for(lambda _: streams[0].reset is not None)
         assert streams[0].reset == ErrorCodes.CANCEL
-        answers = {get(node.address).body for _ in range(2)}
-        assert answers == {b"ok", b"slow"}
+        # Where it is slow all the same, the other one answers first.
+        assert b"slow" in (get(node.address).body for _ in range(100))
         assert len(slow.connections) == 1
 
 

@@ -324,10 +324,10 @@ def test_streams_of_connections_do_not_mix(origin: Origin) -> None:
 
 
 def test_a_connection_that_idles_is_told_and_closed(origin: Origin) -> None:
-    with Node(one_route(origin, "", listener("idle_timeout: 200ms"))) as node, Http2(node.address) as client:
+    with Node(one_route(origin, "", listener("idle_timeout: 500ms"))) as node, Http2(node.address) as client:
         assert client.request().status == 200
         assert client.wait_closed() == NO_ERROR
-        assert node.metric("gateway_timeouts_total", kind="idle") == 1
+        node.wait_for_metric(1, "gateway_timeouts_total", kind="idle")
 
 
 def test_a_drain_says_so_twice_and_serves_what_is_under_way(origin: Origin) -> None:

@@ -46,7 +46,7 @@ def test_what_may_be_the_last_of_a_body_does_not_wait_for_trailers(is_empty: boo
         stream.send(b"" if is_empty else b"body")
 
         def finish() -> None:
-            go.wait(10)
+            go.wait(30)
             stream.send(b"", trailers=TRAILERS)
 
         threading.Thread(target=finish, daemon=True).start()

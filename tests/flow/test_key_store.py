@@ -90,7 +90,7 @@ async def test_a_key_is_asked_for_again_when_the_time_of_what_is_known_is_over(
 
         for text, status in ((good, 200), (new_credential(SECRET).text, 401)):
             assert await keyed.status(text) == status
-            await until(partial(is_asked_again, text, status), seconds=10)
+            await until(partial(is_asked_again, text, status))
 
 
 async def test_so_many_keys_are_remembered_and_no_more(origin: Origin, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ async def test_a_revoked_key_is_refused_by_the_next_request_of_every_node(
         await one.keys.store.revoke(key.id, "ann", "leaked")
         await one.keys.tell([key.id])
         assert await one.status(secret) == 401
-        await until(lambda: status_is(other, secret, 401), seconds=5)
+        await until(lambda: status_is(other, secret, 401))
         one.node.records(2)
         refused("the credential was revoked").check(one.node, await one.get(secret))
 
@@ -184,7 +184,7 @@ async def test_a_key_changed_on_one_node_is_another_on_every_node(origin: Origin
         await one.keys.store.change(key.id, KeyChange({"scopes": ("b",)}))
         await one.keys.tell([key.id])
         assert await one.status(secret) == 200
-        await until(lambda: status_is(other, secret, 200), seconds=5)
+        await until(lambda: status_is(other, secret, 200))
 
 
 async def test_keys_of_the_secret_before_are_valid_while_it_is_named(origin: Origin, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from gateway import (
     ApiKey,
     Client,
@@ -25,6 +27,7 @@ def limits(response: Response) -> tuple[str | None, str | None]:
     return response.get("x-ratelimit-limit"), response.get("x-ratelimit-remaining")
 
 
+@pytest.mark.one_minute
 def test_the_request_over_the_limit_is_refused_with_when_to_come_back(origin: Origin) -> None:
     text = one_route(origin, "rate_limit: few", "tiers: [{name: few, limit: 3, window: 60s, per: client_ip}]")
     with Node(text) as node:
@@ -53,8 +56,9 @@ def test_the_request_over_the_limit_is_refused_with_when_to_come_back(origin: Or
 def test_an_admission_is_possible_when_the_time_told_has_passed(origin: Origin) -> None:
     text = one_route(origin, "rate_limit: few", "tiers: [{name: few, limit: 1, window: 1s, per: client_ip}]")
     with Node(text) as node:
-        assert get(node.address, "/").status == 200
-        refused = get(node.address, "/")
+        # On a busy machine the window may be over before there is a second request.
+        while (refused := get(node.address, "/")).status == 200:
+            pass
         assert refused.status == 429
         time.sleep(int(refused.get("retry-after") or 0))
         assert get(node.address, "/").status == 200
@@ -72,16 +76,17 @@ def test_refused_requests_do_not_extend_the_wait(origin: Origin) -> None:
         assert told == sorted(told, reverse=True)
 
 
+@pytest.mark.one_minute
 def test_public_routes_are_limited_to_thirty_a_minute_by_address_unless_told_otherwise(
     origin: Origin,
 ) -> None:
     with Node(one_route(origin, "", "defaults: {}")) as node:
         statuses = [get(node.address, "/").status for _ in range(31)]
-        # The window slides: a request may leave it while the test runs, but not thirty.
         assert statuses == [200] * 30 + [429]
         assert node.records(1)[0]["decisions"][1]["rule"] == "unauthenticated"
 
 
+@pytest.mark.one_minute
 def test_routes_with_authentication_are_limited_to_a_hundred_a_minute_by_user(origin: Origin) -> None:
     issuer = Issuer()
     text = one_route(origin, "auth: {accept: [mobile]}", f"identities: [{issuer.identity}]", "defaults: {}")
@@ -157,7 +162,7 @@ def test_exactly_one_of_many_at_once_gets_the_last_place(origin: Origin) -> None
         barrier = threading.Barrier(16)
 
         def ask() -> int:
-            barrier.wait(10)
+            barrier.wait(30)
             return get(node.address, "/").status
 
         statuses = [answer.result(30) for answer in [clients.submit(ask) for _ in range(16)]]
@@ -178,6 +183,7 @@ def test_counts_survive_a_change_of_the_configuration(origin: Origin) -> None:
         assert get(node.address, "/").status == 429
 
 
+@pytest.mark.one_minute
 def test_the_eleventh_login_of_a_minute_from_one_address_is_refused(origin: Origin) -> None:
     tier = "tiers: [{name: login, limit: 10, window: 60s, per: client_ip}]"
     text = one_route(origin, "rate_limit: login", tier, path="/auth/login")

@@ -118,7 +118,7 @@ def test_as_many_requests_of_a_caller_are_under_way_as_may_and_a_place_is_free_w
         response = get(node.address, "/")
         assert (*told(response), response.get("retry-after")) == (429, "2", "0", "1")
         release.set()
-        assert [one.result(20).status for one in held] == [200, 200]
+        assert [one.result(30).status for one in held] == [200, 200]
         node.wait_for(lambda state: not state["tiers"][0]["busiest"])
         assert get(node.address, "/").status == 200
 
@@ -144,7 +144,7 @@ def test_a_leaky_bucket_lets_requests_leave_one_after_the_other(origin: Origin) 
     with Node(one_route(origin, "rate_limit: slow", given), workers=2) as node, ThreadPoolExecutor(8) as pool:
         began = time.monotonic()
         answers = [pool.submit(get, node.address, "/") for _ in range(8)]
-        assert [one.result(20).status for one in answers] == [200] * 8
+        assert [one.result(30).status for one in answers] == [200] * 8
         # The last of eight leaves 350 ms after the first; no sooner, however busy the machine.
         assert time.monotonic() - began >= 0.35
         assert node.metric("gateway_limit_waiting") == 0
@@ -165,19 +165,12 @@ def test_what_would_wait_too_long_or_finds_no_room_to_wait_is_refused(origin: Or
         assert get(node.address, "/long").status == 200
         with Client(node.address) as client:
             client.send(encode("/long"))
-            wait_for_metric(node, "gateway_limit_waiting", 1)
+            node.wait_for_metric(1, "gateway_limit_waiting")
             assert get(node.address, "/long").status == 429
             assert node.metric("gateway_limit_waiting_full_total") == 1
         # Whoever hangs up waits no more.
-        wait_for_metric(node, "gateway_limit_waiting", 0)
+        node.wait_for_metric(0, "gateway_limit_waiting")
         assert 499 in {record["status"] for record in node.records(5)}
-
-
-def wait_for_metric(node: Node, name: str, wanted: float) -> None:
-    end = time.monotonic() + 10
-    while node.metric(name) != wanted:
-        assert time.monotonic() < end, node.metric(name)
-        time.sleep(0.01)
 
 
 def test_a_route_takes_what_its_requests_cost(origin: Origin) -> None:
@@ -339,7 +332,7 @@ def test_a_limit_shrinks_to_its_floor_while_the_processors_are_busy(origin: Orig
 def test_callers_are_told_of_their_limits_in_the_form_that_is_wanted(origin: Origin, form: str) -> None:
     ours = ("X-RateLimit-Limit", "9"), ("RateLimit", '"theirs";r=1'), ("RateLimit-Policy", '"theirs";q=1')
     origin.answer = plain(b"ok", "200 OK", *ours)
-    given = tiers("name: few, limit: 2, window: 60s, per: client_ip, algorithm: fixed_window")
+    given = tiers("name: few, limit: 2, window: 1h, per: client_ip, algorithm: fixed_window")
     defaults = f"defaults: {{rate_limit: none, unauthenticated_tier: none, limit_headers: {form}}}"
     with Node(one_route(origin, "rate_limit: few", given, defaults)) as node:
         response = get(node.address, "/")
@@ -348,11 +341,11 @@ def test_callers_are_told_of_their_limits_in_the_form_that_is_wanted(origin: Ori
         )
         assert limit == ("2" if form in ("x_ratelimit", "both") else "9")
         if form in ("ietf", "both"):
-            assert policy == '"few";q=2;w=60'
+            assert policy == '"few";q=2;w=3600'
             assert fields is not None
             quota, _, reset = fields.rpartition(";t=")
             assert quota == '"few";r=1'
-            assert 0 <= int(reset) <= 60
+            assert 0 <= int(reset) <= 3600
         else:
             assert (policy, fields) == ('"theirs";q=1', '"theirs";r=1')
         assert [get(node.address, "/").status, get(node.address, "/").status] == [200, 429]

@@ -79,7 +79,7 @@ def test_a_request_after_connection_close_is_not_answered(origin: Origin) -> Non
 
 
 def test_a_head_that_comes_too_slowly_is_refused_and_others_are_served(origin: Origin) -> None:
-    with Node(one_route(origin, "", listener("header_timeout: 300ms"))) as node:
+    with Node(one_route(origin, "", listener("header_timeout: 1s"))) as node:
         with Client(node.address) as slow:
             slow.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n")
             assert get(node.address, "/other").status == 200
@@ -87,15 +87,15 @@ def test_a_head_that_comes_too_slowly_is_refused_and_others_are_served(origin: O
             refused = Refused(408, "request_timeout", "intake", inputs={"part": "head"}, closes=True)
             record = refused.check(node, slow.response())
             slow.wait_closed()
-        assert record["total_latency_ms"] >= 250
-        assert node.metric("gateway_timeouts_total", kind="head") == 1
+        assert record["total_latency_ms"] >= 900
+        node.wait_for_metric(1, "gateway_timeouts_total", kind="head")
 
 
 def test_a_connection_that_never_sends_is_closed_and_counted(origin: Origin) -> None:
     with Node(one_route(origin, "", listener("header_timeout: 200ms"))) as node:
         with Client(node.address) as client:
             client.wait_closed()
-        assert node.metric("gateway_timeouts_total", kind="head") == 1
+        node.wait_for_metric(1, "gateway_timeouts_total", kind="head")
 
 
 def test_an_idle_connection_is_closed_without_a_word(origin: Origin) -> None:
@@ -104,7 +104,7 @@ def test_an_idle_connection_is_closed_without_a_word(origin: Origin) -> None:
             client.send(encode("/"))
             assert client.response().status == 200
             client.wait_closed()
-        assert node.metric("gateway_timeouts_total", kind="idle") == 1
+        node.wait_for_metric(1, "gateway_timeouts_total", kind="idle")
 
 
 def test_a_body_that_stops_coming_is_refused(origin: Origin) -> None:
@@ -116,7 +116,7 @@ def test_a_body_that_stops_coming_is_refused(origin: Origin) -> None:
             record = refused.check(node, client.response())
             client.wait_closed()
         assert record["route_id"] == "users"
-        assert node.metric("gateway_timeouts_total", kind="body") == 1
+        node.wait_for_metric(1, "gateway_timeouts_total", kind="body")
 
 
 @pytest.fixture(params=["http1", "http2"])
@@ -137,18 +137,18 @@ def test_a_body_that_drips_is_refused(upload: str) -> None:
                 client.send(b"x")
             refused = Refused(408, "request_timeout", "intake", inputs={"part": "body"}, closes=True)
             refused.check(node, client.response())
-        assert node.metric("gateway_timeouts_total", kind="body") == 1
+        node.wait_for_metric(1, "gateway_timeouts_total", kind="body")
 
 
 @pytest.mark.parametrize("rate", ["1KiB", "0B"])
 def test_a_body_that_comes_steadily_may_take_longer_than_its_timeout(upload: str, rate: str) -> None:
     with (
-        Node(upload + listener(f"body_timeout: 1500ms, min_body_rate: {rate}")) as node,
+        Node(upload + listener(f"body_timeout: 1s, min_body_rate: {rate}")) as node,
         Client(node.address) as client,
     ):
         client.send(b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n")
         for _ in range(5):
-            assert threading.Event().wait(0.4) is False
+            assert threading.Event().wait(0.25) is False
             client.send(b"x" * 4000)
         assert client.response().status == 200
 
@@ -200,8 +200,8 @@ def test_a_connection_over_the_maximum_is_refused_until_another_ends(origin: Ori
                 second.wait_closed()
         node.wait_for(lambda state: state["connections"] == 0)
         assert get(node.address, "/").status == 200
-        assert node.metric("gateway_connections_refused_total", listener="public") == 1
-        assert node.metric("gateway_connections_total", listener="public") == 3
+        node.wait_for_metric(1, "gateway_connections_refused_total", listener="public")
+        node.wait_for_metric(3, "gateway_connections_total", listener="public")
 
 
 def test_a_client_over_its_maximum_is_refused_and_others_are_not(origin: Origin) -> None:
@@ -295,7 +295,7 @@ def test_a_listener_that_is_removed_takes_no_more_connections(origin: Origin) ->
         old = node.address_of("old")
         assert get(old, "/").status == 200
         node.apply(one_route(origin))
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while can_connect(old):
             assert time.monotonic() < end
         assert get(node.address, "/").status == 200
@@ -329,7 +329,7 @@ def test_draining_closes_idle_connections_and_lets_requests_finish(origin: Origi
         response = busy.response()
         assert (response.body, response.closes) == (b"waited", True)
         busy.wait_closed()
-        drain.join(10)
+        drain.join(30)
         assert ended == [True]
 
 

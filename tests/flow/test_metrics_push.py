@@ -2,6 +2,7 @@
 
 import gzip
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,7 +20,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from gateway import RunningGateway
 from gateway.ports import unused_ports
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class Collector(ThreadingHTTPServer):
@@ -57,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     with Collector() as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
         server.shutdown()
@@ -185,7 +186,7 @@ def value_of(page: str, name: str) -> float:
 
 def until(node: RunningGateway, wanted: Callable[[str], bool]) -> None:
     """Scrape until the page is as wanted."""
-    for _ in range(2000):
-        if wanted(scrape(node)):
-            return
-    raise AssertionError(scrape(node))
+    end = time.monotonic() + DEADLINE
+    while not wanted(page := scrape(node)):
+        assert time.monotonic() < end, page
+        time.sleep(0.02)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,7 @@ async def test_a_wrong_password_is_remembered_for_a_second_at_most(origin: Origi
             assert await staff.status("ann", "wrong") == 401
             return staff.checker.checks > 1
 
-        await until(is_checked_again, seconds=10)
+        await until(is_checked_again)
         assert staff.node.metric("gateway_password_cache_passwords", state="wrong") == 1
         # It never stood in the way of the right one.
         assert await staff.status("ann", "open sesame") == 200
@@ -146,7 +147,7 @@ async def test_many_who_come_with_one_new_password_cause_one_check(
     async with PasswordNode(text(origin)) as staff:
         go_on = threading.Event()
         check = staff.checker._check
-        monkeypatch.setattr(staff.checker, "_check", lambda *asked: check(*asked) if go_on.wait(10) else None)
+        monkeypatch.setattr(staff.checker, "_check", lambda *asked: check(*asked) if go_on.wait(30) else None)
         answers = asyncio.gather(*(staff.status("ann", "open sesame") for _ in range(5)))
         await until(lambda: staff.node.metric("gateway_in_flight_requests") == 5)
         go_on.set()
@@ -161,7 +162,7 @@ async def test_who_has_to_be_checked_is_refused_under_overload_and_who_is_known_
     async with PasswordNode(text(origin, *sections)) as staff:
         assert await staff.status("ann", "open sesame") == 200
         go_on = threading.Event()
-        monkeypatch.setattr(staff.checker, "_check", lambda *_: not go_on.wait(10))
+        monkeypatch.setattr(staff.checker, "_check", lambda *_: not go_on.wait(30))
         waiting = asyncio.create_task(staff.status("bob", "one"))
         await until(lambda: staff.node.metric("gateway_in_flight_requests") == 1)
         staff.node.records(1)
@@ -175,10 +176,13 @@ async def test_who_has_to_be_checked_is_refused_under_overload_and_who_is_known_
 async def test_one_address_causes_so_many_checks_a_second_and_no_more(origin: Origin) -> None:
     sections = ("passwords: {checks_per_address: 1}", "defaults: {unauthenticated_tier: none}")
     async with PasswordNode(text(origin, *sections)) as staff:
+        began = time.monotonic()
         statuses = await asyncio.gather(*(staff.status("ann", f"guess {number}") for number in range(9)))
-        assert set(statuses) == {401, 503}
-        reasons = {record["decisions"][-1]["inputs"].get("reason") for record in staff.node.records(9)}
-        assert reasons == {WRONG, "too many passwords were checked for this address"}
+        # On a busy machine it may take longer than so many seconds.
+        assert 1 <= statuses.count(401) <= 2 + time.monotonic() - began
+        reasons = {401: WRONG, 503: "too many passwords were checked for this address"}
+        for record in staff.node.records(9):
+            assert record["decisions"][-1]["inputs"].get("reason") == reasons[record["status"]]
 
 
 async def test_a_check_that_hangs_is_given_up_in_time_and_lets_nobody_in(
@@ -186,7 +190,7 @@ async def test_a_check_that_hangs_is_given_up_in_time_and_lets_nobody_in(
 ) -> None:
     async with PasswordNode(text(origin, "passwords: {timeout: 100ms}")) as staff:
         go_on = threading.Event()
-        monkeypatch.setattr(staff.checker, "_check", lambda *_: not go_on.wait(10))
+        monkeypatch.setattr(staff.checker, "_check", lambda *_: not go_on.wait(30))
         unavailable("the password was not checked in time").check(
             staff.node, await staff.get("ann", "open sesame")
         )
@@ -213,7 +217,7 @@ async def test_right_passwords_are_believed_for_so_long_and_so_many(origin: Orig
             assert await staff.status("ann", "open sesame") == 200
             return staff.checker.checks > 1
 
-        await until(is_checked_again, seconds=10)
+        await until(is_checked_again)
 
 
 async def test_guesses_are_charged_to_their_address_whatever_it_says_of_itself(origin: Origin) -> None:

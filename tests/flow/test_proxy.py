@@ -170,7 +170,7 @@ def test_a_body_goes_on_before_it_is_complete(origin: Origin) -> None:
     origin.script(read_half)
     with Node(one_route(origin)) as node, Client(node.address) as client:
         client.send(encode("/", [("Content-Length", str(65 * 1024))], "POST") + b"x" * (65 * 1024 // 2))
-        assert arrived.wait(10)
+        assert arrived.wait(30)
         client.send(b"x" * (65 * 1024 // 2))
         assert client.response().status == 200
 
@@ -309,6 +309,7 @@ def test_a_service_that_hangs_is_a_504_at_the_routes_timeout_and_sent_once(origi
         )
         record = refused.check(node, response)
         assert record["total_latency_ms"] >= 200
+        origin.next_request()
         assert len(origin.requests) == 1
     never.set()
 

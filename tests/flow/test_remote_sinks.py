@@ -53,7 +53,7 @@ def send(origin: Origin, tmp_path: Path) -> Iterator[Callable[..., RecordWorker]
 
 
 def settled(is_so: Callable[[], Any]) -> Any:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not (found := is_so()):
         assert time.monotonic() < until
         time.sleep(0.005)

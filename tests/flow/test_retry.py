@@ -138,7 +138,7 @@ def test_another_attempt_goes_to_an_instance_that_was_not_tried(origin: Origin) 
 def test_silence_ends_an_attempt_and_not_the_request(origin: Origin) -> None:
     silent = threading.Event()
     origin.script(silent)
-    with Node(one_route(origin, retry("per_try_timeout: 100ms") + ", timeout: 30s")) as node:
+    with Node(one_route(origin, retry("per_try_timeout: 400ms") + ", timeout: 30s")) as node:
         assert ask(node) == 200
         silent.set()
         assert attempts(node.record())[0] == {"instance": origin.address, "error": "upstream_timeout"}
@@ -161,9 +161,9 @@ def test_all_attempts_together_end_with_the_timeout_of_the_route(origin: Origin)
 def test_after_the_head_of_the_answer_the_patience_is_that_of_the_route(origin: Origin) -> None:
     pause = threading.Event()
     origin.script(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab", pause, b"cd")
-    with Node(one_route(origin, retry("per_try_timeout: 100ms"))) as node, Client(node.address) as client:
+    with Node(one_route(origin, retry("per_try_timeout: 400ms"))) as node, Client(node.address) as client:
         client.send(encode("/"))
-        assert pause.wait(0.3) is False
+        assert pause.wait(0.6) is False
         pause.set()
         assert client.response().body == b"abcd"
 
@@ -199,7 +199,7 @@ def test_a_service_that_breaks_off_in_a_body_gets_what_is_left_of_it_with_the_ne
     origin.script(breaks_off)
     with Node(one_route(origin, retry())) as node, Client(node.address) as client:
         client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nbody")
-        assert taken.wait(10)
+        assert taken.wait(30)
         client.send(b"rest")
         assert client.response().status == 200
     assert origin.requests[-1].body == b"bodyrest"

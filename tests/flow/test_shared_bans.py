@@ -123,7 +123,7 @@ async def pair(origin: Origin, server: RedisServer, tmp_path: Path) -> AsyncIter
 async def test_who_is_banned_on_one_node_is_banned_on_the_other_until_it_is_lifted_on_any(pair: Pair) -> None:
     one, other = pair
     await one.ban(ANN)
-    await until(lambda: other.is_banned(ANN), seconds=5)
+    await until(lambda: other.is_banned(ANN))
     assert await other.ask(ANN) == "banned"
     assert await other.ask(BOB) == "ok"
     assert await other.keeper.lift("strict", f"ip:{ANN}") == 1
@@ -131,7 +131,7 @@ async def test_who_is_banned_on_one_node_is_banned_on_the_other_until_it_is_lift
     async def is_free() -> bool:
         return not await one.is_banned(ANN)
 
-    await until(is_free, seconds=5)
+    await until(is_free)
     assert await other.ask(ANN) == "ok"
 
 
@@ -166,7 +166,7 @@ async def test_a_node_that_starts_later_hears_who_is_banned(
     await pair[0].ban(ANN)
     shared = f"redis: {{url: '{server.url}'}}"
     async with banning(text(origin, shared), tmp_path / "third") as third:
-        await until(lambda: third.is_banned(ANN), seconds=5)
+        await until(lambda: third.is_banned(ANN))
     alone = f"redis: {{url: '{server.url}', share_bans: false}}\ncircuit_breakers: {{share: redis}}"
     async with banning(text(origin, alone), tmp_path / "fourth") as fourth:
         await fourth.keeper.exchange()
@@ -199,6 +199,6 @@ async def test_what_others_write_into_the_stream_bans_nobody_for_longer_than_we_
             > 300_000
         )
 
-    await until(is_longer, seconds=5)
+    await until(is_longer)
     [listed] = json.loads(other.node.engine.bans())
     assert listed["remaining_ms"] <= 3_600_000

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.needs("redis-server")
 
 FAILURE = plain(b"", "500 Internal Server Error")
 BREAKER = "circuit_breaker: {minimum_requests: 2, open_for: 30s, probes: 1, ramp: 0s}"
-SECONDS = 15.0
+SECONDS = 60.0
 
 
 @pytest.fixture

@@ -26,10 +26,10 @@ def server(free_port: Callable[[], int], tmp_path: Path) -> Iterator[RedisServer
     running.kill()
 
 
-def shared(origin: Origin, server: RedisServer, watch: str = "5s") -> str:
+def shared(origin: Origin, server: RedisServer, watch: str = "5s", timeout: str = "2s") -> str:
     # Looks at the database are rare, so that what is seen at once was told by Redis.
     text = with_store(origin, "share: redis").replace("watch_interval: 50ms", f"watch_interval: {watch}")
-    return text + f"redis: {{url: '{server.url}', timeout: 200ms}}\n"
+    return text + f"redis: {{url: '{server.url}', timeout: {timeout}}}\n"
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ async def test_an_entry_that_is_written_while_its_key_is_revoked_is_void(pair: P
 async def test_without_redis_nodes_go_on_and_nothing_that_ended_comes_back(
     origin: Origin, server: RedisServer, tmp_path: Path, fault: str
 ) -> None:
-    text = shared(origin, server, watch="50ms")
+    text = shared(origin, server, watch="50ms", timeout="200ms")
     async with KeyedNode(text, tmp_path) as one, KeyedNode(text, tmp_path) as other:
         await settled(one, other)
         key, secret = await one.create()
@@ -155,7 +155,7 @@ async def test_without_redis_nodes_go_on_and_nothing_that_ended_comes_back(
             return await node.status(secret) == 401
 
         for node in (one, other):
-            await until(lambda node=node: is_refused(node), seconds=5)
+            await until(lambda node=node: is_refused(node))
             assert await node.status(later) == 200
             assert not node.keys.sharing.connected
         if fault == "killed":

@@ -76,11 +76,11 @@ def converse(client: ClientConnection, sockets: Sockets, seed: int) -> Transcrip
         client.send(fragments[0] if len(fragments) == 1 else iter(fragments))
         back.append(list(client.recv_streaming()))
         if chance.random() < 0.3:
-            assert client.ping(chance.randbytes(chance.choice([1, 125]))).wait(10)
+            assert client.ping(chance.randbytes(chance.choice([1, 125]))).wait(30)
             back.append("pong")
     client.close(chance.choice([1000, 1001, 3000, 4999]), "über")
     back.append((client.close_code, client.close_reason))
-    seen = sockets.seen.get(timeout=10)
+    seen = sockets.seen.get(timeout=30)
     return back, seen.fragments, seen.ended
 
 
@@ -104,7 +104,7 @@ def test_subprotocols_and_headers_of_the_handshake_go_through(ways: Ways) -> Non
             assert client.subprotocol == "other"
             assert client.response is not None
             assert client.response.headers["x-request-id"]
-        seen = sockets.seen.get(timeout=10)
+        seen = sockets.seen.get(timeout=30)
         headers = {name.lower(): value for name, value in seen.headers}
         assert (headers["upgrade"], headers["connection"], headers["x-a"]) == ("websocket", "Upgrade", "b")
         assert headers["x-forwarded-for"] == "127.0.0.1"
@@ -128,7 +128,7 @@ def test_it_works_over_tls(sockets: Sockets, tmp_path: Path) -> None:
     with Node(text) as node, dial(("localhost", node.address[1]), ssl=context) as client:
         for message in ("text", b"bytes" * 50_000):
             client.send(message)
-            assert client.recv(timeout=10) == message
+            assert client.recv(timeout=30) == message
 
 
 def test_one_record_at_the_end_and_metrics_on_the_way(ways: Ways, sockets: Sockets) -> None:
@@ -136,7 +136,7 @@ def test_one_record_at_the_end_and_metrics_on_the_way(ways: Ways, sockets: Socke
         with dial(ways.door(node), "/chat", compression=None) as client:
             for _ in range(3):
                 client.send("x" * 1_000)
-                client.recv(timeout=10)
+                client.recv(timeout=30)
             assert node.metric("gateway_websocket_connections", route="users") == 1
             assert node.metric("gateway_websocket_messages_total", direction="in") == 3
             assert node.metric("gateway_in_flight_requests") == 0
@@ -215,7 +215,7 @@ def test_what_either_side_sends_early_waits_and_arrives(origin: Origin) -> None:
         connection.socket.settimeout(0.2)
         with pytest.raises(TimeoutError):
             connection.socket.recv(1)
-        connection.socket.settimeout(10)
+        connection.socket.settimeout(30)
         connection.send(SWITCH + frame(1, b"at once", masked=False))
         assert read_frame(connection) == (1, b"early")
         connection.send(frame(1, b"got it", masked=False))
@@ -287,19 +287,19 @@ def test_who_may_not_is_refused_as_in_any_request(ways: Ways, sockets: Sockets) 
             assert client.response().status == 401
         with dial(ways.door(node), additional_headers=[key.header]) as client_:
             client_.send("a")
-            assert client_.recv(timeout=10) == "a"
-        headers = {name.lower(): value for name, value in sockets.seen.get(timeout=10).headers}
+            assert client_.recv(timeout=30) == "a"
+        headers = {name.lower(): value for name, value in sockets.seen.get(timeout=30).headers}
         assert headers["x-partner-id"]
         assert key.header[0].lower() not in headers
 
 
 def test_handshakes_count_in_the_limit_and_messages_do_not(ways: Ways, sockets: Sockets) -> None:
-    tier = "tiers: [{name: few, limit: 1, window: 60s, per: client_ip}]"
+    tier = "tiers: [{name: few, limit: 1, window: 1d, per: client_ip}]"
     with Node(ways.route(sockets, f"{ON}, rate_limit: few", tier)) as node:
         with dial(ways.door(node)) as client:
             for _ in range(5):
                 client.send("a")
-                assert client.recv(timeout=10) == "a"
+                assert client.recv(timeout=30) == "a"
         with Client(ways.door(node)) as refused:
             refused.send(handshake())
             assert refused.response().status == 429
