@@ -189,7 +189,7 @@ def test_whoever_waits_for_records_is_woken_when_the_engine_stops(origin: Origin
         waiting = threading.Thread(target=lambda: taken.append(node.engine.next_records(1 << 20, 60.0)))
         waiting.start()
         node.engine.stop()
-        waiting.join(10)
+        waiting.join(30)
         assert taken == [None]
 
 

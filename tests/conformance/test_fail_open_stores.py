@@ -100,7 +100,7 @@ def become_directory(path: Path) -> None:
 
 
 def lose_tables(path: Path) -> None:
-    with sqlite3.connect(path, timeout=5) as database:
+    with sqlite3.connect(path, timeout=30) as database:
         for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             if not name.startswith("sqlite_"):
                 database.execute(f"DROP TABLE {name}")
@@ -332,7 +332,7 @@ def reloaded(node: Node, kind: str, name: str) -> bool:
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
-    thread.join(5)
+    thread.join(30)
     assert not thread.is_alive(), "reading the file does not end"
     return taken[0]
 

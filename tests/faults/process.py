@@ -18,7 +18,7 @@ import gatewright
 SOURCES = Path(gatewright.__file__).resolve().parents[1]
 """Where the package under test was imported from: an installed one, or a checkout's `src`."""
 PROGRAM = ("-m", "gatewright")
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 def environment() -> dict[str, str]:

@@ -51,7 +51,7 @@ class Drill:
             yield
         finally:
             ending.set()
-            thread.join(10)
+            thread.join(30)
 
     def fires(self, alert: str, subject: str) -> dict[str, object]:
         return self.listening.wait_for("firing", alert, subject)

@@ -65,7 +65,7 @@ async def test_a_thousand_clients_at_once_get_their_own_answers() -> None:
             service.may_answer.clear()
             links = [await asyncio.open_connection(*node.address) for _ in range(CROWD)]
             ask_each(links)
-            await asyncio.to_thread(node.wait_for, lambda state: state["in_flight"] == CROWD, 30)
+            await asyncio.to_thread(node.wait_for, lambda state: state["in_flight"] == CROWD)
             assert node.state()["connections"] == CROWD
             service.may_answer.set()
             await check_each(links)
@@ -122,13 +122,13 @@ def test_bytes_that_drip_do_not_prolong_a_head(node: Node) -> None:
 def test_connection_that_says_nothing_is_closed_without_a_word(node: Node) -> None:
     with Client(node.address) as client:
         client.wait_closed()
-        assert node.metric("gateway_timeouts_total", kind="head") == 1
+        node.wait_for_metric(1, "gateway_timeouts_total", kind="head")
         client.is_closed = False
     with Client(node.address) as client:
         client.send(encode("/fixed"))
         assert client.response().status == 200
         client.wait_closed()
-    assert node.metric("gateway_timeouts_total", kind="idle") == 1
+    node.wait_for_metric(1, "gateway_timeouts_total", kind="idle")
 
 
 @pytest.mark.parametrize("told", [("Content-Length", "10"), ("Transfer-Encoding", "chunked")])
@@ -172,7 +172,7 @@ def test_connection_over_the_maximum_is_told_so_and_the_next_one_is_served(node:
                 assert answer.closes
                 assert answer.get("retry-after") == "1"
                 refused.wait_closed()
-        assert node.metric("gateway_connections_refused_total", listener="small") == 5
+        node.wait_for_metric(5, "gateway_connections_refused_total", listener="small")
         assert get(node.address, "/fixed").status == 200, "another listener has its own maximum"
         held[0].socket.close()
         node.wait_for(

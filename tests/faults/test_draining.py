@@ -11,10 +11,10 @@ import pytest
 from faults.conftest import Setting
 from faults.process import Process, gatewright
 from faults.test_reload import until
-from faults.traffic import closed, echo, load, read_answer
+from faults.traffic import closed, echo, is_refused, load, read_answer
 from gateway import Client, get
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 def stored(directory: Path) -> list[dict[str, object]]:
@@ -70,14 +70,6 @@ async def test_requests_under_way_are_answered_after_sigterm_and_told_to_close(s
             await closed(writer)
         assert await asyncio.to_thread(process.wait) == 0
         assert len(stored(setting.records)) == 20
-
-
-def is_refused(port: int) -> bool:
-    try:
-        Client(("127.0.0.1", port)).socket.close()
-    except ConnectionError:
-        return True
-    return False
 
 
 async def test_requests_that_outlast_the_drain_are_cut_and_recorded(setting: Setting) -> None:

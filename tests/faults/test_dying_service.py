@@ -16,7 +16,7 @@ services:
   - {{name: dying, instances: ["{dying}"], circuit_breaker: off}}
   - {{name: other, instances: ["{other}"], circuit_breaker: off}}
 routes:
-  - {{name: dying, match: /dying/*, service: dying, timeout: 500ms}}
+  - {{name: dying, match: /dying/*, service: dying, timeout: 1s}}
   - {{name: other, match: /other/*, service: other}}
 """
 
@@ -193,15 +193,19 @@ def test_endless_interim_answers_are_a_502(setting: Setting) -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Le"])
 def test_service_that_hangs_before_its_answer_is_a_504(setting: Setting, sent: bytes) -> None:
-    refused_with(setting, 504, "upstream_timeout", "upstream_timeout", sent, threading.Event())
+    hanging = threading.Event()
+    refused_with(setting, 504, "upstream_timeout", "upstream_timeout", sent, hanging)
+    hanging.set()
 
 
 def test_service_that_hangs_in_its_answer_is_cut(setting: Setting) -> None:
-    setting.dying.script(RESPONSE[:-3], threading.Event())
+    hanging = threading.Event()
+    setting.dying.script(RESPONSE[:-3], hanging)
     with Client(setting.node.address) as client, pytest.raises(ConnectionError):
         setting.ask(client)
     record = setting.record()
     assert (record["status"], record["error_type"]) == (200, "upstream_timeout")
+    hanging.set()
     setting.check_that_nobody_else_feels_it()
 
 
@@ -220,7 +224,7 @@ def test_bytes_behind_an_answer_are_never_the_next_answer(setting: Setting) -> N
         setting.dying.script(plain(b"first"), may_stray, stray)
         assert setting.ask(client).body == b"first"
         may_stray.set()
-        assert has_strayed.wait(10)
+        assert has_strayed.wait(30)
         # An exchange with another service lets the gateway look at what arrived meanwhile.
         assert setting.ask(client, "other").body == b"other"
         for _ in range(3):

@@ -113,7 +113,7 @@ version: 1
 services:
   - name: pair
     instances: ["127.0.0.1:{first}", "127.0.0.1:{second}"]
-    health_check: {{path: /health, interval: 200ms, timeout: 200ms, unhealthy_after: 1, healthy_after: 1}}
+    health_check: {{path: /health, interval: 200ms, timeout: 5s, unhealthy_after: 1, healthy_after: 1}}
 routes: [{{name: pair, match: /*, service: pair, timeout: 2s}}]
 """
 

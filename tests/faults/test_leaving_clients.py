@@ -109,7 +109,7 @@ def test_hanging_up_while_the_service_thinks_is_recorded_and_tells_the_service(
         leave(client, how)
     record = setting.record_of(name)
     assert (record["status"], record["error_type"], record["route_id"]) == (499, "client_closed", "slow")
-    assert ended.wait(10)
+    assert ended.wait(30)
     setting.check_that_nothing_is_left()
 
 
@@ -138,7 +138,7 @@ def test_hanging_up_in_an_upload_is_recorded_and_never_ends_the_body(
         leave(client, how)
     record = setting.record_of(name)
     assert (record["status"], record["error_type"]) == (499, "client_closed")
-    assert cut.wait(10)
+    assert cut.wait(30)
     setting.check_that_nothing_is_left()
 
 

@@ -38,7 +38,7 @@ routes:
   - {{name: local, match: /local/*, service: local}}
   - {{name: both, match: /both/*, service: both, timeout: 1s}}
 """
-CHECK = "health_check: {path: /health, interval: 200ms, timeout: 100ms, unhealthy_after: 1, healthy_after: 1}"
+CHECK = "health_check: {path: /health, interval: 200ms, timeout: 400ms, unhealthy_after: 1, healthy_after: 1}"
 BIG = bytes(range(256)) * 512
 CLIENTS = 6
 ROUNDS = 5

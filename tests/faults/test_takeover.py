@@ -14,9 +14,9 @@ import pytest
 
 from faults.conftest import Setting
 from faults.process import PROGRAM, Process, wait_until
-from faults.test_draining import is_refused, stored
+from faults.test_draining import stored
 from faults.test_reload import until
-from faults.traffic import echo, load
+from faults.traffic import echo, is_refused, load
 from gateway import get
 from gateway.http2 import Http2
 from gatewright.control.takeover import NAME, OldNode, old_node

@@ -103,7 +103,7 @@ def test_a_path_is_refused_to_a_process_that_does_not_take_over(
     beside.write(with_paths(beside, path))
     with Process(beside.file, beside.admin) as second:
         assert second.wait() == 1
-        wait_until("the reason", lambda: second.said("another process listens on it"), 1)
+        wait_until("the reason", lambda: second.said("another process listens on it"))
     assert ask(path) == b"1"
     process.signal(signal.SIGTERM)
     assert process.wait() == 0

@@ -9,7 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-STEP = 10.0
+from gateway import Client
+
+STEP = 30.0
+
+
+def is_refused(port: int) -> bool:
+    """Whether nobody listens there any more."""
+    try:
+        Client(("127.0.0.1", port)).socket.close()
+    except ConnectionError:
+        return True
+    return False
 
 
 @dataclass
@@ -102,7 +113,7 @@ class Load:
                     self.failures.append(f"connect: {error}")
                 return
             try:
-                await asyncio.wait_for(self._use(reader, writer), STEP * 6)
+                await self._use(reader, writer)
             except TimeoutError:
                 self.failures.append("no answer in time")
             finally:
@@ -116,7 +127,8 @@ class Load:
             last = b"" if self.keep_alive else b"Connection: close\r\n"
             writer.write(b"GET %s HTTP/1.1\r\nHost: load\r\n%s\r\n" % (target, last))
             try:
-                status, headers, body = await read_answer(reader)
+                async with asyncio.timeout(STEP * 2):
+                    status, headers, body = await read_answer(reader)
             except (ConnectionError, asyncio.IncompleteReadError) as error:
                 partial = getattr(error, "partial", b"")
                 # An idle connection may be closed by either side at any time (RFC 9112 section 9.3.1).

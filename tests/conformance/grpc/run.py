@@ -85,7 +85,7 @@ def main() -> int:
                 print(f"| `{case}` | {alone or 'pass'} | {through or 'pass'} |", flush=True)
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(30)
     print(f"{len(arguments.cases)} cases, {failed} failed by the gateway")
     return 1 if failed else 0
 

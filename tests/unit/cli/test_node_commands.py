@@ -26,7 +26,7 @@ class Running:
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._live(engine, configuration)))
         self._thread.start()
-        assert self._started.wait(10)
+        assert self._started.wait(60)
 
     async def _live(self, engine, configuration: Path) -> None:
         loaded = read([configuration])
@@ -41,7 +41,7 @@ class Running:
 
     def stop(self) -> None:
         self._admin.stop()
-        self._thread.join(10)
+        self._thread.join(30)
 
 
 @pytest.fixture

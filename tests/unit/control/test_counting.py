@@ -190,7 +190,7 @@ async def test_an_evaluation_that_ends_after_alerts_did_hides_nothing_that_comes
 
     def slowly(*asked: Any) -> list[Minutes]:
         reading.set()
-        assert go_on.wait(10)
+        assert go_on.wait(30)
         return history(*asked)
 
     engine.counted = requests(10)

@@ -84,15 +84,17 @@ async def test_a_check_that_ends_the_process_does_not(file: Path) -> None:
 
 
 async def test_one_that_hangs_is_told_and_not_begun_again() -> None:
-    free, begun = threading.Event(), []
+    free, has_begun, begun = threading.Event(), threading.Event(), []
 
     def hang() -> None:
         begun.append(time.monotonic())
+        has_begun.set()
         free.wait(30)
 
     attempts = made(hang, 0.02)
     assert (await attempts.once()).message == "has not ended within 0.02 s"
     assert "has not ended for" in str((await attempts.once()).message)
+    assert await asyncio.to_thread(has_begun.wait, 30)
     assert len(begun) == 1
     free.set()
     for _ in range(1000):

@@ -56,7 +56,7 @@ async def test_what_was_not_taken_is_tried_again_and_then_given_up(opened: Async
         assert (box.delivered, box.failed) == (1, 1)
         # Whoever redirects is not followed: the third was the first attempt at the second message.
         assert len(listening.bodies) == 4
-        told = listening.told.get(timeout=5)
+        told = listening.told.get(timeout=30)
         assert (told["alert"], told["status"], told["node"]) == ("error_rate", "firing", "node-1")
         assert told["key"] == "node-1/error_rate/gateway"
 
@@ -118,7 +118,7 @@ async def test_apprise_tells_services_that_it_knows() -> None:
         url = listening.url.replace("http://", "json://")
         channel = Apprise(ChannelSettings("chat", "apprise", (url,), timeout=10.0))
         await channel.tell(document_of(message(), "node-1"))
-        told = listening.told.get(timeout=5)
+        told = listening.told.get(timeout=30)
         assert told["title"] == "[high] error_rate firing"
         assert "many requests fail" in told["message"]
 

@@ -183,7 +183,7 @@ class HeldUp:
     def __enter__(self) -> None:
         if not self.arrived.is_set():
             self.arrived.set()
-            assert self.go_on.wait(10)
+            assert self.go_on.wait(30)
         self.lock.acquire()
 
     def __exit__(self, *_: object) -> None:
@@ -198,7 +198,7 @@ def test_who_has_written_finds_all_in_the_files_although_another_writes_too(
     one.add([counted_in()])
     other = threading.Thread(target=one.flush)
     other.start()
-    assert door.arrived.wait(10)
+    assert door.arrived.wait(30)
     assert one.flush()
     found = count_rollups(tmp_path, SummaryQuestion(NOW - timedelta(hours=1), NOW + timedelta(minutes=1)))
     door.go_on.set()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gatewright.keystore.leaks import MOST_KEYS, LeakWatch
+from gatewright.keystore import leaks
+from gatewright.keystore.leaks import LeakWatch
 from gatewright.keystore.settings import LeakSettings
 
 SETTINGS = LeakSettings(networks=3, window=60.0)
@@ -43,10 +44,11 @@ def test_keys_are_told_apart_and_all_may_be_off() -> None:
     assert not LeakWatch(None).look("k1", networks(100), now=0)
 
 
-def test_memory_is_bounded_by_keys_and_by_networks() -> None:
+def test_memory_is_bounded_by_keys_and_by_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaks, "MOST_KEYS", 100)
     watch = LeakWatch(SETTINGS)
-    for number in range(MOST_KEYS + 100):
+    for number in range(200):
         watch.look(f"k{number}", networks(200), now=0)
-    assert len(watch._seen) == MOST_KEYS
-    assert len(watch._alerted) <= MOST_KEYS
+    assert len(watch._seen) == 100
+    assert len(watch._alerted) <= 100
     assert all(len(seen) <= SETTINGS.networks + 1 for seen in watch._seen.values())

@@ -161,7 +161,7 @@ async def test_a_header_of_the_destination_takes_the_place_of_our_own_and_of_a_m
 
 async def test_an_attempt_after_one_that_failed_opens_a_connection_anew() -> None:
     with Broken(DRIPS["in its body"]) as server:
-        poster = Poster(Destination(server.url, QUICK, 1000_000))
+        poster = Poster(Destination(server.url, 1.0, 1000_000))
         with pytest.raises(NoAnswerError):
             await poster.post(Message(b"x"))
         server.act = says("200 OK", b"well")

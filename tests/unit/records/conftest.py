@@ -29,7 +29,7 @@ class Stored:
 
     def got(self) -> bytes:
         """The next batch."""
-        return self.batches.get(timeout=10)
+        return self.batches.get(timeout=60)
 
     def all(self) -> bytes:
         """Everything that was stored so far."""

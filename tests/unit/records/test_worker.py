@@ -39,9 +39,9 @@ def test_several_dead_sinks_take_no_longer_to_close_than_one(engine, failing) ->
     worker.use([], [outlet(sink, str(number)) for number, sink in enumerate(sinks)])
     worker.start()
     engine.records.put(b"1\n")
-    assert all(sink.failed.wait(5) for sink in sinks)
+    assert all(sink.failed.wait(30) for sink in sinks)
     worker.close(0.2)
-    assert all(sink.closed.wait(5) for sink in sinks)
+    assert all(sink.closed.wait(30) for sink in sinks)
     assert [counts.drops for counts in worker.counts()] == [{"ended": 1}] * 8
 
 
@@ -130,5 +130,5 @@ def test_nothing_is_taken_before_there_are_sinks() -> None:
     worker.start()
     assert not taken.wait(0.05)
     worker.use([], [])
-    assert taken.wait(5)
+    assert taken.wait(30)
     worker.close(5)
