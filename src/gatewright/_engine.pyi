@@ -38,15 +38,22 @@ class Engine:
         """
 
     def adopt(self, path: str | PathLike[str]) -> int:
-        """Take the sockets of the node whose `takeover.sock` this is, for the first `apply`; give how many.
+        """Take the sockets of the node whose `takeover.sock` this is, for the first `apply`, and its path of `self_check`; give
+        how many sockets.
 
         They replace new ones where a listener has the same configured address. Raises `EngineError`.
         """
 
     def listening(self) -> bytes:
-        """A list of `{"name", "address", "file", "descriptors"}`, one a listener, the address as configured.
+        """A list of `{"name", "address", "file", "self_check", "descriptors"}`, one a listener, the address as configured.
 
         `file` is device and inode of the socket where the address is a path, otherwise null. The descriptors are the engine's own, and valid until the next `apply`, `drain` or `stop`.
+        `self_check` is what only this node knows of the path that it asks itself by: a secret.
+        """
+
+    def self_check(self) -> str:
+        """Give the path by which this node asks itself: a GET on any listener gets 204 once every worker has had a turn, and
+        leaves no trace. A secret. Raises `EngineError` where there are no random numbers.
         """
 
     def set_instances(self, service: str, instances: bytes) -> None:

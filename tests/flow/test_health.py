@@ -1,19 +1,16 @@
 """What a node that runs says of its health: its listener, its services, and checks of its user."""
 
 import json
-import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx2
 import pytest
 
-from gateway import Authority, Node, Origin
+from gateway import Origin
 from gateway.health import AskedGateway as Gateway
 from gateway.health import of
 from gateway.ports import unused_ports
 from gatewright.cli import run
-from gatewright.health.self_check import NoAnswerError, Target, ask
 
 CHECK = """
 from pathlib import Path
@@ -80,34 +77,3 @@ def test_statistics_name_the_instance_and_its_configuration(gateway: Gateway) ->
     assert stats["slow_endpoints"] is None
     _, limits = gateway.asked("/gateway/rate-limits")
     assert (limits["penalties"], limits["penalized"]) == ([], 0)
-
-
-def test_a_listener_of_tls_is_asked_by_a_name_of_its_certificate(tmp_path: Path) -> None:
-    Authority(tmp_path).issue("tls", "example.com")
-    files = f"{{file: {tmp_path}/tls.pem, key_file: {tmp_path}/tls.key}}"
-    text = (
-        f"listeners: [{{name: public, address: '127.0.0.1:1', tls: {{certificates: {files}}}}}]\n"
-        "routes: [{name: ping, match: /ping, respond: {status: 204}}]\n"
-    )
-    with Node(text) as node:
-        assert ask(Target("public", node.address, "example.com")) > 0
-        assert ask(Target("public", node.address, "example.com", "/ping", "example.com")) > 0
-        assert node.record()["path"] == "/ping"
-        with pytest.raises(NoAnswerError):
-            ask(Target("public", node.address))
-
-
-def test_a_listener_without_http2_answers_a_path_alone() -> None:
-    text = (
-        "listeners: [{name: public, address: '127.0.0.1:1', protocols: http1}]\n"
-        "routes: [{name: ping, match: /ping, respond: {status: 204}}]\n"
-    )
-    with Node(text) as node:
-        assert ask(Target("public", node.address, path="/ping")) > 0
-        with pytest.raises(NoAnswerError, match="its answer is not HTTP/2"):
-            ask(Target("public", node.address))
-
-
-def test_a_node_that_does_not_answer_is_told_so() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(NoAnswerError, match="no answer"):
-        ask(Target("public", silent.getsockname()), 0.05)

@@ -25,6 +25,12 @@ class RunningGateway:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.admin}"
 
+    @property
+    def process(self) -> int:
+        """The number of its process."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Return when its configuration is live."""
         command = [sys.executable, "-m", "gatewright", "run", str(self.file)]

@@ -57,6 +57,9 @@ class FakeEngine:
         self.snapshots.append(document)
         return int(document["version"])
 
+    def self_check(self) -> str:
+        return "/.well-known/gatewright/self-check/none"
+
     def adopt(self, path: str) -> int:
         self.calls.append(("adopt", path))
         return 0

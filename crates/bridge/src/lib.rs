@@ -43,6 +43,10 @@ impl Engine {
         PyBytes::new(py, &listening)
     }
 
+    fn self_check(&self) -> PyResult<String> {
+        self.engine.self_check().map_err(exception)
+    }
+
     fn set_instances(&self, py: Python<'_>, service: &str, instances: &[u8]) -> PyResult<()> {
         enter(py, || self.engine.set_instances(service, instances))
     }

@@ -25,6 +25,7 @@ pub mod refusal;
 pub mod request;
 pub mod respond;
 pub mod route;
+pub mod self_check;
 pub mod session;
 pub mod shared_store;
 pub mod shed;

@@ -17,6 +17,7 @@ use crate::proxy::attempt::Kept;
 use crate::proxy::queue::Queue;
 use crate::questions::Questions;
 use crate::record::Census;
+use crate::self_check::SelfCheck;
 use crate::shared_store::Shared;
 use crate::shed::{Concurrency, Load};
 use crate::snapshot::{Lasting, Snapshot};
@@ -69,6 +70,8 @@ pub struct Node {
     pub compressions: AtomicU32,
     /// Bodies of requests that may be sent again.
     pub kept_bodies: Kept,
+    /// How it asks itself.
+    pub self_check: SelfCheck,
     pub started: Instant,
     pub applied_ms: AtomicU64,
     draining: AtomicBool,
@@ -100,6 +103,7 @@ impl Node {
             file_transfers: AtomicU32::new(0),
             compressions: AtomicU32::new(0),
             kept_bodies: Kept::default(),
+            self_check: SelfCheck::new(options.workers),
             started: Instant::now(),
             applied_ms: AtomicU64::new(0),
             draining: AtomicBool::new(false),

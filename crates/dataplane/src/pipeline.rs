@@ -20,6 +20,7 @@ mod login_call;
 mod parts;
 mod retrying;
 mod screening;
+mod self_check;
 mod shared_limits;
 mod signed;
 mod trip;
@@ -248,7 +249,7 @@ pub fn identify(request: &mut Request) {
 }
 
 /// Serves one request to its end, whatever that is, and accounts for it in an account just begun. False: the client's
-/// connection is to be cut.
+/// connection is to be cut. Of the node's own request nothing is accounted for.
 pub async fn answer<E: Exchange>(
     worker: &Worker,
     visit: &Visit,
@@ -256,6 +257,9 @@ pub async fn answer<E: Exchange>(
     exchange: &mut E,
     local: &mut Local,
 ) -> bool {
+    if worker.node.self_check.is_asked(request) {
+        return Box::pin(self_check::answer(worker, visit, request, (exchange, local))).await;
+    }
     match run(worker, visit, request, exchange, local).await {
         Err(End::Refused(refusal)) => reject(worker, visit, request, refusal, (exchange, local)).await,
         ended => {

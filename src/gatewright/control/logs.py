@@ -35,6 +35,6 @@ def configure(stream: IO[str] | None = None, level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # The client logs each fetched URL at this level; a URL may hold a credential.
-    for name in ("httpx2", "httpcore2", "watchfiles"):
+    # The client logs each fetched URL at this level, and HPACK what it encodes; a URL may hold a credential.
+    for name in ("httpx2", "httpcore2", "hpack", "watchfiles"):
         logging.getLogger(name).setLevel(logging.WARNING)

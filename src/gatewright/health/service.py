@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gatewright.health.built_in import BUILT_IN, State
 from gatewright.health.custom import Attempts
 from gatewright.health.dependencies import ask_redis
-from gatewright.health.self_check import NoAnswerError, Target
+from gatewright.health.self_check import LONGEST_SECONDS, NoAnswerError, Question, Target
 from gatewright.health.self_check import ask as ask_listener
 from gatewright.health.settings import HealthSettings, SelfCheckSettings, address_of
 from gatewright.health.standing import Outcome, Standing
@@ -147,10 +147,19 @@ class Checks:
         if address is None:
             return Outcome(False, f"listener `{settings.listener}` is not open")
         target = Target(
-            settings.listener, address_of(address), settings.tls_name, settings.path, settings.host
+            settings.listener,
+            address_of(address),
+            http2=settings.http2,
+            tls_name=settings.tls_name,
+            introduced=settings.introduced,
         )
+        if settings.path is None:
+            question = Question(self._node.engine.self_check())
+        else:
+            question = Question(settings.path, settings.host, own=False)
+        patience = max(settings.within, LONGEST_SECONDS)
         try:
-            seconds = await asyncio.to_thread(ask_listener, target)
+            seconds = await asyncio.to_thread(ask_listener, target, question, patience)
         except NoAnswerError as error:
             return Outcome(False, str(error))
         self.self_check_seconds = seconds

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gatewright.config import Loaded
-from gatewright.config.addresses import read_address
+from gatewright.config.addresses import Network, read_address, read_network
 from gatewright.config.models import Listener
 from gatewright.errors import ConfigError, Problem
 from gatewright.health.custom import Check, CheckError, find
@@ -16,7 +16,9 @@ from gatewright.redis_clients import RedisSettings
 
 @dataclass(frozen=True, slots=True)
 class SelfCheckSettings:
-    """`listener` is the one that is asked; `tls_name` a name of its certificate."""
+    """`listener` is the one that is asked; `tls_name` a name of its certificate; `introduced` who tells it
+    first whose connections they are.
+    """
 
     interval: float
     within: float
@@ -25,6 +27,8 @@ class SelfCheckSettings:
     path: str | None = None
     host: str = "localhost"
     tls_name: str | None = None
+    http2: bool = False
+    introduced: tuple[Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +107,21 @@ def self_check_of(loaded: Loaded) -> SelfCheckSettings | None:
         path=wanted.path,
         host=wanted.host,
         tls_name=(names[0].replace("*", "www") if names else "localhost") if pairs else None,
+        http2="http1" not in listener.protocols,
+        introduced=introduced_by(listener),
     )
 
 
 def can_be_asked(listener: Listener, path: str | None) -> bool:
-    """Without a certificate of one's own, and in a protocol that it speaks."""
+    """Without a certificate of one's own, and a path of the user by HTTP/1.1."""
     clients = listener.tls.client_certificates if listener.tls is not None else None
     demands = clients is not None and clients.mode == "require"
-    fronted = listener.proxy_protocol is not None and listener.proxy_protocol.required
-    return not demands and not fronted and ("http1" if path else "http2") in listener.protocols
+    return not demands and (path is None or "http1" in listener.protocols)
+
+
+def introduced_by(listener: Listener) -> tuple[Network, ...]:
+    fronted = listener.proxy_protocol
+    return tuple(read_network(text) for text in fronted.from_) if fronted is not None else ()
 
 
 def address_of(text: str) -> tuple[str, int] | str:

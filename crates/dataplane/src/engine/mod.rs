@@ -139,7 +139,8 @@ impl Engine {
         Ok(version)
     }
 
-    /// Takes the sockets that the node at `path` listens on, to use them instead of new ones in the first `apply`.
+    /// Takes the sockets that the node at `path` listens on, to use them instead of new ones in the first `apply`, and the token of
+    /// its self-checks: for a while either answers what the other asks.
     pub fn adopt(&self, path: &Path) -> Result<usize, EngineError> {
         let refused = |error| EngineError::Engine(format!("sockets of the old node: {error}"));
         let inherited = takeover::receive(path).map_err(refused)?;
@@ -147,13 +148,15 @@ impl Engine {
         if !running.listeners.is_empty() || running.stopped {
             return Err(EngineError::Engine("sockets are adopted before the first `apply`".to_owned()));
         }
+        let tokens = inherited.iter().filter_map(Inherited::self_check);
+        tokens.for_each(|token| self.node.self_check.take_over(token));
         running.inherited = inherited;
         Ok(running.inherited.iter().map(Inherited::len).sum())
     }
 
     /// The open listeners with the descriptors of their sockets, as JSON. They stay valid until the next `apply` or `drain`.
     pub fn listening(&self) -> Vec<u8> {
-        takeover::listening(&self.lock().listeners)
+        takeover::listening(&self.lock().listeners, self.node.self_check.token().as_deref())
     }
 
     pub fn set_instances(&self, service: &str, json: &[u8]) -> Result<(), EngineError> {

@@ -34,6 +34,12 @@ impl Engine {
         Ok(metrics(&self.node, format, &families))
     }
 
+    /// The path by which this node asks itself: a GET is answered with 204, and leaves no trace. A secret.
+    pub fn self_check(&self) -> Result<String, EngineError> {
+        let path = self.node.self_check.path();
+        path.ok_or_else(|| EngineError::Engine("self-check: there are no random numbers".to_owned()))
+    }
+
     pub fn state(&self) -> Vec<u8> {
         let listeners = self.lock().listeners.clone();
         state(&self.node, &listeners)

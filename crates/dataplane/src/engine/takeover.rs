@@ -32,6 +32,9 @@ struct Message {
     address: Address,
     /// Of the socket, where the address is a path.
     file: Option<Inode>,
+    /// The token with which the old process asks itself.
+    #[serde(default)]
+    self_check: Option<String>,
 }
 
 /// Some sockets of one listener of the old process.
@@ -39,6 +42,7 @@ pub struct Inherited {
     name: String,
     address: Address,
     file: Option<Inode>,
+    self_check: Option<String>,
     sockets: Vec<OwnedFd>,
 }
 
@@ -52,6 +56,10 @@ pub struct Handed {
 impl Inherited {
     pub fn len(&self) -> usize {
         self.sockets.len()
+    }
+
+    pub fn self_check(&self) -> Option<&str> {
+        self.self_check.as_deref()
     }
 }
 
@@ -81,9 +89,10 @@ fn receive_one(socket: &Socket) -> io::Result<Option<Inherited>> {
     if flags.intersects(ReturnFlags::CTRUNC | ReturnFlags::TRUNC) {
         return Err(io::Error::other("a message was cut; is the limit of open files reached?"));
     }
-    let Message { name, address, file } = serde_json::from_slice(text.get(..bytes).unwrap_or_default())?;
+    let Message { name, address, file, self_check } =
+        serde_json::from_slice(text.get(..bytes).unwrap_or_default())?;
     let sockets = control.drain().filter_map(descriptors).flatten().collect();
-    Ok(Some(Inherited { name, address, file, sockets }))
+    Ok(Some(Inherited { name, address, file, self_check, sockets }))
 }
 
 fn descriptors(message: RecvAncillaryMessage<'_>) -> Option<rustix::net::AncillaryIter<'_, OwnedFd>> {
@@ -105,16 +114,17 @@ pub fn handed(all: &[Inherited], name: &str, address: &Address) -> io::Result<Ha
     Ok(handed)
 }
 
-pub fn listening(listeners: &[OpenListener]) -> Vec<u8> {
-    let document: Value = listeners.iter().map(listener).collect();
+pub fn listening(listeners: &[OpenListener], self_check: Option<&str>) -> Vec<u8> {
+    let document: Value = listeners.iter().map(|open| listener(open, self_check)).collect();
     document.to_string().into_bytes()
 }
 
-fn listener(open: &OpenListener) -> Value {
+fn listener(open: &OpenListener, self_check: Option<&str>) -> Value {
     json!({
         "name": open.name,
         "address": open.configured.to_string(),
         "file": open.file.as_ref().map(|file| file.inode()),
+        "self_check": self_check,
         "descriptors": open.sockets.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>(),
     })
 }

@@ -109,6 +109,9 @@ struct Life {
 impl Life {
     async fn run(mut self, mut commands: UnboundedReceiver<Command>) {
         let mut newcomers = self.worker.node.crowd.receive(self.worker.index);
+        let worker = Rc::clone(&self.worker);
+        // A task of its own: closing listeners, which this one waits for, is no fault of the worker's.
+        tokio::task::spawn_local(async move { worker.node.self_check.attend(worker.index).await });
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut ticks = 0_u32;

@@ -220,6 +220,11 @@ impl Account {
         now
     }
 
+    /// Nothing is to be counted or written of this request, however it ends.
+    pub fn unaccounted(&mut self) {
+        self.ended = Some(Instant::now());
+    }
+
     /// When the last request of this connection ended.
     pub fn ended_at(&self) -> Option<Instant> {
         self.ended

@@ -26,6 +26,11 @@ impl Fixed {
         Self { status: 200, lines, body: br#"{"status": "ok"}"#.to_vec(), location: None }
     }
 
+    /// For the node itself, which wants to know no more than that it is answered.
+    pub fn nothing() -> Self {
+        Self { status: 204, lines: b"cache-control: no-store\r\n".to_vec(), body: Vec::new(), location: None }
+    }
+
     pub fn redirect(status: u16, location: Location) -> Self {
         Self { status, lines: Vec::new(), body: Vec::new(), location: Some(location) }
     }

@@ -25,8 +25,10 @@ class SelfCheck(Section):
     )
     path: Annotated[str, Field(pattern=r"^/[!-~]*$")] | None = Field(
         None,
-        description="What is asked for, by a GET that is routed, counted and recorded as any other; an "
-        "answer of 500 and above is a failure. By default a PING of HTTP/2, which is neither.",
+        description="What is asked for, by a GET of HTTP/1.1 that is routed, counted and recorded as any "
+        "other; an answer of 500 and above is a failure. By default a path that only the node itself "
+        "knows, of which there is no record and no count, and which is answered once every worker has had "
+        "a turn.",
     )
     host: Text = Field("localhost", description="The host of that GET.")
 
