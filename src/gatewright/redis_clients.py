@@ -75,6 +75,13 @@ def bounded(timeout: float, connections: int) -> dict[str, Any]:
     }
 
 
+def failures() -> tuple[type[Exception], ...]:
+    """What a client raises where Redis cannot be asked, or answers what it does not understand."""
+    from redis.exceptions import RedisClusterException, RedisError  # noqa: PLC0415 - an extra.
+
+    return RedisError, RedisClusterException, OSError, TimeoutError, ValueError
+
+
 class SingleConnection:
     """One connection at most. After an error it must be closed, since an answer may still be under way."""
 
@@ -82,12 +89,10 @@ class SingleConnection:
     """What is raised where Redis cannot be asked, or does not answer in time."""
 
     def __init__(self, place: Place, timeout: float) -> None:
-        from redis.exceptions import RedisClusterException  # noqa: PLC0415 - an extra.
-
         self._timeout = timeout
         try:
             self._client: Any = connect(place, **bounded(timeout, connections=1))
-        except (RedisClusterException, ValueError) as error:
+        except failures() as error:
             message = f"the address cannot be read: {error}"
             raise self.error(message) from error
 
@@ -98,13 +103,11 @@ class SingleConnection:
                 await disconnect(self._client)
 
     async def _within(self, command: Any) -> Any:
-        from redis.exceptions import RedisClusterException, RedisError  # noqa: PLC0415
-
         try:
             # A server that drips bytes keeps each of the client's own waits short; this is for all of them.
             async with asyncio.timeout(3 * self._timeout):
                 return await command
-        except (RedisError, RedisClusterException, OSError, TimeoutError, ValueError) as error:
+        except failures() as error:
             message = str(error) or type(error).__name__
             raise self.error(message) from error
 

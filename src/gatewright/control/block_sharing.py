@@ -17,7 +17,7 @@ from typing import Any
 
 from gatewright.control.blocks import Block, Blocks, is_news, read_block
 from gatewright.reachability import Reachability
-from gatewright.redis_clients import Place, bounded, connect
+from gatewright.redis_clients import Place, bounded, connect, failures
 
 log = logging.getLogger("gatewright.control")
 
@@ -66,13 +66,11 @@ class BlockSharing:
         return self._settings is not None
 
     async def _run(self, settings: BlockSharingSettings) -> None:
-        from redis.exceptions import RedisError  # noqa: PLC0415 - an extra.
-
         while True:
             try:
                 async with connected(settings) as client:
                     await self._converse(client, settings)
-            except (RedisError, OSError, TimeoutError, ValueError) as error:
+            except failures() as error:
                 self._failed(error)
             await asyncio.sleep(REST_SECONDS)
 

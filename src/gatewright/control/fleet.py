@@ -2,7 +2,8 @@
 of its own, with a count that goes up each time.
 
 A node is there for as long as its count goes up, by the clock of whoever looks: clocks need not agree. An
-entry that has stood still for an hour is taken away by whoever sees that.
+entry that has stood still for an hour is taken away by whoever sees that, and has looked all the while: after
+an outage of Redis, when no count could go up, everybody has an hour to come back.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class Fleet:
         self._name = secrets.token_hex(8)
         self._beat = 0
         self._seen: dict[str, Seen] = {}
+        self._looked = self._looking_since = float("-inf")
         self._settings: RedisSettings | None = None
         self._task: asyncio.Task[None] | None = None
         self.health = Reachability()
@@ -99,6 +101,9 @@ class Fleet:
     def learn(self, told: Mapping[str, str]) -> list[str]:
         """Take what all say; give the names of entries that nobody needs any more."""
         now = self._clock()
+        if now - self._looked > ALIVE_SECONDS:
+            self._looking_since = now
+        self._looked = now
         for name, text in told.items():
             seen = self._seen.get(name)
             if seen is None:
@@ -106,6 +111,8 @@ class Fleet:
             elif seen.text != text:
                 self._seen[name] = Seen(text, now, moves=True)
         self._seen = {name: seen for name, seen in self._seen.items() if name in told}
+        if now - self._looking_since <= KEPT_SECONDS:
+            return []
         return [name for name, seen in self._seen.items() if now - seen.since > KEPT_SECONDS]
 
     def _alive(self) -> list[str]:

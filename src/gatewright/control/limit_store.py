@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gatewright.control.shared_store import StoreError
-from gatewright.redis_clients import Place, connect, disconnect
+from gatewright.redis_clients import Place, connect, disconnect, failures
 
 log = logging.getLogger("gatewright.alerts")
 
@@ -107,16 +107,19 @@ class LimitStore:
 
 
 async def _forget(settings: LimitStoreSettings, tiers: Mapping[str, int], caller: str | None) -> int:
-    from redis.exceptions import RedisError  # noqa: PLC0415 - an extra.
-
-    client = connect(settings.url, socket_timeout=settings.timeout, decode_responses=True)
+    seconds = settings.timeout
+    client: Any = None
     try:
+        client = connect(
+            settings.url, socket_timeout=seconds, socket_connect_timeout=seconds, decode_responses=True
+        )
         return sum([await _forget_tier(client, tier, tiers[tier], caller) for tier in tiers])
-    except (RedisError, OSError) as error:
+    except failures() as error:
         raise StoreError(str(error) or type(error).__name__) from error
     finally:
-        with contextlib.suppress(Exception):
-            await disconnect(client)
+        if client is not None:
+            with contextlib.suppress(Exception):
+                await disconnect(client)
 
 
 async def _forget_tier(client: Any, tier: str, prefix: int, caller: str | None) -> int:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gatewright.reachability import Reachability
-from gatewright.redis_clients import Place, bounded, connect_waiting, disconnect
+from gatewright.redis_clients import Place, bounded, connect_waiting, disconnect, failures
 from gatewright.revocation.entries import Revocation, of_fields, of_text
 
 log = logging.getLogger("gatewright.identity")
@@ -114,11 +114,9 @@ class SharedRevocations:
 
     async def tell(self, entries: Sequence[Revocation]) -> bool:
         """Tell every node at once; give whether Redis has taken them."""
-        from redis.exceptions import RedisError  # noqa: PLC0415 - an extra.
-
         try:
             await self._store(entries)
-        except (RedisError, OSError, TimeoutError, ValueError) as error:
+        except failures() as error:
             self._owes = True
             self._failed(error)
             return False

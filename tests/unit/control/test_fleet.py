@@ -42,9 +42,29 @@ def test_a_node_that_stands_still_is_gone_and_its_entry_is_taken_away_later() ->
     assert fleet.digests == 2
     fleet.hears(1, a="aaaaaaaa 4", b="bbbbbbbb 2")
     assert fleet.digests == 1
-    assert fleet.hears(KEPT_SECONDS, a="aaaaaaaa 5", b="bbbbbbbb 2") == ["b"]
+    assert passed(fleet, KEPT_SECONDS, b="bbbbbbbb 2") == ["b"]
     fleet.hears(a="aaaaaaaa 6")
     assert fleet.nodes == 1
+
+
+def passed(fleet: Looking, seconds: float, **still: str) -> list[str]:
+    """What nobody needs any more after so many seconds, in which `a` goes on telling and others do not."""
+    gone: list[str] = []
+    for beat in range(int(seconds / ALIVE_SECONDS)):
+        gone = fleet.hears(ALIVE_SECONDS, a=f"aaaaaaaa {1000 + beat}", **still)
+    return gone
+
+
+def test_after_a_long_outage_nobody_is_taken_away_before_everybody_could_come_back() -> None:
+    fleet = Looking()
+    for beat in range(3):
+        fleet.hears(a=f"aaaaaaaa {beat}", b=f"bbbbbbbb {beat}", c=f"cccccccc {beat}")
+    # Of the first one that reconnects all others have stood still for two hours.
+    assert fleet.hears(2 * KEPT_SECONDS, a="aaaaaaaa 3", b="bbbbbbbb 2", c="cccccccc 2") == []
+    assert fleet.hears(a="aaaaaaaa 4", b="bbbbbbbb 3", c="cccccccc 2") == []
+    assert fleet.nodes == 2
+    assert passed(fleet, KEPT_SECONDS - ALIVE_SECONDS, b="bbbbbbbb 3", c="cccccccc 2") == []
+    assert passed(fleet, 2 * ALIVE_SECONDS, b="bbbbbbbb 4", c="cccccccc 2") == ["c"]
 
 
 def test_a_node_that_left_is_gone_at_once() -> None:

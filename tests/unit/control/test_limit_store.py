@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from gatewright.control.limit_store import LimitStore, texts_of
+from gatewright.control.limit_store import LimitStore, LimitStoreSettings, texts_of
+from gatewright.control.shared_store import StoreError
+from gatewright.redis_clients import RedisTarget
 
 WELL = {"workers": 2, "connected_workers": 2, "open_workers": 0, "nodes": 3, "error": None}
 
@@ -38,6 +40,25 @@ def test_a_node_that_has_not_asked_yet_is_no_alert() -> None:
     store = LimitStore(Engine())
     store.look({**WELL, "connected_workers": 0})
     assert store.is_well
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        RedisTarget(("redis://127.0.0.1:1",)),
+        RedisTarget(("redis://127.0.0.1:1",), cluster=True),
+        RedisTarget(("redis://127.0.0.1:1/7",), cluster=True),
+    ],
+    ids=["server", "cluster", "no-cluster"],
+)
+async def test_counters_of_a_redis_that_is_not_there_are_not_forgotten_and_that_is_told(
+    place: RedisTarget,
+) -> None:
+    store = LimitStore(Engine())
+    await store.use(LimitStoreSettings(place, 0.2, {"t": 64}))
+    with pytest.raises(StoreError, match=r"\w"):
+        await store.reset(None, None)
+    await store.use(None)
 
 
 def digest(text: str) -> str:

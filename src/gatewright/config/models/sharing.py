@@ -55,8 +55,9 @@ class Redis(Section):
     )
     cluster: bool = Field(
         False,
-        description="The servers at `url` are those of a Redis Cluster. It is for tiers with `share`; what "
-        "else nodes share needs one server, or sentinels.",
+        description="The servers at `url` are those of a Redis Cluster, which has no database but 0: a "
+        "number behind an address is refused. It is for tiers with `share`; what else nodes share needs one "
+        "server, or sentinels.",
     )
     tls: RedisTls | None = Field(
         None, description="Whom to trust at `rediss://` addresses, and what to show."
