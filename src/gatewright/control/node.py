@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
-import httpx2
-
 from gatewright.audit.decisions import DecisionLane
 from gatewright.audit.log import GATEWAY
 from gatewright.audit.service import Audit
@@ -47,6 +45,7 @@ from gatewright.insight.counting import Counting
 from gatewright.insight.rollups import RollupSettings
 from gatewright.keystore.service import StoredKeys
 from gatewright.metrics.health import PushHealth
+from gatewright.outgoing.asking import asking
 from gatewright.records.asking import Queries
 from gatewright.records.build import Place, SinkSettings, default_sinks, use_sinks
 from gatewright.records.worker import RecordWorker
@@ -155,7 +154,7 @@ class Node:
         self.introspections = Introspections()
         self.passwords = PasswordChecker()
         self.questions = QuestionWorker(engine, self._answers() | self.logins.answers)
-        self._client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=20))
+        self._client = asking(20)
         # Held while a configuration gets live; whoever holds it knows that none does.
         self.applying = asyncio.Lock()
         self._sinks: tuple[SinkSettings, ...] | None = None

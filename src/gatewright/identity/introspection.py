@@ -14,6 +14,7 @@ import httpx2
 from gatewright.errors import GatewrightError
 from gatewright.identity.fetch import is_loopback
 from gatewright.outgoing.answers import UNCOMPRESSED, read_bounded
+from gatewright.outgoing.asking import asking
 
 log = logging.getLogger("gatewright.identity")
 
@@ -63,7 +64,7 @@ class Introspections:
 
     def __init__(self) -> None:
         self._sources: Mapping[str, IntrospectionSource] = {}
-        self._client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=CONNECTIONS))
+        self._client = asking(CONNECTIONS)
         self.health: dict[str, IntrospectionHealth] = {}
 
     def use(self, sources: Sequence[IntrospectionSource]) -> None:

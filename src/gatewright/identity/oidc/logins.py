@@ -10,8 +10,6 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 
-import httpx2
-
 from gatewright.identity.oidc.granting import granted
 from gatewright.identity.oidc.provider import Clocks, Provider, Push
 from gatewright.identity.oidc.settings import (
@@ -22,6 +20,7 @@ from gatewright.identity.oidc.settings import (
     UserError,
 )
 from gatewright.identity.questions import NO, Answer, Question
+from gatewright.outgoing.asking import asking
 from gatewright.revocation.entries import Revocation
 from gatewright.revocation.service import RevocationsFullError
 
@@ -46,7 +45,7 @@ class Logins:
         self._push = push
         self._revoke = revoke
         self._clocks = clocks or Clocks()
-        self._client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=50))
+        self._client = asking(50)
         self._providers: dict[str, Provider] = {}
         self._remembered: OrderedDict[str, tuple[float, Question]] = OrderedDict()
         self._giving_back: set[asyncio.Task[None]] = set()
