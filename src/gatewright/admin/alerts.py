@@ -111,6 +111,7 @@ def objective(budget: Budget, now: float) -> dict[str, Any]:
         "target": budget.goal.target,
         "window_seconds": budget.goal.window,
         "budget_left": budget.left(now) if budget.is_filled else None,
+        "complete": budget.is_complete(now),
         "burn_rates": {
             f"{int(long)}s": budget.burn(now, long) if budget.is_filled else None for _, long, _, _ in BURNS
         },

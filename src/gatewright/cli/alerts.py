@@ -67,7 +67,7 @@ def listed(what: str, found: dict[str, Any], as_json: bool) -> int:
     elif what == "silences":
         table(("id", "alert", "subject", "until", "by", "why"), found["silences"])
     elif what == "objectives":
-        table(("name", "target", "budget_left", "burn_rates"), found["objectives"])
+        table(("name", "target", "budget_left", "complete", "burn_rates"), found["objectives"])
     else:
         table(COLUMNS, [{**one, "alert": one["name"]} for one in found["alerts"]])
     return int(what == "list" and any(one["state"] == "firing" for one in found["alerts"]))

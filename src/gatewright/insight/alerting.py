@@ -71,6 +71,8 @@ class Progress:
 
     evaluated_at: float | None = None
     failures: int = 0
+    put_off: int = 0
+    """Evaluations that could not look yet for what objectives counted before."""
     told: list[Message] = field(default_factory=list)
 
 
@@ -186,9 +188,12 @@ class Alerting:
             return
         try:
             if not self._sources.fill(new, self._clock()):
+                self.progress.put_off += 1
                 return
         except Exception:
             log.exception("what objectives counted before cannot be read; they count from now on")
+            for budget in new:
+                budget.missed = [(0, self._clock())]
         for budget in new:
             budget.is_filled = True
 

@@ -4,12 +4,15 @@ of them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
-from gatewright.insight.budget_history import history
+from gatewright.insight.budget_history import LockedError, history
 from gatewright.insight.counts import Counts, CountSource
 from gatewright.insight.objectives import Budget
 from gatewright.insight.rollups import RollupSettings, RollupWriter
+
+log = logging.getLogger("gatewright.insight")
 
 
 class Counting:
@@ -42,18 +45,24 @@ class Counting:
     def fill(self, budgets: Sequence[Budget], now: float) -> bool:
         """Let budgets hold what roll-ups have in place of what they counted themselves; without roll-ups they
         stay as they are. Gives whether that is done: not while roll-ups cannot be written, since what only
-        budgets have would be lost. Blocks.
+        budgets have would be lost, nor while somebody has locked one. Blocks while it reads, and only
+        briefly for a lock.
         """
         rollups = self.rollups
         if rollups is None:
             return True
         # All that they counted is in the files then, and nothing comes to either before they are read.
         with self.counts.held():
-            if not rollups.flush():
+            if not rollups.flush_briefly():
                 return False
-            found = history(rollups.directory, [budget.goal for budget in budgets], now)
-            for budget, minutes in zip(budgets, found, strict=True):
-                budget.minutes = minutes
+            lost = rollups.lost.all(rollups.directory)
+            try:
+                found = history(rollups.directory, [budget.goal for budget in budgets], now, lost)
+            except LockedError as error:
+                log.warning("roll-ups cannot be read yet", extra={"error": str(error)})
+                return False
+            for budget, minutes in zip(budgets, found.minutes, strict=True):
+                budget.minutes, budget.missed = minutes, found.missed
         return True
 
     def close(self) -> None:

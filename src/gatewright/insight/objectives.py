@@ -69,6 +69,8 @@ class Budget:
         self.goal = goal
         self.minutes: Minutes = {}
         self.is_filled = False
+        self.missed: list[tuple[float, float]] = []
+        """Times (since, until) of which something is known to be missing."""
 
     def add(self, cell: Counted) -> None:
         if not self.goal.concerns(cell.route_id, cell.backend_service):
@@ -90,6 +92,11 @@ class Budget:
         """How many times faster than allowed the budget was used in this window; 0 without requests."""
         total, bad = self.counts(now - window, now)
         return bad / total / (1 - self.goal.target) if total else 0.0
+
+    def is_complete(self, now: float) -> bool:
+        """Whether all requests of its window are counted, as far as anybody knows."""
+        since = now - self.goal.window
+        return self.is_filled and all(until <= since for _, until in self.missed)
 
     def left(self, now: float) -> float:
         """The share of the budget that is left; below 0 where more was used than there is."""

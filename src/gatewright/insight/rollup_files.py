@@ -66,11 +66,14 @@ def file_of(directory: Path, level: Level, seconds: int) -> Path:
     return directory / f"{PREFIX}{datetime.fromtimestamp(seconds, UTC).strftime(level.day_format)}.sqlite"
 
 
-def open_file(path: Path) -> sqlite3.Connection:
-    """A file ready to be written, made if it is new. Raises `sqlite3.Error` or `OSError`."""
+def open_file(path: Path, busy_seconds: float | None = None) -> sqlite3.Connection:
+    """A file ready to be written, made if it is new. Raises `sqlite3.Error` or `OSError`, also where it is
+    locked for longer than `busy_seconds`, by default `BUSY_SECONDS`.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The flushing thread writes, and whoever closes the node closes.
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+    seconds = BUSY_SECONDS if busy_seconds is None else busy_seconds
+    connection = sqlite3.connect(path, timeout=seconds, check_same_thread=False, isolation_level=None)
     path.chmod(0o600)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
@@ -83,16 +86,20 @@ def open_file(path: Path) -> sqlite3.Connection:
 class RollupFile:
     """One file that is open for writing. Used by one thread at a time."""
 
-    def __init__(self, path: Path, bound: KeyBound) -> None:
+    def __init__(self, path: Path, bound: KeyBound, busy_seconds: float | None = None) -> None:
         self.path = path
         self._bound = bound
-        self._connection = open_file(path)
+        self._connection = open_file(path, busy_seconds)
         self._ids: dict[Key, int] = {}
         self._has_all_ids = False
 
-    def add(self, cells: Mapping[tuple[Level, int, Key], Cell]) -> None:
-        """Add all of these or nothing. Raises `sqlite3.Error`; the file must then be closed."""
+    def add(self, cells: Mapping[tuple[Level, int, Key], Cell], busy_seconds: float | None = None) -> None:
+        """Add all of these or nothing. Raises `sqlite3.Error`, also where the file is locked for longer than
+        `busy_seconds`, by default `BUSY_SECONDS`; it must then be closed.
+        """
         connection = self._connection
+        seconds = BUSY_SECONDS if busy_seconds is None else busy_seconds
+        connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
         # At once, since a transaction that has read cannot always become one that writes.
         connection.execute("BEGIN IMMEDIATE")
         # Another process may have made keys since; none can within the transaction.
@@ -206,6 +213,12 @@ def _end(day: datetime, path: Path) -> datetime:
     if level is MINUTES:
         return day + timedelta(days=1)
     return (day + timedelta(days=32)).replace(day=1) if level is HOURS else day.replace(year=day.year + 1)
+
+
+def periods_of(path: Path) -> tuple[float, float]:
+    """The time that a file of roll-ups is for, in seconds."""
+    day = day_of(path) or datetime.fromtimestamp(0, UTC)
+    return day.timestamp(), _end(day, path).timestamp()
 
 
 def _with_log(path: Path) -> tuple[Path, ...]:

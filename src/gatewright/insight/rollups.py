@@ -19,6 +19,8 @@ from pathlib import Path
 from gatewright.insight import rollup_files
 from gatewright.insight.cells import Cell
 from gatewright.insight.counts import Counted
+from gatewright.insight.lost import LostTimes
+from gatewright.insight.objectives import KEPT_SECONDS
 from gatewright.insight.rollup_files import (
     LEVELS,
     MINUTES,
@@ -34,12 +36,18 @@ log = logging.getLogger("gatewright.insight")
 
 OPEN_FILES = 4
 MOST_CELLS = 50_000
-"""Cells in memory at which they are written at once, such as when they cannot be taken for long."""
+"""Cells in memory at which the thread writes at once."""
 
 MOST_UNWRITTEN = 200_000
 """Cells that are kept while files cannot be written; beyond it those of the oldest file are dropped and
-counted.
+counted, and it is kept of which time they were.
 """
+
+MOST_WAITING = 200_000
+"""Cells that wait for the thread; beyond it those of the oldest minute are dropped in the same way."""
+
+BRIEF_SECONDS = 0.2
+"""How long somebody who must go on waits for a lock."""
 
 EXPIRY_SECONDS = 600.0
 ROUNDS = 12
@@ -65,6 +73,7 @@ def now_in_utc() -> datetime:
 
 class RollupWriter:
     """Adds up what was counted, and writes it in a thread of its own, which has counts taken first (`take`).
+    Whoever hands it counts waits for no file.
 
     `coarsened` and `dropped` say how often a bound was hit: cells that had to be told less apart, and cells
     that were given up.
@@ -77,6 +86,7 @@ class RollupWriter:
         now: Callable[[], datetime] = now_in_utc,
     ) -> None:
         self.dropped = 0
+        self.lost = LostTimes()
         self._settings = settings
         self._take = take
         self._now = now
@@ -90,6 +100,7 @@ class RollupWriter:
         self._files: dict[Path, RollupFile] = {}
         self._expired_at: datetime | None = None
         self._ending = threading.Event()
+        self._wanted = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rollups", daemon=True)
         self._has_begun = False
 
@@ -113,16 +124,19 @@ class RollupWriter:
         self._bound.limit = settings.max_keys
 
     def add(self, cells: Sequence[Counted]) -> None:
-        """Add up what was counted. Never raises: what cannot be written is kept and written later."""
+        """Add up what was counted, to be written soon. Never raises and never waits for a file."""
         with self._counting:
             for counted in cells:
                 self._cell(counted).add(counted)
+            while self._cells > MOST_WAITING:
+                self._drop_oldest_minute()
         if self._cells >= MOST_CELLS:
-            self._flush_quietly(everything=False)
+            self._wanted.set()
 
     def close(self) -> None:
         """Write what was added, end. Never raises."""
         self._ending.set()
+        self._wanted.set()
         if self._has_begun:
             self._thread.join()
         self._flush_quietly(everything=True)
@@ -136,21 +150,39 @@ class RollupWriter:
         written is tried again the next time. Gives whether files have all that was counted now.
         """
         with self._writing:
-            with self._counting:
-                taken, self._minutes, self._cells = self._minutes, {}, 0
-            for path, cells in self._by_file(taken).items():
-                self._keep(path, cells)
-            for path, cells in list(self._unwritten.items()):
+            for path, cells in self._taken():
                 if everything or level_of(path) is MINUTES or len(cells) >= MOST_CELLS:
                     self._write(path)
             is_whole = not self._unwritten
             self._drop_beyond_bound()
             self._expire()
+            self.lost.save(self.directory, int(self._now().timestamp()) - KEPT_SECONDS)
         return is_whole
+
+    def flush_briefly(self) -> bool:
+        """Write everything, and wait `BRIEF_SECONDS` at most for another who writes, and for a file that is
+        locked. Gives whether files have all that was counted now.
+        """
+        if not self._writing.acquire(timeout=BRIEF_SECONDS):
+            return False
+        try:
+            return all(self._write(path, BRIEF_SECONDS) for path, _ in self._taken())
+        finally:
+            self._writing.release()
+
+    def _taken(self) -> list[tuple[Path, Cells]]:
+        """What is to be written to which file, with all that was counted now."""
+        with self._counting:
+            taken, self._minutes, self._cells = self._minutes, {}, 0
+        for path, cells in self._by_file(taken).items():
+            self._keep(path, cells)
+        return list(self._unwritten.items())
 
     def _run(self) -> None:
         rounds = 0
-        while not self._ending.wait(self._settings.interval):
+        while not self._ending.is_set():
+            self._wanted.wait(self._settings.interval)
+            self._wanted.clear()
             rounds += 1
             try:
                 self._take()
@@ -207,21 +239,23 @@ class RollupWriter:
         for place, cell in cells.items():
             add_to(known, place, cell)
 
-    def _write(self, path: Path) -> None:
+    def _write(self, path: Path, busy_seconds: float | None = None) -> bool:
+        """Give whether it has been written."""
         try:
-            self._file(path).add(self._unwritten[path])
+            self._file(path, busy_seconds).add(self._unwritten[path], busy_seconds)
         except (sqlite3.Error, OSError) as error:
             self._forget(path)
             log.warning("roll-ups cannot be written", extra={"file": path.name, "error": str(error)})
-        else:
-            del self._unwritten[path]
+            return False
+        del self._unwritten[path]
+        return True
 
-    def _file(self, path: Path) -> RollupFile:
+    def _file(self, path: Path, busy_seconds: float | None) -> RollupFile:
         file = self._files.get(path)
         if file is None:
             while len(self._files) >= OPEN_FILES:
                 self._forget(next(iter(self._files)))
-            file = self._files[path] = RollupFile(path, self._bound)
+            file = self._files[path] = RollupFile(path, self._bound, busy_seconds)
         return file
 
     def _forget(self, path: Path) -> None:
@@ -234,7 +268,20 @@ class RollupWriter:
             oldest = min(self._unwritten)
             gone = self._unwritten.pop(oldest)
             self.dropped += len(gone)
+            periods = [period for _, period, _ in gone]
+            level = level_of(oldest)
+            self.lost.add(level, min(periods), max(periods) + level.seconds)
             log.error("roll-ups dropped", extra={"file": oldest.name, "cells": len(gone)})
+
+    def _drop_oldest_minute(self) -> None:
+        oldest = min(self._minutes)
+        gone = self._minutes.pop(oldest)
+        self._cells -= len(gone)
+        self.dropped += len(gone)
+        for level in LEVELS:
+            period = oldest - oldest % level.seconds
+            self.lost.add(level, period, period + level.seconds)
+        log.error("roll-ups dropped", extra={"minute": oldest, "cells": len(gone)})
 
     def _expire(self) -> None:
         now = self._now()

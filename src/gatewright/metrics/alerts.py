@@ -6,6 +6,7 @@ import time
 from collections import Counter
 
 from gatewright.control.node import Node
+from gatewright.insight.alerting import Alerting
 from gatewright.metrics.family import Family, Sample, counter, gauge
 
 
@@ -23,12 +24,6 @@ def alert_metrics(node: Node) -> list[Family]:
         for outcome, count in (("delivered", one.delivered), ("failed", one.failed), ("dropped", one.dropped))
     ]
     queued: list[Sample] = [({"channel": one.settings.name}, one.queued) for one in outboxes]
-    now = time.time()
-    budgets: list[Sample] = [
-        ({"objective": one.goal.name}, one.left(now))
-        for one in alerting.traffic.budgets.all()
-        if one.is_filled
-    ]
     return [
         gauge("gateway_alerts_firing", "Alerts that fire now.", firing),
         counter(
@@ -46,5 +41,22 @@ def alert_metrics(node: Node) -> list[Family]:
         counter(
             "gateway_alert_evaluation_failures_total", "Evaluations that failed.", alerting.progress.failures
         ),
+        *objective_metrics(alerting),
+    ]
+
+
+def objective_metrics(alerting: Alerting) -> list[Family]:
+    """Of an objective that does not know yet what was counted before nothing is said."""
+    now = time.time()
+    known = [one for one in alerting.traffic.budgets.all() if one.is_filled]
+    budgets: list[Sample] = [({"objective": one.goal.name}, one.left(now)) for one in known]
+    complete: list[Sample] = [({"objective": one.goal.name}, int(one.is_complete(now))) for one in known]
+    return [
         gauge("gateway_objective_budget_left_ratio", "Share of the error budget that is left.", budgets),
+        gauge("gateway_objective_complete", "Whether all requests of the window are counted.", complete),
+        counter(
+            "gateway_objective_fills_put_off_total",
+            "Evaluations that could not look yet for what objectives counted before.",
+            alerting.progress.put_off,
+        ),
     ]

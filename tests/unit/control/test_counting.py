@@ -1,6 +1,7 @@
 """A node counts requests for whom its configuration names, from the first one to the last."""
 
 import asyncio
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -13,9 +14,8 @@ import pytest
 from gateway.counted import cell
 from gatewright.control.configuration import read
 from gatewright.control.node import Node
-from gatewright.insight import counting
-from gatewright.insight.budget_history import history
-from gatewright.insight.objectives import Minutes
+from gatewright.insight import counting, rollup_files
+from gatewright.insight.budget_history import History, history
 from gatewright.insight.rollup_files import MINUTES, file_of
 from gatewright.insight.rollup_queries import count_rollups
 from gatewright.metrics.alerts import alert_metrics
@@ -139,6 +139,31 @@ async def test_an_objective_keeps_what_it_counted_while_roll_ups_cannot_be_writt
     assert rolled_up(node) == 10
 
 
+async def test_an_evaluation_does_not_wait_for_roll_ups_that_somebody_has_locked(
+    engine, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever waits for the lock as long as a writer may does not come back within this test.
+    monkeypatch.setattr(rollup_files, "BUSY_SECONDS", 3600.0)
+    text = "objectives: [{name: up, target: 99%}]\n"
+    node = Node(engine, read([write(text)]).state)
+    node.start()
+    await node.apply(read([write(text)]))
+    node.state.rollups.mkdir(parents=True, exist_ok=True)
+    engine.counted = requests(10)
+    path = file_of(node.state.rollups, MINUTES, int(engine.counted[0][0]))
+    rollup_files.open_file(path, 1.0).close()
+    blocker = sqlite3.connect(path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    async with asyncio.timeout(30):
+        await node.alerting.evaluate()
+    assert (node.alerting.progress.put_off, node.alerting.progress.failures, told(node)) == (1, 0, [])
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    await node.alerting.evaluate()
+    assert (node.alerting.progress.put_off, told(node)) == (1, [pytest.approx(1)])
+    await node.close()
+
+
 async def test_what_comes_while_alerts_are_off_counts_for_objectives_that_are_on_again(
     engine, write: Write
 ) -> None:
@@ -188,7 +213,7 @@ async def test_an_evaluation_that_ends_after_alerts_did_hides_nothing_that_comes
     await node.apply(on)
     reading, go_on = threading.Event(), threading.Event()
 
-    def slowly(*asked: Any) -> list[Minutes]:
+    def slowly(*asked: Any) -> History:
         reading.set()
         assert go_on.wait(30)
         return history(*asked)

@@ -1,5 +1,6 @@
 """Objectives: what they count, what they keep of it, and what roll-ups say of the time before."""
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 
 from gateway.counted import cell
-from gatewright.insight.budget_history import history
+from gatewright.insight import rollups
+from gatewright.insight.budget_history import LockedError, history
 from gatewright.insight.counting import Counting
 from gatewright.insight.counts import Counted
 from gatewright.insight.histogram import BASE
@@ -177,20 +179,22 @@ def test_of_time_whose_minutes_were_given_up_there_are_hours(tmp_path: Path, wri
     (tmp_path / "minutes-from").write_text("20261128\n")
     for path in tmp_path.glob("rollups-202611??.sqlite*"):
         path.unlink()
-    [minutes] = history(tmp_path, [goal()], START)
-    assert sum(total for total, _ in minutes.values()) == 2
+    found = history(tmp_path, [goal()], START)
+    assert (sum(total for total, _ in found.minutes[0].values()), found.missed) == (2, [])
     (tmp_path / "hours-from").write_text("20261201\n")
     for path in tmp_path.glob("rollups-202611.sqlite*"):
         path.unlink()
-    [minutes] = history(tmp_path, [goal()], START)
-    assert sum(total for total, _ in minutes.values()) == 2
+    found = history(tmp_path, [goal()], START)
+    assert (sum(total for total, _ in found.minutes[0].values()), found.missed) == (2, [])
 
 
 def test_reading_ends_when_its_time_is_over_and_has_the_newest(tmp_path: Path, write, caplog) -> None:
     write(came(20 * DAY), came(0))
-    [minutes] = history(tmp_path, [goal()], START, seconds=0.0)
-    assert list(minutes) == [int(START) // MINUTE]
+    found = history(tmp_path, [goal()], START, seconds=0.0)
+    assert list(found.minutes[0]) == [int(START) // MINUTE]
     assert "error budgets begin with a part" in caplog.text
+    [(since, until)] = found.missed
+    assert (since, START - DAY < until < START + DAY) == (0, True)
 
 
 def test_a_file_that_is_none_costs_only_what_it_had(tmp_path: Path, write, caplog) -> None:
@@ -199,9 +203,48 @@ def test_a_file_that_is_none_costs_only_what_it_had(tmp_path: Path, write, caplo
     (tmp_path / f"rollups-{day:%Y%m%d}.sqlite").write_bytes(
         b"no database at all, and longer than a header" * 9
     )
-    [minutes] = history(tmp_path, [goal()], START)
-    assert sum(total for total, _ in minutes.values()) == 1
+    found = history(tmp_path, [goal()], START)
+    assert sum(total for total, _ in found.minutes[0].values()) == 1
     assert "roll-ups cannot be read" in caplog.text
+    assert found.missed == [(START // HOUR * HOUR - 7 * HOUR, int(START) + MINUTE)]
+
+
+def test_a_file_that_is_locked_is_waited_for_briefly_and_read_later(tmp_path: Path, write) -> None:
+    write(came(0))
+    blocker = sqlite3.connect(tmp_path / f"rollups-{NOW:%Y%m%d}.sqlite", isolation_level=None)
+    blocker.execute("PRAGMA locking_mode=EXCLUSIVE")
+    blocker.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(LockedError, match=r"rollups-20261127\.sqlite: database is locked"):
+        history(tmp_path, [goal()], START)
+    blocker.close()
+    assert history(tmp_path, [goal()], START).missed == []
+
+
+def test_a_budget_that_is_filled_after_counts_were_dropped_is_incomplete_until_its_window_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollups, "MOST_UNWRITTEN", 10)
+    hours = tmp_path / f"rollups-{NOW:%Y%m}.sqlite"
+    hours.mkdir()
+    writer = RollupWriter(RollupSettings(tmp_path), lambda: None, lambda: NOW)
+    writer.add([came(9 * HOUR, route_id=f"r{number}") for number in range(30)])
+    writer.flush()
+    writer.close()
+    hours.rmdir()
+    # Another process learns of it, too.
+    lost = RollupWriter(RollupSettings(tmp_path), lambda: None, lambda: NOW).lost.all(tmp_path)
+    budget = Budget(goal(window=10 * HOUR))
+    [budget.minutes], budget.missed = (
+        (found := history(tmp_path, [budget.goal], START, lost)).minutes,
+        found.missed,
+    )
+    assert all_of(budget) == (0, 0)
+    assert not budget.is_complete(START)
+    budget.is_filled = True
+    assert not budget.is_complete(START)
+    assert budget.is_complete(START + 2 * HOUR)
+    # What was dropped of hours is no loss to who asks for minutes.
+    assert history(tmp_path, [budget.goal], START - 9 * HOUR, lost).missed == []
 
 
 def test_without_roll_ups_a_budget_keeps_what_it_counted(tmp_path: Path) -> None:

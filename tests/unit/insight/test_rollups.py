@@ -16,7 +16,8 @@ import pytest
 from gateway.counted import cell
 from gatewright.insight import rollups
 from gatewright.insight.counts import Counted
-from gatewright.insight.rollup_files import expire, open_file
+from gatewright.insight.lost import LostTimes
+from gatewright.insight.rollup_files import HOURS, MINUTES, expire, open_file
 from gatewright.insight.rollup_queries import count_rollups
 from gatewright.insight.rollups import RollupSettings, RollupWriter
 from gatewright.records.conditions import parse_condition
@@ -215,6 +216,64 @@ def test_what_cannot_be_written_for_long_is_dropped_and_counted(writer, tmp_path
     # Dropped is not written.
     assert not one.flush()
     assert one.dropped == 30
+    minute = int(NOW.timestamp()) // 60 * 60
+    assert one.lost.all(tmp_path) == [("minutes", minute, minute + 60)]
+    assert (tmp_path / "lost").read_text() == f"minutes {minute} {minute + 60}\n"
+
+
+def test_who_hands_over_counts_waits_for_no_file_and_what_waits_too_long_is_dropped_and_counted(
+    writer, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(rollups, "MOST_CELLS", 5)
+    monkeypatch.setattr(rollups, "MOST_WAITING", 20)
+    one = writer()
+    with one._writing:
+        adding = threading.Thread(
+            target=lambda: [
+                one.add([counted_in(NOW - timedelta(minutes=ago), route_id=f"r{each}") for each in range(8)])
+                for ago in (2, 1, 0)
+            ],
+            daemon=True,
+        )
+        adding.start()
+        adding.join(10)
+        assert not adding.is_alive()
+        assert not one.flush_briefly()
+    assert one.dropped == 8
+    assert {lost.table for lost in one.lost.all(tmp_path)} == {"minutes", "hours", "days"}
+    assert one.flush_briefly()
+    assert counts(counted(tmp_path)) == {(): 16}
+
+
+def test_many_counts_are_written_at_once_by_the_thread(writer, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(rollups, "MOST_CELLS", 5)
+    one, written = writer(interval=3600.0), threading.Event()
+    flush = one.flush
+
+    def flushed(everything: bool = True) -> bool:
+        is_whole = flush(everything)
+        written.set()
+        return is_whole
+
+    monkeypatch.setattr(one, "flush", flushed)
+    one.start()
+    one.add([counted_in(route_id=f"r{number}") for number in range(8)])
+    assert written.wait(30)
+    assert counts(counted(tmp_path)) == {(): 8}
+
+
+def test_times_that_are_lost_are_told_together_where_they_meet_and_are_bounded(tmp_path: Path) -> None:
+    lost = LostTimes()
+    for start in (0, 60, 7200, 120):
+        lost.add(MINUTES, start, start + 60)
+    lost.add(HOURS, 0, 3600)
+    assert lost.all(tmp_path) == [("minutes", 0, 180), ("minutes", 7200, 7260), ("hours", 0, 3600)]
+    for start in range(10_000, 10_000 + 1200 * 120, 120):
+        lost.add(MINUTES, start, start + 60)
+    found = lost.all(tmp_path)
+    assert (len(found), found[0].since, found[999].until) == (1001, 0, 10_000 + 1199 * 120 + 60)
+    (tmp_path / "lost").write_text("nonsense\n")
+    assert lost.all(tmp_path) == found
 
 
 def test_names_beyond_the_bound_are_told_less_apart_and_lose_no_count(writer, tmp_path: Path) -> None:

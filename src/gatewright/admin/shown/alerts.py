@@ -38,6 +38,10 @@ class ObjectiveShown(BaseModel):
         description="Share of the error budget; below 0 where more was used than there is. `null` until it "
         "is known what was counted before."
     )
+    complete: bool = Field(
+        description="Whether all requests of the window are counted, as far as is known. Not where counts "
+        "were lost, or cannot be read, nor until it is known what was counted before."
+    )
     burn_rates: dict[str, float | None] = Field(
         description="How many times faster than allowed the budget was used in a window, such as `3600s`."
     )
