@@ -161,6 +161,14 @@ def test_every_field_of_a_record_is_in_the_reference(repository: Path, reference
     assert written == fields
 
 
+def test_everything_that_may_be_waited_for_is_in_the_reference(repository: Path, reference: Path) -> None:
+    source = (repository / "crates/dataplane/src/trail/waits.rs").read_text(encoding="utf-8")
+    causes = re.findall(r'Self::\w+ => "(\w+)"', source)
+    assert len(causes) > 5
+    page = (reference / "records.md").read_text(encoding="utf-8").partition("| `waited_for` | stage |")[2]
+    assert [named(line)[0] for line in page.partition("\n\n")[0].splitlines() if "| `" in line] == causes
+
+
 def named(line: str) -> list[str]:
     return re.findall(r"`(\w+)`", cells(line)[0])
 

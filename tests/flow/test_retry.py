@@ -321,6 +321,7 @@ def test_a_client_that_leaves_ends_the_wait_for_another_attempt(origin: Origin) 
             node.wait_for(lambda _: node.metric("gateway_retries_total") == 1)
         record = node.record()
         assert (record["status"], record["error_type"]) == (499, "client_closed")
+        assert [step["verdict"] for step in record["decisions"] if step.get("waited_for") == "backoff"]
         assert node.state()["services"][0]["instances"][0]["in_flight"] == 0
     assert len(origin.requests) == 1
 

@@ -92,6 +92,23 @@ def test_a_key_may_do_what_its_scopes_say(origin: Origin) -> None:
             assert Signed().sign(node.address).send(node).status == status
 
 
+def test_the_body_of_a_signed_request_is_waited_for_and_the_record_says_so(node: Node) -> None:
+    asked = Signed("POST", body=b"0123456789").sign(node.address)
+    headers = [("host", f"{node.address[0]}:{node.address[1]}"), *asked.headers.items()]
+    sent = encode(asked.target, headers, "POST", asked.body)
+    with Client(node.address) as client:
+        client.send(sent[:-5])
+        node.wait_for(lambda _: node.metric("gateway_in_flight_requests") == 1)
+        # The one worker answers this when it has nothing to do for the other.
+        assert get(node.address).status == 401
+        client.send(sent[-5:])
+        assert client.response("POST").status == 200
+    told = [step for step in node.records(2)[1]["decisions"] if "waited_ms" in step]
+    assert [(step["verdict"], step["rule"], step["waited_for"]) for step in told] == [
+        ("partner", "machines", "body")
+    ]
+
+
 def test_a_signed_request_proves_its_key_and_arrives_as_it_was_signed(node: Node, origin: Origin) -> None:
     asked = Signed("POST", "/invoices/7?dry=1", b'{"amount": 7}').sign(node.address)
     response = asked.send(node)

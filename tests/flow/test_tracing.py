@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from gateway import Node, Origin, RunningGateway, get, one_route
+from gateway import Node, Origin, RunningGateway, basic, get, one_route, quick_hash
 from gateway.span_collector import attributes, grpc_collector, http_collector
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 ZIPKIN = [("X-B3-TraceId", TRACE), ("X-B3-SpanId", PARENT), ("X-B3-Sampled", "1")]
+HASH = quick_hash("open sesame")
 W3C = ("traceparent", f"00-{TRACE}-{PARENT}-01")
 
 
@@ -94,6 +96,13 @@ def test_b3_that_nobody_wants_goes_on_as_any_header(origin: Origin) -> None:
         assert TRACE not in (received.get("traceparent") or "")
 
 
+def check_wait(whole: Span, deciding: Span, waiting: Span) -> None:
+    assert (waiting.name, waiting.parent_span_id) == ("wait password", deciding.span_id)
+    assert attributes(waiting) == {"gatewright.stage": "authenticate"}
+    assert whole.start_time_unix_nano < waiting.start_time_unix_nano < waiting.end_time_unix_nano
+    assert waiting.end_time_unix_nano <= deciding.end_time_unix_nano <= whole.end_time_unix_nano
+
+
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_a_collector_gets_the_spans_of_what_was_sampled_or_failed(
     origin: Origin, tmp_path: Path, free_port: Callable[[], int], protocol: str
@@ -106,9 +115,12 @@ def test_a_collector_gets_the_spans_of_what_was_sampled_or_failed(
         )
         services = f'{{name: a, instances: ["{origin.address}"]}}, {{name: dead, instances: ["{dead}"]}}'
         route = "match: '/*', service: a, auth: none"
+        kept = "match: /kept, service: a, auth: {accept: [staff]}"
         text = (
             f"services: [{services}]\n"
-            f"routes: [{{name: a, {route}}}, {{name: dead, match: /dead, service: dead, auth: none}}]\n"
+            f"identities: [{{name: staff, kind: basic, users: [{{user: ann, hash: '{HASH}'}}]}}]\n"
+            f"routes: [{{name: a, {route}}}, {{name: kept, {kept}}}, "
+            "{name: dead, match: /dead, service: dead, auth: none}]\n"
             f"tracing: {{sample: 0, export: {{{export}}}}}\n"
             "defaults: {rate_limit: none, unauthenticated_tier: none}\n"
         )
@@ -117,10 +129,11 @@ def test_a_collector_gets_the_spans_of_what_was_sampled_or_failed(
         try:
             public = ("127.0.0.1", node.public)
             assert get(public, "/passed-over").status == 200
-            assert get(public, "/kept", W3C).status == 200
+            assert get(public, "/kept", W3C, basic("ann", "open sesame")).status == 200
             came = collector.next()
             assert attributes(came.resource)["service.name"] == "edge"
-            whole, _, attempt, *_ = came.scope_spans[0].spans
+            whole, deciding, waiting, attempt, *_ = came.scope_spans[0].spans
+            check_wait(whole, deciding, waiting)
             assert (whole.trace_id.hex(), whole.parent_span_id.hex()) == (TRACE, PARENT)
             assert attributes(whole)["url.path"] == "/kept"
             assert attributes(attempt)["server.port"] == int(origin.address.rpartition(":")[2])

@@ -25,6 +25,7 @@ mod shared_limits;
 mod signed;
 mod trip;
 mod tunnel;
+mod watch;
 
 use std::net::IpAddr;
 

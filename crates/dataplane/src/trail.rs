@@ -1,5 +1,9 @@
 //! What was decided, stage by stage, and from which inputs: the heart of the decision record.
 
+mod waits;
+
+pub use waits::{Awaited, Cause, Wait};
+
 /// The stages of design.md section 2 that decide something. The order is the order of a request's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -112,10 +116,13 @@ pub struct Trail {
     steps: Vec<Step>,
     /// Empty, with the memory of earlier ones.
     spare: Vec<Inputs>,
+    /// In the order in which they ended.
+    waits: Vec<Wait>,
 }
 
 impl Trail {
     pub fn clear(&mut self) {
+        self.waits.clear();
         for Step { mut inputs, .. } in self.steps.drain(..) {
             if inputs.list.capacity() > 0 && self.spare.len() < SPARE {
                 inputs.list.clear();

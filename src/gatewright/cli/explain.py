@@ -202,11 +202,11 @@ def show(document: dict[str, Any], outcome: str) -> None:
     from gatewright.records.explain import steps_of  # noqa: PLC0415
 
     steps = steps_of(document)
-    rows = [
-        {"stage": s.stage, "verdict": s.verdict, "rule": s.rule, "inputs": s.inputs, "at": s.at}
-        for s in steps
-    ]
+    # Most requests wait for nothing.
+    waited = ("waited",) if any(step.waited for step in steps) else ()
+    columns = ("stage", "verdict", "rule", "inputs", *waited, "at")
+    rows = [{name: getattr(step, name) for name in columns} for step in steps]
     output = console()
-    table(("stage", "verdict", "rule", "inputs", "at"), rows, output)
+    table(columns, rows, output)
     colour = "red" if any(step.refuses for step in steps) else "green"
     output.print(Text.assemble(("answer: ", "bold"), (printable(outcome), colour)), soft_wrap=True)

@@ -38,7 +38,7 @@ STAGES = (
 )
 ANY_STAGE = "*"
 # Parts of every decision; any other name is one of its inputs.
-PARTS = frozenset({"verdict", "rule", "at"})
+PARTS = frozenset({"verdict", "rule", "at", "waited_ms", "waited_for", "waited_at_ms"})
 NOTHING = "null"
 _NAME = re.compile(
     r"(decision\.(?P<stage>[a-z*]+)\.(?P<part>[a-z_]+)|[a-z_]+)\s*(?P<operator>[!<>]=|!~|[=~<>])"

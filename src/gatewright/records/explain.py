@@ -20,10 +20,17 @@ class Step:
     rule: str
     at: str
     inputs: str
+    waited_ms: float | None = None
+    waited_for: str | None = None
 
     @property
     def refuses(self) -> bool:
         return self.verdict == "refused"
+
+    @property
+    def waited(self) -> str:
+        """`4.21 ms for redis`, or nothing."""
+        return "" if self.waited_ms is None else f"{self.waited_ms} ms for {self.waited_for}"
 
 
 def steps_of(document: Document) -> list[Step]:
@@ -38,6 +45,8 @@ def step_of(decision: Document) -> Step:
         rule=str(decision.get("rule") or ""),
         at=str(decision.get("at") or ""),
         inputs=inputs_of(decision.get("inputs")),
+        waited_ms=decision.get("waited_ms"),
+        waited_for=decision.get("waited_for"),
     )
 
 
@@ -78,6 +87,9 @@ def recorded_outcome(record: Document) -> str:
             else ""
         )
         parts.append(f"in {latency} ms{share}")
+    waits = [step.waited for step in steps_of(record) if step.waited]
+    if waits:
+        parts.append(f"waited {' and '.join(waits)}")
     return ", ".join(parts)
 
 

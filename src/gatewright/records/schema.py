@@ -31,10 +31,14 @@ _DECISION: dict[str, Any] = {
         "verdict": {"type": "string", "pattern": "^[a-z_]+$"},
         "rule": _OPTIONAL_TEXT,
         "at": _OPTIONAL_TEXT,
+        # These three only where something was waited for.
+        "waited_ms": _TIME,
+        "waited_for": {"type": "string", "pattern": "^[a-z_]+$"},
+        "waited_at_ms": _TIME,
         "inputs": {"type": "object", "additionalProperties": {"type": ["string", "integer"]}},
     },
     "required": ["stage", "verdict", "rule", "at", "inputs"],
-    "additionalProperties": False,
+    "additionalProperties": True,
 }
 
 FIELDS: dict[str, tuple[dict[str, Any], str]] = {

@@ -47,6 +47,8 @@ def step_of(step: Step, texts: KeptTexts | None, version: object) -> dict[str, A
         "verdict": step.verdict,
         "rule": step.rule or None,
         "inputs": step.inputs,
+        "waited_ms": step.waited_ms,
+        "waited_for": step.waited_for,
         "at": step.at or None,
         "lines": lines,
         "changed_since": changed,

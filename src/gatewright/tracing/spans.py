@@ -20,6 +20,8 @@ Record = Mapping[str, Any]
 
 INTERNAL, SERVER, CLIENT = 1, 2, 3
 OK, ERROR = 0, 2
+# Where the numbers of waits begin, behind those of attempts and their parts.
+WAITS = 1_000_000
 SAMPLED, HAS_REMOTE, IS_REMOTE = 0x01, 0x100, 0x200
 MILLISECOND = 1_000_000
 
@@ -122,12 +124,27 @@ def spans_of(record: Record) -> Iterator[Span]:
     decided = {
         f"gatewright.{step['stage']}": " ".join(filter(None, (step["verdict"], step["rule"])))
         for step in record["decisions"]
-        if step["stage"] != "proxy"
+        if step["stage"] != "proxy" and step["verdict"] != "waited"
     }
-    yield replace(whole.child(0, "decide", INTERNAL, (whole.start, until)), attributes=decided)
+    deciding = replace(whole.child(0, "decide", INTERNAL, (whole.start, until)), attributes=decided)
+    yield deciding
+    yield from _waits(whole, deciding, record)
     if offset is not None:
         for number, attempt in enumerate(_attempts(record), 1):
             yield from _attempt(whole, number, record, attempt)
+
+
+def _waits(whole: Span, deciding: Span, record: Record) -> Iterator[Span]:
+    """What a stage waited for: a part of deciding, unless a service was turned to already."""
+    for place, step in enumerate(record["decisions"]):
+        if "waited_ms" not in step:
+            continue
+        start = min(_after(whole.start, step["waited_at_ms"]), whole.end)
+        end = min(_after(start, step["waited_ms"]), whole.end)
+        parent = deciding if end <= deciding.end else whole
+        # Numbers of two parents that are neighbours: even ones never meet.
+        span = parent.child(WAITS + 2 * place, f"wait {step['waited_for']}", INTERNAL, (start, end))
+        yield replace(span, attributes={"gatewright.stage": step["stage"]})
 
 
 def _request(record: Record) -> Span:

@@ -155,6 +155,23 @@ def test_explain_shows_the_line_of_the_version_then_live(stored: str, capsys) ->
     assert json.loads(capsys.readouterr().out)["explanation"]["steps"][0]["changed_since"] is True
 
 
+def test_explain_has_a_column_for_waits_where_there_was_one(
+    tmp_path: Path, record_line, store_records, capsys
+) -> None:
+    step = {"stage": "limit", "verdict": "admitted", "rule": "t", "at": None, "inputs": {}}
+    waited = step | {"waited_ms": 4.21, "waited_for": "redis", "waited_at_ms": 0.1}
+    now = text_of(NOW)
+    lines = record_line(request_id="slow", timestamp=now, decisions=[waited])
+    store_records(tmp_path, lines + record_line(request_id="quick", timestamp=now, decisions=[step]))
+    for name, is_told in (("slow", True), ("quick", False)):
+        assert run(["explain", name, "--directory", str(tmp_path)]) == 0
+        printed = capsys.readouterr().out
+        assert ("waited" in printed, "4.21 ms for redis" in printed) == (is_told, is_told)
+    assert run(["explain", "slow", "--directory", str(tmp_path), "--json"]) == 0
+    [told] = json.loads(capsys.readouterr().out)["explanation"]["steps"]
+    assert (told["waited_ms"], told["waited_for"]) == (4.21, "redis")
+
+
 def test_a_bar_shows_how_far_a_scan_is_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     from gatewright.cli import record_source
     from gatewright.cli.record_source import progress_bar

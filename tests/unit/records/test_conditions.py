@@ -23,6 +23,7 @@ NOW = datetime(2026, 11, 27, 14, 30, tzinfo=UTC)
         ("user_id=null", Condition("user_id", "=", None)),
         ('user_id="null"', Condition("user_id", "=", "null")),
         ("decision.limit.verdict=refused", Condition("verdict", "=", "refused", "limit")),
+        ("decision.*.waited_ms>=100", Condition("waited_ms", ">=", "100", "*")),
         ("decision.*.rule!~x", Condition("rule", "!~", "x", "*")),
     ],
 )

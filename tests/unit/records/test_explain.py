@@ -60,6 +60,19 @@ def test_a_recorded_success_names_who_answered_and_who_took_how_long() -> None:
     assert recorded_outcome(record) == "200, from users at u:1, in 5.0 ms (gateway 1.0 ms, service 4.0 ms)"
 
 
+def test_what_was_waited_for_is_told_by_the_step_and_in_the_answer() -> None:
+    decisions = [
+        {"stage": "authenticate", "verdict": "partner", "waited_ms": 30.25, "waited_for": "key_store"},
+        {"stage": "limit", "verdict": "admitted", "waited_ms": 4.0, "waited_for": "redis"},
+        {"stage": "balance", "verdict": "picked"},
+    ]
+    record = {"status": 200, "total_latency_ms": 40.0, "decisions": decisions}
+    told = ["30.25 ms for key_store", "4.0 ms for redis", ""]
+    assert [step.waited for step in steps_of(record)] == told
+    answer = "200, from the gateway itself, in 40.0 ms, waited 30.25 ms for key_store and 4.0 ms for redis"
+    assert recorded_outcome(record) == answer
+
+
 def test_an_expected_answer_is_a_refusal_a_target_or_the_gateways_own() -> None:
     assert expected_outcome({"status": 401, "error": "invalid_token"}) == "401 invalid_token"
     forwarded = {"action": "proxy", "service": "users", "instance": "u:1", "forward_path": "/me"}

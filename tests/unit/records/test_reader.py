@@ -47,7 +47,7 @@ def stored(tmp_path: Path, record_line, store_records) -> Path:
             path="/x",
             user_agent="curl/8",
             rate_limited=True,
-            decisions=[limit],
+            decisions=[limit | {"waited_ms": 4.21, "waited_for": "redis"}],
         )
         + record_line(request_id="d", timestamp="2026-11-21T12:31:00.000Z", status=500, total_latency_ms=90),
     )
@@ -79,6 +79,8 @@ def stored(tmp_path: Path, record_line, store_records) -> Path:
         (asked("decision.limit.rule=few", "decision.limit.limit>=3"), ["c"]),
         (asked("decision.limit.limit>3"), []),
         (asked("decision.limit.key~user:"), ["c"]),
+        (asked("decision.*.waited_ms>4.2", "decision.limit.waited_for=redis"), ["c"]),
+        (asked("decision.*.waited_ms>4.3"), []),
         (asked("decision.limit.verdict=null"), ["d", "b", "a"]),
         (asked("decision.route.at~gateway.yaml:9"), ["d", "b", "a"]),
         (asked(since=HOUR + timedelta(hours=1)), ["d", "c", "b"]),

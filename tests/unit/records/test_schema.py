@@ -34,6 +34,7 @@ def test_every_field_is_explained_in_the_reference_and_can_be_asked_for(reposito
         ({"sampling_weight": True}, "record.sampling_weight"),
         ({"timestamp": "today"}, "record.timestamp"),
         ({"decisions": [{"stage": "guess"}]}, "record.decisions[0]"),
+        ({"decisions": [{"waited_ms": "4"}]}, "record.decisions[0].waited_ms"),
         ({"surprise": 1}, "surprise is unknown"),
     ],
 )

@@ -99,6 +99,38 @@ def test_a_failed_attempt_tells_why_and_a_new_trace_has_no_parent() -> None:
     assert "http.response.status_code" not in attributes(attempt)
 
 
+def waited(stage: str, cause: str, at: float, took: float, verdict: str = "admitted") -> dict[str, Any]:
+    told = {"waited_ms": took, "waited_for": cause, "waited_at_ms": at}
+    return {"stage": stage, "verdict": verdict, "rule": "one", "at": None, **told, "inputs": {}}
+
+
+def test_what_was_waited_for_is_a_span_of_who_waited() -> None:
+    steps = [
+        waited("limit", "redis", 0.25, 0.5),
+        waited("limit", "queue", 0.75, 0.5, "waited"),
+        waited("proxy", "backoff", 4, 2, "attempted"),
+    ]
+    whole, decided, redis, queue, backoff, attempt = messages(decisions=steps)
+    assert [one.name for one in (redis, queue, backoff)] == ["wait redis", "wait queue", "wait backoff"]
+    assert attributes(redis) == {"gatewright.stage": "limit"}
+    # Where nothing was decided there is nothing to say.
+    assert attributes(decided) == {"gatewright.limit": "admitted one"}
+    assert redis.parent_span_id == queue.parent_span_id == decided.span_id
+    assert backoff.parent_span_id == whole.span_id
+    began = whole.start_time_unix_nano
+    assert (redis.start_time_unix_nano, redis.end_time_unix_nano) == (began + 250_000, began + 750_000)
+    assert (backoff.start_time_unix_nano, backoff.end_time_unix_nano) == (
+        began + 4_000_000,
+        began + 6_000_000,
+    )
+    assert len({one.span_id for one in (whole, decided, redis, queue, backoff, attempt)}) == 6
+
+
+def test_a_wait_ends_with_its_request() -> None:
+    [span] = [one for one in messages(decisions=[waited("limit", "queue", 1, 1_000)]) if "wait" in one.name]
+    assert span.end_time_unix_nano == messages()[0].end_time_unix_nano
+
+
 def test_a_record_gives_the_same_spans_each_time() -> None:
     assert messages() == messages()
 

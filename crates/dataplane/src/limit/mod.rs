@@ -96,10 +96,11 @@ impl Permit {
         self.state
     }
 
-    /// How long the request has to wait for its turn. Its place among those who wait is its own until `waited`.
-    pub fn delay(&self) -> Option<Duration> {
-        let delay = self.more.as_ref().map_or(0, |more| more.held.delay_ms);
-        (delay > 0).then(|| Duration::from_millis(delay))
+    /// How long the request has to wait for its turn, and the tier that wants it so. Its place among those who wait is its
+    /// own until `waited`.
+    pub fn delay(&self) -> Option<(Duration, u32)> {
+        let held = &self.more.as_ref()?.held;
+        (held.delay_ms > 0).then(|| (Duration::from_millis(held.delay_ms), held.waits_for))
     }
 
     /// The shared store has to be asked before the request may go on.

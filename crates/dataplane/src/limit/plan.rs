@@ -38,6 +38,8 @@ pub(super) struct Policy {
 pub(super) struct Held {
     pub(super) places: Vec<Place>,
     pub(super) delay_ms: u64,
+    /// The tier that makes it wait.
+    pub(super) waits_for: u32,
     pub(super) seat: Option<Seat>,
 }
 
@@ -129,7 +131,7 @@ fn read(locked: &mut Locked<'_>, items: &mut [Item<'_>]) -> Result<bool, Full> {
 /// Takes a seat for a request that has to wait; where there is none, the tier refuses it.
 fn sit(counters: &Counters, items: &mut [Item<'_>], held: &mut Held) {
     for item in items.iter_mut().filter(|item| !item.dry_run) {
-        if !held.sit(counters, &item.reading) {
+        if !held.sit(counters, item.tier, &item.reading) {
             item.reading = item.reading.crowded();
         }
     }
@@ -152,21 +154,27 @@ impl<'a> Item<'a> {
 
 impl Held {
     /// Takes a seat where a request has to wait. False: there is none.
-    pub(super) fn sit(&mut self, counters: &Counters, reading: &Reading) -> bool {
+    pub(super) fn sit(&mut self, counters: &Counters, tier: u32, reading: &Reading) -> bool {
         if reading.delay_ms == 0 || !reading.is_admitted() {
             return true;
         }
-        self.delay_ms = self.delay_ms.max(reading.delay_ms);
+        self.delay(reading.delay_ms, tier);
         if self.seat.is_none() {
             self.seat = counters.waiting.sit();
         }
         self.seat.is_some()
     }
 
+    fn delay(&mut self, delay_ms: u64, tier: u32) {
+        if delay_ms > self.delay_ms {
+            (self.delay_ms, self.waits_for) = (delay_ms, tier);
+        }
+    }
+
     /// What else the request holds.
     pub(super) fn join(&mut self, other: Self) {
         self.places.extend(other.places);
-        self.delay_ms = self.delay_ms.max(other.delay_ms);
+        self.delay(other.delay_ms, other.waits_for);
         if self.seat.is_none() {
             self.seat = other.seat;
         }

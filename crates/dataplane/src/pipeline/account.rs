@@ -111,6 +111,14 @@ impl Account {
         cookies.clear();
     }
 
+    /// The same request is decided once more. What it has waited for, it has waited for.
+    pub fn begin_again(&mut self) {
+        let mut trail = std::mem::take(&mut self.trail);
+        trail.begin_again();
+        self.begin();
+        self.trail = trail;
+    }
+
     pub fn routed<'s>(&mut self, snapshot: &'s Snapshot, route: u32) -> Result<&'s Route, Refusal> {
         self.route = Some(route);
         self.trail.push(Stage::Route, "matched", Rule::Route(route), Inputs::none());

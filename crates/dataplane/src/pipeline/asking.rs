@@ -1,18 +1,28 @@
 //! What only Python can tell about a credential: asked once for all who wait, each with a deadline.
 
 use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::authenticate::{Identities, Wanted, WantedKey, WantedPassword};
 use crate::pipeline::account::Visit;
 use crate::pipeline::introspecting::introspect;
 use crate::pipeline::login::{self, Refreshed};
+use crate::pipeline::watch::Watch;
 use crate::questions::{MAX_REFRESHES, Patience, Question, Reply};
 use crate::record::KeyLookup;
 use crate::refusal::{CredentialFault, Refusal, Unjudged};
 use crate::request::Request;
 use crate::snapshot::document::{KeyStoreDocument, PasswordsDocument};
+use crate::trail::{Awaited, Cause, Rule, Stage, Trail};
 use crate::worker::Worker;
+
+/// Causes of a refusal about which somebody can be asked.
+const UNASKED: [(Unjudged, Awaited); 4] = [
+    (Unjudged::SessionDue, Awaited::Provider),
+    (Unjudged::NotLookedUp, Awaited::KeyStore),
+    (Unjudged::NotChecked, Awaited::Password),
+    (Unjudged::NotIntrospected, Awaited::Introspection),
+];
 
 /// What Python could do about a refusal.
 pub enum Help {
@@ -24,33 +34,47 @@ pub enum Help {
     Unjudged(u32, Unjudged),
 }
 
-pub async fn help(worker: &Worker, visit: &Visit, request: &Request, refusal: &Refusal) -> Help {
-    if let Some(identity) = unknown_key(refusal) {
+/// Asks where something can be done, and notes how long that took.
+pub async fn help(
+    worker: &Worker,
+    visit: &Visit,
+    request: &Request,
+    refusal: &Refusal,
+    trail: &mut Trail,
+) -> Help {
+    let Some(awaited) = awaited(visit, refusal) else { return Help::None };
+    let cause = Cause { stage: Stage::Authenticate, rule: Rule::None, awaited };
+    // On the heap, since every connection would have to have room for it.
+    let asked = Box::pin(ask(worker, visit, request, refusal));
+    Watch::new(trail, visit.facts.now, cause).since(Instant::now()).over(asked).await.0
+}
+
+/// What a refusal is for want of.
+fn awaited(visit: &Visit, refusal: &Refusal) -> Option<Awaited> {
+    if unknown_key(visit, refusal).is_some() {
+        return Some(Awaited::KeySet);
+    }
+    let Refusal::AuthenticationUnavailable { cause, .. } = refusal else { return None };
+    UNASKED.iter().find(|(unasked, _)| unasked == cause).map(|(_, awaited)| *awaited)
+}
+
+async fn ask(worker: &Worker, visit: &Visit, request: &Request, refusal: &Refusal) -> Help {
+    if let Some(identity) = unknown_key(visit, refusal) {
         let found = ask_for_keys(worker, visit, identity).await;
         return if found { Help::Again } else { Help::None };
     }
     if let Refusal::AuthenticationUnavailable { cause: Unjudged::SessionDue, identity } = refusal {
-        let refreshed = Box::pin(login::refresh(worker, visit, request, *identity)).await;
+        let refreshed = login::refresh(worker, visit, request, *identity).await;
         return refreshed.map_or(Help::None, Help::Renewed);
     }
-    let Refusal::AuthenticationUnavailable {
-        cause: Unjudged::NotLookedUp | Unjudged::NotChecked | Unjudged::NotIntrospected,
-        ..
-    } = refusal
-    else {
-        return Help::None;
-    };
     let wanted = worker.tokens.borrow_mut().take_wanted();
     let Identities { key_store, passwords, .. } = &visit.snapshot.identities;
-    // On the heap, since every connection would have to have room for it.
     match (wanted, key_store, passwords) {
-        (Some(Wanted::Key(wanted)), Some(store), _) => {
-            Box::pin(look_up(worker, visit, request, wanted, store)).await
-        }
+        (Some(Wanted::Key(wanted)), Some(store), _) => look_up(worker, visit, request, wanted, store).await,
         (Some(Wanted::Password(wanted)), _, Some(checks)) => {
-            Box::pin(check(worker, visit, request, wanted, checks)).await
+            check(worker, visit, request, wanted, checks).await
         }
-        (Some(Wanted::Token(wanted)), ..) => Box::pin(introspect(worker, visit, request, wanted)).await,
+        (Some(Wanted::Token(wanted)), ..) => introspect(worker, visit, request, wanted).await,
         (None | Some(Wanted::Key(_) | Wanted::Password(_)), ..) => Help::None,
     }
 }
@@ -126,18 +150,19 @@ fn hexadecimal(bytes: &[u8]) -> String {
     })
 }
 
-fn unknown_key(refusal: &Refusal) -> Option<u32> {
-    if let Refusal::Unauthenticated { identity, fault: CredentialFault::UnknownKey, .. } = refusal {
-        return *identity;
-    }
-    None
+/// The identity of a token that names a key which its issuer may have published since.
+fn unknown_key(visit: &Visit, refusal: &Refusal) -> Option<u32> {
+    let Refusal::Unauthenticated { identity, fault: CredentialFault::UnknownKey, .. } = refusal else {
+        return None;
+    };
+    let entry = |identity: &u32| visit.snapshot.identity_entries.get(*identity as usize);
+    identity.filter(|identity| entry(identity).is_some_and(|entry| entry.keys_are_pushed))
 }
 
 /// A token may name a key that is newer than the keys at hand: Python fetches them, once for all who wait (AU-9).
 /// False when there are none to be had.
 async fn ask_for_keys(worker: &Worker, visit: &Visit, identity: u32) -> bool {
-    let entry = visit.snapshot.identity_entries.get(identity as usize);
-    let Some(entry) = entry.filter(|entry| entry.keys_are_pushed) else { return false };
+    let Some(entry) = visit.snapshot.identity_entries.get(identity as usize) else { return false };
     let question = Question::RefreshKeys { identity: entry.counted.named.name.to_string() };
     let patience = Patience { deadline: worker.node.options.identity_timeout(), open: MAX_REFRESHES };
     worker.node.questions.ask(question, patience).await == Reply::Yes

@@ -7,15 +7,19 @@ use std::time::Duration;
 use crate::exchange::Exchange;
 use crate::pipeline::account::Visit;
 use crate::pipeline::end::End;
+use crate::pipeline::watch::Watch;
 use crate::pipeline::{Local, delivery};
 use crate::refusal::{Reason, Refusal, Shortage, Unavailable};
 use crate::request::{Method, Request};
 use crate::respond::files::answer::Answer;
 use crate::respond::files::{Files, Found, Missing, Opened, PIECE, Wanted};
+use crate::trail::{Awaited, Cause, Rule, Stage, Trail};
 use crate::worker::Worker;
 
 /// A client that is told to try again tries again after this long.
 const LATER: Duration = Duration::from_secs(1);
+
+const CAUSE: Cause = Cause { stage: Stage::Respond, rule: Rule::None, awaited: Awaited::Disk };
 
 /// Answers with a file of a route. At most `max_file_transfers` are under way on the node; each has one read at a time
 /// and one piece in memory.
@@ -31,7 +35,7 @@ pub async fn serve<E: Exchange>(
     }
     let wanted = files.wanted(request).ok_or(Refusal::NoFile)?;
     let _transfer = Transfer::begin(&worker.node.file_transfers, visit.snapshot.bounds.file_transfers)?;
-    match open(files, wanted).await? {
+    match open(files, wanted, (visit, &mut local.account.trail)).await? {
         Found::Directory => {
             let answer = delivery::to_directory();
             delivery::fixed(worker, visit, request, &answer, (exchange, local)).await
@@ -48,9 +52,14 @@ pub async fn serve<E: Exchange>(
     }
 }
 
-async fn open(files: &Arc<Files>, wanted: Wanted) -> Result<Found, Refusal> {
+async fn open(
+    files: &Arc<Files>,
+    wanted: Wanted,
+    (visit, trail): (&Visit, &mut Trail),
+) -> Result<Found, Refusal> {
     let files = Arc::clone(files);
-    match tokio::task::spawn_blocking(move || files.open(&wanted)).await {
+    let opened = tokio::task::spawn_blocking(move || files.open(&wanted));
+    match Watch::new(trail, visit.facts.now, CAUSE).over(opened).await.0 {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(Missing::File)) => Err(Refusal::NoFile),
         Ok(Err(Missing::Descriptors)) => {

@@ -182,7 +182,7 @@ impl Trip<'_> {
         let _held = match signed::most(self) {
             None => proxy::prepare(means).await.map(|()| None).map_err(end_of)?,
             // On the heap, so that other requests carry nothing of it about.
-            Some(most) => Some(Box::pin(signed::gather(self, most, &mut forward, means)).await?),
+            Some(most) => Some(Box::pin(signed::gather(self, most, &mut forward, means, account)).await?),
         };
         let (links, is_hedged) = (&self.worker.links, self.hedge().is_some());
         let head = self.head(path, &target.instance);

@@ -1,16 +1,19 @@
 //! Deciding for a request that is really there: with the worker's own counters, and once more where Python can help.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::authenticate::Renewed;
 use crate::exchange::Exchange;
 use crate::intake;
+use crate::io::timer::Timer;
 use crate::pipeline::account::Visit;
 use crate::pipeline::asking::{Help, help};
 use crate::pipeline::end::End;
 use crate::pipeline::login::{self, Refreshed};
+use crate::pipeline::watch::Watch;
 use crate::pipeline::{
     Admitted, Facts, Local, Next, State, charge_unaccounted, direct, limits, screening, shared_limits, stages,
 };
@@ -22,6 +25,7 @@ use crate::respond::cors;
 use crate::respond::location::Location;
 use crate::route;
 use crate::snapshot::{Listener, Snapshot};
+use crate::trail::{Awaited, Cause, Rule, Stage};
 use crate::worker::Worker;
 
 /// Decides once more where Python found the key that a token names, knew the API key, or has checked the password. Only the last refusal is
@@ -33,20 +37,20 @@ pub async fn reconsider<'v>(
     local: &mut Local,
     mut refusal: Refusal,
 ) -> Result<Next<'v>, Refusal> {
-    match help(worker, visit, request, &refusal).await {
+    match help(worker, visit, request, &refusal, &mut local.account.trail).await {
         Help::None => {}
         Help::Unjudged(identity, cause) => {
             refusal = Refusal::AuthenticationUnavailable { identity, cause };
         }
         Help::Again => {
-            local.account.begin();
+            local.account.begin_again();
             match decide(worker, visit, request, None, local) {
                 Ok(next) => return Ok(next),
                 Err(again) => refusal = again,
             }
         }
         Help::Renewed(Refreshed { renewed, cookies }) => {
-            local.account.begin();
+            local.account.begin_again();
             local.account.cookies = cookies;
             match decide(worker, visit, request, Some(&renewed), local) {
                 Ok(next) => return Ok(next),
@@ -120,14 +124,18 @@ async fn take_turn<'v, E: Exchange>(
     mut admitted: Admitted<'v>,
     (exchange, local): (&mut E, &mut Local),
 ) -> Result<Next<'v>, End> {
-    wait(admitted.permit.delay().unwrap_or_default(), exchange, local).await?;
+    let Local { account, timer, .. } = &mut *local;
+    if let Some((delay, tier)) = admitted.permit.delay() {
+        let cause = Cause { stage: Stage::Limit, rule: Rule::Tier(tier), awaited: Awaited::Queue };
+        let turn = pin!(wait(delay, exchange, timer));
+        Watch::new(&mut account.trail, visit.facts.now, cause).over(turn).await.0?;
+    }
     admitted.permit.waited();
     let facts = Facts { now: Instant::now(), ..visit.facts };
     Ok(direct(&visit.snapshot, request, facts, &mut local.account, admitted)?)
 }
 
-async fn wait<E: Exchange>(delay: Duration, exchange: &mut E, local: &mut Local) -> Result<(), End> {
-    let timer = &mut local.timer;
+async fn wait<E: Exchange>(delay: Duration, exchange: &mut E, timer: &mut Timer) -> Result<(), End> {
     timer.set(Instant::now() + delay);
     poll_fn(|context| {
         if exchange.body_is_complete() && exchange.poll_gone(context).is_ready() {

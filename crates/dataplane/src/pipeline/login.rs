@@ -1,8 +1,9 @@
 //! The paths of a login: to the provider, back from it, and out. Only here, and where a session has to be refreshed, a
 //! browser waits for Python; everybody else's requests go on meanwhile.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::authenticate::Renewed;
 use crate::authorize;
@@ -10,6 +11,7 @@ use crate::exchange::Exchange;
 use crate::pipeline::account::{Account, Visit};
 use crate::pipeline::delivery;
 use crate::pipeline::end::End;
+use crate::pipeline::watch::Watch;
 use crate::pipeline::{Local, login_call};
 use crate::questions::{Patience, Question, Reply, Told};
 use crate::record::LoginEvent;
@@ -19,7 +21,7 @@ use crate::session::{Handoff, Login, Pending, Session, Tokens, is_local, paramet
 use crate::snapshot::document::{
     GrantedDocument, LoginFailureDocument, RevocationDocument, RevokedKindDocument,
 };
-use crate::trail::{Inputs, Rule, Stage};
+use crate::trail::{Awaited, Cause, Inputs, Rule, Stage, Trail};
 use crate::worker::Worker;
 
 /// Answers a request for one of the paths of a login.
@@ -36,8 +38,8 @@ pub async fn serve<E: Exchange>(
         "/callback" => desk.come_back(local).await?,
         "/logout" => desk.leave(local).await?,
         "/backchannel" => {
-            let token = login_call::read(visit, request, (&mut *exchange, &mut *local)).await?;
-            desk.be_told(token).await?;
+            let token = login_call::read(visit, request, login, (&mut *exchange, &mut *local)).await?;
+            desk.be_told(token, &mut local.account.trail).await?;
             return delivery::told(worker, visit, request, (exchange, local)).await;
         }
         _ => return Err(Refusal::NoRoute.into()),
@@ -85,6 +87,11 @@ impl From<Renewed> for Refreshed {
     fn from(renewed: Renewed) -> Self {
         Self { renewed, cookies: Vec::new() }
     }
+}
+
+/// What a step of a login waits for.
+pub(super) fn waiting(login: &Login, awaited: Awaited) -> Cause {
+    Cause { stage: Stage::Authenticate, rule: Rule::Identity(login.identity), awaited }
 }
 
 /// One browser and its provider.
@@ -137,7 +144,7 @@ impl Desk<'_> {
         let pending = parameter(query, "state")
             .and_then(|state| self.login.pending(self.request, &state, self.now_ms()))
             .ok_or_else(|| self.failed(LoginFault::UnknownState))?;
-        let granted = match self.exchange(query, &pending).await {
+        let granted = match self.exchange(query, &pending, &mut local.account.trail).await {
             // The provider could not be asked: the same address may be called again.
             Err(refusal @ Refusal::AuthenticationUnavailable { .. }) => return Err(refusal),
             decided => {
@@ -154,7 +161,12 @@ impl Desk<'_> {
         Ok(Handoff { location: pending.path, lines, by_page: self.login.needs_page() })
     }
 
-    async fn exchange(&self, query: &str, pending: &Pending) -> Result<Arc<GrantedDocument>, Refusal> {
+    async fn exchange(
+        &self,
+        query: &str,
+        pending: &Pending,
+        trail: &mut Trail,
+    ) -> Result<Arc<GrantedDocument>, Refusal> {
         if parameter(query, "error").is_some() {
             return Err(self.failed(LoginFault::Denied));
         }
@@ -167,7 +179,7 @@ impl Desk<'_> {
             redirect_uri: self.login.callback(self.request),
             issuer: parameter(query, "iss"),
         };
-        match self.ask(question).await.map_err(|cause| self.unjudged(cause))? {
+        match self.ask(question, trail).await.map_err(|cause| self.unjudged(cause))? {
             Told::Granted(granted) if granted.named.is_some() => Ok(granted),
             Told::Granted(_) | Told::Yes => Err(self.failed(LoginFault::BadToken)),
             Told::Refused(LoginFailureDocument::Refused) => Err(self.failed(LoginFault::RefusedCode)),
@@ -177,7 +189,13 @@ impl Desk<'_> {
         }
     }
 
-    async fn ask(&self, question: Question) -> Result<Told, Unjudged> {
+    async fn ask(&self, question: Question, trail: &mut Trail) -> Result<Told, Unjudged> {
+        let cause = waiting(self.login, Awaited::Provider);
+        let answer = pin!(self.consult(question));
+        Watch::new(trail, self.visit.facts.now, cause).since(Instant::now()).over(answer).await.0
+    }
+
+    async fn consult(&self, question: Question) -> Result<Told, Unjudged> {
         let deadline = Duration::from_millis(self.login.timeout_ms);
         let patience = Patience { deadline, open: self.login.max_pending as usize };
         self.worker.node.questions.consult(question, patience).await.map_err(|reply| match reply {
@@ -199,7 +217,7 @@ impl Desk<'_> {
             subject: session.subject().to_owned(),
             refresh_token,
         };
-        match self.ask(question).await {
+        match self.consult(question).await {
             Ok(Told::Granted(granted)) => self.go_on(session, &granted, tokens),
             Ok(Told::Refused(_)) => self.over(),
             Ok(Told::No | Told::Yes) => self.unasked(Unjudged::ProviderSilent),
@@ -246,7 +264,7 @@ impl Desk<'_> {
             until_ms: self.login.end_of(&session),
             refresh_token: tokens.as_ref().and_then(|tokens| tokens.refresh.clone()),
         };
-        let told = self.ask(question).await;
+        let told = self.ask(question, &mut local.account.trail).await;
         self.count(if told.is_ok() { LoginEvent::LoggedOut } else { LoginEvent::LogoutUntold });
         local.account.logged_out(self.login.identity, &session.named.user);
         let location = self.login.farewell(self.request, tokens.as_ref());
@@ -269,13 +287,13 @@ impl Desk<'_> {
     }
 
     /// The provider says that a session has ended.
-    async fn be_told(&self, token: String) -> Result<(), Refusal> {
+    async fn be_told(&self, token: String, trail: &mut Trail) -> Result<(), Refusal> {
         if token.is_empty() {
             return Err(self.failed(LoginFault::BadToken));
         }
         let identity = self.login.name.to_string();
         let question = Question::CheckLogout { identity, token, lifetime_ms: self.login.lifetime_ms() };
-        match self.ask(question).await.map_err(|cause| self.unjudged(cause))? {
+        match self.ask(question, trail).await.map_err(|cause| self.unjudged(cause))? {
             Told::Yes | Told::Granted(_) => {
                 self.count(LoginEvent::LoggedOut);
                 Ok(())

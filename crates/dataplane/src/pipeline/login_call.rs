@@ -1,16 +1,21 @@
 //! What a provider posts to the gateway: a form with one logout token.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::task::Poll;
 use std::time::Instant;
 
 use crate::exchange::{BodyFault, Exchange, Piece};
+use crate::io::timer::Timer;
 use crate::pipeline::Local;
 use crate::pipeline::account::Visit;
 use crate::pipeline::end::End;
+use crate::pipeline::login::waiting;
+use crate::pipeline::watch::Watch;
 use crate::refusal::Refusal;
 use crate::request::{Method, Request};
-use crate::session::parameter;
+use crate::session::{Login, parameter};
+use crate::trail::Awaited;
 
 /// Bytes of the form; a token of a logout has a few hundred.
 pub const MAX_FORM: u64 = 64 * 1024;
@@ -19,20 +24,23 @@ pub const MAX_FORM: u64 = 64 * 1024;
 pub async fn read<E: Exchange>(
     visit: &Visit,
     request: &Request,
+    login: &Login,
     (exchange, local): (&mut E, &mut Local),
 ) -> Result<String, End> {
     if request.method != Method::Post {
         return Err(Refusal::MethodNotAllowed { allow: "POST".into() }.into());
     }
     exchange.limit_body(MAX_FORM);
-    let form = body(visit, exchange, local).await?;
+    let Local { account, timer, .. } = local;
+    let form = pin!(body(visit, exchange, timer));
+    let cause = waiting(login, Awaited::Body);
+    let form = Watch::new(&mut account.trail, visit.facts.now, cause).over(form).await.0?;
     let form = std::str::from_utf8(&form).ok();
     Ok(form.and_then(|form| parameter(form, "logout_token")).unwrap_or_default())
 }
 
-async fn body<E: Exchange>(visit: &Visit, exchange: &mut E, local: &mut Local) -> Result<Vec<u8>, End> {
+async fn body<E: Exchange>(visit: &Visit, exchange: &mut E, timer: &mut Timer) -> Result<Vec<u8>, End> {
     let mut form = Vec::new();
-    let timer = &mut local.timer;
     timer.set(Instant::now() + visit.listener.body_timeout);
     poll_fn(|context| {
         loop {

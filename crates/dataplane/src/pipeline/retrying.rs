@@ -4,6 +4,7 @@
 //! another instance is asked once (requirement BH-21): nothing was sent, or what was sent may be sent twice.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -14,12 +15,16 @@ use crate::http1::response_head::ResponseHead;
 use crate::pipeline::account::Account;
 use crate::pipeline::hedging::{Finish, Race};
 use crate::pipeline::trip::{Trip, note_load};
+use crate::pipeline::watch::Watch;
 use crate::proxy::attempt::{Fault, Loss, Means};
 use crate::proxy::retry::{Cause, Hedge, Retry};
 use crate::proxy::{self, Answered, grpc};
 use crate::record::Hedged;
 use crate::refusal::Refusal;
-use crate::trail::{Inputs, Rule, Stage};
+use crate::trail::{self, Awaited, Inputs, Rule, Stage};
+
+const PAUSED: trail::Cause =
+    trail::Cause { stage: Stage::Proxy, rule: Rule::None, awaited: Awaited::Backoff };
 
 /// How an attempt went, up to the head of its answer.
 pub type Sent = Result<Answered, Fault>;
@@ -66,7 +71,9 @@ pub async fn persist<E: Exchange>(
     }
     while let Some(next) = course.next(sent, means) {
         course.turn_to(next.target, sent, means);
-        *sent = match pause(next.wait, means).await {
+        let watch = Watch::new(&mut course.account.trail, trip.visit.facts.now, PAUSED);
+        let paused = watch.over(pin!(pause(next.wait, means))).await.0;
+        *sent = match paused {
             Ok(()) => course.send(means).await,
             Err(fault) => Err(fault),
         };

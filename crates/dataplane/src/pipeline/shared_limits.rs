@@ -1,5 +1,6 @@
 //! Limits that nodes count together: asking the store, and going on by what it says.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,13 +9,17 @@ use tokio::task::spawn_local;
 
 use crate::limit::{Answer, Line};
 use crate::pipeline::account::{Account, Visit};
+use crate::pipeline::watch::Watch;
 use crate::pipeline::{Admitted, Local, Next, direct, limits};
 use crate::record::{Fallback, StoreFailure};
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::shared_store::Trouble;
 use crate::snapshot::document::OnFailure;
+use crate::trail::{Awaited, Cause, Rule, Stage, Trail};
 use crate::worker::Worker;
+
+const CAUSE: Cause = Cause { stage: Stage::Limit, rule: Rule::None, awaited: Awaited::Redis };
 
 /// Asks about all tiers of a request at once, and decides the rest when the answer is there.
 pub async fn ask<'v>(
@@ -26,7 +31,7 @@ pub async fn ask<'v>(
 ) -> Result<Next<'v>, Refusal> {
     let snapshot = &visit.snapshot;
     let lines = admitted.permit.lines(limits(snapshot, &worker.node.counters, &worker.node.load));
-    let answer = answer_to(worker, visit, &admitted, &lines).await;
+    let answer = answer_to(worker, visit, &admitted, &lines, &mut local.account.trail).await;
     let limits = limits(snapshot, &worker.node.counters, &worker.node.load);
     let answered = admitted.permit.answered(limits, &answer, &mut local.account.trail);
     if !answered.give_back.is_empty() {
@@ -40,7 +45,13 @@ pub async fn ask<'v>(
     direct(snapshot, request, visit.facts, &mut local.account, *admitted)
 }
 
-async fn answer_to(worker: &Worker, visit: &Visit, admitted: &Admitted<'_>, lines: &[Line]) -> Answer {
+async fn answer_to(
+    worker: &Worker,
+    visit: &Visit,
+    admitted: &Admitted<'_>,
+    lines: &[Line],
+    trail: &mut Trail,
+) -> Answer {
     let counts = &worker.counts().shared_limits;
     let Some(settings) = &visit.snapshot.shared_store else { return Answer::Alone };
     let shared = &worker.node.shared;
@@ -50,9 +61,11 @@ async fn answer_to(worker: &Worker, visit: &Visit, admitted: &Admitted<'_>, line
         return Answer::Bypassed { nodes: bypass.counts.then_some(nodes) };
     }
     let began = Instant::now();
-    match worker.shared.ask(settings, lines, began).await {
+    let asked = pin!(worker.shared.ask(settings, lines, began));
+    let (told, took) = Watch::new(trail, visit.facts.now, CAUSE).since(began).over(asked).await;
+    match told {
         Ok(told) => {
-            counts.answered(began.elapsed());
+            counts.answered(took);
             Answer::Told(told)
         }
         Err(trouble) => {

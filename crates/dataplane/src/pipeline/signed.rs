@@ -1,17 +1,21 @@
 //! Bodies of signed requests: all of one is read and held against its digest before the service sees any of it.
 
+use std::pin::pin;
 use std::time::Instant;
 
 use aws_lc_rs::digest::{self, Algorithm};
 
 use crate::authenticate::digest_of_body;
 use crate::exchange::Exchange;
+use crate::pipeline::account::Account;
 use crate::pipeline::end::{End, end_of};
 use crate::pipeline::trip::Trip;
+use crate::pipeline::watch::Watch;
 use crate::proxy::attempt::{Means, Store};
 use crate::proxy::{self, Forward};
 use crate::refusal::{CredentialFault, CredentialKind, Refusal};
 use crate::request::Request;
+use crate::trail::{Awaited, Cause, Rule, Stage};
 
 const DIGEST: &[u8] = b"content-digest";
 
@@ -27,12 +31,16 @@ pub async fn gather<'t, E: Exchange>(
     most: u64,
     forward: &mut Forward<'_>,
     means: &mut Means<'_, E>,
+    account: &mut Account,
 ) -> Result<Store<'t>, End> {
     let (node, room) = (&trip.worker.node.kept_bodies, trip.visit.snapshot.bounds.kept_bodies);
     let mut store = Store::new(usize::try_from(most).unwrap_or(usize::MAX), node, room);
-    proxy::gather(means, &forward.patience, &mut store).await.map_err(end_of)?;
+    let identity = trip.permit.grant().caller().identity;
+    let rule = identity.map_or(Rule::None, Rule::Identity);
+    let cause = Cause { stage: Stage::Authenticate, rule, awaited: Awaited::Body };
+    let watch = Watch::new(&mut account.trail, trip.visit.facts.now, cause);
+    watch.over(pin!(proxy::gather(means, &forward.patience, &mut store))).await.0.map_err(end_of)?;
     check(trip.request, means.body).map_err(|fault| {
-        let identity = trip.permit.grant().caller().identity;
         End::Refused(Refusal::Unauthenticated { kind: CredentialKind::Signature, identity, fault })
     })?;
     // The service's time begins now: the client has had its own.

@@ -7,6 +7,7 @@ use super::keys::KeyLookups;
 use super::logins::Logins;
 use super::malformed::MALFORMED;
 use super::shared_limits::SharedLimits;
+use super::waits::Waits;
 use crate::refusal::{Reason, Refusal, RuleFault};
 use crate::snapshot::document::Priority;
 
@@ -54,6 +55,7 @@ pub struct WorkerCounts {
     pub introspections: KeyLookups,
     pub logins: Logins,
     pub password_checks: KeyLookups,
+    pub waits: Waits,
     /// Answers that went on as they were because as many were being compressed as may be.
     pub compressions_skipped: Cell,
     /// Bodies that were not kept for another attempt because the node kept as much as it may.
@@ -88,6 +90,7 @@ impl Default for WorkerCounts {
             introspections: KeyLookups::default(),
             logins: Logins::default(),
             password_checks: KeyLookups::default(),
+            waits: Waits::default(),
             compressions_skipped: Cell::default(),
             retry_bodies_dropped: Cell::default(),
             records_left_out: Cell::default(),

@@ -9,6 +9,7 @@ use super::escape::{all_safe, cut, quoted};
 use super::redact;
 use super::timestamp::{Timestamp, three};
 use super::told::{self, without_cards};
+use super::waits;
 use crate::addresses::Country;
 use crate::io::address::Dotted;
 use crate::request::{Known, Scheme, Version};
@@ -259,6 +260,9 @@ fn decisions(out: &mut Vec<u8>, entry: &Entry<'_>) {
         } else {
             literal(out, b"\",\"rule\":null,\"at\":null");
         }
+        if let Some(wait) = entry.trail.wait_of(index) {
+            waits::tell(out, wait);
+        }
         inputs(out, &step.inputs, entry);
     }
 }
@@ -363,7 +367,7 @@ fn number(out: &mut Vec<u8>, value: u64) {
 }
 
 /// Microseconds as milliseconds with three decimals.
-fn milliseconds(out: &mut Vec<u8>, microseconds: u64) {
+pub(super) fn milliseconds(out: &mut Vec<u8>, microseconds: u64) {
     number(out, microseconds / 1_000);
     let [hundreds, tens, ones] = three((microseconds % 1_000) as u32);
     literal(out, &[b'.', hundreds, tens, ones]);

@@ -12,7 +12,7 @@ use super::line::{Memory, Quoted, encode, encode_rule};
 use super::queue::{Queue, QueueCounts};
 use super::recorder::Recorder;
 use crate::request::{Header, Known, Request};
-use crate::trail::{Inputs, Rule, Stage, Trail};
+use crate::trail::{Awaited, Cause, Inputs, Rule, Stage, Trail};
 
 const FIELDS: &str = "timestamp request_id method path query_string status client_ip user_agent user_id partner_id tenant_id \
                       backend_service backend_instance route_id total_latency_ms gateway_overhead_ms \
@@ -182,6 +182,20 @@ fn what_spans_need_is_told_where_somebody_makes_some() {
     let followed = Traced { parent: Some([b'b'; 16]), is_sampled: false, upstream_offset: None, ..traced };
     assert_eq!(told(Some(followed)), format!("\"{trace}\" \"{span}\" \"{}\" false null", "b".repeat(16)));
     assert_eq!(told(None), format!("\"{trace}\"    "));
+}
+
+#[test]
+fn a_decision_tells_what_it_waited_for_and_others_say_nothing_of_it() {
+    let (request, mut waited) = (request((b"/a", b""), &[]), trail());
+    let before = line(&entry(&request, &trail()));
+    let cause = Cause { stage: Stage::Limit, rule: Rule::Tier(0), awaited: Awaited::Redis };
+    waited.waited(cause, 153, 4_210);
+    waited.settle();
+    let told =
+        r#""at":"gateway.yaml:40:5","waited_ms":4.210,"waited_for":"redis","waited_at_ms":0.153,"inputs""#;
+    let expected = before.replace(r#""at":"gateway.yaml:40:5","inputs""#, told);
+    assert_ne!(expected, before);
+    assert_eq!(line(&entry(&request, &waited)), expected);
 }
 
 /// Rules that were encoded beforehand, as those of a snapshot are.

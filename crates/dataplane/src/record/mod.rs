@@ -50,6 +50,7 @@ mod tenants;
 mod timestamp;
 mod told;
 mod users;
+mod waits;
 mod websocket;
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::page::{Format, Labels, Page};
 use super::registry::Registry;
 use super::{
     addresses, keys, logins, revocations, rules, scrape_breakers, scrape_instances, scrape_listeners,
-    scrape_retries, scrape_services, scrape_websockets, shared_limits,
+    scrape_retries, scrape_services, scrape_websockets, shared_limits, waits,
 };
 use crate::refusal::Reason;
 
@@ -44,6 +44,7 @@ pub fn print(registry: &Registry, external: &External, format: Format, families:
     revocations::print(&mut page, external);
     rules::print(&mut page, registry);
     shared_limits::print(&mut page, registry, external);
+    waits::print(&mut page, registry);
     addresses::print(&mut page, registry, external);
     logins::print(&mut page, registry);
     scrape_listeners::print(&mut page, registry);

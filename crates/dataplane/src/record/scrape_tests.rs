@@ -43,7 +43,7 @@ const METRICS: &str = "requests_total:counter metric_names_shared:gauge record_b
     token_revocations:gauge token_revocations_limit:gauge token_revocations_covered:gauge \
     token_proofs:gauge token_proofs_full_total:counter \
     token_introspections_total:counter token_introspection_cache_tokens:gauge \
-    limit_store_duration_seconds:histogram limit_store_failures_total:counter limit_fallbacks_total:counter \
+    wait_duration_seconds:histogram limit_store_duration_seconds:histogram limit_store_failures_total:counter limit_fallbacks_total:counter \
     limit_store_workers:gauge limit_store_openings_total:counter limit_nodes:gauge limit_store_bypassed:gauge \
     addresses_refused_total:counter address_list_refused_total:counter address_blocks:gauge \
     address_file_entries:gauge address_file_bytes:gauge address_file_loaded_timestamp_seconds:gauge \
@@ -51,7 +51,8 @@ const METRICS: &str = "requests_total:counter metric_names_shared:gauge record_b
     password_checks_total:counter password_cache_passwords:gauge nonces:gauge nonces_full_total:counter";
 
 /// Some series of `busy`.
-const PRINTED: [&str; 103] = [
+const PRINTED: [&str; 104] = [
+    r#"gateway_wait_duration_seconds_sum{cause="key_store"} 0.030000"#,
     r#"gateway_metric_names_shared{kind="route"} 0"#,
     r#"gateway_record_bytes_total{route="users"} 1200"#,
     r#"gateway_token_introspections_total{outcome="full"} 1"#,

@@ -51,6 +51,8 @@ class StepShown(BaseModel):
     verdict: str
     rule: str | None
     inputs: str = Field(description="As `name=value`, those that mattered.")
+    waited_ms: float | None = Field(description="How long it waited for what lies outside, if it did.")
+    waited_for: str | None = Field(description="For what: `redis`, `key_store`, ...")
     at: str | None = Field(description="`file:line:column` of the rule.")
     lines: list[str] | None = Field(description="The rule, as it was in the version that decided.")
     changed_since: bool | None = Field(description="Whether the file is another one now.")

@@ -229,7 +229,7 @@ impl Asking {
             if wanted.is_leased {
                 wanted.keep(limits, told, if passes { wanted.cost.charged } else { 0 });
             }
-            if passes && !wanted.dry_run && !more.held.sit(limits.counters, &reading) {
+            if passes && !wanted.dry_run && !more.held.sit(limits.counters, wanted.tier, &reading) {
                 reading = reading.crowded();
             }
             said.push(wanted.said(reading, CountedBy::Redis));

@@ -167,12 +167,12 @@ fn a_leaky_bucket_says_how_long_to_wait_and_no_more_wait_than_may() {
     let ask = || bench.begin(&rule, user("ann"), CLIENT, NOON);
     assert_eq!(ask().unwrap().delay(), None);
     let mut second = ask().unwrap();
-    assert_eq!((second.delay(), bench.counters.waiting()), (Some(Duration::from_secs(1)), (1, 0)));
+    assert_eq!((second.delay(), bench.counters.waiting()), (Some((Duration::from_secs(1), 0)), (1, 0)));
     assert!(matches!(ask(), Err(Refusal::OverLimit(_))));
     assert_eq!(bench.counters.waiting(), (1, 1));
     second.waited();
     let third = ask().unwrap();
-    assert_eq!((third.delay(), third.state().unwrap().remaining), (Some(Duration::from_secs(2)), 0));
+    assert_eq!((third.delay(), third.state().unwrap().remaining), (Some((Duration::from_secs(2), 0)), 0));
     drop(third);
     let Err(Refusal::OverLimit(state)) = ask() else { panic!() };
     assert_eq!((state.retry_after, bench.counters.waiting().0), (1, 0));

@@ -56,7 +56,16 @@ impl Account {
         }
         self.begin_trace(visit, request);
         self.tally(worker, visit, request, &sample);
+        self.tell_waits(worker);
         self.record(worker, visit, (request, response), (&sample, times));
+    }
+
+    /// What was waited for is told by the decisions, and counted.
+    fn tell_waits(&mut self, worker: &Worker) {
+        if !self.trail.waits().is_empty() {
+            self.trail.settle();
+            worker.counts().waits.count(self.trail.waits());
+        }
     }
 
     /// For roll-ups and alerts, whether there is a record or not.

@@ -1,6 +1,7 @@
 //! A node in which everything was counted.
 
 use super::*;
+use crate::trail::{Awaited, Cause, Rule, Stage, Trail};
 
 pub(super) const SAMPLE: Sample = Sample {
     status: 200,
@@ -10,6 +11,15 @@ pub(super) const SAMPLE: Sample = Sample {
     request_bytes: 256,
     response_bytes: 1_024,
 };
+
+/// A request that waited for two things.
+fn waited() -> Trail {
+    let mut trail = Trail::default();
+    for (awaited, took) in [(Awaited::KeyStore, 30_000), (Awaited::Redis, 4_000)] {
+        trail.waited(Cause { stage: Stage::Limit, rule: Rule::None, awaited }, 0, took);
+    }
+    trail
+}
 
 /// The page as text.
 pub(super) fn page(registry: &Registry, external: &External) -> String {
@@ -54,6 +64,7 @@ pub(super) fn busy() -> (Registry, External) {
     service.worker(1).failed(UpstreamFault::ConnectionReset);
     service.worker(1).unavailable(Unavailable::TooManyInFlight);
     let node = registry.node().worker(0);
+    node.waits.count(waited().waits());
     node.refused(&Refusal::Malformed(Malformed::BareLineFeed));
     node.refused(&Refusal::AddressNotAllowed(Barrier::Denied { list: 0 }));
     node.timed_out(TimeoutKind::Body);
