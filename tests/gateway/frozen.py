@@ -21,11 +21,18 @@ def frozen(thread: int) -> Iterator[None]:
     """Hold a thread of a child of this process, as a debugger does. Raises `OSError` where none may."""
     trace(SEIZE, thread)
     try:
+        # One that works may hold a lock that the rest of its process needs.
+        while state_of(thread) != "S":
+            pass
         trace(INTERRUPT, thread)
         os.waitpid(thread, ANY_THREAD)
         yield
     finally:
         trace(DETACH, thread)
+
+
+def state_of(thread: int) -> str:
+    return Path(f"/proc/{thread}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def trace(request: int, thread: int) -> None:
