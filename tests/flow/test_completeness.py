@@ -80,5 +80,5 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
 def test_every_option_is_tested(tests: str) -> None:
     names = options(Gateway, set())
     assert len(names) > 80
-    missing = {name for name in names if not re.search(rf"""\b{name}["']?: """, tests)}
-    assert sorted(missing - OF_THE_PROCESS) == []
+    tested = set(re.findall(r"""\b(\w+)["']?: """, tests))
+    assert sorted(names - tested - OF_THE_PROCESS) == []

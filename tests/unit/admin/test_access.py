@@ -1,7 +1,7 @@
 """Who may use the admin listener: every operation, each kind of wrong credential, foreign pages."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ OPEN = {"/healthz", "/readyz"}
 
 
 @pytest.fixture
-def ask(engine, tmp_path: Path) -> Callable[..., httpx2.Response]:
+def ask(engine, tmp_path: Path) -> Iterator[Callable[..., httpx2.Response]]:
     """Sends one request to the application, as if from the network."""
     unguarded = AdminSettings("127.0.0.1", 9901)
     now = [unguarded]
@@ -34,20 +34,26 @@ def ask(engine, tmp_path: Path) -> Callable[..., httpx2.Response]:
                 return await client.request(method, path, **more)
 
         now[0] = settings or unguarded
-        return asyncio.run(once())
+        return runner.run(once())
 
-    return send
+    with asyncio.Runner() as runner:
+        yield send
+
+
+# Found once: to describe them takes longer than to ask all of them.
+OPERATIONS: list[tuple[str, str]] = []
 
 
 def operations(ask) -> list[tuple[str, str]]:
-    paths = ask("GET", "/openapi.json").json()["paths"]
-    found = [
-        (method.upper(), path.replace("{service}", "x").replace("{request_id}", "x"))
-        for path in paths
-        for method in paths[path]
-    ]
-    assert len(found) > 15
-    return found
+    if not OPERATIONS:
+        paths = ask("GET", "/openapi.json").json()["paths"]
+        OPERATIONS.extend(
+            (method.upper(), path.replace("{service}", "x").replace("{request_id}", "x"))
+            for path in paths
+            for method in paths[path]
+        )
+    assert len(OPERATIONS) > 15
+    return OPERATIONS
 
 
 def test_every_operation_demands_the_token_where_one_is_set(ask) -> None:

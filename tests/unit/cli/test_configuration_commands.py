@@ -1,5 +1,6 @@
 """The commands `check`, `schema` and `routes`: what they print and how they exit."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gatewright import errors
+from gatewright import cli, errors
 from gatewright.cli import COMMANDS, WRONG_USE, run
 
 EXAMPLE = str(Path(__file__).parents[3] / "examples" / "gateway.yaml")
@@ -138,6 +139,21 @@ def test_schema_is_json_schema_that_describes_every_section(capsys: pytest.Captu
 def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([name, "--help"]) == 0
     assert f"gatewright {name}" in capsys.readouterr().out
+
+
+def test_a_process_exits_with_the_code_of_its_command_and_looks_for_no_garbage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["gatewright", "chek"])
+    # The command of that name is a module, which takes its place once it is imported.
+    monkeypatch.setattr(cli, "run", run)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == WRONG_USE
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
 
 
 def test_help_imports_neither_models_nor_tables() -> None:
