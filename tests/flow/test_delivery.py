@@ -4,13 +4,18 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from gateway import Node, Origin, Postgres, get, one_route
 from gateway.ports import unused_ports
+from gateway.redis import until
+from gatewright.records.batch import Batch
 from gatewright.records.build import Place, settings_of, use_sinks
+from gatewright.records.reader import find_request
+from gatewright.records.sinks.sqlite import SqliteSink
 from gatewright.records.tally import SinkCounts
 from gatewright.records.worker import RecordWorker
 
@@ -150,6 +155,30 @@ def test_records_in_sqlite_stay_below_their_size(origin: Origin, tmp_path: Path)
         settled(worker, "sqlite", lambda counts: counts.stored == 1)
         worker.close(5)
     assert not old.exists()
+
+
+def test_records_in_sqlite_that_a_rule_names_outlive_the_rest_of_their_hour(
+    origin: Origin, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    at = (datetime.now(UTC) - timedelta(days=8)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    old = SqliteSink(store, timedelta(days=3650))
+    for status in (200, 503):
+        record = {"timestamp": at, "request_id": str(status), "status": status}
+        old.write(Batch.of(json.dumps(record).encode() + b"\n"))
+    old.close()
+    rules = "keep: [{where: status>=500, retention: 90d}]"
+    sink = f"{{kind: sqlite, path: {store}, retention: 7d, {rules}}}"
+    with Node(one_route(origin, "", f"records: {{sinks: [{sink}]}}")) as node:
+        worker = worker_of(node, tmp_path)
+        get(node.address, "/a")
+        settled(worker, "sqlite", lambda counts: counts.stored == 1)
+        [running] = worker.sinks()
+        assert isinstance(running, SqliteSink)
+        until(lambda: running.thinner.counts.hours == 1)
+        worker.close(5)
+    assert find_request(store, "503") is not None
+    assert find_request(store, "200") is None
 
 
 def test_a_sink_without_a_spill_that_gives_up_counts_what_it_lost(origin: Origin, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from gatewright.control.node import Node
 from gatewright.metrics.family import Family, Sample, counter, gauge
+from gatewright.records.sinks.sqlite import SqliteSink
 from gatewright.records.tally import REASONS, SinkCounts
 
 
@@ -21,6 +22,19 @@ def sink_metrics(node: Node) -> list[Family]:
         ),
         *backlog_metrics(counts),
         *batch_metrics(counts),
+        *thinning_metrics([one for one in node.records.sinks() if isinstance(one, SqliteSink)]),
+    ]
+
+
+def thinning_metrics(sinks: list[SqliteSink]) -> list[Family]:
+    """How keeping some records for longer goes."""
+    hours: list[Sample] = [({"sink": one.name}, one.thinner.counts.hours) for one in sinks]
+    failures: list[Sample] = [({"sink": one.name}, one.thinner.counts.failures) for one in sinks]
+    return [
+        counter(
+            "gateway_sink_thinned_segments_total", "Hours of which only what `keep` names is left.", hours
+        ),
+        counter("gateway_sink_thinning_failures_total", "Hours that could not be thinned.", failures),
     ]
 
 

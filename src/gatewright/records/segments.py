@@ -1,4 +1,6 @@
-"""Hourly SQLite files of records: their names, their table, which of them a question touches."""
+"""Hourly SQLite files of records: their names, their table, which of them a question touches. What is kept of
+an hour for longer than the rest is in a file of its own.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +34,7 @@ COLUMNS: dict[str, str] = {
 }
 PREFIX = "records-"
 SUFFIX = ".sqlite"
+KEPT = "-kept"
 HOUR = "%Y%m%d%H"
 
 CREATE = (
@@ -58,13 +61,29 @@ def path_of(directory: Path, hour: str) -> Path:
     return directory / f"{PREFIX}{hour}{SUFFIX}"
 
 
+def kept_path_of(directory: Path, hour: str) -> Path:
+    return directory / f"{PREFIX}{hour}{KEPT}{SUFFIX}"
+
+
+def is_kept(path: Path) -> bool:
+    """Whether a segment holds only what is kept for longer."""
+    return path.name.endswith(KEPT + SUFFIX)
+
+
+def delete(path: Path) -> None:
+    """Delete a segment with the files that SQLite keeps beside it. Raises `OSError`."""
+    for one in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        one.unlink(missing_ok=True)
+
+
 def hour_of_path(path: Path) -> datetime | None:
-    """The hour that a file holds, or `None` when it is no segment."""
+    """The hour that a file holds, or of which it holds what is kept; `None` when it is no segment."""
     name = path.name
     if not (name.startswith(PREFIX) and name.endswith(SUFFIX)):
         return None
     try:
-        return datetime.strptime(name[len(PREFIX) : -len(SUFFIX)], HOUR).replace(tzinfo=UTC)
+        hour = name[len(PREFIX) : -len(SUFFIX)].removesuffix(KEPT)
+        return datetime.strptime(hour, HOUR).replace(tzinfo=UTC)
     except ValueError:
         return None
 

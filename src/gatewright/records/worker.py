@@ -108,6 +108,9 @@ class RecordWorker:
             self._thread.join(seconds)
         close_all(self._lanes, seconds)
 
+    def sinks(self) -> list[Sink]:
+        return [lane.sink for lane in self._lanes]
+
     def counts(self) -> list[SinkCounts]:
         return [lane.counts() for lane in self._lanes]
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from gatewright.config.crosschecks.view import View
-from gatewright.config.models.records import LineSink
+from gatewright.config.models.records import LineSink, SqliteSink
 from gatewright.errors import Problem
+from gatewright.records.conditions import parse_condition
 from gatewright.records.fields import RecordQueryError, known_field
 
 # What sinks of a kind import, and the extra that brings it.
@@ -31,6 +32,8 @@ def check(view: View) -> Iterator[Problem]:
             )
         seen.add(name)
         yield from _waits(view, number, sink)
+        if isinstance(sink, SqliteSink):
+            yield from _keeps(view, number, sink)
     yield from _spills(view)
 
 
@@ -44,6 +47,20 @@ def _fields(view: View, number: int, sink: LineSink) -> Iterator[Problem]:
             known_field(name) if name != "decisions" else None
         except RecordQueryError as error:
             yield view.at("records", "sinks", number, "fields", place).problem(str(error))
+
+
+def _keeps(view: View, number: int, sink: SqliteSink) -> Iterator[Problem]:
+    for place, rule in enumerate(sink.keep):
+        where = ("records", "sinks", number, "keep", place)
+        if rule.retention <= sink.retention:
+            yield view.at(*where, "retention").problem(
+                f"not longer than `retention` of the sink, `{sink.retention}`; leave the rule out"
+            )
+        for which, condition in enumerate(rule.where):
+            try:
+                parse_condition(condition)
+            except RecordQueryError as error:
+                yield view.at(*where, "where", which).problem(str(error))
 
 
 def _libraries(view: View) -> Iterator[Problem]:

@@ -73,6 +73,18 @@ class FileSink(LineSink):
     )
 
 
+class Keep(Section):
+    """Records that are kept for longer than the rest of their hour."""
+
+    where: Annotated[list[Text], OneOrMany, Field(min_length=1, max_length=10)] = Field(
+        description="Which records, as `gatewright records --where` has it, such as `status>=500` or "
+        "`rate_limited=true`. All must hold.",
+    )
+    retention: Annotated[Duration, duration("1h", "3650d")] = Field(
+        description="Age at which they are deleted; longer than `retention` of the sink."
+    )
+
+
 class SqliteSink(SinkSection):
     """Keeps records in hourly SQLite files, where `gatewright records` and `explain` find them."""
 
@@ -83,7 +95,12 @@ class SqliteSink(SinkSection):
         "default.",
     )
     retention: Annotated[Duration, duration("1h", "3650d")] = Field(
-        Duration.of("30d"), description="Age at which an hour of records is deleted."
+        Duration.of("30d"), description="Age at which an hour of records is deleted, but for `keep`."
+    )
+    keep: Annotated[list[Keep], OneOrMany, Field(max_length=20)] = Field(
+        default_factory=list,
+        description="Records that are kept for longer; a record that several name for the longest. None by "
+        "default.",
     )
     max_size: Annotated[Size, size("64MiB", "1000GiB")] | None = Field(
         None,

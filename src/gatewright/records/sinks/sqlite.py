@@ -1,11 +1,15 @@
-"""The default sink: SQLite, one file an hour, so that retention is deleting files."""
+"""The default sink: SQLite, one file an hour, so that retention is deleting files; what rules keep for longer
+is copied out of them before (`thinning.py`).
+"""
 
 from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +19,9 @@ from gatewright.config.models.records import SqliteSink as SqliteModel
 from gatewright.records import segments
 from gatewright.records.batch import Batch
 from gatewright.records.build import Place, sqlite_directory
+from gatewright.records.conditions import parse_condition
 from gatewright.records.sink import SinkError
+from gatewright.records.sinks.thinning import KeepRule, Retention, Thinner
 
 log = logging.getLogger("gatewright.records")
 
@@ -43,7 +49,7 @@ def now_in_utc() -> datetime:
 
 class SqliteSink:
     """Stores records in `directory` (mode 0700), one transaction a batch; deletes segments older than
-    `retention`.
+    `retention`, but for what its rules keep.
     """
 
     name = "sqlite"
@@ -51,16 +57,19 @@ class SqliteSink:
     def __init__(
         self,
         directory: Path,
-        retention: timedelta = RETENTION,
+        retention: timedelta | Retention = RETENTION,
         now: Callable[[], datetime] = now_in_utc,
         max_size: int | None = None,
     ) -> None:
         self._directory = directory
-        self._retention = retention
+        self._retention = retention if isinstance(retention, Retention) else Retention(retention)
         self._now = now
         self._max_size = max_size
         self._expire_at: datetime | None = None
         self._open: dict[str, sqlite3.Connection] = {}
+        # Held while a segment is opened, and while one is deleted by another thread.
+        self._opening = threading.Lock()
+        self.thinner = Thinner(directory, self._retention, self._closed)
 
     def write(self, batch: Batch) -> None:
         if self._expire_at is None or self._now() >= self._expire_at:
@@ -78,6 +87,7 @@ class SqliteSink:
         """Segments are not rotated by others; nothing to do."""
 
     def close(self) -> None:
+        self.thinner.close()
         for hour in list(self._open):
             self._forget(hour)
 
@@ -89,9 +99,15 @@ class SqliteSink:
             while len(self._open) >= OPEN_SEGMENTS:
                 self._forget(min(self._open))
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            connection = open_segment(segments.path_of(self._directory, hour))
-            self._open[hour] = connection
+            with self._opening:
+                connection = open_segment(segments.path_of(self._directory, hour))
+                self._open[hour] = connection
         return connection
+
+    @contextmanager
+    def _closed(self, hour: str) -> Iterator[bool]:
+        with self._opening:
+            yield hour not in self._open
 
     def _forget(self, hour: str) -> None:
         connection = self._open.pop(hour, None)
@@ -100,7 +116,7 @@ class SqliteSink:
 
     def _expire(self) -> None:
         self._expire_at = self._now() + EXPIRE_EVERY
-        paths = segments.expired(self._directory, self._now(), self._retention)
+        paths = segments.expired(self._directory, self._now(), self._retention.longest)
         if self._max_size is not None:
             writing = {segments.path_of(self._directory, hour) for hour in self._open}
             paths += segments.beyond(self._directory, self._max_size, writing)
@@ -108,6 +124,7 @@ class SqliteSink:
             path.unlink(missing_ok=True)
         if paths:
             log.info("record segments expired", extra={"files": len(paths)})
+        self.thinner.begin(self._now())
 
 
 def open_segment(path: Path) -> sqlite3.Connection:
@@ -122,7 +139,11 @@ def open_segment(path: Path) -> sqlite3.Connection:
 
 def build_sqlite(model: SqliteModel, place: Place) -> SqliteSink:
     max_size = None if model.max_size is None else int(model.max_size)
-    retention = timedelta(milliseconds=model.retention)
+    rules = tuple(
+        KeepRule(tuple(map(parse_condition, one.where)), timedelta(milliseconds=one.retention))
+        for one in model.keep
+    )
+    retention = Retention(timedelta(milliseconds=model.retention), rules)
     sink = SqliteSink(sqlite_directory(model, place), retention, max_size=max_size)
     sink.name = model.name or model.kind
     return sink
