@@ -73,7 +73,8 @@ def test_head_that_others_may_read_differently_is_the_end(matrix: Matrix, bad: b
     """Whatever stands behind it: nothing reaches the service."""
     before = len(matrix.strict.requests)
     for rest in (b"", SMUGGLED):
-        answer, received, record = matrix.ask(bad + rest)
+        answer, received, recorded = matrix.ask(bad + rest)
+        record = recorded()
         assert (answer.status, answer.closes, received) == (400, True, None), bad
         assert (record["status"], record["error_type"], record["backend_service"]) == (
             400,
@@ -160,11 +161,11 @@ def test_body_over_the_limit_is_refused_and_never_a_request(matrix: Matrix, fram
     body = whole if framing != encoding(b"chunked") else b"440\r\n" + whole + b"\r\n0\r\n\r\n"
     for end in (len(body), 1050, 0 if framing != encoding(b"chunked") else 1040):
         before = len(matrix.strict.requests)
-        answer, received, record = matrix.ask(head(framing) + body[:end])
+        answer, received, recorded = matrix.ask(head(framing) + body[:end])
         assert (answer.status, received) == (413, None)
         # All of the body may have been there to be thrown away; else there is no telling where it ends.
         assert answer.closes or end == len(body)
-        assert record["error_type"] == "body_too_large"
+        assert recorded()["error_type"] == "body_too_large"
         matrix.check_marker()
         assert len(matrix.strict.requests) == before + 1
 

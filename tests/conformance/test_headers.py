@@ -139,7 +139,7 @@ def test_forwarded_addresses_of_strangers_are_not_believed(
     lines = (
         [f"X-Forwarded-For: {one}" for one in chain] if split else ["X-Forwarded-For: " + ", ".join(chain)]
     )
-    _, received, record = ask(
+    _, received, recorded = ask(
         matrix,
         *lines,
         "X-Forwarded-Proto: https",
@@ -148,7 +148,7 @@ def test_forwarded_addresses_of_strangers_are_not_believed(
         "Forwarded: for=1.1.1.1",
     )
     assert received is not None
-    assert record["client_ip"] == "127.0.0.1"
+    assert recorded()["client_ip"] == "127.0.0.1"
     assert received.get("x-forwarded-for") == "127.0.0.1"
     assert (received.get("x-forwarded-proto"), received.get("x-forwarded-host")) == ("http", "a")
     assert (received.get("x-real-ip"), received.get("forwarded")) == (None, None)
@@ -163,7 +163,7 @@ def test_forwarded_addresses_of_a_trusted_proxy_name_the_last_stranger(
     lines = (
         [f"X-Forwarded-For: {one}" for one in chain] if split else ["X-Forwarded-For: " + ", ".join(chain)]
     )
-    answer, received, record = ask(matrix, *lines, source="127.0.0.2")
+    answer, received, recorded = ask(matrix, *lines, source="127.0.0.2")
     known = {
         "203.0.113.9": "203.0.113.9",
         "::ffff:203.0.113.9": "203.0.113.9",
@@ -177,7 +177,7 @@ def test_forwarded_addresses_of_a_trusted_proxy_name_the_last_stranger(
         assert received is None
         return
     assert received is not None
-    assert record["client_ip"] == read[stranger]
+    assert recorded()["client_ip"] == read[stranger]
     assert (received.get("x-forwarded-for") or "").endswith("127.0.0.2")
 
 
@@ -207,11 +207,11 @@ def test_control_characters_in_values_are_refused(matrix: Matrix, value: bytes) 
 
 @pytest.mark.parametrize("sent", ["a" * 128, "x-1", "a" * 129, "", "a b", "a\x80b", "one, two"])
 def test_request_id_goes_through_where_it_is_sane(matrix: Matrix, sent: str) -> None:
-    answer, received, record = ask(matrix, f"X-Request-ID: {sent}")
+    answer, received, recorded = ask(matrix, f"X-Request-ID: {sent}")
     assert received is not None
     is_sane = 1 <= len(sent) <= 128 and all("!" <= character <= "~" for character in sent)
     assert (answer.get("x-request-id") == sent) == is_sane
-    assert received.all("x-request-id") == [answer.get("x-request-id")] == [record["request_id"]]
+    assert received.all("x-request-id") == [answer.get("x-request-id")] == [recorded()["request_id"]]
 
 
 def test_repeated_request_id_is_replaced_by_one(matrix: Matrix) -> None:

@@ -60,9 +60,19 @@ def reference(repository: Path) -> Path:
     return repository / "docs" / "reference"
 
 
+# Found once, since nobody changes it.
+EXPOSED: list[str] = []
+
+
 @pytest.fixture
 def exposition(terminal: Any) -> str:
     """What `/metrics` of a live node says after some requests."""
+    if not EXPOSED:
+        EXPOSED.append(exposed(terminal))
+    return EXPOSED[0]
+
+
+def exposed(terminal: Any) -> str:
     terminal.type("python3 -m http.server 9001 --bind 127.0.0.1 2>service.log &")
     terminal.save("gateway.yaml", CONFIGURATION.replace("}]", f"}}, {{{SECURE}}}]", 1))
     Authority(terminal.directory).issue("tls", "example.com")
@@ -77,7 +87,7 @@ def settled(url: str) -> str:
     """What is said once the node has looked at itself and knows where alerts go, both after it listens."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
-        text = httpx2.get(url).text
+        text = httpx2.get(url, timeout=SETTLE_SECONDS).text
         if all(f"\n{name}" in text for name in LATE) or time.monotonic() > deadline:
             return text
         time.sleep(0.1)

@@ -65,12 +65,16 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 def post(gateway: RunningGateway, path: str, token: str = TOKEN, **asked: str) -> int:
     headers = {"authorization": f"Bearer {token}", "x-gatewright-by": "ann@laptop"}
-    return httpx2.post(gateway.url + path, params=asked, headers=headers, trust_env=False).status_code
+    return httpx2.post(
+        gateway.url + path, params=asked, headers=headers, timeout=DEADLINE, trust_env=False
+    ).status_code
 
 
 def entries(gateway: RunningGateway, **asked: str) -> list[dict[str, Any]]:
     headers = {"authorization": f"Bearer {TOKEN}"}
-    answer = httpx2.get(f"{gateway.url}/api/v1/audit", params=asked, headers=headers, trust_env=False)
+    answer = httpx2.get(
+        f"{gateway.url}/api/v1/audit", params=asked, headers=headers, timeout=DEADLINE, trust_env=False
+    )
     return answer.json()["entries"]
 
 
@@ -139,13 +143,15 @@ def test_nothing_is_done_where_it_cannot_be_written(shared: Gateway) -> None:
     directory.touch()
     headers = {"authorization": f"Bearer {TOKEN}"}
     path = f"{shared.url}/gateway/circuit-breakers/users/open"
-    refused = httpx2.post(path, headers=headers, trust_env=False)
+    refused = httpx2.post(path, headers=headers, timeout=DEADLINE, trust_env=False)
     assert (refused.status_code, refused.json()["error"]) == (503, "audit_unavailable")
-    listed = httpx2.get(f"{shared.url}/gateway/circuit-breakers", headers=headers, trust_env=False).json()
+    listed = httpx2.get(
+        f"{shared.url}/gateway/circuit-breakers", headers=headers, timeout=DEADLINE, trust_env=False
+    ).json()
     assert [one["state"] for one in listed["circuit_breakers"]] == ["closed"]
     directory.unlink()
     directory.with_name("aside").rename(directory)
-    assert httpx2.post(path, headers=headers, trust_env=False).status_code == 200
+    assert httpx2.post(path, headers=headers, timeout=DEADLINE, trust_env=False).status_code == 200
 
 
 def test_the_chain_goes_on_over_an_end_and_a_kill(

@@ -35,7 +35,7 @@ routes: [{{name: users, match: /*, service: users, auth: {{accept: [partners]}},
         return get(("127.0.0.1", self.public), "/", ("X-API-Key", key)).status
 
     def ask(self, method: str, path: str, **given: Any) -> httpx2.Response:
-        return httpx2.request(method, f"{self.url}/api/v1{path}", trust_env=False, **given)
+        return httpx2.request(method, f"{self.url}/api/v1{path}", timeout=60.0, trust_env=False, **given)
 
 
 @pytest.fixture

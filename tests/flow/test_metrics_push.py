@@ -105,7 +105,7 @@ def wait_for(collector: Collector, name: str, wanted: Callable[[Any], bool]) -> 
 
 def test_native_histograms_arrive_as_exponential_ones(running: RunningGateway, collector: Collector) -> None:
     for _ in range(5):
-        httpx2.get(f"http://127.0.0.1:{running.public}/")
+        httpx2.get(f"http://127.0.0.1:{running.public}/", timeout=DEADLINE)
     name = "gateway_total_duration_seconds"
     headers, metric = wait_for(
         collector,
@@ -151,7 +151,7 @@ def test_a_collector_that_refuses_and_comes_back_misses_nothing(tmp_path: Path, 
     node = gateway(tmp_path, collector, ", compression: none, timeout: 2s")
     try:
         node.start()
-        httpx2.get(f"http://127.0.0.1:{node.public}/")
+        httpx2.get(f"http://127.0.0.1:{node.public}/", timeout=DEADLINE)
         failures = "gateway_metrics_push_failures_total"
         until(node, lambda page: value_of(page, failures) >= 1)
         collector.answer = ExportMetricsServiceResponse(
@@ -177,7 +177,7 @@ def test_a_collector_that_refuses_and_comes_back_misses_nothing(tmp_path: Path, 
 
 
 def scrape(node: RunningGateway) -> str:
-    return httpx2.get(f"{node.url}/metrics").text
+    return httpx2.get(f"{node.url}/metrics", timeout=DEADLINE).text
 
 
 def value_of(page: str, name: str) -> float:

@@ -13,7 +13,7 @@ DEADLINE = 60.0
 
 class AskedGateway(RunningGateway):
     def asked(self, path: str) -> tuple[int, dict[str, Any]]:
-        answer = httpx2.get(self.url + path, trust_env=False)
+        answer = httpx2.get(self.url + path, timeout=DEADLINE, trust_env=False)
         return answer.status_code, answer.json()
 
     def awaited(self, path: str, wanted: Callable[[int, dict[str, Any]], bool]) -> dict[str, Any]:
