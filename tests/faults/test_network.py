@@ -36,9 +36,9 @@ services:
 routes:
   - {{name: remote, match: /remote/*, service: remote, timeout: {timeout}}}
   - {{name: local, match: /local/*, service: local}}
-  - {{name: both, match: /both/*, service: both, timeout: 1s}}
+  - {{name: both, match: /both/*, service: both, timeout: 5s}}
 """
-CHECK = "health_check: {path: /health, interval: 200ms, timeout: 400ms, unhealthy_after: 1, healthy_after: 1}"
+CHECK = "health_check: {path: /health, interval: 200ms, timeout: 1s, unhealthy_after: 1, healthy_after: 1}"
 BIG = bytes(range(256)) * 512
 CLIENTS = 6
 ROUNDS = 5
@@ -61,8 +61,8 @@ class Network:
             remote=self.remote.address,
             local=self.local.address,
             **{
-                "timeout": "500ms",
-                "connect": "300ms",
+                "timeout": "1s",
+                "connect": "700ms",
                 "idle": "1m",
                 "patience": "1s",
                 "check": "",
@@ -157,7 +157,6 @@ def test_partition_from_a_service_is_bounded_by_its_timeouts_and_heals(network: 
 
 def test_instance_behind_a_partition_gets_no_requests_until_it_heals(network: Network) -> None:
     node = network.node(check=CHECK)
-    client = network.client(node)
 
     def healthy(count: int) -> None:
         def is_so(state: dict[str, object]) -> bool:
@@ -170,6 +169,8 @@ def test_instance_behind_a_partition_gets_no_requests_until_it_heals(network: Ne
     healthy(2)
     network.inside.is_cut = True
     healthy(1)
+    # Not before: whoever connects has no longer than `patience` to begin.
+    client = network.client(node)
     assert {ask(client, "/both/") for _ in range(20)} == {b"local"}
     network.inside.is_cut = False
     healthy(2)

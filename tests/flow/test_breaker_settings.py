@@ -163,7 +163,7 @@ def test_after_closing_a_tenth_passes_and_the_rest_is_told_when_to_come_back(ori
 
 def test_a_reader_that_is_slow_does_not_keep_the_breaker_from_its_verdict(origin: Origin) -> None:
     breaker = (
-        "circuit_breaker: {minimum_requests: 1, open_for: 100ms, probes: 1, probe_timeout: 200ms, ramp: 0s}"
+        "circuit_breaker: {minimum_requests: 1, open_for: 100ms, probes: 1, probe_timeout: 1s, ramp: 0s}"
     )
     with Node(one_route(origin, service=breaker)) as node, Client(node.address) as client:
         assert state_after(node, origin, FAILURE) == "open"

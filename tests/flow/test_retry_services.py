@@ -28,7 +28,7 @@ def test_services_that_speak_http2_are_asked_again_alike(fail: Callable[[Stream]
         answer(stream)
 
     answer = first_only(fail)
-    route = retry("per_try_timeout: 200ms")
+    route = retry("per_try_timeout: 600ms")
     with Http2Origin(on_end) as origin, Node(http2(origin, route=route)) as node:
         assert ask(node, "PUT", b"body") == 200
         assert node.record()["attempts"] == 2

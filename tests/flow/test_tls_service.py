@@ -188,7 +188,7 @@ def test_tls_1_3_alone_can_be_demanded_of_a_service(authority: Authority) -> Non
         assert node.record()["error_type"] == "tls_handshake_failed"
 
 
-CHECK = "health_check: {path: /healthz, interval: 100ms, timeout: 100ms, unhealthy_after: 1}"
+CHECK = "health_check: {path: /healthz, interval: 100ms, timeout: 1s, unhealthy_after: 1}"
 
 
 def test_health_checks_speak_tls(origin: Origin, authority: Authority) -> None:
