@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from faults.h2load import all_good
 from faults.instances import Instance
 from faults.misbehaving import FAULTS
 from gateway import Client, Node
@@ -89,11 +90,7 @@ def measure(address: Address, rate: int, log: Path) -> list[int]:
     ]
     url = f"http://{address[0]}:{address[1]}/good/"
     subprocess.run([*command, url], check=True, capture_output=True)
-    lines = [line.split("\t") for line in log.read_text().splitlines()]
-    wrong = [status for _, status, _ in lines if status != "200"]
-    if wrong:
-        raise AssertionError(f"the good service answered {wrong}")
-    return [int(microseconds) for _, _, microseconds in lines]
+    return all_good(log)
 
 
 def percentile(values: list[int], share: float) -> float:

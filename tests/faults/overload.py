@@ -21,6 +21,7 @@ from pathlib import Path
 
 from joserfc.jwk import RSAKey
 
+from faults.h2load import requests_in
 from faults.neighbours import RESULTS, percentile
 from faults.process import DEADLINE, Process
 from gateway import Issuer
@@ -118,11 +119,10 @@ class Generators:
         if broken is None:
             raise RuntimeError(f"h2load: {said[-500:]}")
         tally.lost += sum(map(int, broken.groups()))
-        for line in log.read_text().splitlines():
-            _, status, microseconds = line.split("\t")
+        for status, microseconds in requests_in(log):
             if status == "200":
                 tally.served += 1
-                tally.microseconds.append(int(microseconds))
+                tally.microseconds.append(microseconds)
             elif status == "503":
                 tally.refused += 1
             else:

@@ -29,6 +29,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from faults.conftest import Setting
+from faults.h2load import all_good
 from faults.neighbours import percentile
 from faults.process import Process, wait_until
 from gateway.ports import unused_ports
@@ -100,10 +101,8 @@ def load(url: str, log: Path, *options: str, goes_first: bool) -> tuple[int, flo
     command = ["h2load", "--h1", "-t1", f"--log-file={log}", *options, url]
     first = ["taskset", "-c", str(OTHERS), "chrt", "--fifo", "10"] if goes_first else []
     subprocess.run(first + command, check=True, capture_output=True)
-    lines = [line.split("\t") for line in log.read_text().splitlines()]
-    if wrong := {status for _, status, _ in lines if status != "200"}:
-        raise AssertionError(f"answers with {wrong}")
-    return len(lines), time.monotonic() - began, [int(one) for _, _, one in lines]
+    seconds, found = time.monotonic() - began, all_good(log)
+    return len(found), seconds, found
 
 
 def worker_seconds(process: Process) -> float:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway import Authority, Issuer, Origin, RevokingNode, listener, one_route, until
-from gateway.redis_fleet import MASTER, PASSWORD, RedisProcess, Sentinels
+from gateway.redis import RedisServer
+from gateway.redis_fleet import MASTER, PASSWORD, Sentinels
 from gatewright.control.bans import BanKeeper
 from gatewright.control.configuration import ban_settings
 
@@ -102,7 +103,7 @@ async def test_sentinels_name_the_server_by_which_nodes_tell_each_other_also_aft
 
 
 @pytest.fixture
-def secured(free_port: Callable[[], int], tmp_path: Path) -> Iterator[tuple[Authority, RedisProcess]]:
+def secured(free_port: Callable[[], int], tmp_path: Path) -> Iterator[tuple[Authority, RedisServer]]:
     authority = Authority(tmp_path / "certificates")
     pair = authority.issue("redis", "localhost")
     (tmp_path / "users.acl").write_text(f"user default off\nuser {USER} on >{SECRET} ~* &* +@all\n")
@@ -112,13 +113,13 @@ def secured(free_port: Callable[[], int], tmp_path: Path) -> Iterator[tuple[Auth
         *("--tls-key-file", str(pair.key_file), "--tls-ca-cert-file", str(authority.file)),
         *("--aclfile", str(tmp_path / "users.acl")),
     )
-    running = RedisProcess(port, tmp_path / "redis", *options)
+    running = RedisServer(port, tmp_path / "redis", *options)
     yield authority, running
     running.kill()
 
 
 async def test_nodes_tell_each_other_over_tls_with_a_certificate_and_a_user(
-    origin: Origin, secured: tuple[Authority, RedisProcess], opened: AsyncExitStack, tmp_path: Path
+    origin: Origin, secured: tuple[Authority, RedisServer], opened: AsyncExitStack, tmp_path: Path
 ) -> None:
     authority, server = secured
     shown, issuer = authority.issue("client", "gateway.test"), Issuer("ES256")
@@ -131,7 +132,7 @@ async def test_nodes_tell_each_other_over_tls_with_a_certificate_and_a_user(
 
 
 async def test_a_server_of_strangers_is_told_nothing_over_tls(
-    origin: Origin, secured: tuple[Authority, RedisProcess], opened: AsyncExitStack, tmp_path: Path
+    origin: Origin, secured: tuple[Authority, RedisServer], opened: AsyncExitStack, tmp_path: Path
 ) -> None:
     """What is revoked holds on the node that was told, and nobody else hears of it."""
     authority, server = secured

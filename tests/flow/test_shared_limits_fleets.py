@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gateway import Authority, Client, Issuer, Node, Origin, encode, get, one_route
-from gateway.redis import until
-from gateway.redis_fleet import MASTER, PASSWORD, Cluster, RedisProcess, Sentinels
+from gateway.redis import RedisServer, until
+from gateway.redis_fleet import MASTER, PASSWORD, Cluster, Sentinels
 from gatewright.control.fleet import FleetStore
 from gatewright.health.dependencies import ask_redis
 from gatewright.redis_clients import RedisSettings, RedisTarget
@@ -146,7 +146,7 @@ def test_whoever_asks_a_cluster_beside_the_limits_leaves_no_connection_open(clus
 
 
 @pytest.fixture
-def secured(free_port: Callable[[], int], tmp_path: Path) -> Iterator[tuple[Authority, RedisProcess]]:
+def secured(free_port: Callable[[], int], tmp_path: Path) -> Iterator[tuple[Authority, RedisServer]]:
     authority = Authority(tmp_path / "certificates")
     pair = authority.issue("redis", "localhost")
     users = "user default off", "user gateway on >s3cret ~rate* +@all"
@@ -157,14 +157,14 @@ def secured(free_port: Callable[[], int], tmp_path: Path) -> Iterator[tuple[Auth
         *("--tls-key-file", str(pair.key_file), "--tls-ca-cert-file", str(authority.file)),
         *("--aclfile", str(tmp_path / "users.acl")),
     )
-    running = RedisProcess(port, tmp_path / "redis", *options)
+    running = RedisServer(port, tmp_path / "redis", *options)
     yield authority, running
     running.kill()
 
 
 @pytest.mark.parametrize("is_trusted", [True, False])
 def test_tls_demands_a_trusted_server_and_a_certificate_and_a_user(
-    origin: Origin, secured: tuple[Authority, RedisProcess], tmp_path: Path, is_trusted: bool
+    origin: Origin, secured: tuple[Authority, RedisServer], tmp_path: Path, is_trusted: bool
 ) -> None:
     authority, server = secured
     shown = authority.issue("client", "gateway.test")
@@ -187,11 +187,11 @@ def test_tls_demands_a_trusted_server_and_a_certificate_and_a_user(
 
 
 @pytest.fixture
-def guarded(free_port: Callable[[], int], tmp_path: Path) -> Iterator[RedisProcess]:
+def guarded(free_port: Callable[[], int], tmp_path: Path) -> Iterator[RedisServer]:
     users = "user default off", "user gateway on >s3cret ~rate* +@all"
     (tmp_path / "users.acl").write_text("\n".join(users) + "\n")
     options = ("--aclfile", str(tmp_path / "users.acl"), "--unixsocket", str(tmp_path / "r.sock"))
-    running = RedisProcess(free_port(), tmp_path / "redis", *options)
+    running = RedisServer(free_port(), tmp_path / "redis", *options)
     yield running
     running.kill()
 
@@ -204,7 +204,7 @@ def guarded(free_port: Callable[[], int], tmp_path: Path) -> Iterator[RedisProce
     ],
 )
 def test_counts_are_in_the_database_of_the_url_and_its_password_is_demanded(
-    origin: Origin, guarded: RedisProcess, tmp_path: Path, url: str
+    origin: Origin, guarded: RedisServer, tmp_path: Path, url: str
 ) -> None:
     def text(password: str) -> str:
         return one_route(

@@ -1,41 +1,14 @@
 """Several servers of Redis: a master with a replica and sentinels, or a cluster."""
 
-import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from redis import Redis
-
-from gateway.redis import until
+from gateway.redis import RedisServer, until
 
 MASTER = "limits"
 PASSWORD = "watch"
 SLOTS = 16_384
-
-
-class RedisProcess:
-    """One server at a port of 127.0.0.1, with options as on its command line."""
-
-    def __init__(self, port: int, directory: Path, *options: str) -> None:
-        self.port = port
-        directory.mkdir(parents=True, exist_ok=True)
-        program = shutil.which("redis-server") or "redis-server"
-        # Options of a first configuration file come before those that begin with two dashes.
-        told = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--daemonize", "no"]
-        command = [program, *options[:1], *told, *options[1:]] if options[:1] == ("s.conf",) else None
-        with (directory / "redis.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command or [program, *told, *options], cwd=directory, stdout=log, stderr=log
-            )
-
-    def ask(self, **options: Any) -> Any:
-        return Redis("127.0.0.1", self.port, decode_responses=True, socket_timeout=5, **options)
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait(30)
 
 
 class Sentinels:
@@ -43,8 +16,8 @@ class Sentinels:
 
     def __init__(self, ports: Sequence[int], directory: Path) -> None:
         first, second, *others = ports
-        self.master = RedisProcess(first, directory / "first")
-        self.replica = RedisProcess(second, directory / "second", "--replicaof", "127.0.0.1", str(first))
+        self.master = RedisServer(first, directory / "first")
+        self.replica = RedisServer(second, directory / "second", "--replicaof", "127.0.0.1", str(first))
         self.ports = others
         lines = [
             f"sentinel monitor {MASTER} 127.0.0.1 {first} 2",
@@ -58,7 +31,7 @@ class Sentinels:
             place = directory / f"sentinel-{port}"
             place.mkdir()
             (place / "s.conf").write_text("\n".join(lines) + "\n")
-            self.sentinels.append(RedisProcess(port, place, "s.conf", "--sentinel"))
+            self.sentinels.append(RedisServer(port, place, "s.conf", "--sentinel"))
         until(self._is_whole)
 
     @property
@@ -85,10 +58,9 @@ class Cluster:
         options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
         # Ports of the cluster's bus beyond 65,535 are none.
         self.servers = [
-            RedisProcess(port, directory / str(port), *options, "--cluster-port", str(bus))
+            RedisServer(port, directory / str(port), *options, "--cluster-port", str(bus))
             for port, bus in zip(ports[::2], ports[1::2], strict=True)
         ]
-        until(lambda: all(server.ask().ping() for server in self.servers))
         share = -(-SLOTS // len(self.servers))
         for number, server in enumerate(self.servers):
             first, last = number * share, min((number + 1) * share, SLOTS) - 1
@@ -101,7 +73,7 @@ class Cluster:
     def urls(self) -> str:
         return ", ".join(f'"redis://127.0.0.1:{server.port}"' for server in self.servers)
 
-    def _is_whole(self, server: RedisProcess) -> bool:
+    def _is_whole(self, server: RedisServer) -> bool:
         told: dict[str, Any] = server.ask().cluster("INFO")
         return told["cluster_state"] == "ok" and int(told["cluster_slots_ok"]) == SLOTS
 
