@@ -18,6 +18,7 @@ from typing import Any
 from gatewright.control.blocks import Block, Blocks, is_news, read_block
 from gatewright.reachability import Reachability
 from gatewright.redis_clients import Place, bounded, connect, failures
+from gatewright.tasks import end
 
 log = logging.getLogger("gatewright.control")
 
@@ -53,9 +54,7 @@ class BlockSharing:
         if settings == self._settings:
             return
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
         self._settings, self._task, self.health = settings, None, Reachability()
         if settings is not None:
             self._task = asyncio.create_task(self._run(settings), name="block sharing")
@@ -82,9 +81,7 @@ class BlockSharing:
             try:
                 await self._agree_while(listening, client, settings)
             finally:
-                listening.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await listening
+                await end(listening)
 
     async def _agree_while(
         self, listening: asyncio.Task[None], client: Any, settings: BlockSharingSettings
@@ -94,7 +91,8 @@ class BlockSharing:
             async with asyncio.timeout(3 * settings.timeout):
                 await self.agree(client)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), AGREE_SECONDS)
+                async with asyncio.timeout(AGREE_SECONDS):
+                    await self._wanted.wait()
         # It listens for ever unless the connection fails, and then says how.
         await listening
 

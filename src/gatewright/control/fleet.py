@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from gatewright.control.shared_store import StoreError
 from gatewright.reachability import Reachability
 from gatewright.redis_clients import RedisSettings, SingleConnection
+from gatewright.tasks import end
 
 log = logging.getLogger("gatewright.control")
 
@@ -92,8 +93,7 @@ class Fleet:
         if settings == self._settings:
             return
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
         self._settings, self._task, self.health, self._seen = settings, None, Reachability(), {}
         if settings is not None:
             self._task = asyncio.create_task(self._run(settings), name="fleet")

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from gatewright.control.shared_store import StoreError
 from gatewright.redis_clients import Place, connect, disconnect, failures
+from gatewright.tasks import end
 
 log = logging.getLogger("gatewright.alerts")
 
@@ -58,9 +59,7 @@ class LimitStore:
         if settings == self._settings:
             return
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
         self._settings, self._task, self.is_well = settings, None, True
         if settings is not None:
             self._task = asyncio.create_task(self._run(), name="limit store")

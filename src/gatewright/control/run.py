@@ -31,6 +31,7 @@ from gatewright.control.takeover import Handing, OldNode, TakeoverListener, old_
 from gatewright.errors import ConfigError, GatewrightError
 from gatewright.metrics.names import NamesWatch
 from gatewright.metrics.push import MetricsPush
+from gatewright.tasks import end
 
 log = logging.getLogger("gatewright.control")
 
@@ -193,10 +194,9 @@ class Life:
             # Before it says that it drains: who asks at this address wants to know of the new node.
             await admin.close()
         await self._node.drain(*self._drain_seconds())
-        for task in background:
-            task.cancel()
         if takeover is not None:
             takeover.close()
+        await end(*background)
         return 0
 
     async def _begin(self) -> None:

@@ -8,7 +8,6 @@ and `opened_at` (Unix seconds) of whoever changed last.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import time
@@ -19,6 +18,7 @@ from typing import Any, Protocol
 from gatewright.control.shared_store import RedisStore, StoreError
 from gatewright.reachability import Reachability
 from gatewright.redis_clients import Place
+from gatewright.tasks import end
 
 log = logging.getLogger("gatewright.control")
 
@@ -99,9 +99,7 @@ class BreakerSharing:
         if settings == self._settings:
             return
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
         self._settings, self._task, self.health = settings, None, Health()
         if settings is not None:
             self._task = asyncio.create_task(self._run(settings), name="breaker sharing")

@@ -15,6 +15,7 @@ from gatewright.health.self_check import LONGEST_SECONDS, NoAnswerError, Questio
 from gatewright.health.self_check import ask as ask_listener
 from gatewright.health.settings import HealthSettings, SelfCheckSettings, address_of
 from gatewright.health.standing import Outcome, Standing
+from gatewright.tasks import end
 
 if TYPE_CHECKING:
     from gatewright.control.node import Node
@@ -77,9 +78,7 @@ class Checks:
 
     async def close(self) -> None:
         """Check nothing any more."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         self._tasks = []
 
     async def _every(self, name: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import hmac
 import json
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 from gatewright.errors import GatewrightError
 from gatewright.insight.states import Message
 from gatewright.outgoing import posting
+from gatewright.tasks import end
 
 log = logging.getLogger("gatewright.insight")
 
@@ -169,9 +169,7 @@ class Outbox:
 
     async def close(self) -> None:
         """What is queued is not told any more."""
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await end(self._task)
         await self._channel.close()
 
     async def _run(self) -> None:

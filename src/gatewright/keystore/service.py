@@ -23,6 +23,7 @@ from gatewright.keystore.sharing import SharedKeys, SharingHealth
 from gatewright.keystore.store import KeyStore
 from gatewright.keystore.usage import UsageWriter
 from gatewright.reachability import Reachability
+from gatewright.tasks import end
 
 log = logging.getLogger("gatewright.identity")
 
@@ -265,9 +266,7 @@ class StoredKeys:
             self._failed(error)
 
     async def _leave(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         self._tasks = []
         if self._shared is not None:
             await self._shared.close()

@@ -27,6 +27,7 @@ from typing import Any
 from gatewright.keystore.keys import Found
 from gatewright.reachability import Reachability
 from gatewright.redis_clients import Place, bounded, connect_waiting, disconnect
+from gatewright.tasks import end
 
 log = logging.getLogger("gatewright.identity")
 
@@ -125,9 +126,7 @@ class SharedKeys:
             await self._ask(lambda: self._client.publish(CHANNEL, json.dumps(ids and list(ids))))
 
     async def close(self) -> None:
-        self._listener.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._listener
+        await end(self._listener)
         with contextlib.suppress(Exception):
             async with asyncio.timeout(REST_SECONDS):
                 await disconnect(self._client)

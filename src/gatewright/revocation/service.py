@@ -16,6 +16,7 @@ from gatewright.errors import GatewrightError
 from gatewright.revocation.entries import Revocation, documents
 from gatewright.revocation.file import RevocationFile
 from gatewright.revocation.sharing import SharedRevocations, SharingHealth, SharingSettings
+from gatewright.tasks import end
 
 log = logging.getLogger("gatewright.alerts")
 
@@ -102,9 +103,7 @@ class RevokedTokens:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
             self._task = None
         await self._share(None)
         await self._save(())

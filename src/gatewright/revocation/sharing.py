@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from gatewright.reachability import Reachability
 from gatewright.redis_clients import Place, bounded, connect_waiting, disconnect, failures
 from gatewright.revocation.entries import Revocation, of_fields, of_text
+from gatewright.tasks import end
 
 log = logging.getLogger("gatewright.identity")
 
@@ -123,9 +124,7 @@ class SharedRevocations:
         return True
 
     async def close(self) -> None:
-        self._listener.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._listener
+        await end(self._listener)
         with contextlib.suppress(Exception):
             async with asyncio.timeout(REST_SECONDS):
                 await disconnect(self._client)
