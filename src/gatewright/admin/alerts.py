@@ -16,7 +16,7 @@ from gatewright.admin.shown.alerts import AlertsShown, EndedShown, SilenceShown,
 from gatewright.control.node import Node
 from gatewright.insight.alerting import Alerting
 from gatewright.insight.objectives import BURNS, Budget
-from gatewright.insight.silences import SilenceError
+from gatewright.insight.silences import SilenceError, UnkeptError
 from gatewright.insight.states import Alert
 
 LONGEST_SECONDS = 30 * 86_400
@@ -46,6 +46,8 @@ def add_alerts(router: APIRouter, node: Node) -> None:
         acting("alert.silence", alert=alert, subject=subject, seconds=seconds, why=why)
         try:
             made = await asyncio.to_thread(alerting.silences.add, alert, subject, seconds, ("admin", why))
+        except UnkeptError as error:
+            raise Denied(503, "silences_unkept", str(error)) from error
         except SilenceError as error:
             raise Denied(409, "too_many_silences", str(error)) from error
         acted(silence=made.id)
@@ -62,7 +64,11 @@ def add_endings(router: APIRouter, alerting: Alerting) -> None:
     )
     async def end(silence_id: str) -> JSONResponse:
         acting("alert.unsilence", silence=silence_id)
-        if not await asyncio.to_thread(alerting.silences.end, silence_id):
+        try:
+            was_there = await asyncio.to_thread(alerting.silences.end, silence_id)
+        except UnkeptError as error:
+            raise Denied(503, "silences_unkept", str(error)) from error
+        if not was_there:
             raise Denied(404, "unknown_silence", f"there is no silence `{silence_id[:20]}`")
         return answer({"ended": silence_id})
 

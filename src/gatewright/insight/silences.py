@@ -20,6 +20,10 @@ class SilenceError(GatewrightError):
     """A silence cannot be made."""
 
 
+class UnkeptError(SilenceError):
+    """A change of silences holds, but not beyond a restart: their file cannot be written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Silence:
     """Which alerts are not told: names and subjects, in which `*` stands for anything. Epoch seconds."""
@@ -57,7 +61,7 @@ class Silences:
         return sorted((one for one in self._silences.values() if one.until > now), key=lambda one: one.until)
 
     def add(self, alert: str, subject: str, seconds: float, note: tuple[str, str]) -> Silence:
-        """Make one, with who made it and why. Blocks. Raises `SilenceError`."""
+        """Make one, with who made it and why. Blocks. Raises `SilenceError`, or `UnkeptError`."""
         active = self.active()
         if len(active) >= MOST:
             raise SilenceError(f"there are {MOST} silences; end some")
@@ -68,7 +72,7 @@ class Silences:
         return made
 
     def end(self, silence: str) -> bool:
-        """End one; give whether there was such a one. Blocks. Raises `SilenceError`."""
+        """End one; give whether there was such a one. Blocks. Raises `UnkeptError`."""
         was_there = self._silences.pop(silence, None) is not None
         self._save()
         return was_there
@@ -80,4 +84,4 @@ class Silences:
         try:
             write_durably(self._path, json.dumps([asdict(one) for one in self.active()]).encode())
         except OSError as error:
-            raise SilenceError(f"silences cannot be kept: {error}") from error
+            raise UnkeptError(f"it holds, but not beyond a restart: {error}") from error

@@ -356,3 +356,16 @@ async def test_no_more_networks_are_blocked_than_may_be(client: httpx2.AsyncClie
     assert [one["network"] for one in found["blocks"]] == ["192.0.2.1/32"]
     assert found["sharing"] is None
     assert b"gateway_address_blocks_refused_total 0.0\n" in exposition(node)
+
+
+async def test_silences_that_cannot_be_kept_hold_and_that_is_told(
+    client: httpx2.AsyncClient, live: Node
+) -> None:
+    made = (await client.post("/api/v1/alerts/silences?alert=a&seconds=60")).json()
+    live.alerting.silences._path.unlink()
+    live.alerting.silences._path.mkdir()
+    for path in ("?alert=b&seconds=60", f"/{made['id']}/end"):
+        response = await client.post(f"/api/v1/alerts/silences{path}")
+        assert (response.status_code, response.json()["error"]) == (503, "silences_unkept")
+    told = (await client.get("/api/v1/alerts")).json()
+    assert [one["alert"] for one in told["silences"]] == ["b"]
