@@ -33,7 +33,7 @@ RUST := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.to
 PACKAGE := pyproject.toml $(shell find src -not -path '*/__pycache__*')
 
 .PHONY: help preflight servers setup demo test pytest test-build lint stubtest format bench bench-instructions bench-paced fuzz soak \
-    faults-latency overload records-load docs sinks-kafka sinks-http \
+    faults-latency overload records-load sinks-rate docs sinks-kafka sinks-http \
     check-docs conformance-differential conformance-grpc conformance-h2spec clean
 
 help:
@@ -51,6 +51,7 @@ help:
 	@echo 'faults-latency      what clients of one service feel of faults of another; five minutes, idle machine; ARGS="--rounds 2"'
 	@echo 'overload            three times what a node can do: what becomes of P0 to P3; two minutes, idle machine'
 	@echo 'records-load        requests with sinks off, on, slow and dead, and every record accounted for; six minutes, idle machine'
+	@echo 'sinks-rate          how many records a second SQLite and PostgreSQL take, our side on one core; two minutes, idle machine'
 	@echo 'conformance-tls     the grade of TLS by sslyze, against Mozilla'\''s configurations'
 	@echo 'fuzz                generated input for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'conformance-h2spec  every case of h2spec against the gateway; needs go'
@@ -153,6 +154,9 @@ overload: setup servers
 
 records-load: setup servers
 	PYTHONPATH=tests .venv/bin/python -m faults.records_load $(ARGS)
+
+sinks-rate: setup servers
+	PYTHONPATH=tests .venv/bin/python -m stores.rate $(ARGS)
 
 conformance-tls: test-build
 	@scripts/environment.sh .venv-conformance sslyze==6.3.1

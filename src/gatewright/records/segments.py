@@ -36,6 +36,8 @@ PREFIX = "records-"
 SUFFIX = ".sqlite"
 KEPT = "-kept"
 HOUR = "%Y%m%d%H"
+# The beginning of a time that tells its hour.
+HOUR_CHARACTERS = len("2026-02-06T14")
 
 CREATE = (
     "CREATE TABLE IF NOT EXISTS records ("

@@ -160,15 +160,17 @@ def rows_by_hour(batch: Batch) -> dict[str, list[Row]]:
     it.
     """
     rows: defaultdict[str, list[Row]] = defaultdict(list)
-    malformed = 0
+    malformed, stretch, of_hour = 0, "", list[Row]()
     for columns, line in batch.pairs(DECODER):
         row = msgspec.structs.astuple(columns)
         try:
-            hour = segments.hour_of(row[0])
-        except (ValueError, TypeError):
+            # Nearly all are of the same hour as the one before, and finding it out takes a tenth of the time.
+            if not stretch or not row[0].startswith(stretch):
+                of_hour, stretch = rows[segments.hour_of(row[0])], row[0][: segments.HOUR_CHARACTERS]
+        except (ValueError, TypeError, AttributeError):
             malformed += 1
             continue
-        rows[hour].append((*row, line.decode()))
+        of_hour.append((*row, line.decode()))
     if malformed:
         log.error("malformed records left out", extra={"records": malformed})
     return rows

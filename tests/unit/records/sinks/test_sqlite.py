@@ -85,7 +85,8 @@ def test_above_the_size_the_oldest_hours_are_deleted_and_the_one_that_is_written
 
 def test_malformed_lines_are_left_out_and_the_rest_is_stored(tmp_path: Path, record_line) -> None:
     sink = SqliteSink(tmp_path)
-    sink.write(Batch.of(b'{"half\n[]\n{}\n{"timestamp": "../../../../x"}\n' + record_line()))
+    malformed = b'{"half\n[]\n{}\n{"timestamp": "../../../../x"}\n'
+    sink.write(Batch.of(malformed + record_line() + malformed))
     sink.close()
     assert ids(page(tmp_path, Question()).records) == ["one"]
     assert [path.name for path in tmp_path.iterdir()] == ["records-2026112110.sqlite"]
