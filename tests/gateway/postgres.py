@@ -1,6 +1,7 @@
 """A PostgreSQL of a test's own."""
 
 import atexit
+import contextlib
 import functools
 import os
 import shutil
@@ -73,7 +74,9 @@ class Postgres:
         assert self._process is not None
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         for process in (self._process.pid, *map(int, children)):
-            os.kill(process, signal.SIGSTOP if wanted else signal.SIGCONT)
+            # A child that has ended meanwhile hangs as well as any.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGSTOP if wanted else signal.SIGCONT)
 
     def close(self) -> None:
         self.stop()

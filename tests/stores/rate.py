@@ -26,11 +26,15 @@ from gateway import Node, Origin, get
 from gateway.ports import unused_ports
 from gateway.postgres import Postgres
 from gatewright.config.models.records import PostgresqlSink as PostgresqlModel
+from gatewright.config.models.records import SqliteSink as SqliteModel
 from gatewright.records.batch import Batch, Chunk
 from gatewright.records.lane import Lane
+from gatewright.records.settings import LaneSettings
 from gatewright.records.sink import Sink
 from gatewright.records.sinks.postgresql import PostgresqlSink
 from gatewright.records.sinks.sqlite import SqliteSink
+
+Model = SqliteModel | PostgresqlModel
 
 SERVER, OURS = 0, 1
 CHUNK = 1000
@@ -103,15 +107,17 @@ def cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def measure(name: str, make: Callable[[], Sink], source: Source, options: argparse.Namespace) -> None:
+def measure(model: Model, make: Callable[[], Sink], source: Source, options: argparse.Namespace) -> None:
+    batch = model.batch
+    settings = LaneSettings(batch.records, int(batch.bytes), batch.wait / 1000, int(model.queue))
     for rate in (options.rate, None):
-        lane = Lane(make())
+        lane = Lane(make(), settings)
         lane.offer(source.chunk())
         wait_until("a first chunk is stored", lambda lane=lane: lane.counts().stored == CHUNK)
         taken = offer(lane, source, rate, options.seconds)
         wait_until("the rest is stored", lambda lane=lane: lane.counts().queued == 0, 60)
         lane.close(10)
-        tell(name, rate, taken)
+        tell(model.kind, rate, taken)
     if options.profile:
         profile(make(), source)
 
@@ -160,9 +166,9 @@ def main() -> None:
     source = Source()
     print(f"records of {source.line_bytes} bytes, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as directory, server() as postgres:
-        measure("sqlite", lambda: SqliteSink(Path(directory)), source, options)
-        model = PostgresqlModel(kind="postgresql", url=postgres.url)
-        measure("postgresql", lambda: PostgresqlSink(model), source, options)
+        measure(SqliteModel(), lambda: SqliteSink(Path(directory)), source, options)
+        model = PostgresqlModel(url=postgres.url)
+        measure(model, lambda: PostgresqlSink(model), source, options)
 
 
 if __name__ == "__main__":

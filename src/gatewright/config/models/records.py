@@ -119,6 +119,11 @@ class PostgresqlSink(RemoteSinkSection):
     """Copies records into a table of PostgreSQL that is partitioned by day, each exactly once."""
 
     kind: Literal["postgresql"] = Field("postgresql", description="`postgresql`; must be written in files.")
+    batch: SinkBatch = Field(
+        default_factory=lambda: SinkBatch(records=5000, bytes=Size.of("4MiB"), wait=Duration.of("500ms")),
+        description="When records are given to the sink. Of a large batch the server takes the first part "
+        "while the next is made ready.",
+    )
     url: Annotated[str, Field(pattern=r"^postgres(ql)?://.+")] = Field(
         description="`postgresql://user:password@host:5432/database`. Keep the password out of the file with "
         "`${env:NAME}`."

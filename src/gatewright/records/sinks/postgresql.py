@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ import asyncpg
 import msgspec
 
 from gatewright.config.models.records import PostgresqlSink as PostgresqlModel
-from gatewright.records.batch import Batch, new_id
+from gatewright.records.batch import Batch, Chunk, decoded, new_id
 from gatewright.records.build import Place
 from gatewright.records.sink import RejectedError, SinkError
 
@@ -68,7 +69,14 @@ DECODER = msgspec.json.Decoder(Fields)
 # PostgreSQL has no character of this number.
 NUL, REPLACEMENT = b"\\u0000", b"\\ufffd"
 
+# What it says where something in the rows is wrong.
+REFUSALS = (asyncpg.DataError, ValueError, OverflowError)
+
 Row = tuple[Any, ...]
+
+
+class _NewDayError(Exception):
+    """A row is of a day for which this connection has not seen a partition."""
 
 
 class PostgresqlSink:
@@ -140,9 +148,14 @@ class PostgresqlSink:
             )
             new_ids = {row[0].bytes for row in new}
             wanted = [chunk for chunk in batch.chunks if chunk.id in new_ids]
-            rows = rows_of(Batch(wanted) if len(wanted) != len(batch.chunks) else batch)
-            await self._make_days({row[0].astimezone(UTC).date() for row in rows})
-            rejected = await self._copy(rows)
+            try:
+                async with connection.transaction():
+                    await self._send(self._rows_of_known_days(wanted))
+                rejected = 0
+            except (_NewDayError, *REFUSALS):
+                rows = [row for chunk in wanted for row in rows_of(chunk.lines)]
+                await self._make_days({day_of_row(row) for row in rows})
+                rejected = await self._copy(rows)
         self._noted = ids
         return rejected
 
@@ -168,19 +181,35 @@ class PostgresqlSink:
             )
         self._days |= days
 
+    def _rows_of_known_days(self, chunks: Iterable[Chunk]) -> Iterator[Row]:
+        """Rows chunk by chunk, so that the server takes some while others are made here, which doubles what a
+        connection carries. Raises `_NewDayError` at a row whose day may have no partition.
+        """
+        first = after = datetime.min.replace(tzinfo=UTC)
+        for row in chain.from_iterable(rows_of(chunk.lines) for chunk in chunks):
+            if not first <= row[0] < after:
+                day = day_of_row(row)
+                if day not in self._days:
+                    raise _NewDayError
+                first, after = begins(day), ends(day)
+            yield row
+
     async def _copy(self, rows: Sequence[Row]) -> int:
         """Copy rows and give how many the server refuses for what is in them."""
         if not rows:
             return 0
         try:
             async with self._connection.transaction():
-                await self._connection.copy_records_to_table(self._model.table, records=rows, columns=NAMES)
-        except (asyncpg.DataError, ValueError, OverflowError):
+                await self._send(rows)
+        except REFUSALS:
             if len(rows) == 1:
                 return 1
             half = len(rows) // 2
             return await self._copy(rows[:half]) + await self._copy(rows[half:])
         return 0
+
+    async def _send(self, rows: Iterable[Row]) -> None:
+        await self._connection.copy_records_to_table(self._model.table, records=rows, columns=NAMES)
 
     async def _expire(self, connection: Any) -> None:
         """Drop the days whose every record is too old."""
@@ -225,11 +254,15 @@ def schema_of(table: str) -> list[str]:
     ]
 
 
-def rows_of(batch: Batch) -> list[Row]:
+def rows_of(lines: bytes) -> list[Row]:
     """What is copied. A record without a time is left out and logged: a retry would not mend it."""
-    if NUL in batch.lines:
-        batch = Batch.of(batch.lines.replace(NUL, REPLACEMENT))
-    return [(*msgspec.structs.astuple(fields), line.decode()) for fields, line in batch.pairs(DECODER)]
+    if NUL in lines:
+        lines = lines.replace(NUL, REPLACEMENT)
+    return [(*msgspec.structs.astuple(fields), line.decode()) for fields, line in decoded(lines, DECODER)]
+
+
+def day_of_row(row: Row) -> date:
+    return row[0].astimezone(UTC).date()
 
 
 def day_of(partition: str, table: str) -> date | None:
@@ -239,8 +272,12 @@ def day_of(partition: str, table: str) -> date | None:
         return None
 
 
+def begins(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
 def ends(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+    return begins(day) + timedelta(days=1)
 
 
 def text_of(error: BaseException) -> str:

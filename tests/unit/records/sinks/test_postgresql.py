@@ -77,6 +77,20 @@ def test_a_record_is_stored_with_its_columns_in_the_partition_of_its_day(server,
     assert json.loads(record) == json.loads(lines.split(b"\n")[0])
 
 
+def test_a_day_that_begins_within_a_batch_gets_its_partition_and_every_record_once(
+    server, ask, record_line
+) -> None:
+    sink = sink_of(server)
+    sink.write(Batch.of(record_line(request_id="first")))
+    # More than the client sends at a time: the server has some of them when the day turns out to be new.
+    before = b"".join(record_line(request_id=f"a{number}", path="/" * 500) for number in range(2000))
+    after = record_line(request_id="b", timestamp="2026-11-22T00:00:00.000Z")
+    sink.write(Batch([Chunk(before), Chunk(after)]))
+    sink.close()
+    query = "SELECT tableoid::regclass::text, count(*) FROM gateway_records GROUP BY 1 ORDER BY 1"
+    assert ask(query) == [("gateway_records_20261121", 2001), ("gateway_records_20261122", 1)]
+
+
 def test_what_is_given_again_is_not_stored_twice_and_nothing_is_noted_for_ever(
     server, ask, record_line
 ) -> None:
