@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use crate::pipeline::account::micros;
 use crate::trail::{Cause, Trail};
 
 /// What is there at once, but for whatever kept this thread from its processor, and took no longer was not waited for.
@@ -63,10 +64,6 @@ impl Drop for Watch<'_> {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The calls of the last while, or the last so many calls: what the rules judge by.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::snapshot::document::BreakerWindow;
 
@@ -55,6 +55,8 @@ pub(super) struct Window {
     kind: BreakerWindow,
     memory: Memory,
     total: Tally,
+    /// When the newest bucket of time does; `None` where that is not known.
+    newest_ends: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -69,7 +71,7 @@ impl Window {
             BreakerWindow::Milliseconds(milliseconds) => Memory::Time(Buckets::new(milliseconds)),
             BreakerWindow::Calls(_) => Memory::Calls(VecDeque::new()),
         };
-        Self { kind, memory, total: Tally::default() }
+        Self { kind, memory, total: Tally::default(), newest_ends: None }
     }
 
     /// Calls that were counted over another window mean something else: they are forgotten.
@@ -109,9 +111,12 @@ impl Window {
     /// Forgets what time has passed over. A moment before the newest counts as the newest.
     pub(super) fn advance(&mut self, now: Instant) {
         match &mut self.memory {
+            // Most calls come within the newest bucket, and a comparison costs less than telling which one it is.
+            Memory::Time(_) if self.newest_ends.is_some_and(|end| now < end) => {}
             Memory::Time(buckets) => {
                 let gone = buckets.advance(now);
                 self.total.subtract(gone);
+                self.newest_ends = buckets.end();
             }
             Memory::Calls(_) => {}
         }
@@ -140,6 +145,12 @@ impl Buckets {
         if let Some(bucket) = self.buckets.get_mut((self.tick % BUCKETS) as usize) {
             bucket.add(call);
         }
+    }
+
+    /// When the newest bucket ends; `None` where no clock reaches that far.
+    fn end(&self) -> Option<Instant> {
+        let after = self.tick.checked_add(1)?.checked_mul(self.milliseconds)?;
+        self.origin?.checked_add(Duration::from_millis(after))
     }
 
     /// Gives what was forgotten.

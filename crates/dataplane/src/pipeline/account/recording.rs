@@ -200,6 +200,7 @@ impl Account {
     }
 }
 
-pub(super) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+pub(in crate::pipeline) fn micros(duration: Duration) -> u64 {
+    // Not `as_micros`, which reckons with 128 bits.
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(duration.subsec_micros()))
 }
