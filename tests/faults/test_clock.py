@@ -20,6 +20,8 @@ WINDOW = 3600
 STEP = 3 * WINDOW
 TEXT = """\
 version: 1
+# With more than one, a request may come to one that has not noticed yet.
+node: {{workers: 1}}
 listeners: [{{name: public, address: "127.0.0.1:{port}"}}]
 admin: {{address: "127.0.0.1:{admin}"}}
 services:

@@ -1,14 +1,16 @@
 """API keys of a store: looked up once, refused when they are none, gone everywhere when they are revoked."""
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from gateway import KeyedNode, Origin, Refused, steps, until, with_store
+from gateway import KeyedNode, Node, Origin, Refused, get, steps, until, with_store
 from gateway.key_store import SECRET
 from gatewright.keystore.credentials import new_credential
 from gatewright.keystore.database import KeyStoreError
@@ -320,3 +322,25 @@ async def test_a_damaged_file_refuses_its_keys_until_it_is_whole(origin: Origin,
         _, text = await keyed.create()
         assert await keyed.status(text) == 200
     assert sqlite3.connect(tmp_path / "keys.db").execute("SELECT COUNT(*) FROM api_keys").fetchone() == (1,)
+
+
+def test_what_is_forgotten_before_the_request_could_use_it_is_asked_once_more(origin: Origin) -> None:
+    key, refused = ("X-API-Key", new_credential(SECRET).text), b'{"ok": true, "refused": "revoked"}'
+    with (
+        Node(with_store(origin, "refused_ttl: 10m, lookups_per_address: 1000000")) as node,
+        ThreadPoolExecutor(1) as clients,
+    ):
+
+        def answer_all(seconds: float) -> None:
+            for question in json.loads(node.engine.next_questions(seconds) or b"[]"):
+                node.engine.answer(question["id"], refused)
+
+        # Who is first, the request or what forgets, is chance: of so many, some are late.
+        for _ in range(100):
+            response = clients.submit(get, node.address, "/", key)
+            answer_all(30)
+            node.engine.forget_keys(b"null")
+            while not response.done():
+                answer_all(0.01)
+            assert response.result().status == 401
+            node.engine.forget_keys(b"null")

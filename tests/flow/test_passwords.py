@@ -167,11 +167,16 @@ async def test_who_has_to_be_checked_is_refused_under_overload_and_who_is_known_
     )
     async with PasswordNode(text(origin, *sections)) as staff:
         assert await staff.status("ann", "open sesame") == 200
-        go_on = threading.Event()
-        monkeypatch.setattr(staff.checker, "_check", lambda *_: not go_on.wait(30))
+        staff.node.record()
+        begun, go_on = threading.Event(), threading.Event()
+
+        def check(*_: object) -> bool:
+            begun.set()
+            return not go_on.wait(30)
+
+        monkeypatch.setattr(staff.checker, "_check", check)
         waiting = asyncio.create_task(staff.status("bob", "one"))
-        await until(lambda: staff.node.metric("gateway_in_flight_requests") == 1)
-        staff.node.records(1)
+        await until(begun.is_set)
         unavailable("too many passwords are being checked").check(staff.node, await staff.get("bob", "two"))
         assert await staff.status("ann", "open sesame") == 200
         assert staff.node.metric("gateway_password_checks_total", outcome="full") == 1

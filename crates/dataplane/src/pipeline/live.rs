@@ -28,6 +28,9 @@ use crate::snapshot::{Listener, Snapshot};
 use crate::trail::{Awaited, Cause, Rule, Stage};
 use crate::worker::Worker;
 
+/// How often at most Python is asked for one request.
+const MOST_ASKED: usize = 3;
+
 /// Decides once more where Python found the key that a token names, knew the API key, or has checked the password. Only the last refusal is
 /// charged: a client whose key is found has guessed nothing.
 pub async fn reconsider<'v>(
@@ -37,30 +40,37 @@ pub async fn reconsider<'v>(
     local: &mut Local,
     mut refusal: Refusal,
 ) -> Result<Next<'v>, Refusal> {
-    match help(worker, visit, request, &refusal, &mut local.account.trail).await {
-        Help::None => {}
-        Help::Unjudged(identity, cause) => {
-            refusal = Refusal::AuthenticationUnavailable { identity, cause };
-        }
-        Help::Again => {
-            local.account.begin_again();
-            match decide(worker, visit, request, None, local) {
-                Ok(next) => return Ok(next),
-                Err(again) => refusal = again,
+    for asked in 1..=MOST_ASKED {
+        let renewed = match help(worker, visit, request, &refusal, &mut local.account.trail).await {
+            Help::None => break,
+            Help::Unjudged(identity, cause) => {
+                refusal = Refusal::AuthenticationUnavailable { identity, cause };
+                break;
             }
-        }
-        Help::Renewed(Refreshed { renewed, cookies }) => {
-            local.account.begin_again();
+            Help::Again => None,
+            Help::Renewed(renewed) => Some(renewed),
+        };
+        local.account.begin_again();
+        let renewed = renewed.map(|Refreshed { renewed, cookies }| {
             local.account.cookies = cookies;
-            match decide(worker, visit, request, Some(&renewed), local) {
-                Ok(next) => return Ok(next),
-                Err(again) => refusal = again,
-            }
+            renewed
+        });
+        match decide(worker, visit, request, renewed.as_ref(), local) {
+            Ok(next) => return Ok(next),
+            Err(again) => refusal = again,
+        }
+        if asked == MOST_ASKED || !is_forgotten(&refusal) {
+            break;
         }
     }
     let limits = limits(&visit.snapshot, &worker.node.counters, &worker.node.load);
     let refusal = charge_unaccounted(limits, &visit.snapshot, request, (visit.facts, refusal));
     Err(lead_to_login(worker, visit, request, refusal, local))
+}
+
+/// What was told of a key was forgotten before the request could use it, since keys were changed meanwhile.
+fn is_forgotten(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::AuthenticationUnavailable { cause: Unjudged::NotLookedUp, .. })
 }
 
 /// A refusal that a login would mend says where there is one.
