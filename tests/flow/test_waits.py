@@ -155,16 +155,21 @@ def test_a_redis_that_does_not_answer_is_told_although_nothing_was_decided_by_it
         assert took >= 50
 
 
+def left_while_waiting(node: Node) -> dict[str, Any]:
+    """The record of a request whose client leaves while it waits for its turn."""
+    with Client(node.address) as client:
+        client.send(encode("/"))
+        node.wait_for(lambda _: node.metric("gateway_limit_waiting") == 1)
+    return node.record()
+
+
 @pytest.mark.needs("redis-server")
 def test_a_request_that_waits_twice_for_one_tier_tells_both(origin: Origin, server: RedisServer) -> None:
     with Node(exact(origin, server.url, LEAKY)) as node:
         connected(node)
         assert get(node.address).status == 200
         node.records(1)
-        with Client(node.address) as client:
-            client.send(encode("/"))
-            node.wait_for(lambda _: node.metric("gateway_limit_waiting") == 1)
-        record = node.record()
+        record = left_while_waiting(node)
         # Whoever leaves in the middle has waited all the same.
         assert record["status"] == 499
         assert waits(record) == [("limit", "admitted", "redis"), ("limit", "waited", "queue")]
@@ -181,10 +186,7 @@ def test_a_turn_in_a_leaky_bucket_is_told_by_its_own_tier(origin: Origin) -> Non
     with Node(one_route(origin, route, f"tiers: [{', '.join(tiers)}]")) as node:
         assert get(node.address).status == 200
         node.records(1)
-        with Client(node.address) as client:
-            client.send(encode("/"))
-            node.wait_for(lambda _: node.metric("gateway_limit_waiting") == 1)
-        record = node.record()
+        record = left_while_waiting(node)
         assert waits(record) == [("limit", "admitted", "queue")]
         assert [step["rule"] for step in record["decisions"] if "waited_ms" in step] == ["slow"]
 

@@ -10,7 +10,6 @@ import argparse
 import cProfile
 import os
 import pstats
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -86,7 +85,7 @@ class Source:
 
 def offer(lane: Lane, source: Source, rate: int | None, seconds: float) -> Taken:
     """Offer records for so long, at a rate or as fast as the lane takes them."""
-    used = cpu_seconds()
+    used = time.process_time()
     began = time.monotonic()
     offered = 0
     while (passed := time.monotonic() - began) < seconds:
@@ -96,15 +95,10 @@ def offer(lane: Lane, source: Source, rate: int | None, seconds: float) -> Taken
             continue
         lane.offer(source.chunk())
         offered += CHUNK
-    passed, cpu = time.monotonic() - began, cpu_seconds() - used
+    passed, cpu = time.monotonic() - began, time.process_time() - used
     counts = lane.counts()
     waiting = counts.queued + counts.in_flight
     return Taken(offered, counts.stored, counts.dropped, waiting, passed, cpu)
-
-
-def cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 def measure(model: Model, make: Callable[[], Sink], source: Source, options: argparse.Namespace) -> None:

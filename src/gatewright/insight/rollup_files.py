@@ -19,6 +19,7 @@ from typing import NamedTuple
 from gatewright.insight.cells import COLUMNS, COUNTS, LATENCIES, Cell
 from gatewright.insight.histogram import merged
 from gatewright.insight.rollup_keys import FIELDS, Key, KeyBound
+from gatewright.records.segments import with_files_beside
 
 BUSY_SECONDS = 5.0
 PREFIX = "rollups-"
@@ -202,7 +203,7 @@ def expire(directory: Path, now: datetime, retention: timedelta, max_bytes: int)
         floor = directory / f"{level_of(path).table}-from"
         floor.write_text(f"{_end(day, path):%Y%m%d}\n", encoding="ascii")
     for path in gone:
-        for one in _with_log(path):
+        for one in with_files_beside(path):
             one.unlink(missing_ok=True)
     return gone
 
@@ -221,13 +222,9 @@ def periods_of(path: Path) -> tuple[float, float]:
     return day.timestamp(), _end(day, path).timestamp()
 
 
-def _with_log(path: Path) -> tuple[Path, ...]:
-    return path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
-
-
 def _size(path: Path) -> int:
     total = 0
-    for one in _with_log(path):
+    for one in with_files_beside(path):
         with contextlib.suppress(OSError):
             total += one.stat().st_size
     return total

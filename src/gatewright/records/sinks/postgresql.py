@@ -182,8 +182,9 @@ class PostgresqlSink:
         self._days |= days
 
     def _rows_of_known_days(self, chunks: Iterable[Chunk]) -> Iterator[Row]:
-        """Rows chunk by chunk, so that the server takes some while others are made here, which doubles what a
-        connection carries. Raises `_NewDayError` at a row whose day may have no partition.
+        """Rows chunk by chunk, so that the server takes some while others are made here.
+
+        Raises `_NewDayError` at a row whose day may have no partition.
         """
         first = after = datetime.min.replace(tzinfo=UTC)
         for row in chain.from_iterable(rows_of(chunk.lines) for chunk in chunks):

@@ -29,11 +29,9 @@ RETENTION = timedelta(days=30)
 OPEN_SEGMENTS = 2
 BUSY_SECONDS = 5.0
 EXPIRE_EVERY = timedelta(minutes=1)
-# Records are larger than a page of 4 KiB is good for: with large ones a file is a quarter smaller, and
-# written at twice the rate. What is in memory of the index is not read again, and the log is folded in at
-# 32 MiB.
+# What is in memory of the index is not read again, and the log is folded in at 32 MiB.
 PRAGMAS = (
-    "PRAGMA page_size=16384",
+    segments.PAGE_SIZE,
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
     "PRAGMA cache_size=-32000",

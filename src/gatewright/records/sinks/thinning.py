@@ -56,14 +56,17 @@ class Retention:
     rules: tuple[KeepRule, ...] = ()
 
     @property
+    def limits(self) -> list[timedelta]:
+        return [self.everything, *(rule.retention for rule in self.rules)]
+
+    @property
     def longest(self) -> timedelta:
         """When nothing of an hour is left."""
-        return max((self.everything, *(rule.retention for rule in self.rules)))
+        return max(self.limits)
 
     def passed(self, age: timedelta) -> timedelta | None:
         """The last limit that an hour of this age has passed."""
-        limits = (self.everything, *(rule.retention for rule in self.rules))
-        return max((limit for limit in limits if limit <= age), default=None)
+        return max((limit for limit in self.limits if limit <= age), default=None)
 
     def rules_beyond(self, limit: timedelta) -> list[KeepRule]:
         """Those that keep something of an hour which has passed this limit."""
@@ -221,7 +224,7 @@ def copied(due: Due, rules: Sequence[KeepRule], half: Path, is_over: Callable[[]
     with contextlib.closing(made) as connection:
         half.chmod(0o600)
         connection.set_progress_handler(is_over, LOOK_STEPS)
-        connection.execute("PRAGMA page_size=16384")
+        connection.execute(segments.PAGE_SIZE)
         # Nobody needs half of it, and a journal on disk would be taken for that of the next one.
         connection.execute("PRAGMA journal_mode=MEMORY")
         sources = sources_of(due)
