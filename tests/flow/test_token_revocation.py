@@ -185,6 +185,7 @@ async def test_another_node_knows_at_once(pair: Pair, issuer: Issuer) -> None:
     await other.tokens.restore(other.wish("token", "t1").id, "ann")
     await until(lambda: one.tokens.listed() == [], seconds=4)
     assert await one.status(mine) == await other.status(mine) == 200
+    await other.settled()
     # It is stored there too: a restart without Redis forgets neither.
     assert one.tokens.sharing.told == 1
     assert other.tokens.sharing.taken == 1
@@ -228,6 +229,7 @@ async def test_what_happens_without_redis_is_told_when_it_is_back(
         await until(lambda node=node: is_refused(node, issuer.bearer(jti="t1")))
         await until(lambda node=node: is_refused(node, issuer.bearer(sub="bob", **LONG_AGO)))
         await until(lambda node=node: is_served(node, issuer.bearer(jti="before")))
+        await node.settled()
         assert sorted(entry.value or "" for entry in node.tokens.listed()) == ["bob", "t1"]
     await until(lambda: one.tokens.sharing.connected and other.tokens.sharing.connected)
     assert one.tokens.sharing.failures > 0
@@ -264,6 +266,7 @@ async def test_nonsense_under_our_names_disturbs_nobody(
         redis.hset("{revocations}:entries", "x", text)
     await one.revoke("token", "t1")
     await until(lambda: is_refused(other, issuer.bearer(jti="t1")))
+    await other.settled()
     assert len(other.tokens.listed()) == 1
 
 
@@ -277,6 +280,7 @@ async def test_what_another_node_revokes_and_finds_no_room_revokes_all_older_tok
         assert await small.status(issuer.bearer(jti="harmless", **LONG_AGO)) == 200
         await one.tokens.revoke([one.wish("token", f"t{number}", "mobile") for number in range(3)])
         await until(lambda: is_refused(small, issuer.bearer(jti="harmless", **LONG_AGO)))
+        await small.settled()
         assert await small.status(issuer.bearer(iat=int(time.time()) + 20)) == 200
         assert small.node.metric("gateway_token_revocations_covered") == 2
         assert small.tokens.health.full > 0

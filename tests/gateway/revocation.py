@@ -44,6 +44,10 @@ class RevokingNode:
     async def revoke(self, kind: str, value: str | None, identity: str | None = None, **more: int) -> Done:
         return await self.tokens.revoke([self.wish(kind, value, identity, **more)])
 
+    async def settled(self) -> None:
+        """Until a change that is under way is over: the data plane obeys it before the node notes it."""
+        await self.tokens.tick()
+
     async def status(self, *header: tuple[str, str]) -> int:
         """What a caller with this token gets."""
         return (await asyncio.to_thread(get, self.node.address, "/", *header)).status
