@@ -126,9 +126,14 @@ impl Engine {
         py: Python<'py>,
         maximum_bytes: usize,
         wait_seconds: f64,
-    ) -> Option<Bound<'py, PyBytes>> {
-        let batch = py.detach(|| self.engine.next_records(maximum_bytes, seconds(wait_seconds)));
-        batch.map(|batch| PyBytes::new(py, &batch))
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let lines = py.detach(|| self.engine.next_records(maximum_bytes, seconds(wait_seconds)));
+        let Some(lines) = lines else { return Ok(None) };
+        PyBytes::new_with(py, lines.size(), |out| {
+            lines.copy_to(out);
+            Ok(())
+        })
+        .map(Some)
     }
 
     fn count_requests(&self, py: Python<'_>, most: usize) {

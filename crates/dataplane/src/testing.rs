@@ -55,7 +55,8 @@ impl Gateway {
                 return found.clone();
             }
             assert!(Instant::now() < until, "no such record among {:?}", self.records.borrow());
-            let batch = self.engine.next_records(1 << 20, Duration::from_millis(100)).unwrap_or_default();
+            let lines = self.engine.next_records(1 << 20, Duration::from_millis(100));
+            let batch = lines.map(|lines| lines.to_vec()).unwrap_or_default();
             let lines = batch.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
             self.records.borrow_mut().extend(lines.map(|line| serde_json::from_slice(line).unwrap()));
         }

@@ -31,7 +31,7 @@ use crate::io::socket::Listening;
 use crate::listener::accept::Door;
 use crate::node::{Node, Options};
 use crate::questions::Told;
-use crate::record::CensusCell;
+use crate::record::{CensusCell, Lines};
 use crate::snapshot::Snapshot;
 use crate::snapshot::document::Instances;
 use control::Control;
@@ -240,7 +240,7 @@ impl Engine {
     }
 
     /// Records as JSON lines; what has come waits up to 10 ms for more.
-    pub fn next_records(&self, maximum_bytes: usize, wait: Duration) -> Option<Vec<u8>> {
+    pub fn next_records(&self, maximum_bytes: usize, wait: Duration) -> Option<Lines<'_>> {
         self.node.records.take(maximum_bytes, wait)
     }
 

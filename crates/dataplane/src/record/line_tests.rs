@@ -340,7 +340,7 @@ fn a_recorder_hands_over_when_it_is_flushed_or_dropped() {
     recorder.write(&entry(&request, &trail));
     drop(recorder);
     let batch = queue.take(usize::MAX, Duration::ZERO).expect("two records");
-    assert_eq!(batch.iter().filter(|&&byte| byte == b'\n').count(), 2);
+    assert_eq!(batch.to_vec().iter().filter(|&&byte| byte == b'\n').count(), 2);
 }
 
 #[test]

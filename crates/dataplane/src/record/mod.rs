@@ -79,7 +79,7 @@ pub use metrics::{RouteMetrics, Sample, Tally, Trace};
 pub use named::OTHER;
 pub use page::{Format, Span};
 pub use policy::Policy;
-pub use queue::{Queue, QueueCounts};
+pub use queue::{Lines, Queue, QueueCounts};
 pub use recorder::Recorder;
 pub use registry::Registry;
 pub use revocations::{ProofLine, RevocationLine};

@@ -1,20 +1,18 @@
 //! From the workers to Python's record thread: chunks of whole lines, bounded by records and by bytes.
 
-use std::collections::VecDeque;
+mod chunks;
+
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A chunk is handed over when it has this many bytes.
-pub(super) const CHUNK_BYTES: usize = 64 * 1024;
-/// Room for the record that passes the limit, so that a chunk does not grow.
-const CHUNK_ROOM: usize = CHUNK_BYTES + 8 * 1024;
+pub(super) use chunks::{CHUNK_BYTES, empty_chunk};
+use chunks::{Chunk, Chunks};
+
 /// What has come waits so long for more: each batch costs whoever takes it as much as hundreds of records do.
 const GATHERING: Duration = Duration::from_millis(10);
 /// It does not wait when the queue holds this share of its bound.
 const NEARLY_FULL: u64 = 4;
-/// Emptied chunks kept to be filled again.
-const SPARE_CHUNKS: usize = 8;
 /// Bytes allowed for each record of the bound.
 const BYTES_PER_RECORD: u64 = 2_048;
 /// A queue of few records still takes two chunks, so that one large record fits.
@@ -36,10 +34,7 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    chunks: VecDeque<Chunk>,
-    spare: Vec<Vec<u8>>,
-    records: u64,
-    bytes: u64,
+    chunks: Chunks,
     waiting: usize,
     /// Who waits is woken when there are so many bytes or records.
     sought: Sought,
@@ -52,10 +47,17 @@ struct Sought {
     records: u64,
 }
 
+impl State {
+    fn has(&self, sought: Sought) -> bool {
+        self.chunks.bytes() >= sought.bytes || self.chunks.records() >= sought.records
+    }
+}
+
+/// Whole lines that were taken, the oldest first. Its memory is filled again when it is dropped.
 #[derive(Debug)]
-struct Chunk {
-    bytes: Vec<u8>,
-    records: u64,
+pub struct Lines<'q> {
+    queue: &'q Queue,
+    chunks: Vec<Chunk>,
 }
 
 /// How many records went in, were lost because nobody took them in time, and wait now.
@@ -89,22 +91,19 @@ impl Queue {
     ///
     /// Waits at most `wait` for the first record, and then for at most 10 ms of `wait` for more. `None` when none came, and at
     /// once when the queue is closed and empty. For one thread: a second one could sleep on while there is something.
-    pub fn take(&self, maximum_bytes: usize, wait: Duration) -> Option<Vec<u8>> {
+    pub fn take(&self, maximum_bytes: usize, wait: Duration) -> Option<Lines<'_>> {
         let mut state = self.wait(self.lock(), Sought { bytes: 1, records: 1 }, wait);
         let (records, bytes) = self.bounds();
         let enough = Sought {
             bytes: (maximum_bytes as u64).min(bytes / NEARLY_FULL),
             records: (records / NEARLY_FULL).max(1),
         };
-        let left = if state.chunks.is_empty() { Duration::ZERO } else { wait.min(self.gathering) };
+        let left = if state.chunks.records() == 0 { Duration::ZERO } else { wait.min(self.gathering) };
         state = self.wait(state, enough, left);
-        let mut taken = state.pop_up_to(maximum_bytes);
-        self.queued.store(state.records, Relaxed);
-        drop(state);
-        // Joined without the lock: a worker must not wait for a copy of megabytes.
-        let batch = join(&mut taken);
-        self.lock().recycle(taken);
-        batch
+        let chunks = state.chunks.pop_up_to(maximum_bytes);
+        self.queued.store(state.chunks.records(), Relaxed);
+        // Only where there are some: dropping them takes the lock.
+        (!chunks.is_empty()).then(|| Lines { queue: self, chunks })
     }
 
     /// Until there is what is sought, the queue is closed, or the time is over.
@@ -156,11 +155,11 @@ impl Queue {
         let (maximum_records, maximum_bytes) = self.bounds();
         let most = self.chunk_records();
         let mut state = self.lock();
-        state.append(bytes, records, most);
-        let dropped = state.drop_oldest(maximum_records, maximum_bytes);
+        state.chunks.append(bytes, records, most);
+        let dropped = state.chunks.drop_oldest(maximum_records, maximum_bytes);
         self.written.fetch_add(records, Relaxed);
         self.dropped.fetch_add(dropped, Relaxed);
-        self.queued.store(state.records, Relaxed);
+        self.queued.store(state.chunks.records(), Relaxed);
         let somebody_waits = state.waiting > 0 && state.has(state.sought);
         drop(state);
         if somebody_waits {
@@ -174,92 +173,50 @@ impl Queue {
     }
 }
 
-impl State {
-    fn has(&self, sought: Sought) -> bool {
-        self.bytes >= sought.bytes || self.records >= sought.records
+impl Lines<'_> {
+    /// In bytes; never 0.
+    pub fn size(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.bytes.len()).sum()
     }
 
-    /// Small chunks are joined with the last one: a quiet gateway would otherwise queue thousands of almost empty
-    /// buffers of full size.
-    fn append(&mut self, bytes: &mut Vec<u8>, records: u64, most: u64) {
-        self.records += records;
-        self.bytes += bytes.len() as u64;
-        if let Some(last) = self.chunks.back_mut()
-            && last.bytes.len() + bytes.len() <= CHUNK_BYTES
-            && last.records + records <= most
-        {
-            last.bytes.extend_from_slice(bytes);
-            last.records += records;
-            bytes.clear();
-            return;
+    /// A copy in one piece.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut copy = vec![0; self.size()];
+        self.copy_to(&mut copy);
+        copy
+    }
+
+    /// Writes them one behind the other; `out` has their size.
+    pub fn copy_to(&self, mut out: &mut [u8]) {
+        for Chunk { bytes, .. } in &self.chunks {
+            let Some((place, rest)) = out.split_at_mut_checked(bytes.len()) else { return };
+            place.copy_from_slice(bytes);
+            out = rest;
         }
-        let empty = self.spare.pop().unwrap_or_else(empty_chunk);
-        self.chunks.push_back(Chunk { bytes: std::mem::replace(bytes, empty), records });
-    }
-
-    fn drop_oldest(&mut self, maximum_records: u64, maximum_bytes: u64) -> u64 {
-        let mut dropped = 0;
-        while self.records > maximum_records || self.bytes > maximum_bytes {
-            let Some(oldest) = self.pop() else { break };
-            dropped += oldest.records;
-            self.recycle(vec![oldest]);
-        }
-        dropped
-    }
-
-    fn pop_up_to(&mut self, maximum_bytes: usize) -> Vec<Chunk> {
-        let (mut taken, mut total) = (Vec::new(), 0);
-        while let Some(next) = self.chunks.front() {
-            total += next.bytes.len();
-            if total > maximum_bytes && !taken.is_empty() {
-                break;
-            }
-            taken.extend(self.pop());
-        }
-        taken
-    }
-
-    fn pop(&mut self) -> Option<Chunk> {
-        let chunk = self.chunks.pop_front()?;
-        self.records -= chunk.records;
-        self.bytes -= chunk.bytes.len() as u64;
-        Some(chunk)
-    }
-
-    fn recycle(&mut self, chunks: Vec<Chunk>) {
-        let room = SPARE_CHUNKS.saturating_sub(self.spare.len());
-        // A buffer that one huge record has grown is given back to the allocator; one that became a batch is gone.
-        let sizes = CHUNK_ROOM..=2 * CHUNK_BYTES;
-        let sound = chunks.into_iter().filter(|chunk| sizes.contains(&chunk.bytes.capacity()));
-        self.spare.extend(sound.take(room).map(|mut chunk| {
-            chunk.bytes.clear();
-            chunk.bytes
-        }));
     }
 }
 
-pub(super) fn empty_chunk() -> Vec<u8> {
-    Vec::with_capacity(CHUNK_ROOM)
-}
-
-/// The first chunk becomes the batch, so that nothing is copied where it is the only one, as it mostly is.
-fn join(chunks: &mut [Chunk]) -> Option<Vec<u8>> {
-    let (first, others) = chunks.split_first_mut()?;
-    let mut batch = std::mem::take(&mut first.bytes);
-    batch.reserve_exact(others.iter().map(|chunk| chunk.bytes.len()).sum());
-    for chunk in others {
-        batch.extend_from_slice(&chunk.bytes);
+impl Drop for Lines<'_> {
+    fn drop(&mut self) {
+        let chunks = std::mem::take(&mut self.chunks);
+        // What there is no use for is freed without the lock: a worker must not wait for that.
+        let _useless = self.queue.lock().chunks.recycle(chunks);
     }
-    Some(batch)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
     use std::sync::Arc;
     use std::thread;
 
     const NOW: Duration = Duration::ZERO;
+
+    fn take(queue: &Queue, maximum_bytes: usize, wait: Duration) -> Option<String> {
+        let lines = queue.take(maximum_bytes, wait)?;
+        Some(String::from_utf8(lines.to_vec()).expect("lines are text"))
+    }
 
     fn push(queue: &Queue, line: &str) {
         queue.push(&mut line.as_bytes().to_vec(), line.matches('\n').count() as u64);
@@ -270,8 +227,8 @@ mod tests {
         let queue = Queue::new(100);
         push(&queue, "a\nb\n");
         push(&queue, "c\n");
-        assert_eq!(queue.take(1_000, NOW).as_deref(), Some(&b"a\nb\nc\n"[..]));
-        assert_eq!(queue.take(1_000, NOW), None);
+        assert_eq!(take(&queue, 1_000, NOW).as_deref(), Some("a\nb\nc\n"));
+        assert_eq!(take(&queue, 1_000, NOW), None);
         assert_eq!(queue.counts(), QueueCounts { written: 3, dropped: 0, queued: 0 });
     }
 
@@ -282,7 +239,7 @@ mod tests {
             push(&queue, line);
         }
         assert_eq!(queue.counts(), QueueCounts { written: 5, dropped: 2, queued: 3 });
-        assert_eq!(queue.take(1_000, NOW).as_deref(), Some(&b"3\n4\n5\n"[..]));
+        assert_eq!(take(&queue, 1_000, NOW).as_deref(), Some("3\n4\n5\n"));
     }
 
     #[test]
@@ -301,8 +258,8 @@ mod tests {
         push(&queue, "aaaa\n");
         push(&queue, "bbbb\n");
         push(&queue, "cccc\n");
-        assert_eq!(queue.take(10, NOW).as_deref(), Some(&b"aaaa\nbbbb\n"[..]));
-        assert_eq!(queue.take(1, NOW).as_deref(), Some(&b"cccc\n"[..]));
+        assert_eq!(take(&queue, 10, NOW).as_deref(), Some("aaaa\nbbbb\n"));
+        assert_eq!(take(&queue, 1, NOW).as_deref(), Some("cccc\n"));
     }
 
     #[test]
@@ -322,8 +279,8 @@ mod tests {
         queue.close();
         push(&queue, "b\n");
         let hour = Duration::from_secs(3_600);
-        assert_eq!(queue.take(1_000, hour).as_deref(), Some(&b"a\nb\n"[..]));
-        assert_eq!(queue.take(1_000, hour), None);
+        assert_eq!(take(&queue, 1_000, hour).as_deref(), Some("a\nb\n"));
+        assert_eq!(take(&queue, 1_000, hour), None);
     }
 
     #[test]
@@ -334,7 +291,7 @@ mod tests {
             move || {
                 let mut lines = 0;
                 while let Some(batch) = queue.take(1_000, Duration::from_secs(60)) {
-                    lines += batch.len() / 2;
+                    lines += batch.size() / 2;
                 }
                 lines
             }
@@ -352,13 +309,13 @@ mod tests {
         push(&queue, "first\n");
         let taker = thread::spawn({
             let queue = Arc::clone(&queue);
-            move || queue.take(12, hour)
+            move || take(&queue, 12, hour)
         });
         while queue.lock().sought.bytes != 12 {
             thread::yield_now();
         }
         push(&queue, "other\n");
-        assert_eq!(taker.join().expect("taker ends").as_deref(), Some(&b"first\nother\n"[..]));
+        assert_eq!(taker.join().expect("taker ends").as_deref(), Some("first\nother\n"));
     }
 
     #[test]
@@ -367,7 +324,7 @@ mod tests {
         let queue = Queue { gathering: hour, ..Queue::new(8) };
         push(&queue, "1\n");
         push(&queue, "2\n");
-        assert_eq!(queue.take(1_000, hour).as_deref(), Some(&b"1\n2\n"[..]));
+        assert_eq!(take(&queue, 1_000, hour).as_deref(), Some("1\n2\n"));
         // Nor one that large records fill.
         push(&queue, &format!("{}\n", "x".repeat(LEAST_BYTES as usize / 4)));
         assert!(queue.take(1 << 20, hour).is_some());
@@ -384,15 +341,37 @@ mod tests {
             .collect();
         let mut taken = 0;
         while writers.iter().any(|writer| !writer.is_finished()) {
-            taken += queue.take(90, Duration::from_millis(1)).map_or(0, |batch| batch.len() as u64 / 9);
+            taken += queue.take(90, Duration::from_millis(1)).map_or(0, |batch| batch.size() as u64 / 9);
             assert!(queue.counts().queued <= 50);
         }
         queue.close();
         while let Some(batch) = queue.take(900, NOW) {
-            taken += batch.len() as u64 / 9;
+            taken += batch.size() as u64 / 9;
         }
         let counts = queue.counts();
         assert_eq!((counts.written, counts.queued), (8_000, 0));
         assert_eq!(taken + counts.dropped, 8_000);
+    }
+
+    #[test]
+    fn memory_that_was_taken_is_filled_again() {
+        let queue = Queue::new(1_000);
+        let mut chunk = empty_chunk();
+        let mut filled = |times: usize| -> HashSet<*const u8> {
+            let fill = |_| {
+                chunk.resize(CHUNK_BYTES, b'\n');
+                let memory = chunk.as_ptr();
+                queue.push(&mut chunk, 1);
+                memory
+            };
+            (0..times).map(fill).collect()
+        };
+        let first = filled(3);
+        drop(queue.take(usize::MAX, NOW));
+        // What was freed, these would get.
+        let decoys = [empty_chunk(), empty_chunk(), empty_chunk()];
+        filled(1);
+        assert!(filled(2).is_subset(&first));
+        drop(decoys);
     }
 }
