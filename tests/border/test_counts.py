@@ -123,7 +123,7 @@ def test_a_service_that_takes_its_time_is_told_apart_from_the_gateway(origin: Or
 
 def test_a_redirect_a_late_head_and_a_client_that_leaves_are_counted(origin: Origin) -> None:
     plain_listener = "{name: plain, address: '127.0.0.1:2', redirect_to_https: 443}"
-    late_listener = "{name: late, address: '127.0.0.1:3', header_timeout: 50ms}"
+    late_listener = "{name: late, address: '127.0.0.1:3', header_timeout: 1s}"
     public = "{name: public, address: '127.0.0.1:1'}"
     with Node(one_route(origin, "", f"listeners: [{public}, {plain_listener}, {late_listener}]")) as node:
         node.engine.count_requests(MOST)

@@ -18,14 +18,15 @@ from gateway.oidc import COOKIE_SECRET, query_of
 from gateway.ports import unused_ports
 
 AUDIENCE = "api"
-# Waits have this bound, so that what hangs costs a moment.
-TIMEOUT = "300ms"
+# Waits have this bound, so that what hangs costs a moment; who answers at once is waited for.
+TIMEOUT, PATIENT = "300ms", "10s"
 WORKS = "works"
 """The name of the fault that is none: what would be let in is let in where the dependency does its work."""
 FAULTS = [*HTTP_FAULTS, WORKS]
 CREDENTIALS = ("keys", "discovery", "introspection")
 # The provider has answered, and what it said makes no login.
 SAID_SOMETHING = {("login-token", "wrong-kinds")}
+ANSWERS_AT_ONCE = {WORKS, "wrong-kinds"}
 LOGINS = ("login-discovery", "login-token", "login-keys")
 
 
@@ -88,17 +89,23 @@ class Granting:
         return self.issuer.key_set
 
 
+def timeout_of(name: str) -> str:
+    """The bound of waits of an identity, whose name ends with that of its fault."""
+    return PATIENT if any(name.endswith(fault) for fault in ANSWERS_AT_ONCE) else TIMEOUT
+
+
 def jwt(name: str, jwks: str) -> str:
-    where = f"{{{jwks}, timeout: {TIMEOUT}, minimum_refresh: 100ms}}"
+    where = f"{{{jwks}, timeout: {timeout_of(name)}, minimum_refresh: 100ms}}"
     return f"{{name: {name}, kind: jwt, issuer: 'https://{name}.test', audience: {AUDIENCE}, jwks: {where}}}"
 
 
 def login(name: str, url: str, endpoints: dict[str, str]) -> str:
     told = "".join(f"{place}: '{address}', " for place, address in endpoints.items())
     session = f"{{secrets: '{COOKIE_SECRET}', secure: false, cookie: {name}}}"
+    timeout = f"timeout: {timeout_of(name)}"
     given = f"endpoints: {{{told}}}, " if told else ""
     return (
-        f"{{name: {name}, kind: oidc, issuer: '{url}/{name}', client_id: gateway, timeout: {TIMEOUT}, "
+        f"{{name: {name}, kind: oidc, issuer: '{url}/{name}', client_id: gateway, {timeout}, "
         f"{given}path: /oauth/{name}, session: {session}}}"
     )
 
@@ -108,7 +115,7 @@ def identities(fault: str, url: str) -> dict[str, str]:
     good = {name: f"{url}/good/{name}" for name in ("authorization", "token", "jwks")}
     named = {dependency: f"{dependency}-{fault}" for dependency in (*CREDENTIALS, *LOGINS)}
     document = f"{url}/{named['discovery']}/.well-known/openid-configuration"
-    opaque = f"url: '{url}/introspect', bearer_token: it is me, timeout: {TIMEOUT}"
+    opaque = f"url: '{url}/introspect', bearer_token: it is me, timeout: {timeout_of(fault)}"
     return {
         "keys": jwt(named["keys"], f"url: '{url}/keys'"),
         "discovery": jwt(named["discovery"], f"discovery: '{document}'"),

@@ -122,7 +122,7 @@ async def test_a_key_store_in_a_file_that_breaks_lets_nobody_in(
     origin: Origin, tmp_path: Path, fault: str
 ) -> None:
     path = tmp_path / "keys.db"
-    async with KeyedNode(with_store(origin, f"path: '{path}', timeout: 500ms"), tmp_path) as node:
+    async with KeyedNode(with_store(origin, f"path: '{path}'"), tmp_path) as node:
         _, known = await node.create()
         assert await node.status(known) == 200
         node.node.record()
@@ -148,7 +148,7 @@ async def test_what_nodes_remember_in_a_redis_that_lies_makes_no_key_good(
     """The database is asked then, which says that there is no such key."""
     with Broken(REDIS_FAULTS[fault], speaks_http=False) as broken:
         redis = f"redis: {{url: 'redis://127.0.0.1:{broken.port}/0', timeout: 100ms}}\n"
-        async with KeyedNode(with_store(origin, "share: redis, timeout: 2s") + redis, tmp_path) as node:
+        async with KeyedNode(with_store(origin, "share: redis") + redis, tmp_path) as node:
             await check_unknown_is_out(node, origin, {401})
             _, known = await node.create()
             assert await node.status(known) == 200

@@ -211,8 +211,10 @@ def write_configuration(tmp_path: Path) -> Callable[..., Path]:
     def write(route: str = "everything", admin: int = port, token: str | None = None) -> Path:
         path = tmp_path / "gateway.py"
         secret = f", token={token!r}" if token else ""
-        path.write_text(CONFIGURATION.format(route=route, admin=admin, token=secret), encoding="utf-8")
-        return path
+        # By a rename, or a node that watches could read half of it.
+        new = tmp_path / "gateway.py.new"
+        new.write_text(CONFIGURATION.format(route=route, admin=admin, token=secret), encoding="utf-8")
+        return new.replace(path)
 
     return write
 

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,8 @@ def test_what_is_no_check_is_refused_with_what_would_work(file: Path, text: str,
 
 
 async def test_outcomes_of_all_kinds(file: Path) -> None:
-    went = await Attempts(find("my_checks:database", file.parent)).once()
+    patient = replace(find("my_checks:database", file.parent), timeout=30.0)
+    went = await Attempts(patient).once()
     assert (went.well, went.message) == (True, "12 connections")
     went = await Attempts(find("my_checks:mails", file.parent)).once()
     assert (went.well, went.message) == (False, "RuntimeError: 3,000 wait")

@@ -77,7 +77,7 @@ def held(tmp_path: Path) -> Held:
 
 
 async def test_first_keys_are_pushed(held: Held) -> None:
-    await held.sets.use([SOURCE], 1)
+    await held.sets.use([SOURCE], 30)
     assert held.pushed == [("mobile", KEYS)]
 
 
@@ -92,7 +92,7 @@ async def test_an_issuer_that_hangs_delays_the_start_no_longer_than_told(held: H
 
 
 async def test_unknown_keys_refresh_at_most_every_30_seconds(held: Held) -> None:
-    await held.sets.use([SOURCE], 1)
+    await held.sets.use([SOURCE], 30)
     # A fetch that was due anyway is none that was asked for: the key may have come into use just after it.
     held.clock.now += 0.1
     assert await held.sets.refresh_for_unknown_key("mobile") is True
@@ -107,7 +107,7 @@ async def test_unknown_keys_refresh_at_most_every_30_seconds(held: Held) -> None
 
 
 async def test_a_question_that_comes_just_after_new_keys_is_answered_with_yes(held: Held) -> None:
-    await held.sets.use([SOURCE], 1)
+    await held.sets.use([SOURCE], 30)
     for seconds, may_be_newer in ((0.1, True), (0.5, True), (0.6, False)):
         held.clock.now += seconds
         assert await held.sets.refresh_for_unknown_key("mobile") is may_be_newer
@@ -117,12 +117,12 @@ async def test_a_question_that_comes_just_after_new_keys_is_answered_with_yes(he
 async def test_keys_are_fetched_anew_before_their_lifetime_is_over(held: Held) -> None:
     for refresh, lifetime in ((30.0, 30.0), (1800.0, 1800.0), (10.0, 3600.0)):
         source = replace(SOURCE, times=KeySetTimes(refresh=refresh, lifetime=lifetime))
-        await held.sets.use([source], 1)
+        await held.sets.use([source], 30)
         assert held.only.due_at - held.clock.now <= 0.9 * lifetime
 
 
 async def test_keys_beyond_their_lifetime_are_used_and_called_stale(held: Held) -> None:
-    await held.sets.use([SOURCE], 1)
+    await held.sets.use([SOURCE], 30)
     held.issuer.keys = KeySetError("down")
     states = []
     for _ in range(3):
@@ -135,12 +135,12 @@ async def test_keys_beyond_their_lifetime_are_used_and_called_stale(held: Held) 
 
 
 async def test_a_restart_while_the_issuer_is_down_goes_on_with_what_was_kept(held: Held) -> None:
-    await held.sets.use([SOURCE], 1)
+    await held.sets.use([SOURCE], 30)
     await held.keep()
     held.issuer.keys = KeySetError("down")
     held.advance(4000)
     held.sets, held.pushed = held.another(), []
-    await held.sets.use([SOURCE], 1)
+    await held.sets.use([SOURCE], 30)
     assert held.pushed == [("mobile", KEYS)]
     # What was left of their life is all that they get.
     assert held.sets.state()[0]["age_seconds"] == 4000.0
@@ -162,13 +162,13 @@ async def test_a_restart_while_the_issuer_is_down_goes_on_with_what_was_kept(hel
 async def test_kept_keys_that_are_too_old_or_of_another_source_are_not_used(
     held: Held, seconds: float, changed: dict[str, Any]
 ) -> None:
-    await held.sets.use([SOURCE], 1)
+    await held.sets.use([SOURCE], 30)
     await held.keep()
     held.issuer.keys = KeySetError("down")
     held.advance(2)
     held.wall.now += seconds - 2 if seconds < 0 else seconds
     held.sets, held.pushed = held.another(), []
-    await held.sets.use([replace(SOURCE, **changed)], 1)
+    await held.sets.use([replace(SOURCE, **changed)], 30)
     assert held.pushed == [("mobile", NO_KEYS)]
 
 
@@ -177,7 +177,7 @@ async def test_kept_keys_that_are_too_old_or_of_another_source_are_not_used(
 )
 async def test_a_file_of_kept_keys_that_is_none_is_as_good_as_missing(held: Held, content: bytes) -> None:
     held.file.write_bytes(content)
-    await held.sets.use([SOURCE], 1)
+    await held.sets.use([SOURCE], 30)
     assert held.pushed == [("mobile", KEYS)]
     await held.keep()
     assert KeptKeys(held.file).load()["mobile"].keys == KEYS
@@ -186,7 +186,7 @@ async def test_a_file_of_kept_keys_that_is_none_is_as_good_as_missing(held: Held
 
 async def test_keys_that_cannot_be_kept_are_used_all_the_same_and_counted(held: Held) -> None:
     held.file.mkdir()
-    await held.sets.use([SOURCE], 1)
+    await held.sets.use([SOURCE], 30)
     await held.keep()
     assert (held.pushed, held.sets.save_failures) == ([("mobile", KEYS)], 1)
 
@@ -195,16 +195,16 @@ async def test_sources_are_remembered_with_their_keys(held: Held) -> None:
     source = replace(
         SOURCE, allow_http=True, times=KeySetTimes(refresh=60.0), issuer="https://id.example.com"
     )
-    await held.sets.use([source], 1)
+    await held.sets.use([source], 30)
     await held.keep()
     held.sets, held.pushed = held.another(), []
-    await held.sets.use_remembered(["mobile", "unknown"], 1)
+    await held.sets.use_remembered(["mobile", "unknown"], 30)
     assert held.pushed == [("mobile", KEYS)]
     assert held.only.source == source
 
 
 async def test_questions_at_the_same_time_share_one_fetch(held: Held) -> None:
-    await held.sets.use([SOURCE], 1)
+    await held.sets.use([SOURCE], 30)
     held.clock.now += 60
     answers = await asyncio.gather(*(held.sets.refresh_for_unknown_key("mobile") for _ in range(50)))
     assert answers == [True] * 50
@@ -216,7 +216,7 @@ async def test_an_unknown_identity_is_answered_with_no(held: Held) -> None:
 
 
 async def test_keys_stay_while_the_issuer_is_down(held: Held) -> None:
-    await held.sets.use([SOURCE], 1)
+    await held.sets.use([SOURCE], 30)
     held.issuer.keys = KeySetError("status 500")
     held.clock.now += 3600
     assert await held.sets.refresh_for_unknown_key("mobile") is False
@@ -226,7 +226,7 @@ async def test_keys_stay_while_the_issuer_is_down(held: Held) -> None:
 
 
 async def test_keys_are_withdrawn_75_minutes_after_their_last_fetch(held: Held) -> None:
-    await held.sets.use([SOURCE], 1)
+    await held.sets.use([SOURCE], 30)
     held.clock.now += 4500
     held.sets.expire(held.only)
     assert held.pushed == [("mobile", KEYS)]
@@ -236,7 +236,7 @@ async def test_keys_are_withdrawn_75_minutes_after_their_last_fetch(held: Held) 
 
 
 async def test_keys_that_were_withdrawn_come_back_with_the_issuer(held: Held) -> None:
-    await held.sets.use([SOURCE], 1)
+    await held.sets.use([SOURCE], 30)
     held.clock.now += 5000
     held.sets.expire(held.only)
     assert await held.sets.refresh_for_unknown_key("mobile") is True
@@ -245,7 +245,7 @@ async def test_keys_that_were_withdrawn_come_back_with_the_issuer(held: Held) ->
 
 async def test_failures_back_off_exponentially_up_to_a_bound(held: Held) -> None:
     held.issuer.keys = KeySetError("down")
-    await held.sets.use([SOURCE], 1)
+    await held.sets.use([SOURCE], 30)
     delays = []
     for _ in range(12):
         delays.append(held.only.due_at - held.clock.now)
@@ -257,25 +257,25 @@ async def test_failures_back_off_exponentially_up_to_a_bound(held: Held) -> None
 
 
 async def test_refreshes_are_spread_by_up_to_a_minute(held: Held) -> None:
-    await held.sets.use([SOURCE], 1)
+    await held.sets.use([SOURCE], 30)
     assert 1800 <= held.only.due_at - held.clock.now <= 1860
 
 
 async def test_a_source_that_did_not_change_is_not_fetched_again(held: Held) -> None:
-    await held.sets.use([SOURCE], 1)
-    await held.sets.use([SOURCE], 1)
+    await held.sets.use([SOURCE], 30)
+    await held.sets.use([SOURCE], 30)
     assert held.issuer.asked == 1
 
 
 async def test_keys_of_an_earlier_issuer_do_not_serve_a_changed_source(held: Held) -> None:
-    await held.sets.use([SOURCE], 1)
+    await held.sets.use([SOURCE], 30)
     held.issuer.keys = KeySetError("down")
-    await held.sets.use([KeySetSource("mobile", "https://other.example.com/jwks.json")], 1)
+    await held.sets.use([KeySetSource("mobile", "https://other.example.com/jwks.json")], 30)
     assert held.pushed[-1] == ("mobile", NO_KEYS)
 
 
 async def test_the_loop_refreshes_what_is_due(held: Held) -> None:
-    await held.sets.use([SOURCE], 1)
+    await held.sets.use([SOURCE], 30)
     held.clock.now += 2000
     held.issuer.gate = asyncio.Event()
     running = asyncio.ensure_future(held.sets.run())

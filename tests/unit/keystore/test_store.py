@@ -1,7 +1,6 @@
 """The store of keys, in each of its databases."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import asyncpg
 import pytest
 
 from gateway import Postgres
+from gateway.ports import unused_ports
 from gatewright.keystore.credentials import ALPHABET, checksum, digest_of, new_credential
 from gatewright.keystore.database import Database, KeyStoreError
 from gatewright.keystore.keys import Found, KeyChange, NewKey, Refused
@@ -40,10 +40,7 @@ MakeDatabase = Callable[[], Database]
 @pytest.fixture(scope="session")
 def server() -> Iterator[Postgres]:
     """One PostgreSQL for all tests; each empties it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    running = Postgres(port)
+    running = Postgres(next(unused_ports()))
     yield running
     running.close()
 

@@ -199,10 +199,6 @@ class Stream:
             self.sent += 10
             self.lane.offer(Chunk(lines))
 
-    def wait_for_more(self, name: str) -> None:
-        before = getattr(self.lane.counts(), name)
-        self.wait(lambda counts: getattr(counts, name) > before)
-
     def wait(self, is_so: Callable[[Any], bool]) -> None:
         until = datetime.now(UTC) + timedelta(seconds=60)
         while not is_so(self.lane.counts()):
@@ -216,14 +212,16 @@ def test_a_server_that_dies_mid_stream_has_every_record_once_when_it_is_back(
 ) -> None:
     stream = Stream(server, tmp_path, record_line)
     for _ in range(3):
+        stored = stream.lane.counts().stored
         stream.send(40)
-        stream.wait_for_more("stored")
+        stream.wait(lambda counts, before=stored: counts.stored > before)
         if fault == "killed":
             server.stop()
         else:
             server.freeze(True)
         stream.send(40)
-        stream.wait_for_more("failures")
+        failures = stream.lane.counts().failures
+        stream.wait(lambda counts, before=failures: counts.failures > before)
         if fault == "killed":
             server.start()
         else:

@@ -46,8 +46,13 @@ class Store:
 
     def pass_to(self, days: float) -> None:
         """Let it be so many days after the hour, something be written, and everything due be thinned."""
+        self.settle()
         self.now = NOON + HOUR + days * DAY
         self.write(self.now, request_id="new", status=503)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait for what is under way: nothing is begun beside it."""
         thread = self.sink.thinner._thread
         if thread is not None:
             thread.join(30)
@@ -164,15 +169,14 @@ def test_nobody_who_writes_waits_for_it_and_its_end_does_not_either(
         return copied(*given)
 
     monkeypatch.setattr(thinning, "copied", slowly)
+    store.settle()
     store.now = NOON + HOUR + 8 * DAY
     store.write(store.now, request_id="new")
     assert begun.wait(30)
     # In the very hour, which is then left as it is.
     store.write(NOON, request_id="late")
     go_on.set()
-    thread = store.sink.thinner._thread
-    assert thread is not None
-    thread.join(30)
+    store.settle()
     assert "late" in store.ids()
     assert "good" in store.ids()
 
