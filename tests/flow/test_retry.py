@@ -138,11 +138,15 @@ def test_another_attempt_goes_to_an_instance_that_was_not_tried(origin: Origin) 
 def test_silence_ends_an_attempt_and_not_the_request(origin: Origin) -> None:
     silent = threading.Event()
     origin.script(silent)
-    with Node(one_route(origin, retry("per_try_timeout: 400ms") + ", timeout: 30s")) as node:
+    # On a busy machine the second one may be late as well.
+    settings = retry("attempts: 10", "per_try_timeout: 400ms")
+    with Node(one_route(origin, f"{settings}, timeout: 30s")) as node:
         assert ask(node) == 200
         silent.set()
-        assert attempts(node.record())[0] == {"instance": origin.address, "error": "upstream_timeout"}
-        assert node.metric("gateway_retries_total", reason="timeout") == 1
+        *failed, last = attempts(node.record())
+        assert failed == [{"instance": origin.address, "error": "upstream_timeout"}] * len(failed) != []
+        assert last == {"instance": origin.address, "status": 200}
+        assert node.metric("gateway_retries_total", reason="timeout") == len(failed)
 
 
 def test_all_attempts_together_end_with_the_timeout_of_the_route(origin: Origin) -> None:
@@ -150,22 +154,28 @@ def test_all_attempts_together_end_with_the_timeout_of_the_route(origin: Origin)
     for _ in range(10):
         origin.script(silent)
     settings = retry("attempts: 10", "per_try_timeout: 200ms")
-    with Node(one_route(origin, f"timeout: 500ms, {settings}")) as node:
+    with Node(one_route(origin, f"timeout: 1s, {settings}")) as node:
         assert ask(node) == 504
         silent.set()
         record = node.record()
         assert record["error_type"] == "upstream_timeout"
-        assert record["attempts"] in {2, 3}
+        assert 2 <= record["attempts"] <= 5
 
 
 def test_after_the_head_of_the_answer_the_patience_is_that_of_the_route(origin: Origin) -> None:
-    pause = threading.Event()
-    origin.script(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab", pause, b"cd")
-    with Node(one_route(origin, retry("per_try_timeout: 400ms"))) as node, Client(node.address) as client:
+    pause, begun = threading.Event(), b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab"
+    # On a busy machine a head may be late, and the next attempt gets the same.
+    for _ in range(11):
+        origin.script(begun, pause, b"cd")
+    settings = retry("attempts: 10", "per_try_timeout: 400ms")
+    with Node(one_route(origin, settings)) as node, Client(node.address) as client:
         client.send(encode("/"))
+        head = b""
+        while not head.endswith(b"\r\n\r\nab"):
+            head += client.receive()
         assert pause.wait(0.6) is False
         pause.set()
-        assert client.response().body == b"abcd"
+        assert client.read(2) == b"cd"
 
 
 @pytest.mark.parametrize("size", [10, 60_000])
@@ -268,9 +278,9 @@ def test_a_budget_keeps_a_storm_down_to_its_share(origin: Origin) -> None:
                 client.send(encode("/"))
                 assert client.response().status == 503
         assert len(origin.requests) == 60
+        denied = node.records(50)[0]["decisions"][-1]
         assert node.metric("gateway_retries_total") == 10
         assert node.metric("gateway_retry_budget_exhausted_total", service="users") == 50
-        denied = node.record()["decisions"][-1]
         assert (denied["verdict"], denied["inputs"]) == ("retry_denied", {"reason": "budget"})
 
 

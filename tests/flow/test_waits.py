@@ -144,7 +144,7 @@ def test_a_slow_redis_is_told_by_the_tier_that_it_counts(origin: Origin, server:
 def test_a_redis_that_does_not_answer_is_told_although_nothing_was_decided_by_it(
     origin: Origin, server: RedisServer
 ) -> None:
-    with Node(exact(origin, server.url, shared="deadline: 100ms")) as node:
+    with Node(exact(origin, server.url, shared="deadline: 500ms")) as node:
         connected(node)
         server.signal(signal.SIGSTOP)
         assert get(node.address).status == 200

@@ -16,17 +16,31 @@ from gatewright.revocation.service import Done, RevokedTokens
 
 
 class RevokingNode:
-    """A node with what was revoked. An async context manager."""
+    """A node with what was revoked. An async context manager.
 
-    def __init__(self, text: str, directory: Path, clock: Callable[[], float] | None = None) -> None:
+    One that `only_hears` what others say does not look for what it has missed.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        directory: Path,
+        clock: Callable[[], float] | None = None,
+        *,
+        only_hears: bool = False,
+    ) -> None:
         self.node = Node(text)
+        self._only_hears = only_hears
         path = StateDirectory(directory).revocations
         more: dict[str, Any] = {} if clock is None else {"clock": clock}
         self.tokens = RevokedTokens(self.node.engine, path, **more)
 
     async def __aenter__(self) -> Self:
         assert self.node.loaded is not None
-        await self.tokens.use(revocation_settings(self.node.loaded.gateway))
+        settings = revocation_settings(self.node.loaded.gateway)
+        if self._only_hears and settings.sharing is not None:
+            settings = replace(settings, sharing=replace(settings.sharing, interval=3_600.0))
+        await self.tokens.use(settings)
         return self
 
     async def __aexit__(
