@@ -50,7 +50,7 @@ help:
 	@echo 'soak                half load for SECONDS=$(SECONDS), with reloads and instances that come and go; ARGS="--help"'
 	@echo 'faults-latency      what clients of one service feel of faults of another; five minutes, idle machine; ARGS="--rounds 2"'
 	@echo 'overload            three times what a node can do: what becomes of P0 to P3; two minutes, idle machine'
-	@echo 'records-load        requests with sinks off, on, slow and dead, and every record accounted for; six minutes, idle machine'
+	@echo 'records-load        requests with sinks off, on, slow and dead, and every record accounted for; ten minutes, idle machine'
 	@echo 'sinks-rate          how many records a second SQLite and PostgreSQL take, our side on one core; two minutes, idle machine'
 	@echo 'conformance-tls     the grade of TLS by sslyze, against Mozilla'\''s configurations'
 	@echo 'fuzz                generated input for FUZZ_SECONDS=$(FUZZ_SECONDS)'
