@@ -31,6 +31,8 @@ SPILL_PAUSE_SECONDS = 1.0
 # An error that is no `SinkError` is a fault of ours, and mostly comes again with the same batch.
 FAULT_ATTEMPTS = 5
 STUCK_SECONDS = 1.0
+# How long it may take at the end to have on disk what is left.
+LEAVING_SECONDS = 10.0
 
 
 class Lane:
@@ -45,7 +47,13 @@ class Lane:
         # Guards all that follows.
         self._changed = threading.Condition()
         self._in_flight: Batch | None = None
-        self._is_moving = self._is_finishing = self._is_abandoned = False
+        # What the spiller has taken from the queue and not spilled yet.
+        self._moving: deque[Chunk] = deque()
+        self._is_moving = self._is_finishing = False
+        # Whether the thread sees to what is left, or whoever closes where it is stuck; and whether that was
+        # taken.
+        self._is_leaving = self._is_abandoned = self._has_left = False
+        self._left = threading.Event()
         self._ending = threading.Event()
         self._spill = Spill(settings.spill, self.tally.lost) if settings.spill is not None else None
         self._spill_pause_until = 0.0
@@ -83,9 +91,15 @@ class Lane:
         with self._changed:
             self._changed.notify_all()
         self._thread.join(STUCK_SECONDS)
-        if self._thread.is_alive():
-            with self._changed:
+        if not self._thread.is_alive():
+            return
+        with self._changed:
+            is_leaving, batch = self._is_leaving, None
+            if not is_leaving:
                 batch, self._in_flight, self._is_abandoned = self._in_flight, None, True
+        if is_leaving:
+            self._left.wait(LEAVING_SECONDS)
+        else:
             self._leave(batch)
 
     def counts(self) -> SinkCounts:
@@ -120,11 +134,9 @@ class Lane:
         with self._changed:
             self._changed.notify_all()
             batch, self._in_flight = self._in_flight, None
-            if self._is_abandoned:
-                return
-        if self._spill is not None:
-            self._spiller.join(STUCK_SECONDS)
-        self._leave(batch)
+            self._is_leaving = not self._is_abandoned
+        if self._is_leaving:
+            self._leave(batch)
         self.sink.close()
 
     def _next(self) -> Batch | None:
@@ -293,53 +305,67 @@ class Lane:
                 with self._changed:
                     self._changed.notify_all()
             else:
-                self._move(self._excess())
+                self._take_excess()
+                self._move()
 
-    def _excess(self) -> list[Chunk]:
-        """What is to be spilled, the oldest first; waits where that is nothing."""
+    def _take_excess(self) -> None:
+        """Take what is to be spilled, the oldest first; waits where that is nothing."""
         with self._changed:
             if self._ending.is_set():
-                return []
+                return
             if not self._queue:
                 self._changed.wait()
-                return []
+                return
             until = self._queue[0].arrived + self.settings.batch_wait + PATIENCE_SECONDS
             wait = until - time.monotonic()
             if self._bytes <= self.settings.queue_bytes // 2 and wait > 0:
                 self._changed.wait(wait)
-                return []
+                return
             self._is_moving = True
-            chunks, size = [], 0
+            size = 0
             while self._queue and size < MOVED_BYTES:
-                chunks.append(self._taken())
-                size += len(chunks[-1].lines)
-            return chunks
+                self._moving.append(self._taken())
+                size += len(self._moving[-1].lines)
 
-    def _move(self, chunks: list[Chunk]) -> None:
-        if not chunks or self._spill is None:
-            return
-        left = deque(chunks)
-        try:
-            while left:
-                self._spill.append(left[0])
-                left.popleft()
-        except OSError as error:
-            self._spill_failed("records cannot be spilled", error)
+    def _move(self) -> None:
+        while self._spill is not None and (chunk := self._next_to_move()) is not None:
+            try:
+                self._spill.append(chunk)
+            except OSError as error:
+                self._spill_failed("records cannot be spilled", error)
+                self._put_back(chunk)
+                break
         with self._changed:
-            for chunk in reversed(left):
+            while self._moving:
+                chunk = self._moving.pop()
                 self._queue.appendleft(chunk)
                 self._bytes += len(chunk.lines)
                 self._records += chunk.count
             self._is_moving = False
             self._changed.notify_all()
 
+    def _next_to_move(self) -> Chunk | None:
+        with self._changed:
+            return self._moving.popleft() if self._moving else None
+
+    def _put_back(self, chunk: Chunk) -> None:
+        with self._changed:
+            if not self._has_left:
+                self._moving.appendleft(chunk)
+                return
+        # Nobody sees to it any more.
+        self.tally.lost("ended", chunk.count)
+
     def _leave(self, batch: Batch | None) -> None:
         """At the end: what is not stored stays on disk for the next process; what cannot is dropped."""
+        if self._spill is not None:
+            self._spiller.join(STUCK_SECONDS)
         with self._changed:
-            rest = list(self._queue)
+            left = deque([*self._moving, *self._queue])
+            self._moving.clear()
             self._queue.clear()
             self._bytes = self._records = 0
-        left = deque(rest)
+            self._has_left = True
         is_secure = batch is None
         if self._spill is not None and self._open_spill():
             try:
@@ -355,3 +381,4 @@ class Lane:
             self._spill.close()
         lost = sum(chunk.count for chunk in left)
         self.tally.lost("ended", lost + (batch.count if batch is not None and not is_secure else 0))
+        self._left.set()

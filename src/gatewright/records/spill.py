@@ -66,6 +66,7 @@ class Spill:
         self._writing: int | None = None
         self._reading: tuple[int, int] | None = None
         self._lock_file: int | None = None
+        self._is_closed = False
         # Whether what was taken last is still on disk.
         self._holds_taken = False
         self._lock = threading.RLock()
@@ -91,11 +92,11 @@ class Spill:
 
     def open(self) -> bool:
         """Take hold of the directory and of what an earlier process left there. `False` while another process
-        has it. Raises `OSError`.
+        has it, and once it was closed. Raises `OSError`.
         """
         with self._lock:
-            if self.is_open:
-                return True
+            if self.is_open or self._is_closed:
+                return self.is_open
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
@@ -116,6 +117,7 @@ class Spill:
         `OSError`, after which nothing of the chunk is there.
         """
         with self._lock:
+            self._check_open()
             frame = frame_of(chunk)
             self._make_room(len(frame))
             segment = self._writable(len(frame))
@@ -126,6 +128,7 @@ class Spill:
     def secure(self, chunks: Iterable[Chunk]) -> None:
         """See to it that what was taken last is on disk, before all others. Raises `OSError`."""
         with self._lock:
+            self._check_open()
             if self._holds_taken:
                 return
             number = self._segments[0].number - 1 if self._segments else FIRST_NUMBER
@@ -178,14 +181,20 @@ class Spill:
                     write_private(cursor, f"{self._segments[0].number} {self._segments[0].taken}\n".encode())
 
     def close(self) -> None:
-        """Give the directory back; what is in it waits for the next process."""
+        """Give the directory back for good; what is in it waits for the next process."""
         with self._lock:
+            self._is_closed = True
             self._stop_reading()
             for descriptor in (self._writing, self._lock_file):
                 if descriptor is not None:
                     os.close(descriptor)
             self._writing = self._lock_file = None
             self._segments.clear()
+
+    def _check_open(self) -> None:
+        # Another one may have the directory by now, and a segment of ours would take the place of its first.
+        if not self.is_open:
+            raise OSError("the spill is closed")
 
     def _path_of(self, number: int) -> Path:
         return self._directory / f"{number:012d}{SUFFIX}"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from gatewright.records.batch import Chunk
 from gatewright.records.lane import Lane
 from gatewright.records.settings import LaneSettings, RetrySettings, SpillSettings
 from gatewright.records.sink import RejectedError, SinkError
+from gatewright.records.spill import Spill
 
 QUICK = RetrySettings(first=0.005, longest=0.01)
 
@@ -192,6 +194,72 @@ def test_a_sink_that_hangs_without_a_spill_loses_what_waits_and_says_so(stuck, m
     stuck.let_go.set()
     lane._thread.join(5)
     assert (lane.counts().stored, lane.counts().dropped) == (0, 3)
+    assert stuck.closed.is_set()
+
+
+class Held:
+    """Makes the spill wait for a test around one append of a thread."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, after: bool) -> None:
+        self.thread: threading.Thread | None = None
+        self.begun, self.go_on = threading.Event(), threading.Event()
+        append = Spill.append
+
+        def held(spill: Spill, chunk: Chunk) -> None:
+            if after:
+                append(spill, chunk)
+            if threading.current_thread() is self.thread:
+                self.begun.set()
+                assert self.go_on.wait(30)
+            if not after:
+                append(spill, chunk)
+
+        monkeypatch.setattr(Spill, "append", held)
+
+
+def test_a_lane_that_takes_long_to_leave_its_records_on_disk_loses_none(
+    failing, stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STUCK_SECONDS", 0.05)
+    held, sink = Held(monkeypatch, after=True), failing()
+    lane = Lane(sink, spilling(tmp_path))
+    held.thread = lane._thread
+    offer(lane, b"1\n")
+    assert sink.failed.wait(30)
+    offer(lane, b"2\n", b"3\n", b"4\n")
+    closing = threading.Thread(target=lane.close, args=[0.01])
+    closing.start()
+    assert held.begun.wait(30)
+    # Longer than whoever closes waits for one that is stuck.
+    closing.join(0.3)
+    held.go_on.set()
+    closing.join(30)
+    after = Lane(stored, spilling(tmp_path))
+    settled(after, lambda counts: counts.stored == 4)
+    after.close(5)
+    assert stored.all() == b"1\n2\n3\n4\n"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_a_stuck_spiller_holds_at_the_end_is_on_disk_or_counted(
+    failing, stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(monkeypatch, after=False)
+    lane = Lane(failing(), spilling(tmp_path, batch_records=1))
+    held.thread = lane._spiller
+    lines = [b"%02d\n" % number for number in range(20)]
+    offer(lane, *lines)
+    assert held.begun.wait(30)
+    lane.close(0.01)
+    held.go_on.set()
+    lane._spiller.join(30)
+    lane._thread.join(30)
+    lost = lane.counts().dropped
+    assert lane.counts().drops == {"ended": lost} == {"ended": 1}
+    after = Lane(stored, spilling(tmp_path))
+    settled(after, lambda counts: counts.stored + lost == 20)
+    after.close(5)
+    assert stored.all() in [b"".join(lines[:number] + lines[number + 1 :]) for number in range(20)]
 
 
 @pytest.mark.usefixtures("impatient")

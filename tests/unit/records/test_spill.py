@@ -181,6 +181,18 @@ def test_one_process_at_a_time_has_a_spill(tmp_path: Path) -> None:
     assert second.open()
 
 
+def test_a_spill_that_was_closed_writes_nothing_over_what_is_there(tmp_path: Path) -> None:
+    opened = Opened(tmp_path)
+    opened.append(b"1\n")
+    opened.spill.close()
+    with pytest.raises(OSError, match="closed"):
+        opened.append(b"2\n")
+    with pytest.raises(OSError, match="closed"):
+        opened.spill.secure([Chunk(b"3\n")])
+    assert not opened.spill.open()
+    assert Opened(tmp_path).rest() == [b"1\n"]
+
+
 def test_a_full_disk_is_an_error_and_tears_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = Opened(tmp_path)
     opened.append(b"1\n")
