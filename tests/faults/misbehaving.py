@@ -17,7 +17,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n"
 # Longer than any timeout of a test, so that whatever ends the wait is the gateway.
 LONG = 600.0
-DRIP_SECONDS = 0.15
+DRIP_SECONDS = 0.25
 FLOOD = 100_000
 
 

@@ -1,10 +1,15 @@
 """`gatewright run` in a process of its own, as operators meet it: files, signals, exit codes."""
 
+import codecs
+import fcntl
 import json
 import os
+import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 import urllib.error
@@ -44,7 +49,8 @@ class Process:
         self.admin_port = admin_port
         self.lines: list[str] = []
         command = [sys.executable, *program, "run", str(config), *arguments]
-        self.child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment())
+        self.child = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment())
+        self._reading = threading.Lock()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -58,10 +64,34 @@ class Process:
         if self.child.stderr is not None:
             self.child.stderr.close()
 
-    def _read(self) -> None:
+    @property
+    def _pipe(self) -> int:
         assert self.child.stderr is not None
-        for line in self.child.stderr:
-            self.lines.append(line.rstrip("\n"))
+        return self.child.stderr.fileno()
+
+    def _read(self) -> None:
+        decoder, rest = codecs.getincrementaldecoder("utf-8")(), ""
+        readable = select.poll()
+        readable.register(self._pipe, select.POLLIN)
+        while readable.poll():
+            with self._reading:
+                data = os.read(self._pipe, 1 << 16)
+                *lines, rest = (rest + decoder.decode(data)).split("\n")
+                self.lines.extend(lines)
+            if not data:
+                return
+
+    def _read_up(self) -> None:
+        """Return when everything that was said is in `lines`: who has ended may still be heard.
+
+        Its end cannot be waited for, since a successor says what it has to say there, too.
+        """
+        wait_until("all that it said to be read", self._is_read)
+
+    def _is_read(self) -> bool:
+        with self._reading:
+            waiting = fcntl.ioctl(self._pipe, termios.FIONREAD, bytes(4))
+            return struct.unpack("i", waiting) == (0,)
 
     def said(self, text: str) -> bool:
         return any(text in line for line in self.lines)
@@ -70,11 +100,12 @@ class Process:
         """Wait until standard error has a line with `text`. Raises with all it said where it ends first."""
 
         def has_come() -> bool:
-            if self.said(text):
-                return True
-            if self.child.poll() is not None:
+            has_ended = self.child.poll() is not None
+            if has_ended:
+                self._read_up()
+            if not self.said(text) and has_ended:
                 raise AssertionError(f"ended with {self.child.returncode}:\n" + "\n".join(self.lines))
-            return False
+            return self.said(text)
 
         wait_until(f"line with {text!r}", has_come)
 
@@ -85,8 +116,10 @@ class Process:
         self.child.send_signal(number)
 
     def wait(self) -> int:
-        """The exit code."""
-        return self.child.wait(DEADLINE)
+        """The exit code; by then `lines` has all that it said."""
+        code = self.child.wait(DEADLINE)
+        self._read_up()
+        return code
 
     def ask(self, path: str) -> tuple[int, str]:
         """Status and text of an answer of the admin listener."""

@@ -4,12 +4,13 @@ import asyncio
 import json
 import signal
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from faults.conftest import Setting
-from faults.process import Process, gatewright
+from faults.process import Process, gatewright, wait_until
 from faults.test_reload import until
 from faults.traffic import closed, echo, is_refused, load, read_answer
 from gateway import Client, get
@@ -139,10 +140,15 @@ def test_killed_gateway_starts_again_with_a_higher_version_and_its_records(setti
             assert answer.status == 200
             assert process.metric("gateway_config_version") == start
             # Only what has been stored can outlive a kill.
+            wait_until("the record", partial(is_stored, process, f"start-{start}"))
             assert gatewright("explain", f"start-{start}", "--admin", admin(process)).returncode == 0
             process.signal(signal.SIGKILL)
             assert process.wait() == -signal.SIGKILL
     assert [record["request_id"] for record in stored(setting.records)] == ["start-1", "start-2", "start-3"]
+
+
+def is_stored(process: Process, request_id: str) -> bool:
+    return process.ask(f"/api/v1/records/{request_id}")[0] == 200
 
 
 def admin(process: Process) -> str:

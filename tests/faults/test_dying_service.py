@@ -16,7 +16,8 @@ services:
   - {{name: dying, instances: ["{dying}"], circuit_breaker: off}}
   - {{name: other, instances: ["{other}"], circuit_breaker: off}}
 routes:
-  - {{name: dying, match: /dying/*, service: dying, timeout: 1s}}
+  - {{name: dying, match: /dying/*, service: dying}}
+  - {{name: hanging, match: /hanging/*, service: dying, timeout: 1s}}
   - {{name: other, match: /other/*, service: other}}
 """
 
@@ -69,12 +70,24 @@ def setting() -> Iterator[Setting]:
         yield Setting(node, dying, other)
 
 
-def refused_with(setting: Setting, status: int, error: str, error_type: str, *steps: Step) -> None:
+@dataclass(frozen=True)
+class Expected:
+    """An answer of the gateway's own, and what its record says."""
+
+    status: int
+    error: str
+    error_type: str
+    route: str = "dying"
+
+
+def refused_with(setting: Setting, expected: Expected, *steps: Step) -> None:
     """The next request is answered by the gateway itself, on a connection that stays usable."""
-    setting.dying.script(*steps)
+    status, error_type = expected.status, expected.error_type
+    taken = setting.dying.script(*steps)
     with Client(setting.node.address) as client:
-        answer = setting.ask(client)
-        assert (answer.status, answer.json()["error"]) == (status, error)
+        answer = setting.ask(client, expected.route)
+        assert taken.wait(30)
+        assert (answer.status, answer.json()["error"]) == (status, expected.error)
         assert answer.json()["request_id"] == answer.get("x-request-id")
         record = setting.record()
         assert (record["status"], record["error_type"]) == (status, error_type)
@@ -99,7 +112,7 @@ def refresh(setting: Setting) -> None:
 def test_response_cut_at_any_byte_is_a_502_or_visibly_cut(setting: Setting, count: int, end: str) -> None:
     refresh(setting)
     if count < HEAD:
-        refused_with(setting, 502, "bad_gateway", "connection_reset", RESPONSE[:count], end)
+        refused_with(setting, Expected(502, "bad_gateway", "connection_reset"), RESPONSE[:count], end)
         return
     setting.dying.script(RESPONSE[:count], end)
     with Client(setting.node.address) as client:
@@ -166,12 +179,12 @@ GARBAGE = [
 @pytest.mark.parametrize("garbage", GARBAGE, ids=[str(number) for number in range(len(GARBAGE))])
 def test_answer_that_is_no_http_is_a_502(setting: Setting, garbage: bytes) -> None:
     refresh(setting)
-    refused_with(setting, 502, "bad_gateway", "invalid_response", garbage, CLOSE)
+    refused_with(setting, Expected(502, "bad_gateway", "invalid_response"), garbage, CLOSE)
 
 
 def test_head_of_a_response_that_is_too_long_is_a_502(setting: Setting) -> None:
     long = b"HTTP/1.1 200 OK\r\n" + b"X-Long: %s\r\n" % (b"a" * 900) * 20 + b"Content-Length: 0\r\n\r\n"
-    refused_with(setting, 502, "bad_gateway", "upstream_headers_too_large", long, CLOSE)
+    refused_with(setting, Expected(502, "bad_gateway", "upstream_headers_too_large"), long, CLOSE)
 
 
 def test_endless_interim_answers_are_a_502(setting: Setting) -> None:
@@ -194,15 +207,16 @@ def test_endless_interim_answers_are_a_502(setting: Setting) -> None:
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Le"])
 def test_service_that_hangs_before_its_answer_is_a_504(setting: Setting, sent: bytes) -> None:
     hanging = threading.Event()
-    refused_with(setting, 504, "upstream_timeout", "upstream_timeout", sent, hanging)
+    refused_with(setting, Expected(504, "upstream_timeout", "upstream_timeout", "hanging"), sent, hanging)
     hanging.set()
 
 
 def test_service_that_hangs_in_its_answer_is_cut(setting: Setting) -> None:
     hanging = threading.Event()
-    setting.dying.script(RESPONSE[:-3], hanging)
+    taken = setting.dying.script(RESPONSE[:-3], hanging)
     with Client(setting.node.address) as client, pytest.raises(ConnectionError):
-        setting.ask(client)
+        setting.ask(client, "hanging")
+    assert taken.wait(30)
     record = setting.record()
     assert (record["status"], record["error_type"]) == (200, "upstream_timeout")
     hanging.set()

@@ -81,13 +81,14 @@ async def test_killed_gateway_loses_the_records_of_its_last_moments_only(setting
 
 
 async def test_gateway_killed_in_a_reload_starts_from_its_last_good_configuration(setting: Setting) -> None:
+    unwatched = "reload: {watch: false}\n"
     for round_ in range(2):
-        setting.write()
+        setting.write(setting.text() + unwatched)
         process = await asyncio.to_thread(setting.run)
         # Later in each round, so that the kill meets another moment of a reload.
         for count in range(3 + round_):
             before = applied(process)[-1]
-            setting.write()
+            setting.write(setting.text() + unwatched)
             process.signal(signal.SIGHUP)
             if count < 2 + round_:
                 await until("a reload", partial(has_passed, process, before))
@@ -114,7 +115,7 @@ services:
   - name: pair
     instances: ["127.0.0.1:{first}", "127.0.0.1:{second}"]
     health_check: {{path: /health, interval: 200ms, timeout: 5s, unhealthy_after: 1, healthy_after: 1}}
-routes: [{{name: pair, match: /*, service: pair, timeout: 2s}}]
+routes: [{{name: pair, match: /*, service: pair}}]
 """
 
 
@@ -168,10 +169,11 @@ def test_killed_instance_fails_one_request_at_most_where_repeating_is_safe(count
                 first.kill()
                 killed = time.monotonic()
                 node.wait_for(lambda state: not state["services"][0]["instances"][0]["healthy"])
+                known = time.monotonic()
                 askers.more()
-                failed = list(askers.wrong)
                 askers.more()
-            assert failed == askers.wrong, "nothing fails once the instance is known to be gone"
+            failed = askers.wrong
+            assert not [one for one in failed if one[0] > known], "nothing fails once it is known to be gone"
             assert len([began for began, _ in failed if began > killed]) <= 1
             # A dying process takes connections for a while yet; nobody knows what becomes of a POST on one.
             assert method == "POST" or len(failed) <= 1

@@ -4,12 +4,13 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
 from gateway import Client, Connection, Node, Origin, Received, Record, plain
 from gateway.client import encode
+from gateway.origin import OK, Handler
 
 TEXT = """
 version: 1
@@ -29,6 +30,21 @@ class Setting:
     node: Node
     slow: Origin
     number: int = 0
+    # By target, and each for one request: those that have hung up may come late, and are not meant.
+    meant: dict[str, Handler] = field(default_factory=dict)
+
+    def serve(self, connection: Connection, received: Received) -> None:
+        handler = self.meant.pop(received.target, None)
+        if handler is None:
+            connection.body(received)
+            connection.send(OK)
+        else:
+            handler(connection, received)
+
+    def wait_for(self, target: str) -> None:
+        """Return when a request has come to the service."""
+        while self.slow.next_request().target != target:
+            pass
 
     def name(self) -> str:
         self.number += 1
@@ -53,7 +69,9 @@ class Setting:
 @pytest.fixture(scope="module")
 def setting() -> Iterator[Setting]:
     with Origin() as slow, Node(TEXT.format(slow=slow.address)) as node:
-        yield Setting(node, slow)
+        made = Setting(node, slow)
+        slow.answer = made.serve
+        yield made
 
 
 def reset(client: Client) -> None:
@@ -92,20 +110,15 @@ def test_hanging_up_while_the_service_thinks_is_recorded_and_tells_the_service(
     ended = threading.Event()
 
     def think(connection: Connection, received: Received) -> None:
-        if not received.target.endswith("/think"):
-            # One of those that have hung up before comes late; nobody waits for its answer.
-            setting.slow.script(think)
-            return
         # The gateway gives the connection up: nobody wants the answer any more.
         assert connection.socket.recv(1) == b""
         ended.set()
 
-    setting.slow.script(think)
+    setting.meant["/slow/think"] = think
     name = setting.name()
     with Client(setting.node.address) as client:
         client.send(encode("/slow/think", [("X-Request-ID", name)]))
-        while not setting.slow.next_request().target.endswith("/think"):
-            pass
+        setting.wait_for("/slow/think")
         leave(client, how)
     record = setting.record_of(name)
     assert (record["status"], record["error_type"], record["route_id"]) == (499, "client_closed", "slow")
@@ -125,16 +138,14 @@ def test_hanging_up_in_an_upload_is_recorded_and_never_ends_the_body(
             connection.body(received)
         cut.set()
 
-    while not setting.slow.arrived.empty():
-        setting.slow.arrived.get()
-    setting.slow.script(take)
+    setting.meant["/slow/upload"] = take
     name = setting.name()
     told, part = ("Content-Length", "100000"), b"a" * 50_000
     if framing == "chunked":
         told, part = ("Transfer-Encoding", "chunked"), b"c350\r\n" + part + b"\r\n"
     with Client(setting.node.address) as client:
         client.send(encode("/slow/upload", [told, ("X-Request-ID", name)], "POST") + part)
-        setting.slow.next_request()
+        setting.wait_for("/slow/upload")
         leave(client, how)
     record = setting.record_of(name)
     assert (record["status"], record["error_type"]) == (499, "client_closed")
@@ -145,7 +156,7 @@ def test_hanging_up_in_an_upload_is_recorded_and_never_ends_the_body(
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("taken", [0, 1, 100, 100_000])
 def test_hanging_up_in_a_response_is_recorded(setting: Setting, taken: int, how: str) -> None:
-    setting.slow.script(plain(b"x" * BIG))
+    setting.meant["/slow/big"] = lambda connection, _: connection.send(plain(b"x" * BIG))
     name = setting.name()
     with Client(setting.node.address) as client:
         client.send(encode("/slow/big", [("X-Request-ID", name)]))

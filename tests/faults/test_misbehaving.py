@@ -18,10 +18,10 @@ services:
   - name: broken
     instances: ["127.0.0.1:{broken}"]
     circuit_breaker: {{minimum_requests: 1, failure_ratio: 0.01, open_for: 60s}}
-    pool: {{connect_timeout: 500ms}}
   - {{name: other, instances: ["{other}"]}}
 routes:
-  - {{name: broken, match: /broken/*, service: broken, timeout: 1s}}
+  - {{name: broken, match: /broken/*, service: broken}}
+  - {{name: late, match: /late/*, service: broken, timeout: 2s}}
   - {{name: other, match: /other/*, service: other}}
 """
 WITNESSES = 5
@@ -38,7 +38,7 @@ class Setting:
     def begin(self, client: Client, fault: str, method: str = "GET", body: bytes | None = None) -> None:
         self.number += 1
         told = [("X-Request-ID", f"fault-{self.number}")]
-        client.send(encode(f"/broken/{fault}", told, method, body))
+        client.send(encode(f"/{'late' if fault in SLOW else 'broken'}/{fault}", told, method, body))
 
     def kill(self) -> None:
         self.instance.kill()
@@ -117,6 +117,8 @@ CUT = {
     "says-more": "connection_reset",
     "garbage-in-body": "invalid_response",
 }
+# What a route that waits for two seconds finds out. All else has the time that a busy machine takes.
+SLOW = {name for name, expected in REFUSED.items() if expected is LATE} | {"hang-in-body", "drip-body"}
 WHOLE = {"drip-body": BODY, "says-less": BODY[:4], "twice": BODY, "close-after": BODY}
 EARLY = [name for name in FAULTS if name.startswith("early-")]
 

@@ -38,7 +38,8 @@ routes:
   - {{name: local, match: /local/*, service: local}}
   - {{name: both, match: /both/*, service: both, timeout: 5s}}
 """
-CHECK = "health_check: {path: /health, interval: 200ms, timeout: 1s, unhealthy_after: 1, healthy_after: 1}"
+# Two in a row: one is too late now and then where the machine is busy.
+CHECK = "health_check: {path: /health, interval: 200ms, timeout: 1s, unhealthy_after: 2, healthy_after: 1}"
 BIG = bytes(range(256)) * 512
 CLIENTS = 6
 ROUNDS = 5
@@ -61,10 +62,10 @@ class Network:
             remote=self.remote.address,
             local=self.local.address,
             **{
-                "timeout": "1s",
-                "connect": "700ms",
+                "timeout": "2s",
+                "connect": "1500ms",
                 "idle": "1m",
-                "patience": "1s",
+                "patience": "20s",
                 "check": "",
                 **settings,
             },
@@ -117,7 +118,9 @@ def record_of(node: Node, request_id: str) -> Record:
 @pytest.mark.parametrize("side", ["client", "service"])
 def test_loss_and_delay_fail_no_request(network: Network, side: str) -> None:
     lossy = network.outside if side == "client" else network.inside
-    node = network.node(timeout="20s", connect="5s", patience="20s")
+    # Long enough for four losses in a row: the kernel sends the first packet of a connection again after
+    # 1, 3, 7 and 15 seconds.
+    node = network.node(timeout="20s", connect="20s")
     service = "local" if side == "client" else "remote"
     origin = network.local if side == "client" else network.remote
     origin.answer = plain(BIG)
@@ -169,7 +172,6 @@ def test_instance_behind_a_partition_gets_no_requests_until_it_heals(network: Ne
     healthy(2)
     network.inside.is_cut = True
     healthy(1)
-    # Not before: whoever connects has no longer than `patience` to begin.
     client = network.client(node)
     assert {ask(client, "/both/") for _ in range(20)} == {b"local"}
     network.inside.is_cut = False
@@ -179,7 +181,7 @@ def test_instance_behind_a_partition_gets_no_requests_until_it_heals(network: Ne
 
 def test_clients_that_vanish_are_given_up(network: Network) -> None:
     """No FIN and no reset ever comes: idle, within a head, within an upload, within a download."""
-    node = network.node(timeout="10s", idle="1s")
+    node = network.node(timeout="10s", idle="1s", patience="2s")
     network.local.answer = plain(b"x" * (16 << 20))
     idle, head, upload, download = (network.client(node) for _ in range(4))
     head.send(b"GET /local/head HTTP/1.1\r\n")
@@ -203,6 +205,7 @@ def test_service_that_vanishes_in_its_answer_is_given_up(network: Network) -> No
     client.send(encode("/remote/", [("X-Request-ID", "cut")]))
     assert network.remote.next_request().target == "/remote/"
     while b"0123456" not in client.pending:
+        assert not client.is_closed
         client.pending += client.receive()
     network.inside.is_cut = True
     with pytest.raises(ConnectionError):
@@ -216,5 +219,4 @@ def test_pooled_connection_to_a_service_that_vanished_is_closed_in_time(network:
     node = network.node()
     assert ask(network.client(node), "/remote/") == b"remote"
     network.inside.is_cut = True
-    node.wait_for(lambda _: node.metric("gateway_backend_connections", service="remote") == 1)
     node.wait_for(lambda _: node.metric("gateway_backend_connections", service="remote") == 0)

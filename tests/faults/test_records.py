@@ -96,6 +96,7 @@ def test_sinks_that_die_hang_or_are_full_cost_no_request_and_no_record_of_anothe
         wait_until(f"all of {sink}", lambda name=sink: accounted(again, name) == 100)
         assert counted(again, "gateway_sink_records_total", sink) == 0
     again.signal(signal.SIGKILL)
+    assert again.wait() == -signal.SIGKILL
     sent = sorted(f"n-{number}" for number in range(1000))
     assert sorted(rows(postgres)) == sent
     sqlite = sorted(str(record["request_id"]) for record in stored(setting.records))

@@ -82,7 +82,6 @@ def test_one_successor_at_a_time_is_waited_for_and_not_for_ever(setting: Setting
     process = setting.run(program=("-c", PATIENT))
     process.signal(signal.SIGUSR2)
     process.wait_for_line("successor started")
-    process.signal(signal.SIGUSR2)
     process.wait_for_line("a successor is on its way already")
     process.wait_for_line("it has not taken over within 0.5 s")
     serves(setting, process, b"1")
@@ -92,13 +91,19 @@ def test_one_successor_at_a_time_is_waited_for_and_not_for_ever(setting: Setting
 
 
 PATIENT = (
-    "import signal, sys\n"
+    "import logging, os, signal, sys\n"
     "if '--takeover' in sys.argv: signal.pause()\n"
     "import gatewright.cli, gatewright.control.successor as successor\n"
     "successor.SECONDS = 0.5\n"
+    "class Again(logging.Handler):\n"
+    "    def emit(self, record):\n"
+    "        if record.msg == 'successor started': os.kill(os.getpid(), signal.SIGUSR2)\n"
+    "successor.log.addHandler(Again())\n"
     "gatewright.cli.main()"
 )
-"""The command, but it does nothing where it is to take over, and does not wait long for its own successor."""
+"""The command, but it does nothing where it is to take over, does not wait long for its own successor, and is
+told to start another one as soon as there is one.
+"""
 
 
 def alive(pid: int) -> bool:

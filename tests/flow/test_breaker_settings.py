@@ -1,6 +1,7 @@
 """Balance: what the settings of breaker and health checks change."""
 
 import threading
+import time
 
 import pytest
 
@@ -74,9 +75,12 @@ def test_slow_answers_open_the_breaker_and_the_record_says_so(origin: Origin) ->
         assert slow.wait(0.6) is False
         slow.set()
         assert client.response().status == 200
-        opened = node.records(2)[1]["decisions"][-1]
+        records = node.records(2)
+        # The first is slow, too, where the machine is.
+        slow = sum(record["upstream_latency_ms"] >= 500 for record in records)
+        opened = records[1]["decisions"][-1]
         assert (opened["stage"], opened["verdict"]) == ("balance", "breaker_opened")
-        assert opened["inputs"] == {"rule": "slow_ratio", "requests": 2, "failures": 0, "slow": 1}
+        assert opened["inputs"] == {"rule": "slow_ratio", "requests": 2, "failures": 0, "slow": slow}
 
 
 @pytest.mark.parametrize(
@@ -163,7 +167,7 @@ def test_after_closing_a_tenth_passes_and_the_rest_is_told_when_to_come_back(ori
 
 def test_a_reader_that_is_slow_does_not_keep_the_breaker_from_its_verdict(origin: Origin) -> None:
     breaker = (
-        "circuit_breaker: {minimum_requests: 1, open_for: 100ms, probes: 1, probe_timeout: 1s, ramp: 0s}"
+        "circuit_breaker: {minimum_requests: 1, open_for: 100ms, probes: 1, probe_timeout: 2s, ramp: 0s}"
     )
     with Node(one_route(origin, service=breaker)) as node, Client(node.address) as client:
         assert state_after(node, origin, FAILURE) == "open"
@@ -294,7 +298,9 @@ def test_openings_in_a_row_grow_to_their_maximum(origin: Origin) -> None:
     with Node(one_route(origin, service=breaker)) as node:
         assert state_after(node, origin, FAILURE) == "open"
         assert threading.Event().wait(0.6) is False
+        began = time.monotonic()
         assert state_after(node, origin, FAILURE) == "open"
         # The second opening would last ten times as long as the first, which is longer than it may.
         refused = get(node.address, "/")
-        assert (refused.status, 1 < int(refused.get("retry-after") or 0) <= 4) == (503, True)
+        assert refused.status == 503
+        assert 4 - (time.monotonic() - began) <= int(refused.get("retry-after") or 0) <= 4

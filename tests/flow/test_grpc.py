@@ -15,7 +15,12 @@ OPENS_AT_ONCE = "circuit_breaker: {failure_ratio: 0.1, minimum_requests: 1, wind
 
 
 def test_a_deadline_of_the_caller_ends_its_call_and_is_no_failure_of_the_service() -> None:
-    with Http2Origin(wait) as origin, Node(http2(origin, OPENS_AT_ONCE)) as node:
+    with Http2Origin() as origin, Node(http2(origin, OPENS_AT_ONCE)) as node:
+        # Its connection is there when the deadline begins, so that every call reaches it.
+        assert request(node.address, "/a.B/C", CALL, "POST", b"\0\0\0\0\0").status == 200
+        origin.next_request()
+        node.record()
+        origin.on_end = wait
         for _ in range(2):
             headers = [*CALL, ("grpc-timeout", "500m")]
             response = request(node.address, "/a.B/C", headers, "POST", b"\0\0\0\0\0")
@@ -28,6 +33,10 @@ def test_a_deadline_of_the_caller_ends_its_call_and_is_no_failure_of_the_service
 
 def test_a_deadline_is_for_the_whole_call_though_the_service_keeps_speaking() -> None:
     def drip(stream: Stream) -> None:
+        if stream.get("grpc-timeout") is None:
+            stream.answer()
+            return
+
         def speak() -> None:
             with contextlib.suppress(OSError, ProtocolError):
                 while not threading.Event().wait(0.02):
@@ -37,8 +46,11 @@ def test_a_deadline_is_for_the_whole_call_though_the_service_keeps_speaking() ->
         threading.Thread(target=speak, daemon=True).start()
 
     with Http2Origin(drip) as origin, Node(http2(origin, route="timeout: 5s")) as node:
+        # Its connection is there when the deadline begins, so that its head is sent in time.
+        assert request(node.address, "/a.B/C", CALL, "POST", b"\0\0\0\0\0").status == 200
+        node.record()
         with Client(node.address) as client:
-            headers = [*CALL, ("grpc-timeout", "1S")]
+            headers = [*CALL, ("grpc-timeout", "2S")]
             client.send(encode("/a.B/C", headers, "POST", b"\0\0\0\0\0"))
             with pytest.raises(ConnectionError):
                 client.response()

@@ -43,8 +43,9 @@ def run(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[..., 
         yield running
 
 
-def store(place: str) -> str:
-    return KEYS + f"key_store: {{{place}, secret: '{SECRET}', watch_interval: 5s, timeout: 300ms}}\n"
+def store(place: str, timeout: str = "10s") -> str:
+    settings = f"{place}, secret: '{SECRET}', watch_interval: 5s, timeout: {timeout}"
+    return f"{KEYS}key_store: {{{settings}}}\n"
 
 
 def well(gateway: Gateway, check: str) -> None:
@@ -85,7 +86,7 @@ def test_a_store_in_postgresql_that_hangs_or_is_killed_is_told(
 ) -> None:
     server = Postgres(free_port())
     try:
-        gateway = run(store(f"url: '{server.url}'"))
+        gateway = run(store(f"url: '{server.url}'", "300ms"))
         well(gateway, "key_store")
         server.freeze(True)
         health = gateway.deeply()

@@ -98,8 +98,11 @@ def test_http1_cannot_carry_trailers_behind_a_known_length_and_stays_in_order() 
 
 def test_a_request_that_never_ends_its_stream_is_given_up_as_any_body_that_stalls() -> None:
     text = listener("body_timeout: 1s")
-    with Http2Origin(wait) as origin, Node(http2(origin) + text) as node:
+    with Http2Origin() as origin, Node(http2(origin) + text) as node:
         with Http2(node.address) as client:
+            # Its connection is there, so that it gets what is given up.
+            assert client.request("/").status == 200
+            origin.on_end = wait
             stream = client.begin("/", [("content-length", "3")], "POST", ends=False)
             client.data(stream, b"abc")
             assert client.response(stream).status == 408

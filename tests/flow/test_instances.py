@@ -66,9 +66,11 @@ def test_answers_of_500_in_a_row_eject_and_time_brings_the_instance_back(origins
     ejection = "ejection: {consecutive_5xx: 3, base_time: 2s}"
     with Node(config(origins, f"{ejection}, {NO_BREAKER}")) as node:
         origins[0].answer = FAILURE
-        statuses = [get(node.address, "/").status for _ in range(9)]
-        assert statuses.count(500) == 3
-        assert state_of(node, 0) == "ejected"
+        failed = 0
+        # Counted, and not looked at: on a busy machine it may be back by then.
+        while node.metric("gateway_instance_ejections_total", instance=origins[0].address) == 0:
+            failed += get(node.address, "/").status == 500
+        assert failed == 3
         origins[0].answer = plain()
         node.wait_for(lambda state: state["services"][0]["instances"][0]["state"] == "healthy")
         assert {get(node.address, "/").status for _ in range(9)} == {200}
@@ -79,11 +81,13 @@ def test_an_ejection_lasts_no_longer_than_the_longest(origins: list[Origin]) -> 
     ejection = "ejection: {consecutive_5xx: 1, base_time: 1s, max_time: 1s}"
     with Node(config(origins, f"{ejection}, {NO_BREAKER}")) as node:
         origins[0].answer = FAILURE
-        for _ in range(2):
+        for count in (1, 2):
             while get(node.address, "/").status == 200:
                 pass
-            assert 0 < node.state()["services"][0]["instances"][0]["ejected_for_ms"] <= 1_000
+            assert node.state()["services"][0]["instances"][0]["ejected_for_ms"] <= 1_000
             node.wait_for(lambda state: state["services"][0]["instances"][0]["state"] == "healthy")
+            # It may have been back before anybody looked.
+            assert node.metric("gateway_instance_ejections_total") == count
 
 
 def test_ejection_stops_at_its_share_and_counts_what_it_would_have_done(origins: list[Origin]) -> None:
@@ -112,14 +116,14 @@ def test_a_failing_service_is_no_matter_of_another(origins: list[Origin]) -> Non
 
 
 def test_when_all_are_out_the_refusal_tells_how_long(origins: list[Origin]) -> None:
-    ejection = "ejection: {consecutive_gateway_errors: 1, base_time: 20s, max_share: 100}"
+    ejection = "ejection: {consecutive_gateway_errors: 1, base_time: 5m, max_share: 100}"
     with Node(config(origins[:1], f"{ejection}, {NO_BREAKER}")) as node:
         origins[0].stop()
         assert get(node.address, "/").status == 502
         response = get(node.address, "/")
         node.record()
         unavailable("no_healthy_instance").check(node, response)
-        assert 18 <= int(response.get("retry-after") or 0) <= 20
+        assert 280 <= int(response.get("retry-after") or 0) <= 300
         assert node.metric("gateway_service_unavailable_total", cause="no_healthy_instance") == 1
 
 

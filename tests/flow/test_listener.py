@@ -83,10 +83,12 @@ def test_a_head_that_comes_too_slowly_is_refused_and_others_are_served(origin: O
         with Client(node.address) as slow:
             slow.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n")
             assert get(node.address, "/other").status == 200
-            node.record()
             refused = Refused(408, "request_timeout", "intake", inputs={"part": "head"}, closes=True)
-            record = refused.check(node, slow.response())
+            response = slow.response()
             slow.wait_closed()
+            # In this order, unless the machine did something else for a second.
+            _, record = sorted(node.records(2), key=lambda one: one["status"])
+            refused.check(node, response, record)
         assert record["total_latency_ms"] >= 900
         node.wait_for_metric(1, "gateway_timeouts_total", kind="head")
 
@@ -143,13 +145,13 @@ def test_a_body_that_drips_is_refused(upload: str) -> None:
 @pytest.mark.parametrize("rate", ["1KiB", "0B"])
 def test_a_body_that_comes_steadily_may_take_longer_than_its_timeout(upload: str, rate: str) -> None:
     with (
-        Node(upload + listener(f"body_timeout: 1s, min_body_rate: {rate}")) as node,
+        Node(upload + listener(f"body_timeout: 2s, min_body_rate: {rate}")) as node,
         Client(node.address) as client,
     ):
         client.send(b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n")
-        for _ in range(5):
-            assert threading.Event().wait(0.25) is False
-            client.send(b"x" * 4000)
+        for _ in range(40):
+            assert threading.Event().wait(0.055) is False
+            client.send(b"x" * 500)
         assert client.response().status == 200
 
 
@@ -162,7 +164,7 @@ def test_a_client_that_takes_nothing_of_its_response_is_cut_off(origin: Origin) 
             record = node.record()
             assert record["error_type"] == "client_stalled"
             assert len(client.rest()) < len(big)
-        assert node.metric("gateway_timeouts_total", kind="write") == 1
+        node.wait_for_metric(1, "gateway_timeouts_total", kind="write")
 
 
 def test_a_head_over_its_size_is_refused(origin: Origin) -> None:

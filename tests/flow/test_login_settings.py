@@ -172,7 +172,7 @@ def test_logins_under_way_are_bounded(desk: Desk, provider: Provider) -> None:
 
 
 def test_a_provider_that_hangs_delays_nobody_else(desk: Desk, provider: Provider) -> None:
-    with desk.node("timeout: 1s") as web:
+    with desk.node("timeout: 3s") as web:
         browser, _ = logged_in(web)
         assert provider.asked.acquire(timeout=30)
         provider.held.clear()

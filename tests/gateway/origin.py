@@ -186,7 +186,7 @@ class Origin:
         self.requests: list[Received] = []
         self.errors: list[Exception] = []
         self.connections = 0
-        self._scripts: queue.Queue[Sequence[Step]] = queue.Queue()
+        self._scripts: queue.Queue[tuple[Sequence[Step], threading.Event]] = queue.Queue()
         self._open: list[Connection] = []
         self._lock = threading.Lock()
         if host.startswith("unix:"):
@@ -214,9 +214,14 @@ class Origin:
         """As a configuration names it."""
         return self.host if self.port == 0 else f"{self.host}:{self.port}"
 
-    def script(self, *steps: Step) -> None:
-        """What happens to the next request that has no script yet."""
-        self._scripts.put(steps)
+    def script(self, *steps: Step) -> threading.Event:
+        """What happens to the next request that has no script yet; the event is set when that has come.
+
+        One that the gateway has given up may come after the next one, and take what is meant for that.
+        """
+        taken = threading.Event()
+        self._scripts.put((steps, taken))
+        return taken
 
     def next_request(self) -> Received:
         """The next request that arrived, complete unless its script began with a function."""
@@ -275,15 +280,20 @@ class Origin:
         received = connection.head()
         if received is None:
             return False
-        try:
-            script: Sequence[Step] = self._scripts.get_nowait()
-        except queue.Empty:
-            script = [self.answer]
+        script = self._script()
         if not callable(script[0]):
             connection.body(received)
         self.requests.append(received)
         self.arrived.put(received)
         return all(self._step(connection, received, step) for step in script)
+
+    def _script(self) -> Sequence[Step]:
+        try:
+            script, taken = self._scripts.get_nowait()
+        except queue.Empty:
+            return [self.answer]
+        taken.set()
+        return script
 
     def _step(self, connection: Connection, received: Received, step: Step) -> bool:
         if isinstance(step, bytes):

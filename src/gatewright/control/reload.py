@@ -70,25 +70,28 @@ class Reloader:
 
     async def check(self) -> bool:
         """Reload if what the files say has changed; give whether a new configuration is live."""
-        now = await asyncio.to_thread(fingerprint, self._files)
-        if now == self._seen:
-            return False
-        return await self.reload()
+        async with self._one_at_a_time:
+            # Not before it is this one's turn: a signal may bring about what the change of the file does.
+            now = await asyncio.to_thread(fingerprint, self._files)
+            return now != self._seen and await self._reload()
 
     async def reload(self) -> bool:
         """Read, compile and apply what the files say now; give whether it is live. Never raises for a bad
         one.
         """
         async with self._one_at_a_time:
-            # Taken before reading, so that a change during the reading is seen afterwards.
-            self._seen = await asyncio.to_thread(fingerprint, self._files)
-            try:
-                configuration = await self._read()
-                await self._node.apply(configuration)
-            except (GatewrightError, OSError) as error:
-                await self._refused(error)
-                return False
-            return True
+            return await self._reload()
+
+    async def _reload(self) -> bool:
+        # Taken before reading, so that a change during the reading is seen afterwards.
+        self._seen = await asyncio.to_thread(fingerprint, self._files)
+        try:
+            configuration = await self._read()
+            await self._node.apply(configuration)
+        except (GatewrightError, OSError) as error:
+            await self._refused(error)
+            return False
+        return True
 
     async def _read(self) -> Configuration:
         configuration = await asyncio.to_thread(read, self._paths)

@@ -1,10 +1,15 @@
-"""Files that a configuration comes to name are watched from the moment on that they are read."""
+"""Files are watched from the moment on that a configuration names them, and a change is applied once."""
 
+import asyncio
+import itertools
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 
+from gatewright.control import reload
 from gatewright.control.configuration import Configuration, read
 from gatewright.control.node import Node
-from gatewright.control.reload import Reloader
+from gatewright.control.reload import Reloader, fingerprint
 from gatewright.control.state import StateDirectory
 
 TEXT = """\
@@ -41,4 +46,26 @@ async def test_a_change_while_the_first_configuration_with_a_file_gets_live_is_s
     (identity,) = engine.snapshots[-1]["identities"]
     assert identity["kind"]["jwt"]["keys"]["keys"][0]["kid"] == "second"
     assert not await reloader.check()
+    await node.close()
+
+
+async def test_what_a_signal_brings_about_is_not_applied_again_because_the_file_has_changed(
+    engine, tmp_path: Path, monkeypatch
+) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(TEXT)
+    node = Node(engine, StateDirectory(tmp_path / "state"))
+    reloader = Reloader(node, [config], read([config]))
+    config.write_text(TEXT + "\n# changed\n")
+    never, calls = threading.Event(), itertools.count()
+
+    def slow_at_first(files: Iterable[Path]) -> str:
+        """Whoever looks second has looked before the first one can note what it saw."""
+        if next(calls) == 0:
+            never.wait(0.2)
+        return fingerprint(files)
+
+    monkeypatch.setattr(reload, "fingerprint", slow_at_first)
+    assert await asyncio.gather(reloader.reload(), reloader.check()) == [True, False]
+    assert len(engine.snapshots) == 1
     await node.close()
