@@ -15,6 +15,7 @@ pub mod intake;
 mod io;
 pub mod limit;
 pub mod listener;
+mod micros;
 pub mod node;
 pub mod pipeline;
 pub mod proxy;

@@ -25,7 +25,6 @@ use crate::snapshot::{Listener, Proxy, Route, Snapshot};
 use crate::tenant::{Belonging, Tenant};
 use crate::trail::{Inputs, Rule, Stage, Trail};
 use crate::worker::Worker;
-pub(super) use recording::micros;
 
 /// What a request is served with, from its first byte to its last.
 pub struct Visit {

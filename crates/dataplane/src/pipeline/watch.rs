@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use crate::pipeline::account::micros;
+use crate::micros::micros;
 use crate::trail::{Cause, Trail};
 
 /// What is there at once, but for whatever kept this thread from its processor, and took no longer was not waited for.

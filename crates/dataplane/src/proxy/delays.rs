@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use crate::micros::micros;
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delays {
     /// For a place at the service.
@@ -13,12 +15,12 @@ pub struct Delays {
 impl Delays {
     #[must_use]
     pub fn queued_since(self, began: Instant) -> Self {
-        Self { queued: self.queued + micros(began), ..self }
+        Self { queued: self.queued + micros(began.elapsed()), ..self }
     }
 
     #[must_use]
     pub fn connecting_since(self, began: Instant) -> Self {
-        Self { connected: Some(self.connected.unwrap_or(0) + micros(began)), ..self }
+        Self { connected: Some(self.connected.unwrap_or(0) + micros(began.elapsed())), ..self }
     }
 
     /// Those of two attempts, one after the other.
@@ -30,10 +32,6 @@ impl Delays {
         };
         Self { queued: self.queued + other.queued, connected }
     }
-}
-
-fn micros(began: Instant) -> u64 {
-    u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX / 4)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::balance::BudgetRules;
 use crate::http1::response_head::ResponseHead;
+use crate::micros::micros;
 use crate::proxy::attempt::Fault;
 use crate::proxy::{Answered, grpc};
 use crate::refusal::UpstreamFault;
@@ -124,7 +125,7 @@ impl Backoff {
     pub fn wait(&self, number: u32, random: impl FnOnce(u64) -> u64) -> Duration {
         let doubled = 1_u32.checked_shl(number.saturating_sub(1)).and_then(|by| self.base.checked_mul(by));
         let bound = doubled.map_or(self.max, |doubled| doubled.min(self.max));
-        Duration::from_micros(random(u64::try_from(bound.as_micros()).unwrap_or(u64::MAX)))
+        Duration::from_micros(random(micros(bound)))
     }
 }
 

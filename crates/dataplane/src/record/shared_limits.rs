@@ -8,6 +8,7 @@ use super::histogram::{Histogram, HistogramTotals, Overhead};
 use super::page::Kind::{Counter, Gauge, Histogram as Buckets};
 use super::page::{Labels, Page};
 use super::registry::Registry;
+use crate::micros::micros;
 
 /// Why the shared store gave no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub struct SharedLimits {
 
 impl SharedLimits {
     pub fn answered(&self, after: Duration) {
-        self.answers.observe(u64::try_from(after.as_micros()).unwrap_or(u64::MAX));
+        self.answers.observe(micros(after));
     }
 
     pub fn failed(&self, failure: StoreFailure) {

@@ -23,6 +23,7 @@ use crate::exchange::{Exchange, ResponseBody};
 use crate::http1::response_framing::ResponseFraming;
 use crate::http1::response_head::{ResponseHead, ResponseHeader};
 use crate::http1::response_names::KnownResponse;
+use crate::micros::micros;
 use crate::refusal::LimitState;
 use crate::request::Request;
 use crate::snapshot::document::LimitHeaders;
@@ -151,7 +152,7 @@ fn write_elapsed<E: Exchange>(exchange: &mut E, elapsed: Duration) {
 
 /// With three decimals.
 fn milliseconds(elapsed: Duration) -> SmallVec<[u8; 24]> {
-    let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+    let micros = micros(elapsed);
     let (whole, [one, two, three]) = (micros / 1000, thousandths(micros % 1000));
     // Most answers.
     if let Ok(digit @ 0..=9) = u8::try_from(whole) {

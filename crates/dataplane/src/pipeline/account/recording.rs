@@ -1,10 +1,11 @@
 //! The record of a request, and the measures of its route.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Account, Visit};
 use crate::exchange::Exchange;
 use crate::http1::response_head::ResponseHead;
+use crate::micros::micros;
 use crate::proxy::Delays;
 use crate::record::{Chance, Entry, Kept, Kind, Policy, RouteMetrics, Sample, Times, Trace};
 use crate::request::{Known, Request};
@@ -198,9 +199,4 @@ impl Account {
             trace_id: self.trace_id().as_ref(),
         })
     }
-}
-
-pub(in crate::pipeline) fn micros(duration: Duration) -> u64 {
-    // Not `as_micros`, which reckons with 128 bits.
-    duration.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(duration.subsec_micros()))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::pipeline::account::micros;
+use crate::micros::micros;
 use crate::pipeline::account::{Account, Visit};
 use crate::proxy::trace::{Trace, TraceId};
 use crate::record::Traced;
