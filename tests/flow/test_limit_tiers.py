@@ -150,6 +150,13 @@ def test_a_leaky_bucket_lets_requests_leave_one_after_the_other(origin: Origin) 
         assert node.metric("gateway_limit_waiting") == 0
 
 
+def test_a_turn_in_a_leaky_bucket_takes_nothing_of_the_time_that_the_service_has(origin: Origin) -> None:
+    """Or those who wait would open its breaker."""
+    given = tiers("name: slow, limit: 2, window: 4s, algorithm: leaky_bucket, max_delay: 10s, per: client_ip")
+    with Node(one_route(origin, "rate_limit: slow, timeout: 1s", given)) as node:
+        assert [get(node.address, "/").status for _ in range(2)] == [200, 200]
+
+
 def test_what_would_wait_too_long_or_finds_no_room_to_wait_is_refused(origin: Origin) -> None:
     given = tiers(
         "name: short, limit: 1, window: 1h, algorithm: leaky_bucket, max_delay: 1s, per: client_ip",

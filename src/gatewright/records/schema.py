@@ -63,7 +63,7 @@ FIELDS: dict[str, tuple[dict[str, Any], str]] = {
     "backend_instance": (_OPTIONAL_TEXT, "Name of the instance that was asked."),
     "route_id": (_OPTIONAL_TEXT, "Name of the route."),
     "total_latency_ms": (_TIME, "From the first byte of the request to the last of the answer."),
-    "gateway_overhead_ms": (_TIME, "The gateway's own share."),
+    "gateway_overhead_ms": (_TIME, "The gateway's own share, without what the client took to send its head."),
     "upstream_latency_ms": (_OPTIONAL_TIME, "The service's share; null where none was asked."),
     "rate_limit_remaining": (_OPTIONAL_COUNT, "Requests that the caller has left."),
     "rate_limited": ({"type": "boolean"}, "Whether a limit refused it."),

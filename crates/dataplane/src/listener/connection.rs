@@ -134,7 +134,7 @@ impl Client {
 
     /// A client that knows beforehand that HTTP/2 is spoken here says so with its first bytes (RFC 9113 section 3.3).
     /// Waits for all of them where they may be the preface; open where they do not come.
-    async fn protocol(&mut self) -> Verdict {
+    async fn protocol(&mut self, coming: &mut Coming) -> Verdict {
         let secured = self.request.secured.as_ref();
         match secured.and_then(|secured| secured.protocol.as_deref()) {
             // Whoever agreed on one in the handshake must not be taken at another word behind it.
@@ -144,14 +144,14 @@ impl Client {
             Some(_) | None => {}
         }
         let Self { exchange, local, guard, worker, .. } = self;
-        local.timer.set(Instant::now() + guard.listener.header_timeout);
+        local.timer.set(coming.began + guard.listener.header_timeout);
         poll_fn(|context| {
             loop {
                 let verdict = preface::begins(exchange.input.data());
                 if verdict != Verdict::Open {
                     return Poll::Ready(verdict);
                 }
-                match ready!(poll_more(exchange, &mut local.timer, context)) {
+                match ready!(coming.poll_more(exchange, &mut local.timer, context)) {
                     More::Bytes => {}
                     More::End => return Poll::Ready(Verdict::Open),
                     More::Late => {
@@ -176,7 +176,7 @@ impl Client {
 
     async fn answer(&mut self, visit: &Visit) {
         self.exchange.expect(&self.request);
-        self.local.account.begin();
+        self.local.account.begin(visit);
         self.worker.counts().in_flight.add(1);
         let serving = Serving { client: self, visit };
         let Self { worker, exchange, request, local, .. } = &mut *serving.client;
@@ -189,7 +189,7 @@ impl Client {
     async fn refuse(&mut self, visit: &Visit, refusal: Refusal) {
         let Self { worker, exchange, request, local, .. } = self;
         exchange.expect_nothing();
-        local.account.begin();
+        local.account.begin(visit);
         pipeline::reject(worker, visit, request, refusal, (exchange, local)).await;
     }
 
@@ -202,8 +202,9 @@ impl Client {
                 return Head::Closed;
             }
         }
+        let mut coming = Coming { began: Instant::now(), at_once: true };
         if is_first && self.guard.listener.protocols.http2 {
-            match self.protocol().await {
+            match self.protocol(&mut coming).await {
                 Verdict::Http1 => {}
                 Verdict::Http2 => return Head::Preface,
                 Verdict::Open => return Head::Closed,
@@ -211,12 +212,16 @@ impl Client {
         }
         let Some((snapshot, is_open)) = self.settings() else { return Head::Closed };
         let listener = Arc::clone(&self.guard.listener);
-        let now = Instant::now();
-        let facts = Facts { now, unix_ms: self.worker.unix_ms(now), random: fastrand::u64(..) };
+        let (began, began_ms) = (coming.began, self.worker.unix_ms(coming.began));
+        let facts = Facts { now: began, unix_ms: began_ms, random: fastrand::u64(..) };
         let close = !is_open || self.worker.node.is_draining();
-        let visit = Visit { snapshot, listener, facts, close };
-        self.local.timer.set(now + visit.listener.header_timeout);
-        match self.read_head(&visit.listener).await {
+        let mut visit = Visit { snapshot, listener, began, began_ms, facts, close };
+        self.local.timer.set(began + visit.listener.header_timeout);
+        let read = self.read_head(&visit.listener, &mut coming).await;
+        if !coming.at_once {
+            visit.has_waited(&self.worker, Instant::now());
+        }
+        match read {
             Ok(true) => Head::Request(visit),
             Ok(false) => Head::Closed,
             Err(refusal) => Head::Refused(visit, refusal),
@@ -264,7 +269,7 @@ impl Client {
     }
 
     /// False when the client left before a head was complete.
-    async fn read_head(&mut self, listener: &Listener) -> Result<bool, Refusal> {
+    async fn read_head(&mut self, listener: &Listener, coming: &mut Coming) -> Result<bool, Refusal> {
         let mut scanned = 0;
         let Self { exchange, request, local, .. } = self;
         let peer = request.peer;
@@ -280,7 +285,7 @@ impl Client {
                 if exchange.input.room().is_empty() {
                     exchange.input.grow(listener.max_header_bytes as usize + 1);
                 }
-                match poll_more(exchange, &mut local.timer, context) {
+                match coming.poll_more(exchange, &mut local.timer, context) {
                     Poll::Ready(More::Bytes) => {}
                     Poll::Ready(More::End) => return Poll::Ready(Ok(false)),
                     // Nothing was asked, so there is nothing to answer.
@@ -340,6 +345,27 @@ impl Drop for Client {
         if let Ok(mut buffers) = self.worker.links.buffers.try_borrow_mut() {
             buffers.give_back(input);
         }
+    }
+}
+
+/// How a head comes.
+struct Coming {
+    /// Its first byte was there.
+    began: Instant,
+    /// Nothing of it had to be waited for.
+    at_once: bool,
+}
+
+impl Coming {
+    fn poll_more(
+        &mut self,
+        exchange: &mut Http1,
+        timer: &mut Timer,
+        context: &mut Context<'_>,
+    ) -> Poll<More> {
+        let more = poll_more(exchange, timer, context);
+        self.at_once &= more.is_ready();
+        more
     }
 }
 

@@ -12,6 +12,7 @@ use crate::authorize::{Grant, GrantedBy};
 use crate::balance::{BreakerTransition, Instance, Target};
 use crate::caller::{Caller, CallerKind};
 use crate::limit::{Ahead, Debts};
+use crate::micros::micros;
 use crate::pipeline::end::End;
 use crate::pipeline::tunnel::Tunnelled;
 use crate::pipeline::{Facts, Held, explanation};
@@ -23,13 +24,20 @@ use crate::refusal::{CredentialFault, LimitState, Refusal};
 use crate::request::Request;
 use crate::snapshot::{Listener, Proxy, Route, Snapshot};
 use crate::tenant::{Belonging, Tenant};
-use crate::trail::{Inputs, Rule, Stage, Trail};
+use crate::trail::{Awaited, Cause, Inputs, Rule, Stage, Trail};
 use crate::worker::Worker;
+
+const HEAD: Cause = Cause { stage: Stage::Intake, rule: Rule::None, awaited: Awaited::Head };
 
 /// What a request is served with, from its first byte to its last.
 pub struct Visit {
     pub snapshot: Arc<Snapshot>,
     pub listener: Arc<Listener>,
+    /// When its first byte came.
+    pub began: Instant,
+    pub began_ms: u64,
+    /// Of the moment at which its head was complete: what a client lets us wait for it is not the gateway's time, and no
+    /// decision is as old as that.
     pub facts: Facts,
     /// The node is draining, or the listener is gone: the connection ends with this request.
     pub close: bool,
@@ -39,6 +47,19 @@ impl Visit {
     /// Asked when the answer's head is written: a drain may have begun while the request was under way.
     pub fn is_last(&self, worker: &Worker) -> bool {
         self.close || worker.node.is_draining()
+    }
+
+    /// Its head did not come at once, and is complete only now, or will never be.
+    pub fn has_waited(&mut self, worker: &Worker, now: Instant) {
+        (self.facts.now, self.facts.unix_ms) = (now, worker.unix_ms(now));
+    }
+
+    /// For how long the rest of its head was waited for, in microseconds; 0 where it came at once.
+    fn waited(&self) -> u64 {
+        if self.began == self.facts.now {
+            return 0;
+        }
+        micros(self.facts.now.saturating_duration_since(self.began))
     }
 }
 
@@ -88,8 +109,17 @@ pub struct Account {
 }
 
 impl Account {
+    /// Nothing is decided yet, but for its head it may have been waited.
+    pub fn begin(&mut self, visit: &Visit) {
+        self.forget();
+        let waited = visit.waited();
+        if waited > 0 {
+            self.trail.waited(HEAD, 0, waited);
+        }
+    }
+
     /// Forgets the last request: each part by itself, since most were not used and none need be moved.
-    pub fn begin(&mut self) {
+    fn forget(&mut self) {
         // Without `..`, so that no part can be forgotten here.
         #[rustfmt::skip]
         let Self {
@@ -115,7 +145,7 @@ impl Account {
     pub fn begin_again(&mut self) {
         let mut trail = std::mem::take(&mut self.trail);
         trail.begin_again();
-        self.begin();
+        self.forget();
         self.trail = trail;
     }
 

@@ -46,7 +46,7 @@ pub async fn help(
     let cause = Cause { stage: Stage::Authenticate, rule: Rule::None, awaited };
     // On the heap, since every connection would have to have room for it.
     let asked = Box::pin(ask(worker, visit, request, refusal));
-    Watch::new(trail, visit.facts.now, cause).since(Instant::now()).over(asked).await.0
+    Watch::new(trail, visit.began, cause).since(Instant::now()).over(asked).await.0
 }
 
 /// What a refusal is for want of.

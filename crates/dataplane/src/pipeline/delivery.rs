@@ -34,7 +34,7 @@ pub fn facts<'a>(
         request,
         policy: Some(route.map_or(&snapshot.unrouted_response, |route| &route.response)),
         limit: local.account.limited(visit),
-        elapsed: visit.facts.now.elapsed(),
+        elapsed: visit.began.elapsed(),
         date,
         close: visit.is_last(worker),
         cookie: None,

@@ -59,7 +59,7 @@ async fn open(
 ) -> Result<Found, Refusal> {
     let files = Arc::clone(files);
     let opened = tokio::task::spawn_blocking(move || files.open(&wanted));
-    match Watch::new(trail, visit.facts.now, CAUSE).over(opened).await.0 {
+    match Watch::new(trail, visit.began, CAUSE).over(opened).await.0 {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(Missing::File)) => Err(Refusal::NoFile),
         Ok(Err(Missing::Descriptors)) => {

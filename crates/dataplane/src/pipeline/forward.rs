@@ -36,13 +36,13 @@ pub async fn forward<E: Exchange>(
     let Some(route) = local.account.route(&visit.snapshot) else { return Err(Refusal::Internal.into()) };
     forwarded_path(proxy, request, &mut local.path)?;
     exchange.limit_body(route.max_body);
-    let trace = local.account.attempted(visit, request);
+    let (trace, began) = local.account.attempted(visit, request);
     let Held { permit, target: Some(target), socket, .. } = &mut *held else {
         return Err(Refusal::Internal.into());
     };
     let entry = visit.snapshot.service_entries.get(proxy.service as usize).ok_or(Refusal::Internal)?;
     let (socket, country) = (socket.as_deref(), told_country(visit, request, &mut local.account));
-    let trip = Trip { worker, visit, request, route, proxy, entry, permit, socket, trace, country };
+    let trip = Trip { worker, visit, request, route, proxy, entry, permit, socket, trace, began, country };
     let mut coded = Coded::new(&mut *exchange, compressing(worker, visit));
     let (result, ended) = trip.make(&mut coded, local, target).await;
     let outcome = outcome(&result, &local.account);
@@ -228,7 +228,7 @@ impl Trip<'_> {
         account: &'f Account,
         target: &'f Target,
     ) -> respond::Facts<'f> {
-        let elapsed = now.saturating_duration_since(self.visit.facts.now);
+        let elapsed = now.saturating_duration_since(self.visit.began);
         let (limit, cookie) = (account.limited(self.visit), target.cookie());
         let policy = Some(&self.route.response);
         let login = account.cookies.as_slice();

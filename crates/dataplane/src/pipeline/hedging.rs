@@ -107,7 +107,7 @@ impl<'a> Race<'a> {
         means: &mut Means<'_, E>,
         account: &mut Account,
     ) -> Ended {
-        let began = self.trip.visit.facts.now;
+        let began = self.trip.began;
         self.start(Aim::First(target), began);
         means.timer.set(began + self.hedge.delay);
         loop {

@@ -138,7 +138,7 @@ async fn take_turn<'v, E: Exchange>(
     if let Some((delay, tier)) = admitted.permit.delay() {
         let cause = Cause { stage: Stage::Limit, rule: Rule::Tier(tier), awaited: Awaited::Queue };
         let turn = pin!(wait(delay, exchange, timer));
-        Watch::new(&mut account.trail, visit.facts.now, cause).over(turn).await.0?;
+        Watch::new(&mut account.trail, visit.began, cause).over(turn).await.0?;
     }
     admitted.permit.waited();
     let facts = Facts { now: Instant::now(), ..visit.facts };

@@ -192,7 +192,7 @@ impl Desk<'_> {
     async fn ask(&self, question: Question, trail: &mut Trail) -> Result<Told, Unjudged> {
         let cause = waiting(self.login, Awaited::Provider);
         let answer = pin!(self.consult(question));
-        Watch::new(trail, self.visit.facts.now, cause).since(Instant::now()).over(answer).await.0
+        Watch::new(trail, self.visit.began, cause).since(Instant::now()).over(answer).await.0
     }
 
     async fn consult(&self, question: Question) -> Result<Told, Unjudged> {

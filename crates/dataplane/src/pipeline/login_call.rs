@@ -34,7 +34,7 @@ pub async fn read<E: Exchange>(
     let Local { account, timer, .. } = local;
     let form = pin!(body(visit, exchange, timer));
     let cause = waiting(login, Awaited::Body);
-    let form = Watch::new(&mut account.trail, visit.facts.now, cause).over(form).await.0?;
+    let form = Watch::new(&mut account.trail, visit.began, cause).over(form).await.0?;
     let form = std::str::from_utf8(&form).ok();
     Ok(form.and_then(|form| parameter(form, "logout_token")).unwrap_or_default())
 }

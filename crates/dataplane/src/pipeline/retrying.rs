@@ -71,7 +71,7 @@ pub async fn persist<E: Exchange>(
     }
     while let Some(next) = course.next(sent, means) {
         course.turn_to(next.target, sent, means);
-        let watch = Watch::new(&mut course.account.trail, trip.visit.facts.now, PAUSED);
+        let watch = Watch::new(&mut course.account.trail, trip.visit.began, PAUSED);
         let paused = watch.over(pin!(pause(next.wait, means))).await.0;
         *sent = match paused {
             Ok(()) => course.send(means).await,
@@ -155,7 +155,7 @@ struct Course<'a> {
 
 impl<'a> Course<'a> {
     fn new(trip: &'a Trip<'a>, path: &'a [u8], (account, target): (&'a mut Account, &'a mut Target)) -> Self {
-        let began = trip.visit.facts.now;
+        let began = trip.began;
         let (tried, retries) = (Vec::new(), 0);
         let (has_moved, has_winner, is_told) = (false, false, false);
         Self { trip, path, account, target, tried, retries, has_moved, has_winner, began, is_told }
@@ -336,7 +336,7 @@ impl<'a> Course<'a> {
             Told::Grpc(code) => inputs.number("grpc_status", code.into()),
             Told::Error(error) => inputs.fixed("error", error),
         };
-        let after = began.saturating_duration_since(self.trip.visit.facts.now).as_millis();
+        let after = began.saturating_duration_since(self.trip.visit.began).as_millis();
         let inputs = inputs.number("after_ms", u64::try_from(after).unwrap_or(u64::MAX));
         let inputs = inputs.number("took_ms", u64::try_from(took).unwrap_or(u64::MAX));
         let inputs = race.map_or(inputs.clone(), |race| inputs.fixed("race", race));

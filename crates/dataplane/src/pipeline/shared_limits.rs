@@ -62,7 +62,7 @@ async fn answer_to(
     }
     let began = Instant::now();
     let asked = pin!(worker.shared.ask(settings, lines, began));
-    let (told, took) = Watch::new(trail, visit.facts.now, CAUSE).since(began).over(asked).await;
+    let (told, took) = Watch::new(trail, visit.began, CAUSE).since(began).over(asked).await;
     match told {
         Ok(told) => {
             counts.answered(took);

@@ -38,7 +38,7 @@ pub async fn gather<'t, E: Exchange>(
     let identity = trip.permit.grant().caller().identity;
     let rule = identity.map_or(Rule::None, Rule::Identity);
     let cause = Cause { stage: Stage::Authenticate, rule, awaited: Awaited::Body };
-    let watch = Watch::new(&mut account.trail, trip.visit.facts.now, cause);
+    let watch = Watch::new(&mut account.trail, trip.visit.began, cause);
     watch.over(pin!(proxy::gather(means, &forward.patience, &mut store))).await.0.map_err(end_of)?;
     check(trip.request, means.body).map_err(|fault| {
         End::Refused(Refusal::Unauthenticated { kind: CredentialKind::Signature, identity, fault })

@@ -34,6 +34,8 @@ pub struct Trip<'a> {
     pub permit: &'a Permit,
     pub socket: Option<&'a Socket>,
     pub trace: Trace,
+    /// When the service was turned to: whatever was waited for before that is not the service's time.
+    pub began: Instant,
     /// Where the client is, if services are told.
     pub country: Option<CountryHeader<'a>>,
 }
@@ -50,7 +52,7 @@ impl Trip<'_> {
     pub fn earn(&self, target: &Target) {
         let (retry, hedge) = (self.route.retry.as_deref(), self.route.hedge.as_deref());
         if let Some(budget) = retry.map(|retry| &retry.budget).or(hedge.map(|hedge| &hedge.budget)) {
-            target.service.retry_budget.earn(budget, self.visit.facts.now);
+            target.service.retry_budget.earn(budget, self.began);
         }
     }
 
@@ -76,7 +78,7 @@ impl Trip<'_> {
             protocol: *protocol,
             call,
             patience: self.patience(call),
-            now: self.visit.facts.now,
+            now: self.began,
             delays: Cell::default(),
         }
     }
@@ -91,7 +93,7 @@ impl Trip<'_> {
 
     /// All attempts together end then.
     pub fn deadline(&self) -> Instant {
-        self.visit.facts.now + self.route.timeout
+        self.began + self.route.timeout
     }
 
     /// How long the service may be silent before the head of its answer.

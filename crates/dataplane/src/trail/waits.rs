@@ -8,6 +8,8 @@ const WAITED: &str = "waited";
 /// What was waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Awaited {
+    /// The rest of a head whose first bytes are there.
+    Head,
     /// A key that a token names, from where its issuer publishes it.
     KeySet,
     KeyStore,
@@ -30,7 +32,8 @@ pub enum Awaited {
 
 impl Awaited {
     /// In the order of the enum.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
+        Self::Head,
         Self::KeySet,
         Self::KeyStore,
         Self::Introspection,
@@ -45,6 +48,7 @@ impl Awaited {
 
     pub fn text(self) -> &'static str {
         match self {
+            Self::Head => "head",
             Self::KeySet => "key_set",
             Self::KeyStore => "key_store",
             Self::Introspection => "introspection",

@@ -19,6 +19,7 @@ pub const CONTINUATION: u8 = 9;
 pub struct Frame {
     pub kind: u8,
     flags: u8,
+    pub stream: u32,
     pub length: usize,
     /// The reason of a RST_STREAM; 0 for all others.
     pub reason: u32,
@@ -65,6 +66,16 @@ impl Frames {
         self.have == 0 && self.within == DATA
     }
 
+    /// What is incomplete is the payload of a frame that carries a part of a message's head.
+    pub fn is_within_fields(&self) -> bool {
+        self.skip > 0 && matches!(self.within, HEADERS | CONTINUATION)
+    }
+
+    /// What is incomplete is the head of a frame.
+    pub fn is_within_head(&self) -> bool {
+        self.have > 0
+    }
+
     /// Shows each head in `bytes` to `see`; ends with the first that it does not want, and says how many bytes were in
     /// order before it was complete.
     pub fn scan(&mut self, bytes: &[u8], mut see: impl FnMut(Frame) -> bool) -> usize {
@@ -100,13 +111,15 @@ impl Frames {
     }
 
     fn next(&mut self) -> Frame {
-        let [first, second, third, kind, flags, _, _, _, _, reason @ ..] = self.head;
+        let [first, second, third, kind, flags, one, two, three, four, reason @ ..] = self.head;
         let length = usize::from(first) << 16 | usize::from(second) << 8 | usize::from(third);
+        // The first bit means nothing.
+        let stream = u32::from_be_bytes([one & 0x7f, two, three, four]);
         let reason = if self.have == RESET { u32::from_be_bytes(reason) } else { 0 };
         self.skip = length - (self.have - HEAD).min(length);
         self.have = 0;
         self.within = kind;
-        Frame { kind, flags, length, reason }
+        Frame { kind, flags, stream, length, reason }
     }
 }
 

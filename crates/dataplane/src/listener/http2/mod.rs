@@ -3,6 +3,7 @@
 mod exchange;
 mod frames;
 mod head;
+mod heads;
 mod outgoing;
 pub mod piece;
 pub mod seat;
@@ -260,7 +261,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Serving<'a, S> {
         guard.follow(&snapshot);
         let now = Instant::now();
         let facts = Facts { now, unix_ms: worker.unix_ms(now), random: fastrand::u64(..) };
-        let visit = Visit { snapshot, listener: Arc::clone(&guard.listener), facts, close: false };
+        let slow = self.watch.borrow_mut().heads.began(opened.1.stream_id().as_u32());
+        let (began, began_ms) = slow.map_or((now, facts.unix_ms), |began| (began, worker.unix_ms(began)));
+        let listener = Arc::clone(&guard.listener);
+        let visit = Visit { snapshot, listener, began, began_ms, facts, close: false };
         let stream = stream::serve(Rc::clone(worker), visit, opened, self.carrier.clone());
         self.streams.spawn_local(stream);
     }

@@ -63,7 +63,7 @@ impl Serving {
         let Self { worker, visit, exchange, seat, .. } = self;
         let Some(seat) = seat.as_deref_mut() else { return };
         let Seat { request, local } = seat;
-        local.account.begin();
+        local.account.begin(visit);
         let intact = match read {
             Ok(()) => {
                 exchange.expect(request);

@@ -12,6 +12,7 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::listener::http2::frames::{self, Frame, Frames};
+use crate::listener::http2::heads::Heads;
 use crate::listener::preface::PREFACE;
 use crate::record::{Flood, Http2Slot, ListenerMetrics, ResetCause};
 use crate::snapshot::Http2Limits;
@@ -59,8 +60,11 @@ pub struct Watch {
     overhead: Bucket,
     /// CONTINUATION frames of the head that is being received; `None` between heads.
     continuations: Option<u32>,
+    pub heads: Heads,
     /// Since when something other than DATA is incomplete.
     pub incomplete: Option<Instant>,
+    /// What is incomplete is the head of a frame, which is still unknown.
+    is_unknown: bool,
     /// Since when the client takes nothing.
     pub blocked: Option<Instant>,
     pub flood: Option<Flood>,
@@ -81,7 +85,9 @@ impl Watch {
             errors: bucket(),
             overhead: bucket(),
             continuations: None,
+            heads: Heads::default(),
             incomplete: None,
+            is_unknown: false,
             blocked: None,
             flood: None,
             last: None,
@@ -113,22 +119,32 @@ impl Watch {
             self.flood = self.received(frame);
             self.flood.is_none()
         });
-        let waits = incoming.is_within() && !incoming.is_within_data() || self.continuations.is_some();
+        self.incomplete = self.since(&incoming);
+        self.is_unknown = incoming.is_within_head();
         self.incoming = incoming;
-        match (waits, self.incomplete) {
-            (true, None) => self.incomplete = Some(Instant::now()),
-            (false, Some(_)) => self.incomplete = None,
-            (true, Some(_)) | (false, None) => {}
-        }
         kept
     }
 
+    /// Since when what is incomplete now has been so.
+    fn since(&mut self, incoming: &Frames) -> Option<Instant> {
+        if self.continuations.is_some() || incoming.is_within_fields() {
+            return Some(self.heads.wait().or(self.incomplete).unwrap_or_else(Instant::now));
+        }
+        self.heads.end();
+        let waits = incoming.is_within() && !incoming.is_within_data();
+        waits.then(|| self.incomplete.unwrap_or_else(Instant::now))
+    }
+
     fn received(&mut self, frame: Frame) -> Option<Flood> {
+        // Of this frame where it was the one whose head was incomplete, and in any case of none after it.
+        let since = self.incomplete.take().filter(|_| std::mem::take(&mut self.is_unknown));
         if matches!(frame.kind, frames::DATA | frames::HEADERS | frames::RST_STREAM | frames::CONTINUATION) {
             self.last = Some(frame);
         }
         let flood = match frame.kind {
             frames::HEADERS => {
+                self.heads.end();
+                self.heads.begin(frame.stream, since);
                 self.overhead.pay(PAID_BY_WORK);
                 self.continuations = (!frame.ends_headers()).then_some(0);
                 return None;

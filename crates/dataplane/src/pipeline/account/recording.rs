@@ -23,7 +23,7 @@ impl Account {
         let now = Instant::now();
         self.ended = Some(now);
         self.settle(worker, visit, exchange.bytes_sent());
-        let times = self.times(now, visit.facts.now);
+        let times = self.times(now, visit);
         let passed = self.tunnel.map(|tunnel| tunnel.passed).unwrap_or_default();
         let sample = Sample {
             status: self.status,
@@ -41,7 +41,7 @@ impl Account {
             concurrency.observe(micros);
         }
         let metrics = self.metrics(visit);
-        let ended_ms = visit.facts.unix_ms + sample.total / 1_000;
+        let ended_ms = visit.began_ms + sample.total / 1_000;
         let id = self.sampled_trace();
         let trace = id.as_ref().map(|id| Trace { id, ended_ms });
         metrics.observe(worker.index, &sample, trace);
@@ -78,7 +78,7 @@ impl Account {
         let entries = &visit.snapshot.service_entries;
         let service = self.service.and_then(|service| entries.get(service as usize));
         let kind = Kind {
-            minute: visit.facts.unix_ms / 60_000,
+            minute: visit.began_ms / 60_000,
             status: sample.status,
             route: self.route(&visit.snapshot).map(|route| &route.named.name),
             service: service.map(|service| &service.named.name),
@@ -90,14 +90,15 @@ impl Account {
         }
     }
 
-    fn times(&self, now: Instant, began: Instant) -> Times {
+    fn times(&self, now: Instant, visit: &Visit) -> Times {
         let upstream = self.upstream_began.zip(self.upstream_ended);
         let upstream = upstream.map(|(began, ended)| micros(ended.saturating_duration_since(began)));
-        let total = micros(now.saturating_duration_since(began));
+        // The client's own time is in the whole alone.
+        let served = micros(now.saturating_duration_since(visit.facts.now));
         // While a WebSocket is open, nobody waits for the gateway.
         let open = self.tunnel.map_or(0, |tunnel| micros(now.saturating_duration_since(tunnel.began)));
-        let overhead = total.saturating_sub(upstream.unwrap_or(0)).saturating_sub(open);
-        Times { total, overhead, upstream, ..Times::default() }
+        let overhead = served.saturating_sub(upstream.unwrap_or(0)).saturating_sub(open);
+        Times { total: visit.waited() + served, overhead, upstream, ..Times::default() }
     }
 
     /// What the time until the service answered went into; only records tell it.
@@ -154,7 +155,7 @@ impl Account {
             policy,
             weight,
             response: self.answered.map(|_| response),
-            started_ms: visit.facts.unix_ms,
+            started_ms: visit.began_ms,
             times,
             status: sample.status,
             request_bytes: sample.request_bytes,

@@ -9,13 +9,14 @@ use crate::record::Traced;
 use crate::request::Request;
 
 impl Account {
-    /// The service is turned to for the first time; gives the trace that it is told of.
-    pub fn attempted(&mut self, visit: &Visit, request: &Request) -> Trace {
+    /// The service is turned to for the first time; gives the trace that it is told of, and the moment.
+    pub fn attempted(&mut self, visit: &Visit, request: &Request) -> (Trace, Instant) {
         self.attempts = 1;
-        self.upstream_began = Some(Instant::now());
+        let now = Instant::now();
+        self.upstream_began = Some(now);
         let trace = self.trace_of(visit, request);
         self.trace = Some(trace.clone());
-        trace
+        (trace, now)
     }
 
     fn trace_of(&self, visit: &Visit, request: &Request) -> Trace {
@@ -43,7 +44,7 @@ impl Account {
     pub(super) fn traced(&self, visit: &Visit) -> Option<Traced> {
         visit.snapshot.tracing.as_ref()?;
         let trace = self.trace.as_ref()?;
-        let began = self.upstream_began.map(|began| began.saturating_duration_since(visit.facts.now));
+        let began = self.upstream_began.map(|began| began.saturating_duration_since(visit.began));
         Some(Traced {
             span: trace.span(),
             parent: trace.parent(),
