@@ -1,6 +1,5 @@
 """What a request waited for outside of it: which step of its record tells so, and for how long it was."""
 
-import json
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -12,27 +11,27 @@ import pytest
 
 from gateway import (
     Client,
-    Issuer,
     Lagging,
     Node,
     Origin,
     RedisServer,
-    basic,
     encode,
     get,
     one_route,
-    quick_hash,
-    with_store,
+)
+from gateway.asked import (
+    STATUS,
+    Asked,
+    introspection,
+    key_set,
+    key_store,
+    password,
+    question,
+    with_older_keys,
 )
 from gateway.browser import Browser
-from gateway.key_store import SECRET
 from gateway.oidc import LoginNode, Provider
-from gatewright.keystore.credentials import new_credential
 
-Header = tuple[str, str]
-
-ISSUER = "url: 'http://127.0.0.1:1/introspect', client_id: a, client_secret: b"
-HASH = quick_hash("open sesame")
 LEAKY = "limit: 2, window: 1m, algorithm: leaky_bucket, max_delay: 1m"
 
 
@@ -45,53 +44,24 @@ def waits(record: dict[str, Any]) -> list[tuple[str, str, str]]:
     return [(step["stage"], step["verdict"], step["waited_for"]) for step in told]
 
 
-def identified(origin: Origin, identity: str, name: str) -> str:
-    return one_route(origin, f"auth: {{accept: [{name}]}}", f"identities: [{{name: {name}, {identity}}}]")
-
-
-def key_store(origin: Origin) -> tuple[str, Header, bytes]:
-    return (
-        with_store(origin),
-        ("X-API-Key", new_credential(SECRET).text),
-        b'{"ok": true, "refused": "unknown"}',
-    )
-
-
-def password(origin: Origin) -> tuple[str, Header, bytes]:
-    text = identified(origin, f"kind: basic, users: [{{user: ann, hash: '{HASH}'}}]", "staff")
-    return text, basic("ann", "open sesame"), b'{"ok": true, "password": true}'
-
-
-def introspection(origin: Origin) -> tuple[str, Header, bytes]:
-    text = identified(origin, f"kind: introspection, {ISSUER}", "opaque")
-    claims = json.dumps({"active": True, "sub": "ann", "exp": int(time.time()) + 600})
-    answer = {"ok": True, "active": True, "claims": claims}
-    return text, ("Authorization", "Bearer abc"), json.dumps(answer).encode()
-
-
-def key_set(origin: Origin) -> tuple[str, Header, bytes]:
-    identity = "kind: jwt, issuer: 'https://id.test', audience: api, jwks: {url: 'http://127.0.0.1:1/keys'}"
-    return identified(origin, identity, "mobile"), Issuer("EdDSA", "key-2").bearer(), b'{"ok": false}'
-
-
 @pytest.mark.parametrize(
     ("case", "verdict"),
     [(key_store, "refused"), (password, "user"), (introspection, "user"), (key_set, "refused")],
 )
 def test_who_has_to_be_asked_about_a_credential_is_waited_for(
-    origin: Origin, case: Callable[[Origin], tuple[str, Header, bytes]], verdict: str
+    origin: Origin, case: Callable[[Origin], Asked], verdict: str
 ) -> None:
     text, header, answer = case(origin)
     with Node(text) as node, ThreadPoolExecutor(1) as clients:
-        node.engine.set_keys("mobile", json.dumps(Issuer("EdDSA", "key-1").key_set).encode())
+        with_older_keys(node)
         response = clients.submit(get, node.address, "/", header)
-        [question] = json.loads(node.engine.next_questions(10.0) or b"[]")
+        one = question(node)
         asked = time.monotonic()
         # The one worker answers this when it has nothing to do for the other.
         assert get(node.address, "/").status == 401
         at_least = time.monotonic() - asked
-        node.engine.answer(question["id"], answer)
-        assert response.result(10).status == (200 if verdict == "user" else 401)
+        node.engine.answer(one["id"], answer)
+        assert response.result(10).status == STATUS[case]
         other, record = node.records(2)
         assert waits(other) == []
         assert waits(record) == [("authenticate", verdict, case.__name__)]

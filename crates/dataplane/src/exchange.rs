@@ -55,7 +55,8 @@ pub trait Exchange {
     /// Trailers of the request's body, once it is complete.
     fn trailers(&self) -> Option<&Trailers>;
 
-    /// Ready once the client is gone while nothing is expected from it.
+    /// Ready once the client is gone. What it sends meanwhile, more of the body or a next request, is kept for who wants it,
+    /// and where there is no room for more, nobody listens.
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()>;
 
     /// Begins the final response. Headers follow, then `end_head`.

@@ -316,7 +316,9 @@ async fn run<E: Exchange>(
     }
     let next = match live::decide(worker, visit, request, None, local) {
         Ok(next) => next,
-        Err(refusal) => live::reconsider(worker, visit, request, local, refusal).await?,
+        Err(refusal) => {
+            live::reconsider(worker, visit, request, refusal, (&mut *exchange, &mut *local)).await?
+        }
     };
     shared_limits::take_ahead(worker, visit, &mut local.account);
     let next = match next {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
@@ -133,10 +134,30 @@ struct Numbered<'a> {
     question: &'a Question,
 }
 
+/// A question that is not answered yet.
+#[derive(Debug)]
+struct Open {
+    id: u64,
+    waiting: Vec<oneshot::Sender<Told>>,
+    /// How long Python has for it.
+    deadline: Duration,
+    /// Python has it, and until then it is believed to be at it. So long it keeps its place, whether anybody waits or not: who
+    /// asks and leaves gets no more out of Python than who stays.
+    taken_until: Option<Instant>,
+}
+
+impl Open {
+    /// Nobody waits for it, and nobody is at it.
+    fn is_idle(&self, now: Instant) -> bool {
+        let is_awaited = self.waiting.iter().any(|sender| !sender.is_closed());
+        !is_awaited && self.taken_until.is_none_or(|until| now >= until)
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     next: u64,
-    open: HashMap<Question, (u64, Vec<oneshot::Sender<Told>>)>,
+    open: HashMap<Question, Open>,
     untaken: VecDeque<Question>,
     /// Questions about key sets that were lately answered with no, at most `MAX_REFRESHES`.
     refused: HashMap<Question, Instant>,
@@ -144,11 +165,35 @@ struct State {
 }
 
 impl State {
-    /// Forgets questions that nobody waits for any more.
-    fn sweep(&mut self) {
+    /// Forgets questions that nobody waits for any more, and nobody is at.
+    fn sweep(&mut self, now: Instant) {
         let Self { open, untaken, .. } = self;
-        open.retain(|_, (_, waiting)| waiting.iter().any(|sender| !sender.is_closed()));
+        open.retain(|_, open| !open.is_idle(now));
         untaken.retain(|question| open.contains_key(question));
+    }
+
+    /// The question, asked if it is not: once more and under another number where it was never answered.
+    fn open(&mut self, question: Question, deadline: Duration, now: Instant) -> &mut Open {
+        let Self { next, open, untaken, .. } = self;
+        let mut ask = || {
+            *next += 1;
+            untaken.push_back(question.clone());
+            Open { id: *next, waiting: Vec::new(), deadline, taken_until: None }
+        };
+        match open.entry(question.clone()) {
+            Entry::Vacant(entry) => entry.insert(ask()),
+            Entry::Occupied(entry) => {
+                let open = entry.into_mut();
+                if open.taken_until.is_some() && open.is_idle(now) {
+                    *open = ask();
+                }
+                open
+            }
+        }
+    }
+
+    fn find(&self, id: u64) -> Option<Question> {
+        self.open.iter().find(|(_, open)| open.id == id).map(|(question, _)| question.clone())
     }
 
     fn refuse(&mut self, question: Question, now: Instant) {
@@ -201,7 +246,7 @@ impl Questions {
 
     /// The same for what is told in more than a word; `Late` or `Full` where nothing is.
     pub async fn consult(&self, question: Question, patience: Patience) -> Result<Told, Reply> {
-        match self.enqueue(question, patience.open) {
+        match self.enqueue(question, patience, Instant::now()) {
             Asked::Full => Err(Reply::Full),
             Asked::Waits(answer) => match tokio::time::timeout(patience.deadline, answer).await {
                 Ok(told) => Ok(told.unwrap_or(Told::No)),
@@ -220,25 +265,21 @@ impl Questions {
         was_refused
     }
 
-    fn enqueue(&self, question: Question, most: usize) -> Asked {
+    fn enqueue(&self, question: Question, patience: Patience, now: Instant) -> Asked {
         let mut state = self.lock();
-        if state.is_full(&question, most) {
-            state.sweep();
+        if state.is_full(&question, patience.open) {
+            state.sweep(now);
         }
-        if state.closed || state.is_full(&question, most) {
+        if state.closed || state.is_full(&question, patience.open) {
             return Asked::Full;
         }
-        let State { next, open, untaken, .. } = &mut *state;
-        let (id, waiting) = open.entry(question.clone()).or_default();
+        let before = state.next;
+        let Open { id, waiting, .. } = state.open(question, patience.deadline, now);
         waiting.retain(|sender| !sender.is_closed());
         if waiting.len() >= MAX_WAITING {
             return Asked::Full;
         }
-        // Nobody waits: it is new, or was taken and never answered. Then it is asked once more, under another number.
-        if waiting.is_empty() && !untaken.contains(&question) {
-            *next += 1;
-            *id = *next;
-            untaken.push_back(question);
+        if *id > before {
             self.arrived.notify_one();
         }
         let (sender, receiver) = oneshot::channel();
@@ -258,17 +299,19 @@ impl Questions {
             state = self.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         let taken: Vec<Question> = state.untaken.drain(..).collect();
-        let numbered: Vec<Numbered<'_>> = taken
-            .iter()
-            .filter_map(|question| state.open.get(question).map(|(id, _)| Numbered { id: *id, question }))
-            .collect();
+        let now = Instant::now();
+        let take = |question| {
+            let open = state.open.get_mut(question)?;
+            open.taken_until = Some(now + open.deadline);
+            Some(Numbered { id: open.id, question })
+        };
+        let numbered: Vec<Numbered<'_>> = taken.iter().filter_map(take).collect();
         serde_json::to_vec(&numbered).ok()
     }
 
     /// The question of this number, while it is open.
     pub fn find(&self, id: u64) -> Option<Question> {
-        let state = self.lock();
-        state.open.iter().find(|(_, (open, _))| *open == id).map(|(question, _)| question.clone())
+        self.lock().find(id)
     }
 
     /// Lets everybody who waits for this question go on. An unknown id is ignored.
@@ -279,14 +322,13 @@ impl Questions {
     /// The same with what was found out.
     pub fn tell(&self, id: u64, told: Told) {
         let mut state = self.lock();
-        let question =
-            state.open.iter().find(|(_, (open, _))| *open == id).map(|(question, _)| question.clone());
+        let question = state.find(id);
         let waiting = question.as_ref().and_then(|question| state.open.remove(question));
         if let Some(question) = question.filter(|question| !told.is_yes() && question.is_of_keys()) {
             state.refuse(question, Instant::now());
         }
         drop(state);
-        for sender in waiting.into_iter().flat_map(|(_, waiting)| waiting) {
+        for sender in waiting.into_iter().flat_map(|open| open.waiting) {
             // A request that stopped waiting has dropped its end.
             let _ = sender.send(told.clone());
         }

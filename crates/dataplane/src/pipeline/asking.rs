@@ -4,7 +4,9 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use crate::authenticate::{Identities, Wanted, WantedKey, WantedPassword};
+use crate::exchange::Exchange;
 use crate::pipeline::account::Visit;
+use crate::pipeline::end::End;
 use crate::pipeline::introspecting::introspect;
 use crate::pipeline::login::{self, Refreshed};
 use crate::pipeline::watch::Watch;
@@ -34,19 +36,20 @@ pub enum Help {
     Unjudged(u32, Unjudged),
 }
 
-/// Asks where something can be done, and notes how long that took.
-pub async fn help(
+/// Asks where something can be done, for as long as the client waits, and notes how long that took. What Python finds out
+/// for a client that has left is there for others all the same.
+pub async fn help<E: Exchange>(
     worker: &Worker,
     visit: &Visit,
     request: &Request,
     refusal: &Refusal,
-    trail: &mut Trail,
-) -> Help {
-    let Some(awaited) = awaited(visit, refusal) else { return Help::None };
+    (exchange, trail): (&mut E, &mut Trail),
+) -> Result<Help, End> {
+    let Some(awaited) = awaited(visit, refusal) else { return Ok(Help::None) };
     let cause = Cause { stage: Stage::Authenticate, rule: Rule::None, awaited };
     // On the heap, since every connection would have to have room for it.
     let asked = Box::pin(ask(worker, visit, request, refusal));
-    Watch::new(trail, visit.began, cause).since(Instant::now()).over(asked).await.0
+    Watch::new(trail, visit.began, cause).since(Instant::now()).with(exchange, asked).await
 }
 
 /// What a refusal is for want of.

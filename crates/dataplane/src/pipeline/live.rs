@@ -2,13 +2,11 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::authenticate::Renewed;
 use crate::exchange::Exchange;
 use crate::intake;
-use crate::io::timer::Timer;
 use crate::pipeline::account::Visit;
 use crate::pipeline::asking::{Help, help};
 use crate::pipeline::end::End;
@@ -33,15 +31,16 @@ const MOST_ASKED: usize = 3;
 
 /// Decides once more where Python found the key that a token names, knew the API key, or has checked the password. Only the last refusal is
 /// charged: a client whose key is found has guessed nothing.
-pub async fn reconsider<'v>(
+pub async fn reconsider<'v, E: Exchange>(
     worker: &Worker,
     visit: &'v Visit,
     request: &Request,
-    local: &mut Local,
     mut refusal: Refusal,
-) -> Result<Next<'v>, Refusal> {
+    (exchange, local): (&mut E, &mut Local),
+) -> Result<Next<'v>, End> {
     for asked in 1..=MOST_ASKED {
-        let renewed = match help(worker, visit, request, &refusal, &mut local.account.trail).await {
+        let heard = (&mut *exchange, &mut local.account.trail);
+        let renewed = match help(worker, visit, request, &refusal, heard).await? {
             Help::None => break,
             Help::Unjudged(identity, cause) => {
                 refusal = Refusal::AuthenticationUnavailable { identity, cause };
@@ -65,7 +64,7 @@ pub async fn reconsider<'v>(
     }
     let limits = limits(&visit.snapshot, &worker.node.counters, &worker.node.load);
     let refusal = charge_unaccounted(limits, &visit.snapshot, request, (visit.facts, refusal));
-    Err(lead_to_login(worker, visit, request, refusal, local))
+    Err(lead_to_login(worker, visit, request, refusal, local).into())
 }
 
 /// What was told of a key was forgotten before the request could use it, since keys were changed meanwhile.
@@ -117,7 +116,9 @@ pub async fn wait_for<'v, E: Exchange>(
     (exchange, local): (&mut E, &mut Local),
 ) -> Result<Next<'v>, End> {
     let next = match next {
-        Next::Ask(admitted) => shared_limits::ask(worker, visit, request, admitted, local).await?,
+        Next::Ask(admitted) => {
+            shared_limits::ask(worker, visit, request, admitted, (&mut *exchange, &mut *local)).await?
+        }
         Next::Wait(_) | Next::Answer(_) | Next::File(_) | Next::Login(_) | Next::Forward(_) => next,
     };
     match next {
@@ -137,23 +138,13 @@ async fn take_turn<'v, E: Exchange>(
     let Local { account, timer, .. } = &mut *local;
     if let Some((delay, tier)) = admitted.permit.delay() {
         let cause = Cause { stage: Stage::Limit, rule: Rule::Tier(tier), awaited: Awaited::Queue };
-        let turn = pin!(wait(delay, exchange, timer));
-        Watch::new(&mut account.trail, visit.began, cause).over(turn).await.0?;
+        timer.set(Instant::now() + delay);
+        let turn = pin!(poll_fn(|context| timer.poll(context)));
+        Watch::new(&mut account.trail, visit.began, cause).with(exchange, turn).await?;
     }
     admitted.permit.waited();
     let facts = Facts { now: Instant::now(), ..visit.facts };
     Ok(direct(&visit.snapshot, request, facts, &mut local.account, admitted)?)
-}
-
-async fn wait<E: Exchange>(delay: Duration, exchange: &mut E, timer: &mut Timer) -> Result<(), End> {
-    timer.set(Instant::now() + delay);
-    poll_fn(|context| {
-        if exchange.body_is_complete() && exchange.poll_gone(context).is_ready() {
-            return Poll::Ready(Err(End::ClientGone));
-        }
-        timer.poll(context).map(Ok)
-    })
-    .await
 }
 
 /// Where a request that came in plain is to be sent on to, where its listener serves nothing else.

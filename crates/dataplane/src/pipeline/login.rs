@@ -35,7 +35,7 @@ pub async fn serve<E: Exchange>(
     let desk = Desk { worker, visit, request, login };
     let handoff = match login.place(request) {
         "/login" => desk.start()?,
-        "/callback" => desk.come_back(local).await?,
+        "/callback" => desk.come_back((&mut *exchange, &mut *local)).await?,
         "/logout" => desk.leave(local).await?,
         "/backchannel" => {
             let token = login_call::read(visit, request, login, (&mut *exchange, &mut *local)).await?;
@@ -138,15 +138,15 @@ impl Desk<'_> {
         handoff.ok_or_else(|| self.unjudged(Unjudged::NoProvider))
     }
 
-    async fn come_back(&self, local: &mut Local) -> Result<Handoff, Refusal> {
+    async fn come_back<E: Exchange>(&self, (exchange, local): (&mut E, &mut Local)) -> Result<Handoff, End> {
         self.demand(&[Method::Get], "GET")?;
         let query = self.request.query();
         let pending = parameter(query, "state")
             .and_then(|state| self.login.pending(self.request, &state, self.now_ms()))
             .ok_or_else(|| self.failed(LoginFault::UnknownState))?;
-        let granted = match self.exchange(query, &pending, &mut local.account.trail).await {
+        let granted = match self.exchange(query, &pending, (exchange, &mut local.account.trail)).await {
             // The provider could not be asked: the same address may be called again.
-            Err(refusal @ Refusal::AuthenticationUnavailable { .. }) => return Err(refusal),
+            Err(end @ End::Refused(Refusal::AuthenticationUnavailable { .. })) => return Err(end),
             decided => {
                 self.login.jar.forget_login(&pending.state, &mut local.account.cookies);
                 decided?
@@ -161,14 +161,14 @@ impl Desk<'_> {
         Ok(Handoff { location: pending.path, lines, by_page: self.login.needs_page() })
     }
 
-    async fn exchange(
+    async fn exchange<E: Exchange>(
         &self,
         query: &str,
         pending: &Pending,
-        trail: &mut Trail,
-    ) -> Result<Arc<GrantedDocument>, Refusal> {
+        (exchange, trail): (&mut E, &mut Trail),
+    ) -> Result<Arc<GrantedDocument>, End> {
         if parameter(query, "error").is_some() {
-            return Err(self.failed(LoginFault::Denied));
+            return Err(self.failed(LoginFault::Denied).into());
         }
         let code = parameter(query, "code").filter(|code| !code.is_empty());
         let question = Question::ExchangeCode {
@@ -179,20 +179,27 @@ impl Desk<'_> {
             redirect_uri: self.login.callback(self.request),
             issuer: parameter(query, "iss"),
         };
-        match self.ask(question, trail).await.map_err(|cause| self.unjudged(cause))? {
-            Told::Granted(granted) if granted.named.is_some() => Ok(granted),
-            Told::Granted(_) | Told::Yes => Err(self.failed(LoginFault::BadToken)),
-            Told::Refused(LoginFailureDocument::Refused) => Err(self.failed(LoginFault::RefusedCode)),
-            Told::Refused(LoginFailureDocument::Token) => Err(self.failed(LoginFault::BadToken)),
-            Told::Refused(LoginFailureDocument::User) => Err(self.failed(LoginFault::NoName)),
-            Told::No => Err(self.unjudged(Unjudged::ProviderSilent)),
-        }
+        // Nobody but this browser could use what is granted.
+        let told = self.watch(trail).with(exchange, pin!(self.consult(question))).await?;
+        let refusal = match told.map_err(|cause| self.unjudged(cause))? {
+            Told::Granted(granted) if granted.named.is_some() => return Ok(granted),
+            Told::Granted(_) | Told::Yes => self.failed(LoginFault::BadToken),
+            Told::Refused(LoginFailureDocument::Refused) => self.failed(LoginFault::RefusedCode),
+            Told::Refused(LoginFailureDocument::Token) => self.failed(LoginFault::BadToken),
+            Told::Refused(LoginFailureDocument::User) => self.failed(LoginFault::NoName),
+            Told::No => self.unjudged(Unjudged::ProviderSilent),
+        };
+        Err(refusal.into())
     }
 
-    async fn ask(&self, question: Question, trail: &mut Trail) -> Result<Told, Unjudged> {
+    fn watch<'t>(&self, trail: &'t mut Trail) -> Watch<'t> {
         let cause = waiting(self.login, Awaited::Provider);
-        let answer = pin!(self.consult(question));
-        Watch::new(trail, self.visit.began, cause).since(Instant::now()).over(answer).await.0
+        Watch::new(trail, self.visit.began, cause).since(Instant::now())
+    }
+
+    /// For what is done, and told of in the record, whether the client stays or not.
+    async fn ask(&self, question: Question, trail: &mut Trail) -> Result<Told, Unjudged> {
+        self.watch(trail).over(pin!(self.consult(question))).await.0
     }
 
     async fn consult(&self, question: Question) -> Result<Told, Unjudged> {

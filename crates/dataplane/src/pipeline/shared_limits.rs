@@ -1,18 +1,21 @@
 //! Limits that nodes count together: asking the store, and going on by what it says.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 use tokio::task::spawn_local;
 
+use crate::exchange::Exchange;
 use crate::limit::{Answer, Line};
 use crate::pipeline::account::{Account, Visit};
+use crate::pipeline::end::End;
 use crate::pipeline::watch::Watch;
 use crate::pipeline::{Admitted, Local, Next, direct, limits};
 use crate::record::{Fallback, StoreFailure};
-use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::shared_store::Trouble;
 use crate::snapshot::document::OnFailure;
@@ -21,14 +24,16 @@ use crate::worker::Worker;
 
 const CAUSE: Cause = Cause { stage: Stage::Limit, rule: Rule::None, awaited: Awaited::Redis };
 
-/// Asks about all tiers of a request at once, and decides the rest when the answer is there.
-pub async fn ask<'v>(
+/// Asks about all tiers of a request at once, and decides the rest when the answer is there: also where the client has
+/// left meanwhile, since the store has charged by then, and what it has given must not be lost. Only then such a request
+/// ends, and pays, as one that leaves in a leaky bucket does.
+pub async fn ask<'v, E: Exchange>(
     worker: &Worker,
     visit: &'v Visit,
     request: &Request,
     mut admitted: Box<Admitted<'v>>,
-    local: &mut Local,
-) -> Result<Next<'v>, Refusal> {
+    (exchange, local): (&mut E, &mut Local),
+) -> Result<Next<'v>, End> {
     let snapshot = &visit.snapshot;
     let lines = admitted.permit.lines(limits(snapshot, &worker.node.counters, &worker.node.load));
     let answer = answer_to(worker, visit, &admitted, &lines, &mut local.account.trail).await;
@@ -39,10 +44,13 @@ pub async fn ask<'v>(
     }
     answered.verdict?;
     admitted.permit = local.account.permitted(admitted.permit);
+    if poll_fn(|context| Poll::Ready(exchange.poll_gone(context))).await.is_ready() {
+        return Err(End::ClientGone);
+    }
     if admitted.permit.delay().is_some() {
         return Ok(Next::Wait(admitted));
     }
-    direct(snapshot, request, visit.facts, &mut local.account, *admitted)
+    Ok(direct(snapshot, request, visit.facts, &mut local.account, *admitted)?)
 }
 
 async fn answer_to(

@@ -2,9 +2,12 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::exchange::Exchange;
 use crate::micros::micros;
+use crate::pipeline::end::End;
 use crate::trail::{Cause, Trail};
 
 /// What is there at once, but for whatever kept this thread from its processor, and took no longer was not waited for.
@@ -38,16 +41,35 @@ impl<'t> Watch<'t> {
     where
         F: Future + Unpin,
     {
-        let output = poll_fn(|context| {
-            let polled = Pin::new(&mut answer).poll(context);
-            if polled.is_pending() && !self.is_waiting {
-                self.is_waiting = true;
-                self.since.get_or_insert_with(Instant::now);
-            }
-            polled
-        })
-        .await;
+        let output = poll_fn(|context| self.poll(&mut answer, context)).await;
         (output, self.end())
+    }
+
+    /// Waits for as long as the client does.
+    pub async fn with<E, F>(mut self, exchange: &mut E, mut answer: F) -> Result<F::Output, End>
+    where
+        E: Exchange,
+        F: Future + Unpin,
+    {
+        poll_fn(|context| {
+            if let Poll::Ready(output) = self.poll(&mut answer, context) {
+                return Poll::Ready(Ok(output));
+            }
+            exchange.poll_gone(context).map(|()| Err(End::ClientGone))
+        })
+        .await
+    }
+
+    fn poll<F>(&mut self, answer: &mut F, context: &mut Context<'_>) -> Poll<F::Output>
+    where
+        F: Future + Unpin,
+    {
+        let polled = Pin::new(answer).poll(context);
+        if polled.is_pending() && !self.is_waiting {
+            self.is_waiting = true;
+            self.since.get_or_insert_with(Instant::now);
+        }
+        polled
     }
 
     fn end(&mut self) -> Duration {
@@ -69,7 +91,7 @@ impl Drop for Watch<'_> {
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
+    use std::task::Waker;
 
     use super::*;
     use crate::trail::{Awaited, Rule, Stage};
