@@ -32,6 +32,8 @@ class UsageWriter:
         self._engine = engine
         self._clock = clock
         self._pending: dict[tuple[str, int], Use] = {}
+        # Whoever writes what is left would otherwise return while another one still writes what was before.
+        self._one_at_a_time = asyncio.Lock()
         self.leaks = LeakWatch(None)
         self.written = 0
         self.lost = 0
@@ -42,7 +44,14 @@ class UsageWriter:
             self.leaks = LeakWatch(leaks, self.leaks.alerts)
 
     async def write(self, store: KeyStore) -> None:
-        """Take what is new and write all that waits; what cannot be written stays. Raises `KeyStoreError`."""
+        """Take what is new and write all that waits; what cannot be written stays. Raises `KeyStoreError`.
+
+        When this returns, all uses up to now are written, whoever took them.
+        """
+        async with self._one_at_a_time:
+            await self._write(store)
+
+    async def _write(self, store: KeyStore) -> None:
         for told in json.loads(await asyncio.to_thread(self._engine.key_uses)):
             self.leaks.look(told["id"], told["networks"], self._clock())
             self._add(
