@@ -164,6 +164,22 @@ def test_others_who_wait_for_the_same_answer_get_it_although_who_asked_first_has
         assert node.engine.next_questions(0.0) is None
 
 
+@pytest.mark.parametrize("length", [8, 100_000])
+def test_what_comes_of_a_client_that_stays_is_kept_for_who_wants_it(origin: Origin, length: int) -> None:
+    text, header, answer = password(origin)
+    body = bytes(range(1, 9)) * (length // 8)
+    whole = encode("/", [header], "POST", body)
+    with Node(text) as node, Client(node.address) as client:
+        client.send(whole[: -length // 2])
+        one = question(node)
+        # More than the gateway has room for before somebody wants it, and the next request behind it.
+        client.send(whole[-length // 2 :] + encode("/next", [header]))
+        assert get(node.address).status == 401
+        node.engine.answer(one["id"], answer)
+        assert [client.response().status for _ in range(2)] == [200, 200]
+    assert [(received.target, received.body) for received in origin.requests] == [("/", body), ("/next", b"")]
+
+
 def test_a_stream_that_is_reset_leaves_those_beside_it_alone(origin: Origin) -> None:
     text, header, answer = password(origin)
     with Node(text) as node, Http2(node.address) as client:

@@ -6,7 +6,6 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::balance::{self, Ask, Instance, Outcome, Service, Target};
@@ -72,8 +71,7 @@ pub async fn persist<E: Exchange>(
     while let Some(next) = course.next(sent, means) {
         course.turn_to(next.target, sent, means);
         let watch = Watch::new(&mut course.account.trail, trip.visit.began, PAUSED);
-        let paused = watch.over(pin!(pause(next.wait, means))).await.0;
-        *sent = match paused {
+        *sent = match pause(next.wait, watch, means).await {
             Ok(()) => course.send(means).await,
             Err(fault) => Err(fault),
         };
@@ -82,18 +80,14 @@ pub async fn persist<E: Exchange>(
 }
 
 /// The client may hang up meanwhile.
-async fn pause<E: Exchange>(wait: Duration, means: &mut Means<'_, E>) -> Result<(), Fault> {
+async fn pause<E: Exchange>(wait: Duration, watch: Watch<'_>, means: &mut Means<'_, E>) -> Result<(), Fault> {
     if wait.is_zero() {
         return Ok(());
     }
-    means.timer.set(Instant::now() + wait);
-    poll_fn(|context| {
-        if means.exchange.body_is_complete() && means.exchange.poll_gone(context).is_ready() {
-            return Poll::Ready(Err(Fault::ClientGone));
-        }
-        means.timer.poll(context).map(Ok)
-    })
-    .await
+    let Means { exchange, timer, .. } = means;
+    timer.set(Instant::now() + wait);
+    let over = pin!(poll_fn(|context| timer.poll(context)));
+    watch.with(&mut **exchange, over).await.map_err(|_| Fault::ClientGone)
 }
 
 /// Another attempt.
