@@ -321,39 +321,6 @@ def test_every_attempt_has_the_same_identifiers(origin: Origin) -> None:
     assert {received.get("x-request-id") for received in origin.requests} == {record["request_id"]}
 
 
-def test_what_comes_of_a_body_while_another_attempt_is_waited_for_belongs_to_it(origin: Origin) -> None:
-    origin.script(lambda connection, _: connection.send(BUSY))
-    whole = encode("/", method="PUT", body=b"12345678")
-    with (
-        Node(one_route(origin, "retry: {backoff: {base: 1s, max: 1s}}")) as node,
-        Client(node.address) as client,
-    ):
-        client.send(whole[:-4])
-        origin.next_request()
-        node.wait_for_metric(1, "gateway_retries_total")
-        client.send(whole[-4:] + encode("/next"))
-        assert [client.response().status for _ in range(2)] == [200, 200]
-    assert [received.body for received in origin.requests[1:]] == [b"12345678", b""]
-
-
-@pytest.mark.parametrize("under_way", [0, 4])
-def test_a_client_that_leaves_ends_the_wait_for_another_attempt(origin: Origin, under_way: int) -> None:
-    # Answered as soon as the head is in, whatever of the body is still to come.
-    origin.script(lambda connection, _: connection.send(BUSY))
-    settings = "retry: {backoff: {base: 10s, max: 10s}}, timeout: 1h"
-    with Node(one_route(origin, settings)) as node:
-        with Client(node.address) as client:
-            client.send(encode("/", method="PUT", body=b"12345678")[: -under_way or None])
-            origin.next_request()
-            node.wait_for(lambda _: node.metric("gateway_retries_total") == 1)
-        record = node.record()
-        assert (record["status"], record["error_type"]) == (499, "client_closed")
-        assert [step["verdict"] for step in record["decisions"] if step.get("waited_for") == "backoff"]
-        assert record["attempts"] == 1
-        assert node.state()["services"][0]["instances"][0]["in_flight"] == 0
-    assert len(origin.requests) == 1
-
-
 def test_no_wait_begins_that_would_last_longer_than_the_route_allows(origin: Origin) -> None:
     origin.script(RESET)
     settings = "timeout: 5ms, retry: {backoff: {base: 10s, max: 10s}}"
