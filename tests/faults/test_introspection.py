@@ -20,6 +20,7 @@ identities:
     client_id: gateway
     client_secret: {secret}
     cache_ttl: 1h
+    timeout: 10s
 defaults: {{rate_limit: none, unauthenticated_tier: none}}
 records: {{sinks: []}}
 routes: [{{name: all, match: /*, respond: {{body: "ok"}}, auth: {{accept: [opaque]}}}}]

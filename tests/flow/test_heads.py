@@ -121,7 +121,7 @@ def test_a_head_in_frames_that_come_slowly_is_told_by_its_own_stream(origin: Ori
 
 
 def test_a_head_that_never_comes_is_no_overhead_of_its_refusal(origin: Origin) -> None:
-    with Node(one_route(origin, "", listener("header_timeout: 50ms"))) as node:
+    with Node(one_route(origin, "", listener("header_timeout: 1s"))) as node:
         with Client(node.address) as client:
             client.send(b"GET / HTTP/1.1\r\nHost: a")
             assert client.response().status == 408
@@ -137,9 +137,10 @@ def test_the_service_has_all_of_its_time_however_slowly_the_head_came(origin: Or
     with Node(one_route(origin, "timeout: 2s")) as node, Client(node.address) as client:
         client.send(encode("/slow")[:20])
         assert get(node.address).status == 200
-        origin.script(release)
+        taken = origin.script(release)
         # As long as the route's timeout.
         assert get(node.address, "/hangs").status == 504
+        assert taken.wait(30)
         release.set()
         client.send(encode("/slow")[20:])
         assert client.response().status == 200
