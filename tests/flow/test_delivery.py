@@ -12,10 +12,14 @@ import pytest
 from gateway import Node, Origin, Postgres, get, one_route
 from gateway.ports import unused_ports
 from gateway.redis import until
+from gatewright.config.models.records import PostgresqlSink as PostgresqlModel
+from gatewright.metrics.sinks import thinning_metrics
 from gatewright.records.batch import Batch
 from gatewright.records.build import Place, settings_of, use_sinks
 from gatewright.records.reader import find_request
+from gatewright.records.sinks.postgresql import PostgresqlSink
 from gatewright.records.sinks.sqlite import SqliteSink
+from gatewright.records.sinks.thinning import ThinnedSink
 from gatewright.records.tally import SinkCounts
 from gatewright.records.worker import RecordWorker
 
@@ -175,10 +179,45 @@ def test_records_in_sqlite_that_a_rule_names_outlive_the_rest_of_their_hour(
         settled(worker, "sqlite", lambda counts: counts.stored == 1)
         [running] = worker.sinks()
         assert isinstance(running, SqliteSink)
-        until(lambda: running.thinner.counts.hours == 1)
+        until(lambda: running.thinner.counts.segments == 1)
         worker.close(5)
     assert find_request(store, "503") is not None
     assert find_request(store, "200") is None
+
+
+@pytest.mark.needs("postgres")
+def test_records_in_postgresql_that_a_rule_names_outlive_the_rest_of_their_day(
+    origin: Origin, tmp_path: Path
+) -> None:
+    server = Postgres(next(unused_ports()))
+    at = (datetime.now(UTC) - timedelta(days=9)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    refused = [{"stage": "limit", "verdict": "refused", "inputs": {}}]
+    lines = [
+        json.dumps({"timestamp": at, "request_id": name, "status": status, "decisions": decisions})
+        for name, status, decisions in (("good", 200, []), ("bad", 503, []), ("refused", 429, refused))
+    ]
+    refusals = "{where: decision.limit.verdict=refused, retention: 90d}"
+    rules = f"keep: [{{where: status>=500, retention: 30d}}, {refusals}]"
+    sink = f"{{kind: postgresql, url: '{server.url}', retention: 7d, {rules}}}"
+    try:
+        old = PostgresqlSink(PostgresqlModel(url=server.url))
+        old.write(Batch.of("\n".join([*lines, ""]).encode()))
+        old.close()
+        with Node(one_route(origin, "", f"records: {{sinks: [{sink}]}}")) as node:
+            worker = worker_of(node, tmp_path)
+            get(node.address, "/a", ("X-Request-ID", "new"))
+            settled(worker, "postgresql", lambda counts: counts.stored == 1)
+            [running] = worker.sinks()
+            assert isinstance(running, ThinnedSink)
+            until(lambda: running.thinner.counts.segments == 1)
+            families = thinning_metrics([running])
+            worker.close(5)
+        query = "SELECT request_id FROM gateway_records ORDER BY 1"
+        found = subprocess.check_output(["psql", "-At", server.url, "-c", query], text=True)
+    finally:
+        server.close()
+    assert found.split() == ["bad", "new", "refused"]
+    assert [value for family in families for _, value in family.samples] == [1, 0]
 
 
 def test_a_sink_without_a_spill_that_gives_up_counts_what_it_lost(origin: Origin, tmp_path: Path) -> None:

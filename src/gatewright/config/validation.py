@@ -88,7 +88,7 @@ def validate(root: Node) -> tuple[Gateway, list[Problem]]:
 def _problem(detail: Any, root: Node) -> Problem:
     location = detail["loc"]
     if detail["type"] == "extra_forbidden":
-        return root.find_key(location).problem(unknown(str(location[-1]), "key", known_keys(location[:-1])))
+        return root.find_key(location).problem(_unknown_key(location, ""))
     return root.find(location).problem(explain(detail, ""))
 
 
@@ -96,7 +96,7 @@ def explain(detail: Any, title: str) -> str:
     """Say in our words what pydantic found; `title` is the model that unknown keys belong to, or nothing."""
     kind, context = detail["type"], detail.get("ctx") or {}
     if kind == "extra_forbidden":
-        return unknown(str(detail["loc"][-1]), "key", known_keys(detail["loc"][:-1], title))
+        return _unknown_key(detail["loc"], title)
     if kind == "missing":
         return f"`{detail['loc'][-1]}` is missing"
     if kind == "string_pattern_mismatch":
@@ -109,11 +109,18 @@ def explain(detail: Any, title: str) -> str:
     return str(detail["msg"]).removeprefix("Value error, ")
 
 
-def unknown(name: str, kind: str, known: Iterable[str]) -> str:
-    """Say that a name is not known, which one was probably meant, and which there are."""
+def _unknown_key(location: Sequence[str | int], title: str) -> str:
+    kinds = _kinds_with(location, title)
+    listed = " and ".join(f"`{kind}`" for kind in kinds)
+    cure = f"; only `kind: {kinds[0]}` has it" if len(kinds) == 1 else f"; only the kinds {listed} have it"
+    return unknown(str(location[-1]), "key", known_keys(location[:-1], title), cure if kinds else "")
+
+
+def unknown(name: str, kind: str, known: Iterable[str], cure: str = "") -> str:
+    """Say that a name is not known, what would work or which one was probably meant, and which there are."""
     names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=1)
-    meant = f"; did you mean `{close[0]}`?" if close else ""
+    meant = cure or (f"; did you mean `{close[0]}`?" if close else "")
     listed = ", ".join(f"`{known_name}`" for known_name in names[:40]) or "none"
     more = ", ..." if len(names) > 40 else ""
     return f"unknown {kind} `{name}`{meant} (known: {listed}{more})"
@@ -121,11 +128,27 @@ def unknown(name: str, kind: str, known: Iterable[str]) -> str:
 
 def known_keys(location: Sequence[str | int], title: str = "") -> list[str]:
     """Give the keys that the section at a location has."""
+    return [key for model in _models(_at(location, title)) for key in _keys(model)]
+
+
+def _kinds_with(location: Sequence[str | int], title: str) -> list[str]:
+    """Give the kinds of a section that have the key at a location, where only others have it."""
+    choice = list(_models(_at(location[:-2], title))) if len(location) > 1 else []
+    having = [model for model in choice if location[-1] in _keys(model)]
+    is_of_a_kind = any(location[-2] in _tags(model) for model in choice)
+    return sorted(str(kind) for model in having for kind in _tags(model)) if is_of_a_kind else []
+
+
+def _keys(model: type[Section]) -> list[str]:
+    return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def _at(location: Sequence[str | int], title: str) -> object:
+    """Give the annotation at a location."""
     found: object = _named(title) if title else Gateway
     for segment in location:
         found = _below(found, segment)
-    models = [model for model in _models(found)]
-    return [info.alias or name for model in models for name, info in model.model_fields.items()]
+    return found
 
 
 def _named(title: str) -> type[Section]:

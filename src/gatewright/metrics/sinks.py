@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gatewright.control.node import Node
 from gatewright.metrics.family import Family, Sample, counter, gauge
-from gatewright.records.sinks.sqlite import SqliteSink
+from gatewright.records.sinks.thinning import ThinnedSink
 from gatewright.records.tally import REASONS, SinkCounts
 
 
@@ -22,19 +22,21 @@ def sink_metrics(node: Node) -> list[Family]:
         ),
         *backlog_metrics(counts),
         *batch_metrics(counts),
-        *thinning_metrics([one for one in node.records.sinks() if isinstance(one, SqliteSink)]),
+        *thinning_metrics([one for one in node.records.sinks() if isinstance(one, ThinnedSink)]),
     ]
 
 
-def thinning_metrics(sinks: list[SqliteSink]) -> list[Family]:
+def thinning_metrics(sinks: list[ThinnedSink]) -> list[Family]:
     """How keeping some records for longer goes."""
-    hours: list[Sample] = [({"sink": one.name}, one.thinner.counts.hours) for one in sinks]
+    thinned: list[Sample] = [({"sink": one.name}, one.thinner.counts.segments) for one in sinks]
     failures: list[Sample] = [({"sink": one.name}, one.thinner.counts.failures) for one in sinks]
     return [
         counter(
-            "gateway_sink_thinned_segments_total", "Hours of which only what `keep` names is left.", hours
+            "gateway_sink_thinned_segments_total",
+            "Hours or days of which only what `keep` names is left.",
+            thinned,
         ),
-        counter("gateway_sink_thinning_failures_total", "Hours that could not be thinned.", failures),
+        counter("gateway_sink_thinning_failures_total", "Hours or days that could not be thinned.", failures),
     ]
 
 

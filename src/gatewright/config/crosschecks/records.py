@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gatewright.config.crosschecks.view import View
-from gatewright.config.models.records import LineSink, SqliteSink
+from gatewright.config.models.records import LineSink, PostgresqlSink, SqliteSink
 from gatewright.errors import Problem
 from gatewright.records.conditions import parse_condition
 from gatewright.records.fields import RecordQueryError, known_field
@@ -32,7 +32,7 @@ def check(view: View) -> Iterator[Problem]:
             )
         seen.add(name)
         yield from _waits(view, number, sink)
-        if isinstance(sink, SqliteSink):
+        if isinstance(sink, SqliteSink | PostgresqlSink):
             yield from _keeps(view, number, sink)
     yield from _spills(view)
 
@@ -49,7 +49,7 @@ def _fields(view: View, number: int, sink: LineSink) -> Iterator[Problem]:
             yield view.at("records", "sinks", number, "fields", place).problem(str(error))
 
 
-def _keeps(view: View, number: int, sink: SqliteSink) -> Iterator[Problem]:
+def _keeps(view: View, number: int, sink: SqliteSink | PostgresqlSink) -> Iterator[Problem]:
     for place, rule in enumerate(sink.keep):
         where = ("records", "sinks", number, "keep", place)
         if rule.retention <= sink.retention:

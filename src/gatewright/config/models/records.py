@@ -74,7 +74,7 @@ class FileSink(LineSink):
 
 
 class Keep(Section):
-    """Records that are kept for longer than the rest of their hour."""
+    """Records that are kept for longer than the rest of their hour or day."""
 
     where: Annotated[list[Text], OneOrMany, Field(min_length=1, max_length=10)] = Field(
         description="Which records, as `gatewright records --where` has it, such as `status>=500` or "
@@ -83,6 +83,10 @@ class Keep(Section):
     retention: Annotated[Duration, duration("1h", "3650d")] = Field(
         description="Age at which they are deleted; longer than `retention` of the sink."
     )
+
+
+KeepField = Annotated[list[Keep], OneOrMany, Field(max_length=20)]
+KEEP = "Records that are kept for longer; a record that several name for the longest. None by default."
 
 
 class SqliteSink(SinkSection):
@@ -97,11 +101,7 @@ class SqliteSink(SinkSection):
     retention: Annotated[Duration, duration("1h", "3650d")] = Field(
         Duration.of("30d"), description="Age at which an hour of records is deleted, but for `keep`."
     )
-    keep: Annotated[list[Keep], OneOrMany, Field(max_length=20)] = Field(
-        default_factory=list,
-        description="Records that are kept for longer; a record that several name for the longest. None by "
-        "default.",
-    )
+    keep: KeepField = Field(default_factory=list, description=KEEP)
     max_size: Annotated[Size, size("64MiB", "1000GiB")] | None = Field(
         None,
         description="Bytes of all files together above which the oldest hours are deleted, whatever their "
@@ -130,10 +130,15 @@ class PostgresqlSink(RemoteSinkSection):
     )
     table: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,39}$")] = Field(
         "gateway_records",
-        description="The table, which the sink makes with its partitions and `TABLE_chunks` beside it.",
+        description="The table, which the sink makes with its partitions and `TABLE_chunks` beside it, and "
+        "`TABLE_late` where there is `keep`.",
     )
     retention: Annotated[Duration, duration("1d", "3650d")] = Field(
-        Duration.of("30d"), description="Age at which a day of records is dropped."
+        Duration.of("30d"), description="Age at which a day of records is dropped, but for `keep`."
+    )
+    keep: KeepField = Field(
+        default_factory=list,
+        description=f"{KEEP} Every gateway that writes to the table must have the same.",
     )
     timeout: Annotated[Duration, duration("100ms", "10m")] = Field(
         Duration.of("30s"),

@@ -2,7 +2,8 @@
 
 Every transaction notes the ids of its chunks, so that a batch whose outcome is unknown (the server died while
 it committed) is tried again and stores nothing twice. What is noted is deleted once the batch after it comes:
-only then is it certain that nobody asks again. asyncpg is an extra.
+only then is it certain that nobody asks again. What rules keep for longer than the rest of its day is copied
+out before the day is dropped (`postgresql_thinning.py`). asyncpg is an extra.
 """
 
 from __future__ import annotations
@@ -23,43 +24,30 @@ from gatewright.config.models.records import PostgresqlSink as PostgresqlModel
 from gatewright.records.batch import Batch, Chunk, decoded, new_id
 from gatewright.records.build import Place
 from gatewright.records.sink import RejectedError, SinkError
+from gatewright.records.sinks.postgresql_table import (
+    COLUMNS,
+    CONNECT_SECONDS,
+    FAULTS,
+    PARTITIONS,
+    begins,
+    bounds,
+    day_of,
+    ends,
+    partition_of,
+    schema_of,
+    text_of,
+)
+from gatewright.records.sinks.postgresql_thinning import PostgresqlThinner
+from gatewright.records.sinks.thinning import Retention
 
 log = logging.getLogger("gatewright.records")
 
-CONNECT_SECONDS = 5.0
 EXPIRE_EVERY = timedelta(hours=1)
 # Dropping a day waits for those who read the table, and those who come after wait for it.
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
 # Whoever holds it changes tables: several nodes may start at once.
 LOCK = "SELECT pg_advisory_xact_lock(7310579238471002)"
 KINDS = {"bool": bool | None, "int": int | None, "float": float | None, "str": str | None}
-TYPES = {"bool": "boolean", "int": "bigint", "float": "double precision", "str": "text"}
-COLUMNS = {
-    "request_id": "str",
-    "method": "str",
-    "path": "str",
-    "status": "int",
-    "client_ip": "str",
-    "user_id": "str",
-    "partner_id": "str",
-    "tenant_id": "str",
-    "backend_service": "str",
-    "backend_instance": "str",
-    "route_id": "str",
-    "total_latency_ms": "float",
-    "gateway_overhead_ms": "float",
-    "upstream_latency_ms": "float",
-    "rate_limited": "bool",
-    "request_bytes": "int",
-    "response_bytes": "int",
-    "error_type": "str",
-    "gateway_instance": "str",
-    "config_version": "int",
-    "host": "str",
-    "trace_id": "str",
-}
-"""Fields that people filter by, as columns beside the time and the whole record."""
-
 NAMES = ("timestamp", *COLUMNS, "record")
 # Read in C, into what the client copies as it is.
 Fields = msgspec.defstruct(
@@ -76,7 +64,7 @@ Row = tuple[Any, ...]
 
 
 class _NewDayError(Exception):
-    """A row is of a day for which this connection has not seen a partition."""
+    """A row is of a day for which this connection has not seen a partition, or which is to be noted."""
 
 
 class PostgresqlSink:
@@ -88,6 +76,8 @@ class PostgresqlSink:
         self.name = model.name or model.kind
         self._model = model
         self._now = now
+        self._retention = Retention.of(model.retention, model.keep)
+        self.thinner = PostgresqlThinner(model, self._retention)
         self._runner: asyncio.Runner | None = None
         self._connection: Any = None
         self._days: set[date] = set()
@@ -100,7 +90,7 @@ class PostgresqlSink:
             self._runner = asyncio.Runner()
         try:
             rejected = self._runner.run(self._within(batch))
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        except FAULTS as error:
             raise SinkError(f"PostgreSQL: {text_of(error)}") from error
         if rejected:
             raise RejectedError(f"PostgreSQL refused {rejected} records for what is in them", rejected)
@@ -109,6 +99,7 @@ class PostgresqlSink:
         """No files; nothing to do."""
 
     def close(self) -> None:
+        self.thinner.close()
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
@@ -164,33 +155,43 @@ class PostgresqlSink:
             self._days.clear()
             async with connection.transaction():
                 await connection.execute(LOCK)
-                for statement in schema_of(self._model.table):
+                for statement in schema_of(self._model.table, has_rules=bool(self._retention.rules)):
                     await connection.execute(statement)
         if self._expire_at is None or self._now() >= self._expire_at:
             self._expire_at = self._now() + EXPIRE_EVERY
             await self._expire(connection)
+            self.thinner.begin(self._now())
 
     async def _make_days(self, days: set[date]) -> None:
         table = self._model.table
+        late = [day for day in days if self._is_late(day)]
+        if late:
+            await self._connection.execute(f"INSERT INTO {table}_late SELECT unnest($1::date[])", late)
         for day in sorted(days - self._days):
-            first, after = (f"{one.isoformat()} 00:00:00+00" for one in (day, day + timedelta(days=1)))
+            first, after = bounds(day)
             await self._connection.execute(LOCK)
             await self._connection.execute(
-                f"CREATE TABLE IF NOT EXISTS {table}_{day:%Y%m%d} PARTITION OF {table} "
-                f"FOR VALUES FROM ('{first}') TO ('{after}')"
+                f"CREATE TABLE IF NOT EXISTS {partition_of(table, day)} PARTITION OF {table} "
+                f"FOR VALUES FROM ({first}) TO ({after})"
             )
         self._days |= days
+
+    def _is_late(self, day: date) -> bool:
+        """Whether a day may be thinned while it is written, or was: from a day before it is due on, so that
+        no clock of another node matters.
+        """
+        return bool(self._retention.rules) and begins(day) + self._retention.everything <= self._now()
 
     def _rows_of_known_days(self, chunks: Iterable[Chunk]) -> Iterator[Row]:
         """Rows chunk by chunk, so that the server takes some while others are made here.
 
-        Raises `_NewDayError` at a row whose day may have no partition.
+        Raises `_NewDayError` at a row whose day may have no partition, or is to be noted.
         """
         first = after = datetime.min.replace(tzinfo=UTC)
         for row in chain.from_iterable(rows_of(chunk.lines) for chunk in chunks):
             if not first <= row[0] < after:
                 day = day_of_row(row)
-                if day not in self._days:
+                if day not in self._days or self._is_late(day):
                     raise _NewDayError
                 first, after = begins(day), ends(day)
             yield row
@@ -213,23 +214,17 @@ class PostgresqlSink:
         await self._connection.copy_records_to_table(self._model.table, records=rows, columns=NAMES)
 
     async def _expire(self, connection: Any) -> None:
-        """Drop the days whose every record is too old."""
-        now, table = self._now(), self._model.table
-        oldest = now - timedelta(milliseconds=self._model.retention)
-        names = await connection.fetch(
-            "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
-            "WHERE i.inhparent = $1::text::regclass",
-            table,
-        )
-        expired = [name for (name,) in names if (day := day_of(name, table)) and ends(day) <= oldest]
+        """Drop the days of which nothing is kept any more."""
+        table, oldest = self._model.table, self._now() - self._retention.longest
+        names = [name for name, _ in await connection.fetch(PARTITIONS, table)]
+        expired = [name for name in names if (day := day_of(name, table)) and ends(day) <= oldest]
         try:
             async with connection.transaction():
                 await connection.execute(LOCK_TIMEOUT)
                 for name in expired:
                     await connection.execute(f"DROP TABLE IF EXISTS {name}")
-                old = UUID(bytes=new_id(oldest.timestamp())[:6] + bytes(10))
-                await connection.execute(f"DELETE FROM {table}_chunks WHERE id < $1", old)  # noqa: S608
-        except asyncpg.LockNotAvailableError:
+                await self._forget(connection)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             log.warning(
                 "old records cannot be dropped yet: the table is in use", extra={"days": len(expired)}
             )
@@ -238,21 +233,18 @@ class PostgresqlSink:
         if expired:
             log.info("days of records dropped", extra={"table": table, "days": len(expired)})
 
+    async def _forget(self, connection: Any) -> None:
+        """Delete what is noted of chunks that nobody gives again, and of days that are dropped."""
+        table, now = self._model.table, self._now()
+        old = UUID(bytes=new_id((now - self._retention.everything).timestamp())[:6] + bytes(10))
+        await connection.execute(f"DELETE FROM {table}_chunks WHERE id < $1", old)  # noqa: S608
+        if self._retention.rules:
+            first = (now - self._retention.longest).date()
+            await connection.execute(f"DELETE FROM {table}_late WHERE day < $1", first)  # noqa: S608
+
 
 def build_postgresql(model: PostgresqlModel, place: Place) -> PostgresqlSink:
     return PostgresqlSink(model)
-
-
-def schema_of(table: str) -> list[str]:
-    # `json` and not `jsonb`, which would double the work of the server (22 us a record instead of 12).
-    columns = ", ".join(f"{name} {TYPES[kind]}" for name, kind in COLUMNS.items())
-    return [
-        f"CREATE TABLE IF NOT EXISTS {table} (timestamp timestamptz NOT NULL, {columns}, "
-        "record json NOT NULL) PARTITION BY RANGE (timestamp)",
-        f"CREATE INDEX IF NOT EXISTS {table}_by_timestamp ON {table} (timestamp)",
-        f"CREATE INDEX IF NOT EXISTS {table}_by_request_id ON {table} (request_id)",
-        f"CREATE TABLE IF NOT EXISTS {table}_chunks (id uuid PRIMARY KEY)",
-    ]
 
 
 def rows_of(lines: bytes) -> list[Row]:
@@ -264,27 +256,3 @@ def rows_of(lines: bytes) -> list[Row]:
 
 def day_of_row(row: Row) -> date:
     return row[0].astimezone(UTC).date()
-
-
-def day_of(partition: str, table: str) -> date | None:
-    try:
-        return datetime.strptime(partition.removeprefix(f"{table}_"), "%Y%m%d").replace(tzinfo=UTC).date()
-    except ValueError:
-        return None
-
-
-def begins(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-def ends(day: date) -> datetime:
-    return begins(day) + timedelta(days=1)
-
-
-def text_of(error: BaseException) -> str:
-    """What went wrong, without the address: it may hold a password."""
-    if isinstance(error, asyncpg.PostgresError):
-        return f"{type(error).__name__}: {error.args[0] if error.args else ''}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__

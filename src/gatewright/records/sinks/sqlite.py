@@ -1,5 +1,5 @@
 """The default sink: SQLite, one file an hour, so that retention is deleting files; what rules keep for longer
-is copied out of them before (`thinning.py`).
+is copied out of them before (`sqlite_thinning.py`).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from gatewright.config.models.records import SqliteSink as SqliteModel
 from gatewright.records import segments
 from gatewright.records.batch import Batch
 from gatewright.records.build import Place, sqlite_directory
-from gatewright.records.conditions import parse_condition
 from gatewright.records.sink import SinkError
-from gatewright.records.sinks.thinning import KeepRule, Retention, Thinner
+from gatewright.records.sinks.sqlite_thinning import SqliteThinner
+from gatewright.records.sinks.thinning import Retention
 
 log = logging.getLogger("gatewright.records")
 
@@ -67,7 +67,7 @@ class SqliteSink:
         self._open: dict[str, sqlite3.Connection] = {}
         # Held while a segment is opened, and while one is deleted by another thread.
         self._opening = threading.Lock()
-        self.thinner = Thinner(directory, self._retention, self._closed)
+        self.thinner = SqliteThinner(directory, self._retention, self._closed)
 
     def write(self, batch: Batch) -> None:
         if self._expire_at is None or self._now() >= self._expire_at:
@@ -137,11 +137,7 @@ def open_segment(path: Path) -> sqlite3.Connection:
 
 def build_sqlite(model: SqliteModel, place: Place) -> SqliteSink:
     max_size = None if model.max_size is None else int(model.max_size)
-    rules = tuple(
-        KeepRule(tuple(map(parse_condition, one.where)), timedelta(milliseconds=one.retention))
-        for one in model.keep
-    )
-    retention = Retention(timedelta(milliseconds=model.retention), rules)
+    retention = Retention.of(model.retention, model.keep)
     sink = SqliteSink(sqlite_directory(model, place), retention, max_size=max_size)
     sink.name = model.name or model.kind
     return sink

@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,34 +25,6 @@ from gatewright.records.sinks.postgresql import PostgresqlSink
 pytestmark = pytest.mark.needs("postgres")
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    running = Postgres(next(unused_ports()))
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def ask(server: Postgres) -> Iterator[Callable[..., list[Any]]]:
-    """Asks the server; each test has tables of its own."""
-
-    def send(query: str, *values: object) -> list[Any]:
-        async def once() -> list[Any]:
-            connection = await asyncpg.connect(server.url)
-            try:
-                return [tuple(row) for row in await connection.fetch(query, *values)]
-            finally:
-                await connection.close()
-
-        return asyncio.run(once())
-
-    yield send
-    for (name,) in send(
-        "SELECT relname FROM pg_class WHERE relname IN ('gateway_records', 'gateway_records_chunks')"
-    ):
-        send(f"DROP TABLE {name} CASCADE")
 
 
 def sink_of(server: Postgres, now: datetime = NOON, **settings: Any) -> PostgresqlSink:
