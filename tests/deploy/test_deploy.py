@@ -74,11 +74,11 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
 
 def visited(node: RunningGateway) -> str:
     """The page after requests that were answered, refused, over their limit, and beyond help."""
-    with httpx2.Client(base_url=f"http://127.0.0.1:{node.public}") as client:
+    with httpx2.Client(base_url=f"http://127.0.0.1:{node.public}", timeout=60.0) as client:
         paths = ("/a", "/b", "/closed", "/broken", "/broken", "/broken", "/broken")
         statuses = [client.get(path).status_code for path in paths]
     assert statuses[:5] == [200, 429, 401, 502, 502]
-    return httpx2.get(f"{node.url}/metrics").text
+    return httpx2.get(f"{node.url}/metrics", timeout=60.0).text
 
 
 def stored(page: str) -> dict[str, set[str]]:

@@ -18,6 +18,8 @@ import pytest
 import gatewright
 
 SECONDS = 30.0
+# Of a request that was made, not of one that is made up.
+EXPLAINED = re.compile(r"gatewright explain ([\w-]+)$", re.MULTILINE)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What differs from one run to the next: request ids, times, counts, how wide a table is, and whether the
 # worker that answered had seen the token before.
@@ -92,8 +94,12 @@ class Terminal:
         return re.sub(r"\b(\d{4})\b", lambda found: str(self._ports.get(found[1], found[1])), text)
 
     def type(self, text: str) -> str:
-        """Type commands; give what they print. What they leave running is waited for until it listens."""
+        """Type commands; give what they print. What they leave running is waited for until it listens, and
+        what they ask about until it is stored: a person is slower than the records.
+        """
         typed = self.here(text)
+        for request in EXPLAINED.findall(typed):
+            self.wait_for_record(request)
         output = self.directory / "output"
         with output.open("wb") as file:
             process = subprocess.Popen(
@@ -112,6 +118,16 @@ class Terminal:
         if "gatewright run" in typed or "gatewright demo" in typed:
             self.version(at_least=1)
         return output.read_text(encoding="utf-8", errors="replace")
+
+    def wait_for_record(self, request: str) -> None:
+        """Wait until the record of a request is stored, and with it those of all before."""
+        url = f"http://127.0.0.1:{self.port('9901')}/api/v1/records/{request}"
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            if httpx2.get(url, timeout=SECONDS).status_code == 200:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"there is no record of request {request}")
 
     def wait_for_port(self, port: int) -> None:
         """Wait until somebody listens."""

@@ -52,6 +52,8 @@ def test_the_cause_of_every_incident_is_found_by_the_commands_of_the_page(
     for fence in blocks_of(paper):
         if fence.language == "sh":
             output, typed = terminal.type(fence.text), typed + 1
+            if "complaints.sh" in fence.text:
+                terminal.wait_for_record("invoice-1")
             if ">> gateway.yaml" in fence.text:
                 wait_until_refused(terminal)
             for port in ("9001", "9002", "9003") if "service.py" in fence.text else ():

@@ -77,7 +77,8 @@ def exposed(terminal: Any) -> str:
     terminal.save("gateway.yaml", CONFIGURATION.replace("}]", f"}}, {{{SECURE}}}]", 1))
     Authority(terminal.directory).issue("tls", "example.com")
     terminal.type("gatewright run gateway.yaml 2>gateway.log &")
-    with httpx2.Client(base_url=f"http://127.0.0.1:{terminal.port('8080')}") as client:
+    url = f"http://127.0.0.1:{terminal.port('8080')}"
+    with httpx2.Client(base_url=url, timeout=SETTLE_SECONDS) as client:
         statuses = [client.get(path).status_code for path in ("/", "/closed", "/nowhere")]
     assert statuses == [200, 401, 404]
     return settled(f"http://127.0.0.1:{terminal.port('9901')}/metrics")
@@ -221,7 +222,8 @@ def test_every_option_is_in_the_reference(reference: Path) -> None:
 def test_every_operation_of_the_admin_listener_is_in_the_reference(terminal: Any, reference: Path) -> None:
     terminal.save("gateway.yaml", CONFIGURATION)
     terminal.type("gatewright run gateway.yaml 2>gateway.log &")
-    document = httpx2.get(f"http://127.0.0.1:{terminal.port('9901')}/openapi.json").json()
+    url = f"http://127.0.0.1:{terminal.port('9901')}/openapi.json"
+    document = httpx2.get(url, timeout=SETTLE_SECONDS).json()
     offered = {f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item}
     written = {operation for row in rows(reference / "admin.md") for operation in named_operations(row[0])}
     assert written == offered

@@ -41,7 +41,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 
 def ask(url: str) -> None:
     for _ in range(REQUESTS):
-        assert httpx2.get(url).status_code == 200
+        assert httpx2.get(url, timeout=60.0).status_code == 200
 
 
 def value(found: list[dict]) -> float:

@@ -196,9 +196,13 @@ health: {readiness: self_check, self_check: {interval: 100ms, within: 1s, unheal
 """
 
 
+def text_of(url: str) -> str:
+    return httpx2.get(url, timeout=60.0, trust_env=False).text
+
+
 def last_time(gateway: AskedGateway) -> str:
     """How long the last answer took, of all that came."""
-    page = httpx2.get(f"{gateway.url}/metrics", trust_env=False).text
+    page = text_of(f"{gateway.url}/metrics")
     return next(line for line in page.splitlines() if line.startswith("gateway_self_check_seconds "))
 
 
@@ -225,7 +229,7 @@ def test_a_node_with_a_stuck_worker_takes_itself_out_and_back(tmp_path: Path) ->
             # Whichever worker was asked.
             assert (told["in_a_row"] >= 3, last_time(gateway)) == (True, before)
         gateway.awaited("/readyz", lambda status, _: status == 200)
-        pages = [httpx2.get(gateway.url + path, trust_env=False).text for path in ("/metrics", "/health")]
+        pages = [text_of(gateway.url + path) for path in ("/metrics", "/health")]
     finally:
         gateway.end()
     assert not [text for text in (*pages, *gateway.lines) if "self-check/" in text]

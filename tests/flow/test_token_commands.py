@@ -34,7 +34,7 @@ routes: [{{name: users, match: /*, service: users, auth: {{accept: [mobile]}}, r
         return get(("127.0.0.1", self.public), "/", self.issuer.bearer(**claims)).status
 
     def ask(self, body: Any) -> httpx2.Response:
-        return httpx2.post(f"{self.url}/api/v1/tokens/revoke", json=body, trust_env=False)
+        return httpx2.post(f"{self.url}/api/v1/tokens/revoke", json=body, timeout=60.0, trust_env=False)
 
     def audit(self) -> list[dict[str, Any]]:
         events = [json.loads(line) for line in self.lines if line.startswith("{")]
@@ -102,7 +102,8 @@ def test_a_token_in_a_file_names_itself(gateway: Gateway, command: Command, tmp_
     (made,) = json.loads(text)["revocations"]
     assert made["value"] == "t1"
     assert gateway.status(jti="t1") == 401
-    until = httpx2.get(f"{gateway.url}/api/v1/tokens/revocations", trust_env=False).json()["revocations"]
+    url = f"{gateway.url}/api/v1/tokens/revocations"
+    until = httpx2.get(url, timeout=60.0, trust_env=False).json()["revocations"]
     assert until[0]["until"] < "2100"
     assert claims["exp"] > 0
     for wrong, why in (
