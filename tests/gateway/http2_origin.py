@@ -55,17 +55,20 @@ class Stream:
 
     def head(self, headers: Sequence[Header] = (), status: str = "200", ends: bool = False) -> None:
         """Begin a response."""
-        self.connection.protocol.send_headers(self.number, [(":status", status), *headers], end_stream=ends)
-        self.connection.flush()
+        with self.connection.speaking:
+            told = [(":status", status), *headers]
+            self.connection.protocol.send_headers(self.number, told, end_stream=ends)
+            self.connection.flush()
 
     def send(self, body: bytes, ends: bool = False, trailers: Sequence[Header] = ()) -> None:
         """Send a part of the body; with `ends`, or with trailers, the last."""
-        self.connection.pending.setdefault(self.number, []).append((body, ends, trailers))
-        self.connection.pump()
+        with self.connection.speaking:
+            self.connection.pending.setdefault(self.number, []).append((body, ends, trailers))
+            self.connection.pump()
 
 
 class Http2Connection:
-    """One connection that the gateway opened. Everything about it happens in its own thread."""
+    """One connection that the gateway opened. It is read in its own thread; tests may answer from theirs."""
 
     def __init__(self, origin: "Http2Origin", accepted: socket.socket, number: int) -> None:
         self.origin = origin
@@ -74,6 +77,8 @@ class Http2Connection:
         self.streams: dict[int, Stream] = {}
         self.pending: dict[int, list[tuple[bytes, bool, Sequence[Header]]]] = {}
         self.has_ended = threading.Event()
+        # Frames of two threads must not overtake each other, nor may both change what the protocol remembers.
+        self.speaking = threading.RLock()
         # It must send what a real peer could send, right or wrong.
         configuration = H2Configuration(
             client_side=False,
@@ -88,7 +93,8 @@ class Http2Connection:
 
     def flush(self) -> None:
         """Send what the protocol has prepared."""
-        self.socket.sendall(self.protocol.data_to_send())
+        with self.speaking:
+            self.socket.sendall(self.protocol.data_to_send())
 
     def close(self) -> None:
         """End the connection without a word of HTTP/2."""
@@ -102,12 +108,13 @@ class Http2Connection:
 
     def pump(self) -> None:
         """Send of all bodies what the windows allow."""
-        for number, parts in list(self.pending.items()):
-            while parts and self._send_part(number, parts):
-                pass
-            if not parts:
-                self.pending.pop(number, None)
-        self.flush()
+        with self.speaking:
+            for number, parts in list(self.pending.items()):
+                while parts and self._send_part(number, parts):
+                    pass
+                if not parts:
+                    self.pending.pop(number, None)
+            self.flush()
 
     def _send_part(self, number: int, parts: list[tuple[bytes, bool, Sequence[Header]]]) -> bool:
         body, ends, trailers = parts[0]
@@ -132,7 +139,9 @@ class Http2Connection:
             self.protocol.initiate_connection()
             self.flush()
             while received := self.socket.recv(1 << 18):
-                for event in self.protocol.receive_data(received):
+                with self.speaking:
+                    events = self.protocol.receive_data(received)
+                for event in events:
                     self._take(event)
                 self.pump()
         finally:
@@ -151,7 +160,8 @@ class Http2Connection:
         if isinstance(event, DataReceived):
             stream.body += event.data
             if self.origin.reads:
-                self.protocol.acknowledge_received_data(event.flow_controlled_length, stream.number)
+                with self.speaking:
+                    self.protocol.acknowledge_received_data(event.flow_controlled_length, stream.number)
         elif isinstance(event, TrailersReceived):
             stream.trailers = [(str(name), str(value)) for name, value in event.headers]
         elif isinstance(event, StreamEnded):
@@ -160,7 +170,8 @@ class Http2Connection:
             self.origin.on_end(stream)
         elif isinstance(event, StreamReset):
             stream.reset = event.error_code
-            self.pending.pop(stream.number, None)
+            with self.speaking:
+                self.pending.pop(stream.number, None)
             self.origin.given_up.put(stream)
 
 

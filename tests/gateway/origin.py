@@ -189,6 +189,7 @@ class Origin:
         self._scripts: queue.Queue[tuple[Sequence[Step], threading.Event]] = queue.Queue()
         self._open: list[Connection] = []
         self._lock = threading.Lock()
+        self._is_stopped = False
         if host.startswith("unix:"):
             self._listener = socket.socket(socket.AF_UNIX)
             self._listener.bind(host.removeprefix("unix:"))
@@ -233,6 +234,7 @@ class Origin:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         with self._lock:
+            self._is_stopped = True
             for connection in self._open:
                 with contextlib.suppress(OSError):
                     connection.socket.shutdown(socket.SHUT_RDWR)
@@ -247,6 +249,10 @@ class Origin:
             except OSError:
                 return
             with self._lock:
+                if self._is_stopped:
+                    # It came between the last look at those that are open and the end of the listener.
+                    accepted.close()
+                    return
                 connection = Connection(accepted, self.connections)
                 self.connections += 1
                 self._open.append(connection)
