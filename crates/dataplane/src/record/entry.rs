@@ -1,7 +1,7 @@
 //! Everything that one record needs, borrowed from where it lies.
 
-use super::line::Quoted;
 use super::policy::Policy;
+use super::quoted::Quoted;
 use crate::addresses::Country;
 use crate::http1::response_head::ResponseHead;
 use crate::request::Request;
@@ -70,7 +70,7 @@ pub struct Entry<'a> {
     pub listener: &'a Quoted,
     pub route: Option<&'a Quoted>,
     pub service: Option<&'a Quoted>,
-    pub instance: Option<&'a str>,
+    pub instance: Option<&'a Quoted>,
     pub user: Option<&'a str>,
     pub partner: Option<&'a str>,
     pub tenant: Option<&'a str>,

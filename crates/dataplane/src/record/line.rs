@@ -6,13 +6,14 @@ use std::net::IpAddr;
 
 use super::entry::{Entry, Times, Traced};
 use super::escape::{all_safe, cut, quoted};
+use super::quoted::{Quoted, rule};
 use super::redact;
 use super::timestamp::{Timestamp, three};
 use super::told::{self, without_cards};
 use super::waits;
 use crate::addresses::Country;
 use crate::io::address::Dotted;
-use crate::request::{Known, Scheme, Version};
+use crate::request::{Known, Method, Request, Scheme, Version};
 use crate::trail::{Input, Inputs};
 
 /// The input of a decision that is a user.
@@ -51,8 +52,7 @@ fn request(out: &mut Vec<u8>, entry: &Entry<'_>) {
     } else {
         known(out, request.slice(request.id), TEXT_LIMIT);
     }
-    literal(out, b",\"method\":");
-    known(out, request.slice(request.method_text), TEXT_LIMIT);
+    method(out, request);
     literal(out, b",\"path\":");
     known(out, &without_cards(request.slice(request.path), TARGET_LIMIT, policy), TARGET_LIMIT);
     literal(out, b",\"query_string\":\"");
@@ -75,6 +75,23 @@ fn request(out: &mut Vec<u8>, entry: &Entry<'_>) {
     }
 }
 
+/// Those that everybody knows need no look at their bytes.
+fn method(out: &mut Vec<u8>, request: &Request) {
+    let text = request.slice(request.method_text);
+    literal(out, b",\"method\":");
+    match request.method {
+        // It is the method, too, of a request that was refused before its own was read.
+        Method::Get if !text.is_empty() => literal(out, b"\"GET\""),
+        Method::Head => literal(out, b"\"HEAD\""),
+        Method::Post => literal(out, b"\"POST\""),
+        Method::Put => literal(out, b"\"PUT\""),
+        Method::Patch => literal(out, b"\"PATCH\""),
+        Method::Delete => literal(out, b"\"DELETE\""),
+        Method::Options => literal(out, b"\"OPTIONS\""),
+        Method::Get | Method::Trace | Method::Connect | Method::Other => known(out, text, TEXT_LIMIT),
+    }
+}
+
 fn destination(out: &mut Vec<u8>, entry: &Entry<'_>) {
     literal(out, b",\"user_id\":");
     match (entry.user, entry.policy.users()) {
@@ -88,7 +105,7 @@ fn destination(out: &mut Vec<u8>, entry: &Entry<'_>) {
     literal(out, b",\"backend_service\":");
     name(out, entry.service);
     literal(out, b",\"backend_instance\":");
-    optional(out, entry.instance);
+    name(out, entry.instance);
     literal(out, b",\"route_id\":");
     name(out, entry.route);
 }
@@ -164,7 +181,7 @@ fn context(out: &mut Vec<u8>, entry: &Entry<'_>) {
     out.extend_from_slice(scheme);
     known(out, request.slice(request.host), TEXT_LIMIT);
     literal(out, b",\"listener\":");
-    out.extend_from_slice(&entry.listener.0);
+    out.extend_from_slice(entry.listener.bytes());
     literal(out, b",\"attempts\":");
     number(out, u64::from(entry.attempts));
     waits(out, entry);
@@ -267,32 +284,6 @@ fn decisions(out: &mut Vec<u8>, entry: &Entry<'_>) {
     }
 }
 
-/// A name of the configuration as records tell it, made once.
-#[derive(Debug)]
-pub struct Quoted(Box<[u8]>);
-
-impl Quoted {
-    pub fn new(name: &str) -> Self {
-        let mut out = Vec::new();
-        text(&mut out, name);
-        Self(out.into_boxed_slice())
-    }
-}
-
-/// What every record says of a rule, to be made once for each.
-pub fn encode_rule(name: &str, at: &str) -> Box<[u8]> {
-    let mut out = Vec::new();
-    rule(&mut out, name, at);
-    out.into_boxed_slice()
-}
-
-fn rule(out: &mut Vec<u8>, name: &str, at: &str) {
-    literal(out, b"\",\"rule\":");
-    text(out, name);
-    literal(out, b",\"at\":");
-    text(out, at);
-}
-
 fn inputs(out: &mut Vec<u8>, inputs: &Inputs, entry: &Entry<'_>) {
     if inputs.is_empty() {
         return literal(out, b",\"inputs\":{}}");
@@ -319,7 +310,7 @@ fn inputs(out: &mut Vec<u8>, inputs: &Inputs, entry: &Entry<'_>) {
 
 /// Of a known length, so that it becomes a few stores instead of a call.
 #[inline(always)]
-fn literal<const LENGTH: usize>(out: &mut Vec<u8>, text: &[u8; LENGTH]) {
+pub(super) fn literal<const LENGTH: usize>(out: &mut Vec<u8>, text: &[u8; LENGTH]) {
     out.extend_from_slice(text);
 }
 
@@ -330,7 +321,7 @@ fn fixed(out: &mut Vec<u8>, word: &'static str) {
     out.extend_from_slice(word.as_bytes());
 }
 
-fn text(out: &mut Vec<u8>, value: &str) {
+pub(super) fn text(out: &mut Vec<u8>, value: &str) {
     quoted(out, value.as_bytes(), TEXT_LIMIT);
 }
 
@@ -343,7 +334,7 @@ fn optional(out: &mut Vec<u8>, value: Option<&str>) {
 
 fn name(out: &mut Vec<u8>, name: Option<&Quoted>) {
     match name {
-        Some(name) => out.extend_from_slice(&name.0),
+        Some(name) => out.extend_from_slice(name.bytes()),
         None => literal(out, b"null"),
     }
 }

@@ -8,10 +8,11 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::entry::{Entry, Names, Times, Traced};
-use super::line::{Memory, Quoted, encode, encode_rule};
+use super::line::{Memory, encode};
 use super::queue::{Queue, QueueCounts};
+use super::quoted::{Quoted, encode_rule};
 use super::recorder::Recorder;
-use crate::request::{Header, Known, Request};
+use crate::request::{Header, Known, Method, Request};
 use crate::trail::{Awaited, Cause, Inputs, Rule, Stage, Trail};
 
 const FIELDS: &str = "timestamp request_id method path query_string status client_ip user_agent user_id partner_id tenant_id \
@@ -117,7 +118,7 @@ pub(super) fn entry<'a>(request: &'a Request, trail: &'a Trail) -> Entry<'a> {
         listener: quoted("public"),
         route: Some(quoted("users-v2")),
         service: Some(quoted("users")),
-        instance: Some("127.0.0.1:9001"),
+        instance: Some(quoted("127.0.0.1:9001")),
         user: Some("user_789"),
         partner: None,
         tenant: None,
@@ -261,6 +262,18 @@ fn what_is_unknown_is_null() {
     assert_eq!(record["client_ip"], "2001:db8::1");
     assert_eq!(record["query_string"], "");
     assert_eq!(record["decisions"][0]["rule"], Value::Null);
+}
+
+#[test]
+fn a_method_is_told_as_it_was_sent() {
+    for text in
+        ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "get", "BR\"EW"]
+    {
+        let (mut request, trail) = (request((b"/a", b""), &[]), trail());
+        request.method = Method::from_bytes(text.as_bytes());
+        request.method_text = request.append(text.as_bytes());
+        assert_eq!(read(&entry(&request, &trail))["method"], text);
+    }
 }
 
 #[test]
