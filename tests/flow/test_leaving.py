@@ -3,8 +3,11 @@ else notices.
 """
 
 import signal
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -102,6 +105,13 @@ class Stream(Leaver):
 
 
 LEAVERS = [Plain, Posting, Ahead, Stream]
+
+
+@dataclass
+class Silent:
+    """A service as configurations name it."""
+
+    address: str
 
 
 def waited_for(record: dict[str, Any]) -> list[str]:
@@ -312,3 +322,45 @@ def test_a_client_that_leaves_ends_the_wait_for_another_attempt(origin: Origin, 
         assert record["attempts"] == 1
         assert node.state()["services"][0]["instances"][0]["in_flight"] == 0
     assert len(origin.requests) == 1
+
+
+@pytest.mark.parametrize("way", LEAVERS)
+def test_who_leaves_the_queue_of_a_service_makes_room_and_never_comes_to_it(
+    origin: Origin, way: type[Leaver]
+) -> None:
+    go = threading.Event()
+    origin.script(go, plain())
+    service = "pool: {max_connections: 1, max_pending: 1}"
+    with Node(one_route(origin, "timeout: 1m", service=service)) as node, Client(node.address) as first:
+        first.send(encode("/first"))
+        origin.next_request()
+        with way(node) as client:
+            node.wait_for_metric(1, "gateway_upstream_pending_requests")
+            client.leave()
+            record = node.record()
+            assert (record["status"], record["error_type"], record["path"]) == (499, "client_closed", "/left")
+            assert record["queue_latency_ms"] > 0
+        assert node.metric("gateway_upstream_pending_requests") == 0
+        go.set()
+        assert first.response().status == 200
+    assert [received.target for received in origin.requests] == ["/first"]
+
+
+@pytest.mark.parametrize("way", LEAVERS)
+@pytest.mark.parametrize("protocol", ["http1", "http2"])
+def test_who_leaves_while_a_connection_is_opened_has_left(way: type[Leaver], protocol: str) -> None:
+    """To a service that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        silent = Silent(f"127.0.0.1:{server.getsockname()[1]}")
+        service = f"protocol: {protocol}, tls: {{verify: false}}, pool: {{connect_timeout: 1m}}"
+        with Node(one_route(silent, "timeout: 1m", service=service)) as node, way(node) as client:
+            accepted, _ = server.accept()
+            client.leave()
+            record = node.record()
+            assert (record["status"], record["error_type"], record["path"]) == (499, "client_closed", "/left")
+            assert record["connect_latency_ms"] > 0
+            # The connection is given up as well.
+            accepted.settimeout(30)
+            while accepted.recv(1 << 16):
+                pass
+            accepted.close()

@@ -32,7 +32,9 @@ pub use delays::Delays;
 pub use gathering::gather;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::balance::Instance;
@@ -44,6 +46,7 @@ use crate::request::Framing;
 use crate::tls::ServiceTls;
 use attempt::{Attempt, Fault, Means, Patience};
 use head::OutgoingHead;
+use leg::Leg;
 use pool::{PoolSettings, Pools};
 use queue::{Queue, Queued};
 
@@ -98,20 +101,33 @@ impl Forward<'_> {
         self.queue.enter(self.pool.pending).map_err(exhausted)
     }
 
-    /// It has waited in the queue from then until now.
-    fn queued(&self, since: Instant) {
-        self.delays.set(self.delays.get().queued_since(since));
+    /// It waits in the queue from now on until this is dropped.
+    fn queueing(&self) -> Delayed<'_> {
+        Delayed { delays: &self.delays, since: Instant::now(), add: Delays::queued_since }
     }
 
-    /// It has waited for a new connection from then until now.
-    fn connected(&self, since: Instant) {
-        self.delays.set(self.delays.get().connecting_since(since));
+    /// It waits for a new connection from now on until this is dropped.
+    fn connecting(&self) -> Delayed<'_> {
+        Delayed { delays: &self.delays, since: Instant::now(), add: Delays::connecting_since }
     }
 
     /// What is left of the route's timeout for whatever comes before the request can be sent.
     fn left(&self) -> Duration {
         let until = self.patience.until(self.now, self.patience.service);
         until.saturating_duration_since(Instant::now())
+    }
+}
+
+/// A wait that is under way; it is noted when this is dropped, also where nobody waits any more.
+struct Delayed<'f> {
+    delays: &'f Cell<Delays>,
+    since: Instant,
+    add: fn(Delays, Instant) -> Delays,
+}
+
+impl Drop for Delayed<'_> {
+    fn drop(&mut self) {
+        self.delays.set((self.add)(self.delays.get(), self.since));
     }
 }
 
@@ -158,7 +174,10 @@ pub async fn send<E: Exchange>(
     means: &mut Means<'_, E>,
 ) -> Result<Answered, Fault> {
     means.timer.set(forward.patience.until(forward.now, forward.patience.service));
-    let (leg, mut opened) = opening::leg(forward, links, means.outgoing).await?;
+    let (leg, mut opened) = {
+        let mut opening = pin!(opening::leg(forward, links, means.outgoing));
+        poll_fn(|context| poll_leg(opening.as_mut(), means.exchange, context)).await?
+    };
     let mut attempt = Attempt::new(forward, head, leg, means);
     let mut resent = false;
     let mut result = poll_fn(|context| attempt.poll_head(context, means)).await;
@@ -168,7 +187,10 @@ pub async fn send<E: Exchange>(
         resent = true;
         let place = attempt.take_place();
         // The deadline stays that of the first connection: the route's timeout is for both together.
-        let (leg, is_new) = opening::another(forward, links, place, means.outgoing).await?;
+        let (leg, is_new) = {
+            let mut opening = pin!(opening::another(forward, links, place, means.outgoing));
+            poll_fn(|context| poll_leg(opening.as_mut(), means.exchange, context)).await?
+        };
         opened |= is_new;
         attempt = Attempt::new(forward, head, leg, means);
         result = poll_fn(|context| attempt.poll_head(context, means)).await;
@@ -177,6 +199,19 @@ pub async fn send<E: Exchange>(
         Ok(()) => Ok(Answered { attempt, resent, opened }),
         Err(fault) => Err(repeating::judged(fault, &attempt, forward.instance, means).settled()),
     }
+}
+
+/// A leg, for as long as the client waits for it.
+fn poll_leg<E: Exchange>(
+    opening: Pin<&mut impl Future<Output = Result<(Leg, bool), Fault>>>,
+    exchange: &mut E,
+    context: &mut Context<'_>,
+) -> Poll<Result<(Leg, bool), Fault>> {
+    let opened = opening.poll(context);
+    if opened.is_pending() && exchange.poll_gone(context).is_ready() {
+        return Poll::Ready(Err(Fault::ClientGone));
+    }
+    opened
 }
 
 /// Passes the body on; `Attempt::finish` follows. True: the service said of a gRPC call that it failed.

@@ -1,7 +1,5 @@
 //! Where legs come from: an idle connection, a new one, or a stream on one that others use too.
 
-use std::time::Instant;
-
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::io::dial::DialFault;
@@ -53,9 +51,8 @@ async fn connection(forward: &Forward<'_>, links: &Links) -> Result<Box<Upstream
         Place::Free(permit) => permit,
         Place::Wait(places) => {
             let _queued = forward.line_up()?;
-            let began = Instant::now();
+            let _delayed = forward.queueing();
             let wait = tokio::time::timeout(forward.left(), places.acquire_owned()).await;
-            forward.queued(began);
             wait.ok().and_then(Result::ok).ok_or_else(|| exhausted(Unavailable::PoolExhausted))?
         }
     };
@@ -76,9 +73,9 @@ async fn connect(
     place: Option<OwnedSemaphorePermit>,
 ) -> Result<Box<Upstream>, Fault> {
     let timeout = forward.pool.connect_timeout.min(forward.left());
-    let began = Instant::now();
+    let delayed = forward.connecting();
     let connected = Upstream::connect(forward.destination(), timeout, forward.now).await;
-    forward.connected(began);
+    drop(delayed);
     let mut upstream = Box::new(connected.map_err(|fault| match fault {
         DialFault::NoDescriptor => exhausted(Unavailable::NoDescriptor),
         DialFault::Upstream(fault) => Fault::unreachable(forward.instance, fault),

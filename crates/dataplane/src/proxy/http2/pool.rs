@@ -199,9 +199,9 @@ pub async fn claim(forward: &Forward<'_>, settings: Settings, links: &Links) -> 
         match turn {
             Turn::Stream(slot) => return Ok((slot, has_opened)),
             Turn::Open(opening) => {
-                let began = Instant::now();
+                let delayed = forward.connecting();
                 let opened = opening.open(forward, settings).await;
-                forward.connected(began);
+                drop(delayed);
                 opened.map_err(|fault| Fault::unreachable(forward.instance, fault))?;
                 has_opened = true;
             }
@@ -209,10 +209,8 @@ pub async fn claim(forward: &Forward<'_>, settings: Settings, links: &Links) -> 
                 if queued.is_none() {
                     queued = Some(forward.line_up()?);
                 }
-                let began = Instant::now();
-                let waited = waiting.wait(forward.instance, forward.left()).await;
-                forward.queued(began);
-                waited?;
+                let _delayed = forward.queueing();
+                waiting.wait(forward.instance, forward.left()).await?;
             }
         }
     }
