@@ -168,13 +168,20 @@ class PostgresqlSink:
         if late:
             await self._connection.execute(f"INSERT INTO {table}_late SELECT unnest($1::date[])", late)
         for day in sorted(days - self._days):
-            first, after = bounds(day)
-            await self._connection.execute(LOCK)
-            await self._connection.execute(
-                f"CREATE TABLE IF NOT EXISTS {partition_of(table, day)} PARTITION OF {table} "
-                f"FOR VALUES FROM ({first}) TO ({after})"
-            )
+            await self._make_day(day)
         self._days |= days
+
+    async def _make_day(self, day: date) -> None:
+        table, partition = self._model.table, partition_of(self._model.table, day)
+        await self._connection.execute(LOCK)
+        if await self._connection.fetchval("SELECT to_regclass($1) IS NOT NULL", partition):
+            return
+        first, after = bounds(day)
+        # Made as a partition it would wait for everybody who reads the table, and hold off who comes after.
+        await self._connection.execute(
+            f"CREATE TABLE {partition} (LIKE {table} INCLUDING ALL); "
+            f"ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES FROM ({first}) TO ({after})"
+        )
 
     def _is_late(self, day: date) -> bool:
         """Whether a day may be thinned while it is written, or was: from a day before it is due on, so that

@@ -128,6 +128,33 @@ def test_a_table_in_use_keeps_its_old_days_and_is_written_all_the_same(
     assert "cannot be dropped yet" in caplog.text
 
 
+def test_a_day_begins_while_somebody_reads_the_table(server, ask, record_line) -> None:
+    sink = sink_of(server, timeout=Duration.of("10s"))
+    sink.write(Batch.of(record_line(request_id="a")))
+
+    async def reading() -> None:
+        reader = await asyncpg.connect(server.url)
+        try:
+            async with reader.transaction():
+                await reader.fetch("SELECT count(*) FROM gateway_records")
+                line = record_line(request_id="b", timestamp="2026-11-22T00:00:00.000Z")
+                await asyncio.to_thread(sink.write, Batch.of(line))
+        finally:
+            await reader.close()
+
+    asyncio.run(reading())
+    sink.close()
+    days = "SELECT tableoid::regclass::text, request_id FROM gateway_records ORDER BY 1"
+    assert ask(days) == [("gateway_records_20261121", "a"), ("gateway_records_20261122", "b")]
+    indexes = "SELECT count(*) FROM pg_indexes WHERE tablename = 'gateway_records_20261122'"
+    parents = (
+        "SELECT inhparent::regclass::text FROM pg_inherits JOIN pg_index ON indexrelid = inhrelid "
+        "WHERE indrelid = 'gateway_records_20261122'::regclass ORDER BY 1"
+    )
+    assert ask(indexes) == [(2,)]
+    assert ask(parents) == [("gateway_records_by_request_id",), ("gateway_records_by_timestamp",)]
+
+
 def test_several_nodes_may_start_at_once(server, ask, record_line) -> None:
     sinks = [sink_of(server) for _ in range(6)]
     batches = [Batch.of(record_line(request_id=str(number))) for number in range(6)]
