@@ -156,12 +156,22 @@ def test_hanging_up_in_an_upload_is_recorded_and_never_ends_the_body(
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("taken", [0, 1, 100, 100_000])
 def test_hanging_up_in_a_response_is_recorded(setting: Setting, taken: int, how: str) -> None:
-    setting.meant["/slow/big"] = lambda connection, _: connection.send(plain(b"x" * BIG))
+    left = threading.Event()
+
+    def answer(connection: Connection, _: Received) -> None:
+        whole = plain(b"x" * BIG)
+        connection.send(whole[: BIG // 2])
+        # All of it may find room in buffers, and would be an answer that has come to its end.
+        left.wait(30)
+        connection.send(whole[BIG // 2 :])
+
+    setting.meant["/slow/big"] = answer
     name = setting.name()
     with Client(setting.node.address) as client:
         client.send(encode("/slow/big", [("X-Request-ID", name)]))
         client.read(taken)
         leave(client, how)
+    left.set()
     record = setting.record_of(name)
     assert record["error_type"] == "client_closed"
     # The client may have left before the head came to it, or after.
