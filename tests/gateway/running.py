@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 
@@ -18,6 +19,7 @@ class RunningGateway:
             f"records: {{sinks: []}}\n{text}"
         )
         self._process: subprocess.Popen[str] | None = None
+        self._reading: threading.Thread | None = None
         self.lines: list[str] = []
         """What it has said; all of it once it has ended."""
 
@@ -39,13 +41,21 @@ class RunningGateway:
         for line in self._process.stderr:
             self.lines.append(line)
             if "is live" in line:
-                return
-        raise AssertionError("".join(self.lines))
+                break
+        else:
+            raise AssertionError("".join(self.lines))
+        # A node that nobody listens to stands still once the pipe is full.
+        self._reading = threading.Thread(target=self.lines.extend, args=(self._process.stderr,), daemon=True)
+        self._reading.start()
 
     def end(self, how: str = "terminate") -> None:
         """End the process by this method of `Popen`, where there is one."""
-        if self._process is not None:
-            getattr(self._process, how)()
-            _, rest = self._process.communicate(timeout=60)
-            self.lines += rest.splitlines()
-            self._process = None
+        if self._process is None:
+            return
+        getattr(self._process, how)()
+        self._process.wait(60)
+        if self._reading is not None:
+            self._reading.join(60)
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+        self._process = self._reading = None
