@@ -173,14 +173,16 @@ def test_a_request_is_explained_by_the_configuration_that_was_live(gateway) -> N
     node = gateway(ROUTES)
     node.start()
     ask(node, "/broken", **{"x-request-id": "before"})
-    node.file.write_text(
-        node.file.read_text().replace("{name: broken, match: /broken", "{name: later, match: /later")
-    )
+    changed = node.file.read_text().replace("{name: broken, match: /broken", "{name: later, match: /later")
 
-    def version() -> int:
-        return ASKING.get(node.url + "/api/v1/config").json()["version"]
+    def is_live() -> bool:
+        # Again and again, because watching begins at some moment after the node is ready.
+        new = node.file.with_suffix(".new")
+        new.write_text(changed)
+        new.replace(node.file)
+        return ASKING.get(node.url + "/api/v1/config").json()["version"] == 2
 
-    until(lambda: version() == 2)
+    until(is_live)
     found: dict[str, Any] = {}
 
     def is_found() -> bool:
