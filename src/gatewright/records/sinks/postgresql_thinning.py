@@ -44,7 +44,9 @@ TRY_LOCK = "SELECT pg_try_advisory_xact_lock(731057923, $1::text::regclass::oid:
 GUARD = "SET LOCAL idle_in_transaction_session_timeout = '1min'"
 LEAST_STEP_SECONDS = 10.0
 
-# Waiting for the table holds off who comes after: often and briefly rather than long.
+# Autovacuum gives way to who has waited for a second (`deadlock_timeout`), and this wait holds off nobody who
+# reads or writes; that for the table does: often and briefly rather than long.
+DAY_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '5s'"
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '300ms'"
 LOCK_ATTEMPTS = 10
 LOCK_PAUSE_SECONDS = 1.0
@@ -161,7 +163,7 @@ class PostgresqlThinner(Thinner):
             await connection.execute(f"DELETE FROM {self._table}_late WHERE day = $1", due.day)  # noqa: S608
             await execute(connection, self._making(due))
             kept = await self._copy(connection, due)
-            await self._lock(connection)
+            await self._lock(connection, due)
             query = f"SELECT EXISTS (SELECT FROM {self._table}_late WHERE day = $1)"  # noqa: S608
             if await connection.fetchval(query, due.day):
                 raise _WrittenError
@@ -205,13 +207,12 @@ class PostgresqlThinner(Thinner):
         rows.seek(0)
         await connection.copy_to_table(f"{partition}_kept", source=rows, format="binary", freeze=True)
 
-    async def _lock(self, connection: Any) -> None:
+    async def _lock(self, connection: Any, due: Due) -> None:
         """Have the table alone. Raises `LockNotAvailableError` where it is never free."""
-        await connection.execute(LOCK_TIMEOUT)
         for left in reversed(range(LOCK_ATTEMPTS)):
             self._step(connection)
             try:
-                await self._lock_once(connection)
+                await self._lock_once(connection, due)
             except asyncpg.LockNotAvailableError:
                 if not left:
                     raise
@@ -219,8 +220,13 @@ class PostgresqlThinner(Thinner):
                 return
             await asyncio.sleep(LOCK_PAUSE_SECONDS)
 
-    async def _lock_once(self, connection: Any) -> None:
+    async def _lock_once(self, connection: Any, due: Due) -> None:
+        """Both or neither."""
         async with connection.transaction():
+            await connection.execute(DAY_LOCK_TIMEOUT)
+            partition = partition_of(self._table, due.day)
+            await connection.execute(f"LOCK TABLE {partition} IN SHARE UPDATE EXCLUSIVE MODE")
+            await connection.execute(LOCK_TIMEOUT)
             await connection.execute(f"LOCK TABLE ONLY {self._table} IN ACCESS EXCLUSIVE MODE")
 
     def _making(self, due: Due) -> list[str]:
