@@ -9,6 +9,8 @@ import pytest
 
 from gateway import Postgres
 from gateway.ports import unused_ports
+from gateway.thinned_day import BAD, LIMITED, Store
+from gatewright.records.sinks import postgresql_thinning
 
 TABLES = ("gateway_records", "gateway_records_chunks", "gateway_records_late")
 
@@ -37,3 +39,14 @@ def ask(server: Postgres) -> Iterator[Callable[..., list[Any]]]:
     yield send
     for name in TABLES:
         send(f"DROP TABLE IF EXISTS {name} CASCADE")
+
+
+@pytest.fixture
+def store(server: Postgres, ask, record_line, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A day in PostgreSQL that is filled, and takes several steps to thin."""
+    monkeypatch.setattr(postgresql_thinning, "FIRST_BLOCKS", 1)
+    monkeypatch.setattr(postgresql_thinning, "MOST_BLOCKS", 1)
+    made = Store(server, record_line, BAD, LIMITED)
+    made.fill()
+    yield made
+    made.sink.close()
