@@ -66,19 +66,20 @@ CONFIGURED = (
 """Places in the configuration. All other canaries come with requests."""
 
 
+PATIENT = "timeout: 10s"
+"""Whoever is asked answers, also where the machine is busy."""
+
+
 def configuration(setting: "Setting") -> str:
     secret = {place: setting.canaries.new(place) for place in CONFIGURED}
     provider, issuer = setting.provider, setting.issuer
     seals = f"[{secret['cookie-seal']}, {secret['cookie-seal-before']}]"
     client = f"client_id: gateway, client_secret: '{CLIENT_SECRET}'"
     session = f"session: {{secrets: {seals}, secure: false}}"
-    # Whoever is asked answers, also where the machine is busy.
-    patient = "timeout: 10s"
-    web = f"{{name: web, kind: oidc, issuer: '{provider.url}', {patient}, {client}, {session}}}"
+    web = f"{{name: web, kind: oidc, issuer: '{provider.url}', {PATIENT}, {client}, {session}}}"
     mobile = issuer.identity.removesuffix("}") + ", cookie: token, query: access_token}"
     setting.opaque.client = ("gateway", secret["introspection-client"])
     opaque = f"url: '{setting.opaque.url}', client_id: gateway, client_secret: {setting.opaque.client[1]}"
-    opaque += f", {patient}"
     people = f"users: [{{user: ann, hash: '{quick_hash(setting.canaries.new('password'))}'}}]"
     return f"""
 listeners: [{{name: public, address: "127.0.0.1:{setting.public}"}}]
@@ -88,10 +89,10 @@ services: [{{name: users, instances: ["{setting.origin.address}"]}}]
 redis: {{url: 'redis://:{secret["redis-password"]}@127.0.0.1:{setting.redis.port}/0', timeout: 100ms}}
 key_store: {{secret: {secret["key-store"]}, previous_secret: {secret["key-store-before"]}, share: redis}}
 challenge: {{secret: {secret["challenge"]}}}
-passwords: {{{patient}}}
+passwords: {{{PATIENT}}}
 identities:
   - {mobile}
-  - {{name: opaque, kind: introspection, {opaque}}}
+  - {{name: opaque, kind: introspection, {opaque}, {PATIENT}}}
   - {{name: people, kind: basic, {people}}}
   - {{name: machines, kind: signature, keys: [{{id: billing, secret: {secret["signer"]}, partner: acme}}]}}
   - {{name: partners, kind: api_key, header: X-API-Key, keys: {{keys: []}}, pepper: {secret["pepper"]}}}
