@@ -10,7 +10,6 @@ use super::health::{Health, Transition};
 use super::latency::Latency;
 use super::standing::{Clock, Entrance};
 use crate::io::address::Address;
-use crate::record::Quoted;
 use crate::snapshot::document::{HealthCheckDocument, InstanceDocument};
 
 /// The low bits of `traffic` count requests under way, the others requests so far: one write for both.
@@ -21,8 +20,6 @@ const UNDER_WAY: u64 = (1 << UNDER_WAY_BITS) - 1;
 #[derive(Debug)]
 pub struct Instance {
     pub name: Arc<str>,
-    /// The name as records tell it.
-    pub quoted: Quoted,
     pub address: Address,
     health: AtomicU64,
     /// Changes of health so far.
@@ -50,7 +47,6 @@ impl Instance {
         let now = Instant::now();
         Self {
             name: document.name.as_str().into(),
-            quoted: Quoted::new(&document.name),
             address: document.address.clone(),
             health: AtomicU64::new(Health::starting(health).pack()),
             transitions: AtomicU64::new(0),

@@ -70,7 +70,7 @@ pub struct Entry<'a> {
     pub listener: &'a Quoted,
     pub route: Option<&'a Quoted>,
     pub service: Option<&'a Quoted>,
-    pub instance: Option<&'a Quoted>,
+    pub instance: Option<&'a str>,
     pub user: Option<&'a str>,
     pub partner: Option<&'a str>,
     pub tenant: Option<&'a str>,

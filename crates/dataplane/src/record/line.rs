@@ -105,7 +105,7 @@ fn destination(out: &mut Vec<u8>, entry: &Entry<'_>) {
     literal(out, b",\"backend_service\":");
     name(out, entry.service);
     literal(out, b",\"backend_instance\":");
-    name(out, entry.instance);
+    optional(out, entry.instance);
     literal(out, b",\"route_id\":");
     name(out, entry.route);
 }

@@ -118,7 +118,7 @@ pub(super) fn entry<'a>(request: &'a Request, trail: &'a Trail) -> Entry<'a> {
         listener: quoted("public"),
         route: Some(quoted("users-v2")),
         service: Some(quoted("users")),
-        instance: Some(quoted("127.0.0.1:9001")),
+        instance: Some("127.0.0.1:9001"),
         user: Some("user_789"),
         partner: None,
         tenant: None,

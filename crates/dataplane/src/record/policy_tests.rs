@@ -7,7 +7,6 @@ use super::entry::Entry;
 use super::line::{Memory, encode};
 use super::line_tests::{entry, request, trail};
 use super::policy::Policy;
-use super::quoted::Quoted;
 use crate::http1::response_head::ResponseHead;
 use crate::request::Known;
 use crate::snapshot::document::{RecordingDocument, RotateDocument, UserKeyDocument};
@@ -177,14 +176,14 @@ fn any_record(bytes: &[u8]) -> String {
         ..RecordingDocument::default()
     };
     let policy = policy(document);
-    let (text, instance) = (Some(&*text), Quoted::new(&text));
+    let text = Some(&*text);
     line(&Entry {
         policy: &policy,
         response: Some(&response),
         user: text,
         partner: text,
         tenant: text,
-        instance: Some(&instance),
+        instance: text,
         error_message: text,
         ..entry(&request, &trail)
     })

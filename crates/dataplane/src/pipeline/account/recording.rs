@@ -163,7 +163,7 @@ impl Account {
             listener: &visit.listener.named.quoted,
             route: self.route(snapshot).map(|route| &route.named.quoted),
             service: service.map(|service| &service.named.quoted),
-            instance: self.instance.as_ref().map(|instance| &instance.quoted),
+            instance: self.instance.as_ref().map(|instance| &*instance.name),
             user: caller.and_then(|caller| caller.user.as_deref()),
             partner: caller.and_then(|caller| caller.partner.as_deref()),
             tenant: self.tenant().map(|tenant| &*tenant.name),
