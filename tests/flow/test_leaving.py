@@ -250,7 +250,7 @@ def test_who_leaves_while_redis_counts_has_paid_and_never_comes_to_the_service(
     sections = (
         "tiers: [{name: t, limit: 9, window: 1h, share: exact}]",
         f'redis: {{url: "{server.url}"}}',
-        "shared_limits: {deadline: 1s}",
+        "shared_limits: {deadline: 10s}",
     )
     with Node(one_route(origin, "rate_limit: {tier: t, on_failure: closed}", *sections)) as node:
         node.wait_for(lambda state: state["limit_store"]["connected_workers"] == 1)

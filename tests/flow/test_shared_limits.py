@@ -27,7 +27,7 @@ from gatewright.control.limit_store import LimitStore, LimitStoreSettings
 
 pytestmark = pytest.mark.needs("redis-server")
 
-PATIENT = "shared_limits: {deadline: 1s, max_waiting: 100000}"
+PATIENT = "shared_limits: {deadline: 10s, max_waiting: 100000}"
 """A busy machine may be slow; what a slow Redis does has tests of its own."""
 
 

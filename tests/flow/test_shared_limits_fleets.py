@@ -17,7 +17,7 @@ from gatewright.redis_clients import RedisSettings, RedisTarget
 
 pytestmark = pytest.mark.needs("redis-server")
 
-PATIENT = "shared_limits: {deadline: 1s, open_for: 200ms, failures: 2, nodes: 1, max_waiting: 100000}"
+PATIENT = "shared_limits: {deadline: 10s, open_for: 200ms, failures: 2, nodes: 1, max_waiting: 100000}"
 
 
 def tiers(*each: str) -> str:

@@ -84,7 +84,7 @@ def server(free_port: Callable[[], int], tmp_path: Path) -> Iterator[RedisServer
     running.kill()
 
 
-def exact(origin: Origin, url: str, tier: str = "limit: 9, window: 1h", shared: str = "deadline: 1s") -> str:
+def exact(origin: Origin, url: str, tier: str = "limit: 9, window: 1h", shared: str = "deadline: 10s") -> str:
     sections = (
         f"tiers: [{{name: t, {tier}, per: client_ip, share: exact}}]",
         f'redis: {{url: "{url}"}}',

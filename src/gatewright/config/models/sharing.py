@@ -94,7 +94,7 @@ class CircuitBreakers(Section):
 class SharedLimits(Section):
     """How nodes count together what tiers with `share` limit."""
 
-    deadline: Annotated[Duration, duration("1ms", "1s")] = Field(
+    deadline: Annotated[Duration, duration("1ms", "10s")] = Field(
         Duration.of("5ms"),
         description="How long a request waits for Redis; then its route's `on_failure` decides. A connection "
         "may take `redis.timeout`, which no request waits for beyond its deadline.",
