@@ -255,6 +255,24 @@ def test_a_body_unlike_its_length_resets_the_stream(origin: Origin, length: str,
         assert node.metric("gateway_malformed_total", reason="body_length") == 1
 
 
+def test_a_body_unlike_its_length_is_told_as_that_wherever_its_request_waits(origin: Origin) -> None:
+    go = threading.Event()
+    origin.script(go, plain())
+    service = "pool: {max_connections: 1, max_pending: 1}"
+    with Node(one_route(origin, service=service)) as node, Http2(node.address) as client:
+        first = client.begin("/first")
+        origin.next_request()
+        second = client.begin("/second", [("content-length", "3")], "POST", ends=False)
+        node.wait_for_metric(1, "gateway_upstream_pending_requests")
+        client.data(second, b"abcd", ends=True)
+        assert client.wait_reset(second) == PROTOCOL_ERROR
+        go.set()
+        assert client.response(first).status == 200
+        told = {record["path"]: record["error_type"] for record in node.records(2)}
+        assert told == {"/first": None, "/second": "bad_request"}
+        assert node.metric("gateway_malformed_total", reason="body_length") == 1
+
+
 def test_a_request_without_a_path_resets_the_stream(origin: Origin) -> None:
     with Node(one_route(origin)) as node, Http2(node.address) as client:
         for fields in ([(":method", "GET"), (":scheme", "http"), ("host", "a")], [*pseudo("")]):

@@ -176,7 +176,11 @@ impl Exchange for Http2 {
     }
 
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.outgoing.poll_reset(context)
+        if self.body_is_complete() {
+            self.outgoing.poll_reset(context)
+        } else {
+            self.outgoing.poll_given_up(context)
+        }
     }
 
     fn begin(&mut self, status: u16) {

@@ -134,14 +134,28 @@ impl Outgoing {
         self.ledger.poll_empty(context)
     }
 
-    /// Ready once the client has given the stream up.
+    /// Ready once the stream is given up, by the client or by the codec.
     pub fn poll_reset(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.poll_reason(context).map(|_| self.state = State::Broken)
+    }
+
+    /// The same while not all of the body was read. What the codec finds wrong with a body is not told here: who reads
+    /// it is to say so, and hears, too, of a client that gives up in the same words.
+    pub fn poll_given_up(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if ready!(self.poll_reason(context)) == Some(Reason::PROTOCOL_ERROR) {
+            return Poll::Pending;
+        }
+        self.state = State::Broken;
+        Poll::Ready(())
+    }
+
+    fn poll_reason(&mut self, context: &mut Context<'_>) -> Poll<Option<Reason>> {
         let reset = match &mut self.state {
             State::Head(respond) | State::Empty(respond, _) => respond.poll_reset(context),
             State::Body(stream, _) | State::Ended(stream) => stream.poll_reset(context),
-            State::Broken => return Poll::Ready(()),
+            State::Broken => return Poll::Ready(None),
         };
-        reset.map(|_| self.state = State::Broken)
+        reset.map(Result::ok)
     }
 
     pub fn reset(&mut self, reason: Reason) {
