@@ -1,7 +1,7 @@
 """Networks blocked by hand on several nodes that share a Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -44,13 +44,6 @@ class BlockingNode:
     async def answers(self, status: int) -> bool:
         response = await asyncio.to_thread(get, self.node.address)
         return response.status == status
-
-
-@pytest.fixture
-def server(free_port: Callable[[], int], tmp_path: Path) -> Iterator[RedisServer]:
-    running = RedisServer(free_port(), tmp_path)
-    yield running
-    running.kill()
 
 
 Pair = tuple[BlockingNode, BlockingNode]

@@ -5,7 +5,7 @@ else notices.
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,13 +233,6 @@ def test_who_leaves_in_a_leaky_bucket_waits_no_more_whatever_it_was_sending(
             assert steps(record) == [("route", "matched"), ("limit", "admitted"), ("proxy", "broken")]
         assert node.metric("gateway_limit_waiting") == 0
         assert origin.connections == 1
-
-
-@pytest.fixture
-def server(free_port: Callable[[], int], tmp_path: Path) -> Iterator[RedisServer]:
-    running = RedisServer(free_port(), tmp_path)
-    yield running
-    running.kill()
 
 
 @pytest.mark.needs("redis-server")

@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -98,13 +98,6 @@ async def test_a_killed_process_forgets_no_ban_that_is_older_than_the_interval(
                 return await other.ask(ANN) == "banned"
 
         await until(is_stored)
-
-
-@pytest.fixture
-def server(free_port: Callable[[], int], tmp_path: Path) -> Iterator[RedisServer]:
-    running = RedisServer(free_port(), tmp_path)
-    yield running
-    running.kill()
 
 
 Pair = tuple[Banning, Banning]

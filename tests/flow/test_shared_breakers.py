@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -17,13 +16,6 @@ pytestmark = pytest.mark.needs("redis-server")
 FAILURE = plain(b"", "500 Internal Server Error")
 BREAKER = "circuit_breaker: {minimum_requests: 2, open_for: 30s, probes: 1, ramp: 0s}"
 SECONDS = 60.0
-
-
-@pytest.fixture
-def server(free_port: Callable[[], int], tmp_path: Path) -> Iterator[RedisServer]:
-    running = RedisServer(free_port(), tmp_path)
-    yield running
-    running.kill()
 
 
 class Half:

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,6 @@ from gatewright.keystore.keys import Refused as RefusedKey
 pytestmark = pytest.mark.needs("redis-server")
 
 Pair = tuple[KeyedNode, KeyedNode]
-
-
-@pytest.fixture
-def server(free_port: Callable[[], int], tmp_path: Path) -> Iterator[RedisServer]:
-    running = RedisServer(free_port(), tmp_path)
-    yield running
-    running.kill()
 
 
 def shared(origin: Origin, server: RedisServer, watch: str = "5s", timeout: str = "10s") -> str:

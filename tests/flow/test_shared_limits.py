@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -29,13 +28,6 @@ pytestmark = pytest.mark.needs("redis-server")
 
 PATIENT = "shared_limits: {deadline: 10s, max_waiting: 100000}"
 """A busy machine may be slow; what a slow Redis does has tests of its own."""
-
-
-@pytest.fixture
-def server(free_port: Callable[[], int], tmp_path: Path) -> Iterator[RedisServer]:
-    running = RedisServer(free_port(), tmp_path)
-    yield running
-    running.kill()
 
 
 @pytest.fixture

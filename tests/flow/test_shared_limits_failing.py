@@ -1,9 +1,8 @@
 """Limit: Redis that is not there, hangs, is slow, or comes back; and an operator who goes on without it."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -13,13 +12,6 @@ pytestmark = pytest.mark.needs("redis-server")
 
 TIER = "name: t, limit: 9, window: 1h, per: client_ip, share: exact"
 QUICK = "shared_limits: {deadline: 1s, failures: 2, open_for: 100ms, nodes: 3}"
-
-
-@pytest.fixture
-def server(free_port: Callable[[], int], tmp_path: Path) -> Iterator[RedisServer]:
-    running = RedisServer(free_port(), tmp_path)
-    yield running
-    running.kill()
 
 
 def config(

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -141,13 +141,6 @@ async def test_a_full_list_says_so_and_takes_whole_identities(
         await node.revoke("token", "t1")
         await node.revoke("identity", None, "mobile")
         assert await node.status(issuer.bearer(jti="t2", **LONG_AGO)) == 401
-
-
-@pytest.fixture
-def server(free_port: Callable[[], int], tmp_path: Path) -> Iterator[RedisServer]:
-    running = RedisServer(free_port(), tmp_path)
-    yield running
-    running.kill()
 
 
 Pair = tuple[RevokingNode, RevokingNode]

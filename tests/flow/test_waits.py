@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -75,13 +75,6 @@ def test_who_is_known_waits_for_nobody(origin: Origin) -> None:
         assert get(node.address).status == 200
         assert waits(node.record()) == []
         assert node.metric("gateway_wait_duration_seconds_count") == 0
-
-
-@pytest.fixture
-def server(free_port: Callable[[], int], tmp_path: Path) -> Iterator[RedisServer]:
-    running = RedisServer(free_port(), tmp_path)
-    yield running
-    running.kill()
 
 
 def exact(origin: Origin, url: str, tier: str = "limit: 9, window: 1h", shared: str = "deadline: 10s") -> str:
